@@ -1,0 +1,1 @@
+"""CheXViz: a federated chest X-ray study as a reproducible pipeline."""
