@@ -1,0 +1,42 @@
+"""CheXViz: two chest X-ray datasets to Table 1, Figures 1-3 and the paper's PDF."""
+
+import os
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: os.path.join(workflow.basedir, "config/config.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/preprocess.smk"
+include: "workflow/rules/split.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/paper.smk"
+
+
+onstart:
+    require_sources()
+
+
+rule all:
+    """The paper: its PDF, Table 1 and the figures."""
+    default_target: True
+    input:
+        "<results>/paper.pdf",
+        "<results>/figures/figure1.png",
+        expand(
+            "<results>/figures/{protocol}/{figure}.png",
+            protocol=PROTOCOLS,
+            figure=["figure2", "figure3"],
+        ),
+        expand(
+            "<results>/tables/{protocol}/table1.{format}",
+            protocol=PROTOCOLS,
+            format=["csv", "tex", "md"],
+        ),

@@ -1,0 +1,39 @@
+"""Augmentation of a whole batch at once, on the device, each image with its own draw."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def augment(images: Tensor, generator: torch.Generator, settings: Mapping[str, float]) -> Tensor:
+    """Rotate, zoom, flip and change the contrast of each image at random.
+
+    images: float32 (N, 1, S, S) in [0, 1]; so is the result. What moves in from outside is black.
+    settings: rotation (degrees to either side), zoom (fraction, in or out), flip (probability of
+    a left-right flip), contrast (fraction, up or down, around each image's mean).
+    """
+    count = len(images)
+    # Drawn on the CPU, so that every device sees the same augmentation.
+    draws = torch.rand(4, count, generator=generator)
+    angle = (2 * draws[0] - 1) * math.radians(settings["rotation"])
+    scale = 1 + (2 * draws[1] - 1) * settings["zoom"]
+    side = torch.where(draws[2] < settings["flip"], -1.0, 1.0)
+    gain = (1 + (2 * draws[3] - 1) * settings["contrast"]).to(images.device)
+    moved = warp(images, angle, scale, side)
+    mean = moved.mean(dim=(1, 2, 3), keepdim=True)
+    return ((moved - mean) * gain.view(-1, 1, 1, 1) + mean).clamp(0, 1)
+
+
+def warp(images: Tensor, angle: Tensor, scale: Tensor, side: Tensor) -> Tensor:
+    """Rotate by `angle` (radians), zoom out by `scale`, mirror where `side` is -1; each (N,)."""
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    zero = torch.zeros_like(cos)
+    rows = torch.stack(
+        [torch.stack([cos * side, -sin, zero], dim=1), torch.stack([sin * side, cos, zero], dim=1)],
+        dim=1,
+    )
+    grid = F.affine_grid(rows.to(images.device), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)

@@ -1,0 +1,39 @@
+"""Which modules an entry point runs, so that an edit reruns what depends on it and nothing else."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def files(entry: str) -> list[Path]:
+    """The source files of `chexviz.<entry>` and of all modules of the package it imports, sorted.
+
+    Found by reading the import statements, those inside functions too; nothing is imported.
+    Raises FileNotFoundError if there is no such module.
+    """
+    found: set[Path] = set()
+    pending = [PACKAGE / f"{entry}.py"]
+    while pending:
+        path = pending.pop()
+        if path not in found:
+            found.add(path)
+            pending += imports(path)
+    return sorted(found)
+
+
+def imports(path: Path) -> list[Path]:
+    """The modules of the package that one source file imports."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name:
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chexviz."):
+            names.append(node.module.removeprefix("chexviz."))
+        elif isinstance(node, ast.Import):
+            names += [
+                alias.name.removeprefix("chexviz.")
+                for alias in node.names
+                if alias.name.startswith("chexviz.")
+            ]
+    return [PACKAGE / f"{name}.py" for name in names if (PACKAGE / f"{name}.py").exists()]

@@ -1,0 +1,32 @@
+"""Where a job computes, with how many threads and in which precision."""
+
+import torch
+
+
+def choose(threads: int) -> torch.device:
+    """The first GPU, or this machine's CPU with a fixed number of threads.
+
+    The number of threads belongs to a result: another one adds in another order.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context to compute in; precision is 'auto', 'bfloat16' or 'float32'.
+
+    'auto' is bfloat16 where the hardware multiplies in it, and float32 elsewhere, where emulating
+    it would be slower.
+    """
+    enabled = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware has bfloat16 arithmetic of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)

@@ -1,0 +1,178 @@
+"""The two architectures: a representation block that sites share, a task block that each keeps."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from chexviz.errors import InputError
+from chexviz.files import replacing
+from chexviz.randomness import stream
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # torchvision's transforms of DenseNet121_Weights
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Standard(nn.Module):
+    """The paper's 'naive 3-layer CNN': (N, 1, S, S) in [0, 1] to a (N, 128, S / 8, S / 8) map."""
+
+    channels = 128
+
+    def __init__(self):
+        super().__init__()
+        widths = (1, 32, 64, self.channels)
+        layers = []
+        for inputs, outputs in pairwise(widths):
+            layers += [
+                nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers((images - 0.5) / 0.25)
+
+
+class DenseNet121(nn.Module):
+    """torchvision's DenseNet121 without its classifier (Huang et al. 2017).
+
+    (N, 1, S, S) in [0, 1] to a (N, 1024, S / 32, S / 32) map, after the last ReLU. The grey channel
+    is shown to all three input channels, normalised as ImageNet was, so pretrained weights see
+    what they would see in a grey colour picture, the zero padding included.
+    """
+
+    channels = 1024
+
+    def __init__(self):
+        super().__init__()
+        # Imported here because it takes seconds, and the other model needs none of it.
+        from torchvision.models import densenet121
+
+        self.layers = densenet121(weights=None).features
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.relu(self.layers((images - self.mean) / self.std))
+
+
+class TaskBlock(nn.Module):
+    """Pooled features (N, C) to one logit (N,): C -> 256 -> dropout 0.3 -> 1."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(channels, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 1)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features).squeeze(1)
+
+
+class Model(nn.Module):
+    """A representation block and the task blocks of one site (baseline) or several (federated)."""
+
+    def __init__(self, representation: nn.Module, tasks: Mapping[str, nn.Module]):
+        super().__init__()
+        self.representation = representation
+        self.tasks = nn.ModuleDict(tasks)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images (N, 1, S, S) in [0, 1] to globally averaged features (N, C)."""
+        return self.representation(images).mean(dim=(2, 3))
+
+    def forward(self, images: Tensor, site: str) -> Tensor:
+        """Images (N, 1, S, S) in [0, 1] to the logits (N,) of one site's task."""
+        return self.tasks[site](self.features(images))
+
+
+ARCHITECTURES = {"standard": Standard, "densenet121": DenseNet121}
+
+
+def build(architecture: str, sites: Sequence[str], seed: int) -> Model:
+    """A model with random weights: the representation block by seed, a task block by (seed, site).
+
+    All methods of one seed therefore start from the same weights, whoever else takes part.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, "representation"))
+        representation = ARCHITECTURES[architecture]()
+        tasks = {}
+        for site in sites:
+            torch.manual_seed(stream(seed, "task", site))
+            tasks[site] = TaskBlock(representation.channels)
+    return Model(representation, tasks)
+
+
+def initial(
+    architecture: str, site: str, seed: int, weights: Path | None, task: Path | None = None
+) -> Model:
+    """The model that one site starts from: blocks from files where given, random ones elsewhere."""
+    model = build(architecture, [site], seed)
+    if weights:
+        load_into(model.representation, load(weights)[0], weights)
+    if task:
+        load_into(model.tasks[site], load(task)[0], task)
+    return model
+
+
+def save(path: str | Path, tensors: Mapping[str, Tensor], **about) -> None:
+    """Write tensors as safetensors, with `about` as JSON in the header."""
+    # One metadata entry: safetensors writes several in an order that changes from run to run.
+    metadata = {"chexviz": json.dumps(about, sort_keys=True)}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata)
+
+
+def load(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors of a safetensors file on the CPU, and what its header says about them."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("chexviz", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except Exception as error:
+        raise InputError(
+            path, expected="a safetensors file", found=str(error), fix="delete it and run again"
+        ) from error
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Copy tensors into a module, whose names and shapes they must match.
+
+    path: where the tensors came from. Raises InputError naming it and the tensors that differ.
+    """
+    wanted = module.state_dict()
+    wrong = [
+        f"{name} is {shape_of(tensors, name)}, not {shape_of(wanted, name)}"
+        for name in sorted(wanted.keys() | tensors.keys())
+        if shape_of(tensors, name) != shape_of(wanted, name)
+    ]
+    if wrong:
+        raise InputError(
+            path,
+            expected=f"the {len(wanted)} tensors of {type(module).__name__}",
+            found=f"{len(wrong)} that differ; {'; '.join(wrong[:3])}",
+            fix="give the weights of this architecture",
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def shape_of(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | str:
+    """The shape of a named tensor, or 'absent'."""
+    return tuple(tensors[name].shape) if name in tensors else "absent"
+
+
+def load_model(path: str | Path) -> Model:
+    """The model of a file that `train` wrote."""
+    tensors, about = load(path)
+    model = build(about["architecture"], about["sites"], seed=0)
+    load_into(model, tensors, path)
+    return model

@@ -1,0 +1,229 @@
+"""From the configuration to jobs: the slice of it that each job gets, and the files that it reads.
+
+A job gets its own slice and nothing else, so a changed value reruns only what depends on it.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+Config = Mapping
+
+
+def text(settings: Mapping) -> str:
+    """Settings as one line of JSON, the same for the same settings."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def take(config: Mapping, *keys: str) -> dict:
+    """The named entries of a mapping."""
+    return {key: config[key] for key in keys}
+
+
+def download(config: Config, site: str) -> dict:
+    """Where a site's files come from; the phantom's size matters only to a phantom."""
+    settings = take(config["sites"][site], "source", "reader")
+    return settings | {"phantom": config["phantom"] if "phantom" in settings["source"] else None}
+
+
+def preprocess(config: Config, site: str) -> dict:
+    """How a site's files become arrays."""
+    return (
+        take(config["sites"][site], "reader", "task", "labels", "patients") | config["preprocess"]
+    )
+
+
+def split(config: Config, protocol: str) -> dict:
+    """How one protocol divides the images."""
+    return {"seed": config["split"]["seed"], **config["split"][protocol]}
+
+
+def warmup(config: Config, architecture: str) -> dict:
+    """How a task block is warmed up."""
+    return (
+        take(config["training"], "batch", "threads")
+        | config["architectures"][architecture]["warmup"]
+    )
+
+
+def train(config: Config, architecture: str, method: str) -> dict:
+    """How a model is trained. A baseline is a federation of one site: an epoch is a round."""
+    chosen = config["architectures"][architecture]
+    shared = take(config["training"], "batch", "threads", "precision", "augmentation")
+    shared |= take(chosen, "learning_rate", "schedule")
+    if method == "baseline":
+        return shared | {
+            "rounds": chosen["baseline"]["epochs"],
+            "local_epochs": 1,
+            "average": "size",
+        }
+    return shared | chosen["federated"] | {"average": config["training"]["average"]}
+
+
+def pretrained(config: Config, architecture: str) -> bool:
+    """Whether the representation block starts from weights that come from elsewhere."""
+    return config["architectures"][architecture]["weights"] != "random"
+
+
+def warmed_up(config: Config, architecture: str) -> bool:
+    """Whether the task block is trained alone first."""
+    return "warmup" in config["architectures"][architecture]
+
+
+def model_folder(protocol: str, architecture: str, method: str, seed: int | str) -> str:
+    """Where the models of one setting are."""
+    return f"<results>/models/{protocol}/{architecture}/{method}/seed{seed}"
+
+
+def task_files(config: Config, sites: list[str], wildcards) -> list[str]:
+    """The warmed-up task blocks that training of `sites` starts from; none if not warmed up."""
+    if not warmed_up(config, wildcards.architecture):
+        return []
+    folder = model_folder(wildcards.protocol, wildcards.architecture, "warmup", wildcards.seed)
+    return [f"{folder}/{site}.safetensors" for site in sites]
+
+
+def weight_files(config: Config, architecture: str) -> list[str]:
+    """The pretrained representation block that training starts from, if it has one."""
+    if not pretrained(config, architecture):
+        return []
+    return [f"<resources>/weights/{architecture}.safetensors"]
+
+
+def model_file(wildcards) -> str:
+    """The model that scores a site: its own baseline, or the global model of a method."""
+    folder = model_folder(
+        wildcards.protocol, wildcards.architecture, wildcards.method, wildcards.seed
+    )
+    name = wildcards.site if wildcards.method == "baseline" else "global"
+    return f"{folder}/{name}.safetensors"
+
+
+def predictions(config: Config) -> list[dict]:
+    """Every model's prediction of every site: site, task, architecture, method, seed."""
+    run = config["run"]
+    return [
+        {
+            "site": site,
+            "task": config["sites"][site]["task"],
+            "architecture": architecture,
+            "method": method,
+            "seed": seed,
+        }
+        for site in run["sites"]
+        for architecture in run["architectures"]
+        for method in ["baseline", *run["methods"]]
+        for seed in run["seeds"]
+    ]
+
+
+def shown(config: Config) -> list[dict]:
+    """The predictions that Figure 3 shows: baseline and the first method, of the first seed."""
+    run = config["run"]
+    methods = ("baseline", run["methods"][0])
+    return [
+        one
+        for one in predictions(config)
+        if one["method"] in methods and one["seed"] == run["seeds"][0]
+    ]
+
+
+def prediction_file(protocol: str, one: Mapping, suffix: str = ".csv") -> str:
+    """Where the scores (.csv) or Grad-CAM maps (.gradcam.npz) of one prediction are."""
+    folder = model_folder(protocol, one["architecture"], one["method"], one["seed"])
+    return f"{folder.replace('/models/', '/predictions/')}/{one['site']}{suffix}"
+
+
+def evaluate_arguments(config: Config, files) -> str:
+    """Command-line arguments that tell `evaluate` which model each file of scores is of."""
+    keys = ("site", "task", "architecture", "method", "seed")
+    return " ".join(
+        shlex.join(["--prediction", *(str(one[key]) for key in keys), path])
+        for one, path in zip(predictions(config), files.predictions, strict=True)
+    )
+
+
+def site_arguments(config: Config, files) -> str:
+    """Command-line arguments that tell `figure3` the files of each site."""
+    rows = zip(config["run"]["sites"], files.images, files.samples, files.annotations, strict=True)
+    return " ".join(
+        shlex.join(["--site", site, config["sites"][site]["task"], *paths]) for site, *paths in rows
+    )
+
+
+def figure3_arguments(config: Config, files) -> str:
+    """Command-line arguments that tell `figure3` which model each prediction is of."""
+    keys = ("site", "architecture", "method", "seed")
+    return " ".join(
+        shlex.join(["--prediction", *(str(one[key]) for key in keys), scores, maps])
+        for one, scores, maps in zip(shown(config), files.predictions, files.gradcam, strict=True)
+    )
+
+
+def local_weights(config: Config, architecture: str) -> list[str]:
+    """The local file of pretrained weights, if that is where they come from and it exists."""
+    source = config["architectures"][architecture]["weights"]
+    return [source] if Path(source).is_file() else []
+
+
+def local_patients(config: Config, site: str) -> list[str]:
+    """A site's table of patients, if it lies outside of the site's own files."""
+    table = config["sites"][site]["patients"]
+    return [table] if table and Path(table).is_file() else []
+
+
+def local_sources(config: Config, site: str) -> list[str]:
+    """The local folders and archives of a site that exist, so that a newer one is noticed."""
+    sources = config["sites"][site]["source"]
+    paths = [source.removeprefix("local:") for source in sources if source.startswith("local:")]
+    return [path for path in paths if Path(path).exists()]
+
+
+def paper_files(config: Config) -> dict[str, str]:
+    """Result files that the PDF reads, named by kind and key, e.g. 'metrics__paper'."""
+    files = {"figure1": "<results>/figures/figure1.pdf"}
+    for protocol in config["run"]["protocols"]:
+        files |= {
+            f"metrics__{protocol}": f"<results>/evaluation/{protocol}/metrics.csv",
+            f"comparisons__{protocol}": f"<results>/evaluation/{protocol}/comparisons.csv",
+            f"table1__{protocol}": f"<results>/tables/{protocol}/table1.csv",
+            f"figure2__{protocol}": f"<results>/figures/{protocol}/figure2.pdf",
+            f"figure3__{protocol}": f"<results>/figures/{protocol}/figure3.pdf",
+            f"splits__{protocol}": f"<results>/splits/{protocol}.csv",
+            f"audit__{protocol}": f"<results>/audit/{protocol}.csv",
+        }
+    for site in config["run"]["sites"]:
+        files |= {
+            f"samples__{site}": f"<results>/sites/{site}/samples.csv",
+            f"rejected__{site}": f"<results>/sites/{site}/rejected.csv",
+        }
+    return files
+
+
+def paper_inputs(files) -> str:
+    """The input files of the rule `paper` as JSON: {'metrics': {'paper': path, ...}, ...}."""
+    nested: dict = {}
+    for name, path in files.items():
+        kind, _, key = name.partition("__")
+        if key:
+            nested.setdefault(kind, {})[key] = path
+        elif isinstance(path, str):
+            nested[kind] = path
+    return text(nested)
+
+
+def paper(config: Config) -> dict:
+    """What the paper's text says about the settings."""
+    return take(config, "split", "training", "architectures", "evaluation", "preprocess") | {
+        **config["run"],
+        "sites": titles(config),
+    }
+
+
+def titles(config: Config) -> list[dict]:
+    """Name, title and task of every site of the run."""
+    return [
+        {"name": site, **take(config["sites"][site], "title", "task")}
+        for site in config["run"]["sites"]
+    ]

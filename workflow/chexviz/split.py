@@ -1,0 +1,188 @@
+"""Which images train, choose thresholds and evaluate, by either protocol; and the leakage of it."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
+
+from chexviz.errors import InputError, run
+from chexviz.files import replacing
+from chexviz.randomness import stream
+
+TEXT = dict.fromkeys(("site", "image", "patient", "site_a", "image_a", "site_b", "image_b"), str)
+AUDIT = ["protocol", "site", "other", "shared", "evaluation_images", "affected_images", "fraction"]
+
+
+def by_image(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
+    """The paper's protocol: a random fraction of each site's images evaluates, the rest trains.
+
+    images: columns site, image. settings: evaluation (fraction; floor(fraction x n) images).
+    The draw of one site depends on the seed and its own images alone.
+    """
+    subset = pd.Series("train", index=images.index)
+    for site, rows in images.groupby("site", sort=True):
+        draws = np.random.default_rng(stream(seed, "split", "paper", str(site)))
+        order = draws.permutation(rows.sort_values("image").index)
+        subset[order[: int(settings["evaluation"] * len(rows))]] = "evaluation"
+    return subset
+
+
+def by_patient(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
+    """The patient protocol: no group is in two subsets; sites and classes are balanced.
+
+    images: columns site, label, group. settings: evaluation, validation (fractions of all images,
+    met as nearly as whole groups and 1 / round(1 / fraction) allow).
+    """
+    subset = pd.Series("train", index=images.index)
+    evaluation = fold(images, settings["evaluation"], stream(seed, "split", "evaluation"))
+    subset[evaluation] = "evaluation"
+    rest = images[subset == "train"]
+    share = settings["validation"] / (1 - settings["evaluation"])
+    subset[fold(rest, share, stream(seed, "split", "validation"))] = "validation"
+    return subset
+
+
+def fold(images: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
+    """One fold of whole groups with about `fraction` of the images of each site and class."""
+    strata = images["site"] + " " + images["label"].astype(str)
+    folds = StratifiedGroupKFold(round(1 / fraction), shuffle=True, random_state=seed % 2**32)
+    _, chosen = next(folds.split(images, strata, images["group"]))
+    return images.index[chosen]
+
+
+def groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """Numbers (n,) of the groups: images joined by a patient or by near-identity, and so on.
+
+    images: columns site, image, patient. pairs: near-identical images (duplicates.csv).
+    """
+    patients = pd.factorize(images["patient"])[0]
+    first = pd.Series(range(len(images))).groupby(patients).transform("first").to_numpy()
+    one, two = positions(images, pairs)
+    rows, columns = np.r_[first, one], np.r_[np.arange(len(images)), two]
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(images), len(images)))
+    return connected_components(graph, directed=False)[1]
+
+
+def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in `images` of both sides of the pairs whose two images are both there."""
+    index = pd.MultiIndex.from_frame(images[["site", "image"]])
+    one = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_a", "image_a"]]))
+    two = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_b", "image_b"]]))
+    both = (one >= 0) & (two >= 0)
+    return one[both], two[both]
+
+
+def sharing(
+    images: pd.DataFrame, pairs: pd.DataFrame, here: np.ndarray, there: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Which images of `here` share a patient, or are near-identical to an image, of `there`.
+
+    here, there: bool (n,). Gives bool (n,) by 'patient' and 'duplicate'. It looks at patients and
+    pairs themselves, not at the groups that the split was made by, so that it can judge them.
+    """
+    patients = images["patient"].isin(images.loc[there, "patient"]).to_numpy()
+    one, two = positions(images, pairs)
+    duplicate = np.zeros(len(images), dtype=bool)
+    duplicate[one[there[two]]] = True
+    duplicate[two[there[one]]] = True
+    return {"patient": patients & here, "duplicate": duplicate & here}
+
+
+def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Per site and other site: evaluation images that share something with images not evaluated."""
+    rows = []
+    sites = sorted(images["site"].unique())
+    evaluated = (images["subset"] == "evaluation").to_numpy()
+    for site in sites:
+        here = evaluated & (images["site"] == site).to_numpy()
+        for other in sites:
+            there = ~evaluated & (images["site"] == other).to_numpy()
+            for kind, affected in sharing(images, pairs, here, there).items():
+                count = int(affected.sum())
+                row = [protocol, site, other, kind, int(here.sum()), count, count / here.sum()]
+                rows.append(dict(zip(AUDIT, row, strict=True)))
+    table = pd.DataFrame(rows, columns=AUDIT)
+    known = images.groupby("site")["patient_known"].agg(["sum", "size"])
+    notes = {
+        site: f"patient known for {count} of {size} images"
+        for site, count, size in known.itertuples()
+    }
+    # Sharing of patients cannot be seen where the source does not say who the patient is.
+    return table.assign(note=[notes[site] for site in table["site"]])
+
+
+def prove_disjoint(images: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """Stop the run if two subsets share a patient or a near-identical image."""
+    subset = images["subset"].to_numpy()
+    for one, two in permutations(["train", "validation", "evaluation"], 2):
+        for kind, affected in sharing(images, pairs, subset == one, subset == two).items():
+            if affected.any():
+                example = images.loc[affected, ["site", "image"]].iloc[0]
+                raise RuntimeError(
+                    f"protocol patient leaks: {affected.sum()} images of {one} share a {kind} "
+                    f"with {two}, e.g. {example['site']}/{example['image']}"
+                )
+
+
+def require_both_classes(images: pd.DataFrame, output: Path) -> None:
+    """Refuse a split that no AUROC can be computed on, or no threshold chosen on."""
+    for (site, subset), labels in images.groupby(["site", "subset"])["label"]:
+        positive = int(labels.sum())
+        if positive in (0, len(labels)):
+            raise InputError(
+                f"{output}: site {site}, subset {subset}",
+                expected="images of both classes",
+                found=f"{positive} positive and {len(labels) - positive} negative images",
+                fix="add images of the missing class to the site, or change split: seed",
+            )
+
+
+def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
+    """The labelled images of all sites: site, image, patient, patient_known, label (0 or 1)."""
+    columns = ["image", "patient", "patient_known", "label"]
+    tables = []
+    for site, path in zip(sites, paths, strict=True):
+        types = {**TEXT, "patient_known": str, "label": str}
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, usecols=columns)
+        tables.append(table.assign(site=site))
+    images = pd.concat(tables, ignore_index=True)
+    images = images[images["label"] != ""].reset_index(drop=True)
+    images["patient_known"] = images["patient_known"] == "True"
+    return images.assign(label=images["label"].astype(float).astype(int))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--protocol", required=True, choices=("paper", "patient"))
+    parser.add_argument("--site", nargs="+", required=True)
+    parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
+    parser.add_argument("--duplicates", required=True, type=Path)
+    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--split", required=True, type=Path)
+    parser.add_argument("--audit", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    settings = arguments.settings
+    images = read_samples(arguments.site, arguments.samples)
+    pairs = pd.read_csv(arguments.duplicates, dtype=TEXT, keep_default_na=False)
+    images["group"] = groups(images, pairs)
+    divide = {"paper": by_image, "patient": by_patient}[arguments.protocol]
+    images["subset"] = divide(images, settings, settings["seed"])
+    require_both_classes(images, arguments.split)
+    if arguments.protocol == "patient":
+        prove_disjoint(images, pairs)
+    columns = ["site", "image", "patient", "label", "group", "subset"]
+    with replacing(arguments.split) as temporary:
+        images[columns].to_csv(temporary, index=False, lineterminator="\n")
+    with replacing(arguments.audit) as temporary:
+        audit(images, pairs, arguments.protocol).to_csv(temporary, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

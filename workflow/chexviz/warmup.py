@@ -1,0 +1,85 @@
+"""Head warm-up: train a site's task block while the representation block is frozen."""
+
+import argparse
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from chexviz import device, models
+from chexviz.dataset import Dataset, load_dataset, to_unit
+from chexviz.errors import run
+from chexviz.local import batches, masked_loss
+from chexviz.progress import Progress
+from chexviz.randomness import stream
+
+FEATURE_BATCH = 64
+
+
+def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) -> None:
+    """Train the task block of `model` in place, on the frozen base's features of the images.
+
+    The features are computed once: nothing that makes them changes, since the base is frozen,
+    its BatchNorm uses its running statistics, and the images are not augmented.
+    settings: batch, epochs, learning_rate.
+    """
+    site, task = data.site, model.tasks[data.site]
+    features = frozen_features(model, data)
+    optimizer = torch.optim.Adam(task.parameters(), lr=settings["learning_rate"])
+    draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
+    torch.manual_seed(stream(seed, "warmup dropout", site))
+    task.train()
+    with Progress(f"warm-up on {site}", total=settings["epochs"], unit="epoch") as progress:
+        for _ in range(settings["epochs"]):
+            for batch in batches(len(data), settings["batch"], draws):
+                loss = masked_loss(task(features[batch]), data.labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            progress.step(loss=loss.item())
+
+
+def frozen_features(model: models.Model, data: Dataset) -> torch.Tensor:
+    """The representation block's features (n, C) of all images, in inference mode."""
+    model.eval()
+    parts = data.images.tensor_split(math.ceil(len(data) / FEATURE_BATCH))
+    with (
+        torch.inference_mode(),
+        Progress(f"features of {data.site}", total=len(parts), unit="batch") as progress,
+    ):
+        features = []
+        for part in parts:
+            features.append(model.features(to_unit(part)))
+            progress.step()
+    # A copy outside inference mode, which autograd may save for the backward pass.
+    return torch.cat(features).clone()
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--architecture", required=True, choices=models.ARCHITECTURES)
+    parser.add_argument("--site", required=True)
+    parser.add_argument("--images", required=True, type=Path)
+    parser.add_argument("--samples", required=True, type=Path)
+    parser.add_argument("--split", required=True, type=Path)
+    parser.add_argument("--weights", type=Path, help="initial representation block; else random")
+    parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--task", required=True, type=Path, help="the task block, written")
+    arguments = parser.parse_args(argv)
+    where = device.choose(arguments.settings["threads"])
+    data = load_dataset(
+        arguments.site, arguments.images, arguments.samples, arguments.split, ["train"], where
+    )
+    model = models.initial(
+        arguments.architecture, arguments.site, arguments.seed, arguments.weights
+    )
+    warm_up(model.to(where), data, arguments.settings, arguments.seed)
+    about = {"architecture": arguments.architecture, "sites": [arguments.site]}
+    models.save(arguments.task, model.tasks[arguments.site].state_dict(), **about)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""What all rules share: the validated config, wildcards, code tracking and the source check."""
+
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+
+from chexviz import closure, plan
+from chexviz.download import missing
+
+validate(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+
+# A conda environment drops an inherited PYTHONPATH, and a prefix drops Snakemake's strict mode.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow; ")
+
+SITES = config["run"]["sites"]
+PROTOCOLS = config["run"]["protocols"]
+
+
+wildcard_constraints:
+    site="|".join(config["sites"]),
+    protocol="paper|patient",
+    architecture="|".join(config["architectures"]),
+    method="[a-z]+",
+    seed="[0-9]+",
+
+
+def here(path):
+    """A file of the workflow, as seen from the working directory."""
+    return os.path.relpath(os.path.join(workflow.basedir, path))
+
+
+def code(entry):
+    """The source files that an entry point runs: an edit of one reruns its jobs."""
+    return [os.path.relpath(path) for path in closure.files(entry)]
+
+
+def require_sources():
+    """Stop before any job if the data of a site can neither be found nor be got."""
+    problems = []
+    for site in SITES:
+        manifest = f"{config['pathvars']['resources']}/{site}/manifest.csv"
+        problem = None if os.path.exists(manifest) else missing(config["sites"][site]["source"])
+        if problem:
+            problems.append(f"site {site}: {problem}")
+    if problems:
+        raise WorkflowError("\n".join(problems))

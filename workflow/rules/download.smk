@@ -1,0 +1,61 @@
+"""Raw files of every site, and pretrained weights."""
+
+
+rule download:
+    """Fetch the raw files of {wildcards.site}, and list them with their checksums."""
+    input:
+        code=code("download"),
+        local=lambda wildcards: plan.local_sources(config, wildcards.site),
+    output:
+        manifest="<resources>/{site}/manifest.csv",
+    log:
+        "<logs>/download/{site}.log",
+    benchmark:
+        "<benchmarks>/download/{site}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        settings=lambda wildcards: plan.text(plan.download(config, wildcards.site)),
+    shell:
+        """
+        python -m chexviz.download \
+            --site {wildcards.site} \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --manifest {output.manifest:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule weights:
+    """Get the pretrained representation block of {wildcards.architecture}."""
+    input:
+        code=code("weights"),
+        local=lambda wildcards: plan.local_weights(config, wildcards.architecture),
+    output:
+        weights="<resources>/weights/{architecture}.safetensors",
+    log:
+        "<logs>/weights/{architecture}.log",
+    benchmark:
+        "<benchmarks>/weights/{architecture}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        source=lambda wildcards: config["architectures"][wildcards.architecture]["weights"],
+        sha256=lambda wildcards: config["architectures"][wildcards.architecture]["weights_sha256"]
+        or "",
+    shell:
+        """
+        python -m chexviz.weights \
+            --source {params.source:q} \
+            --sha256 {params.sha256:q} \
+            --output {output.weights:q} \
+            2>&1 | tee {log:q}
+        """

@@ -1,0 +1,129 @@
+"""Figures 1 to 3."""
+
+
+rule figure1:
+    """Draw the framework."""
+    input:
+        code=code("figure1"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+    output:
+        pdf="<results>/figures/figure1.pdf",
+        png=report(
+            "<results>/figures/figure1.png",
+            caption="../report/figure1.rst",
+            category="Figures",
+            labels={"figure": "1, framework", "protocol": "all"},
+        ),
+    log:
+        "<logs>/figure1.log",
+    benchmark:
+        "<benchmarks>/figure1.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=plan.text({"sites": plan.titles(config)}),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure1 \
+            --settings {params.settings:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure2:
+    """Draw the ROC curves, baseline against CheXViz."""
+    input:
+        code=code("figure2"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        roc="<results>/evaluation/{protocol}/roc.csv",
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+        comparisons="<results>/evaluation/{protocol}/comparisons.csv",
+    output:
+        pdf="<results>/figures/{protocol}/figure2.pdf",
+        png=report(
+            "<results>/figures/{protocol}/figure2.png",
+            caption="../report/figure2.rst",
+            category="Figures",
+            labels={"figure": "2, ROC curves", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure2/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure2/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure2 \
+            --roc {input.roc:q} \
+            --metrics {input.metrics:q} \
+            --comparisons {input.comparisons:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+def shown_files(suffix):
+    """An input function: one kind of file of every prediction that Figure 3 shows."""
+    return lambda wildcards: [
+        plan.prediction_file(wildcards.protocol, one, suffix) for one in plan.shown(config)
+    ]
+
+
+rule figure3:
+    """Draw Grad-CAM of true positives, baseline beside CheXViz."""
+    input:
+        code=code("figure3"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        images=expand("<results>/sites/{site}/images.npy", site=SITES),
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+        annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
+        predictions=shown_files(".csv"),
+        gradcam=shown_files(".gradcam.npz"),
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+    output:
+        pdf="<results>/figures/{protocol}/figure3.pdf",
+        png=report(
+            "<results>/figures/{protocol}/figure3.png",
+            caption="../report/figure3.rst",
+            category="Figures",
+            labels={"figure": "3, Grad-CAM", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure3/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure3/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        sites=lambda wildcards, input: plan.site_arguments(config, input),
+        predictions=lambda wildcards, input: plan.figure3_arguments(config, input),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure3 \
+            {params.sites} \
+            {params.predictions} \
+            --metrics {input.metrics:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """

@@ -1,0 +1,195 @@
+"""Models: head warm-up, the baseline of every site, federations of all sites, and their scores."""
+
+
+rule warmup:
+    """Train the task block of {wildcards.site} on the frozen {wildcards.architecture}."""
+    input:
+        code=code("warmup"),
+        images="<results>/sites/{site}/images.npy",
+        samples="<results>/sites/{site}/samples.csv",
+        split="<results>/splits/{protocol}.csv",
+        weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
+    output:
+        task="<results>/models/{protocol}/{architecture}/warmup/seed{seed}/{site}.safetensors",
+    log:
+        "<logs>/warmup/{protocol}/{architecture}/seed{seed}/{site}.log",
+    benchmark:
+        "<benchmarks>/warmup/{protocol}/{architecture}/seed{seed}/{site}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=lambda wildcards: plan.text(plan.warmup(config, wildcards.architecture)),
+    shell:
+        """
+        python -m chexviz.warmup \
+            --architecture {wildcards.architecture} \
+            --site {wildcards.site} \
+            --images {input.images:q} \
+            --samples {input.samples:q} \
+            --split {input.split:q} \
+            --weights {input.weights:q} \
+            --seed {wildcards.seed} \
+            --settings {params.settings:q} \
+            --task {output.task:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule train_baseline:
+    """Train {wildcards.architecture} on {wildcards.site} alone."""
+    input:
+        code=code("train"),
+        images="<results>/sites/{site}/images.npy",
+        samples="<results>/sites/{site}/samples.csv",
+        split="<results>/splits/{protocol}.csv",
+        weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
+        task=lambda wildcards: plan.task_files(config, [wildcards.site], wildcards),
+    output:
+        model="<results>/models/{protocol}/{architecture}/baseline/seed{seed}/{site}.safetensors",
+        history=report(
+            "<results>/models/{protocol}/{architecture}/baseline/seed{seed}/{site}.history.csv",
+            caption="../report/history.rst",
+            category="Training",
+            labels={
+                "protocol": "{protocol}",
+                "architecture": "{architecture}",
+                "method": "baseline",
+                "seed": "{seed}",
+                "site": "{site}",
+            },
+        ),
+    log:
+        "<logs>/train/{protocol}/{architecture}/baseline/seed{seed}/{site}.log",
+    benchmark:
+        "<benchmarks>/train/{protocol}/{architecture}/baseline/seed{seed}/{site}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=1,
+    params:
+        settings=lambda wildcards: plan.text(plan.train(config, wildcards.architecture, "baseline")),
+        # Not an output: Snakemake deletes the outputs of a job that is killed.
+        checkpoint=subpath(output.model, strip_suffix=".safetensors"),
+    shell:
+        """
+        python -m chexviz.train \
+            --architecture {wildcards.architecture} \
+            --site {wildcards.site} \
+            --images {input.images:q} \
+            --samples {input.samples:q} \
+            --split {input.split:q} \
+            --weights {input.weights:q} \
+            --task {input.task:q} \
+            --seed {wildcards.seed} \
+            --settings {params.settings:q} \
+            --checkpoint {params.checkpoint:q}.checkpoint \
+            --model {output.model:q} \
+            --history {output.history:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule train_federated:
+    """Train {wildcards.architecture} over all sites by {wildcards.method}."""
+    input:
+        code=code("train"),
+        images=expand("<results>/sites/{site}/images.npy", site=SITES),
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+        split="<results>/splits/{protocol}.csv",
+        weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
+        task=lambda wildcards: plan.task_files(config, SITES, wildcards),
+    output:
+        model="<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.safetensors",
+        history=report(
+            "<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.history.csv",
+            caption="../report/history.rst",
+            category="Training",
+            labels={
+                "protocol": "{protocol}",
+                "architecture": "{architecture}",
+                "method": "{method}",
+                "seed": "{seed}",
+                "site": "all",
+            },
+        ),
+    log:
+        "<logs>/train/{protocol}/{architecture}/{method}/seed{seed}/global.log",
+    benchmark:
+        "<benchmarks>/train/{protocol}/{architecture}/{method}/seed{seed}/global.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=2880,
+        gpu=1,
+    params:
+        sites=SITES,
+        settings=lambda wildcards: plan.text(
+            plan.train(config, wildcards.architecture, wildcards.method)
+        ),
+        checkpoint=subpath(output.model, strip_suffix=".safetensors"),
+    shell:
+        """
+        python -m chexviz.train \
+            --architecture {wildcards.architecture} \
+            --site {params.sites} \
+            --images {input.images:q} \
+            --samples {input.samples:q} \
+            --split {input.split:q} \
+            --weights {input.weights:q} \
+            --task {input.task:q} \
+            --seed {wildcards.seed} \
+            --settings {params.settings:q} \
+            --checkpoint {params.checkpoint:q}.checkpoint \
+            --model {output.model:q} \
+            --history {output.history:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule predict:
+    """Score the images of {wildcards.site} that training did not see, and map where it looked."""
+    input:
+        code=code("predict"),
+        model=plan.model_file,
+        images="<results>/sites/{site}/images.npy",
+        samples="<results>/sites/{site}/samples.csv",
+        split="<results>/splits/{protocol}.csv",
+    output:
+        predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}/{site}.csv",
+        gradcam="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}/{site}.gradcam.npz",
+    log:
+        "<logs>/predict/{protocol}/{architecture}/{method}/seed{seed}/{site}.log",
+    benchmark:
+        "<benchmarks>/predict/{protocol}/{architecture}/{method}/seed{seed}/{site}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=1,
+    params:
+        settings=plan.text(plan.take(config["training"], "threads")),
+    shell:
+        """
+        python -m chexviz.predict \
+            --model {input.model:q} \
+            --site {wildcards.site} \
+            --images {input.images:q} \
+            --samples {input.samples:q} \
+            --split {input.split:q} \
+            --settings {params.settings:q} \
+            --predictions {output.predictions:q} \
+            --gradcam {output.gradcam:q} \
+            2>&1 | tee {log:q}
+        """
