@@ -28,7 +28,7 @@ def augment(images: Tensor, generator: torch.Generator, settings: Mapping[str, f
 
 
 def warp(images: Tensor, angle: Tensor, scale: Tensor, side: Tensor) -> Tensor:
-    """Rotate by `angle` (radians), zoom out by `scale`, mirror where `side` is -1; each (N,)."""
+    """Turn left by `angle` (radians), zoom out by `scale`, mirror where `side` is -1; each (N,)."""
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     zero = torch.zeros_like(cos)
     rows = torch.stack(

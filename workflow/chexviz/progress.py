@@ -41,7 +41,8 @@ class Progress:
         """Count `steps` more; `values` (a loss, a learning rate) are shown beside the count."""
         self.done += steps
         if self.bar is not None:
-            self.bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+            shown = {name: f"{value:.4g}" for name, value in values.items()}
+            self.bar.set_postfix(shown, refresh=False)
             self.bar.update(steps)
         elif self.done == self.total or time.monotonic() >= self.next_line:
             self.next_line = time.monotonic() + SECONDS_BETWEEN_LINES

@@ -1,0 +1,79 @@
+"""What all tests share: the folder of real radiographs, and small sites of drawn ones."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real radiographs, label tables and predictions; tests that need them skip without."""
+    default = REPOSITORY.parent / "shared" / "data"
+    folder = Path(os.environ.get("CHEXVIZ_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real test data: {folder} is absent (set CHEXVIZ_TEST_DATA)")
+    return folder
+
+
+def draw_site(folder: Path, site: str, *, count: int = 60, size: int = 32, seed: int = 0) -> None:
+    """Write images.npy and samples.csv of a site: noise, and a bright spot where the label is 1."""
+    draws = np.random.default_rng([seed, *site.encode()])
+    labels = (np.arange(count) % 3 == 0).astype(int)
+    rows, columns = np.mgrid[:size, :size]
+    images = draws.normal(110, 25, (count, size, size))
+    for image, label in zip(images, labels, strict=True):
+        x, y = draws.integers(size // 4, 3 * size // 4, 2)
+        image += 60 * label * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (size / 2))
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "images.npy", images.clip(0, 255).astype(np.uint8))
+    samples = pd.DataFrame(
+        {
+            "image": [f"{site}-{number:03d}" for number in range(count)],
+            "file": [f"{site}-{number:03d}.dcm" for number in range(count)],
+            "patient": [f"{site}-{number // 2:03d}" for number in range(count)],
+            "patient_known": True,
+            "label": labels,
+            "view": "PA",
+            "sex": "F",
+            "age": 50.0,
+            "spacing": 1.0,
+            "sha256": [f"{site}{number:060d}" for number in range(count)],
+            "phash": [f"{value:016x}" for value in draws.integers(0, 2**63, count)],
+        }
+    )
+    samples.to_csv(folder / "samples.csv", index=False)
+
+
+def draw_split(path: Path, folders: dict[str, Path]) -> None:
+    """Write a split: of every five images one evaluates and one validates."""
+    tables = []
+    for site, folder in folders.items():
+        samples = pd.read_csv(folder / "samples.csv")
+        subset = np.array(["train", "train", "train", "validation", "evaluation"])
+        tables.append(
+            samples[["image", "patient", "label"]].assign(
+                site=site, group=0, subset=subset[np.arange(len(samples)) % 5]
+            )
+        )
+    columns = ["site", "image", "patient", "label", "group", "subset"]
+    pd.concat(tables)[columns].to_csv(path, index=False)
+
+
+@pytest.fixture
+def federation(tmp_path) -> Path:
+    """A folder with two small sites, `north` and `south`, and split.csv."""
+    folders = {site: tmp_path / site for site in ("north", "south")}
+    draw_site(folders["north"], "north", count=60)
+    draw_site(folders["south"], "south", count=45)
+    draw_split(tmp_path / "split.csv", folders)
+    return tmp_path

@@ -1,0 +1,155 @@
+"""Both architectures, their files, and the weights they start from."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from safetensors.torch import load_file, save_file
+
+from chexviz import models, weights
+from chexviz.errors import InputError
+from chexviz.files import sha256
+
+
+@pytest.mark.parametrize(
+    ("architecture", "channels", "stride"), [("standard", 128, 8), ("densenet121", 1024, 32)]
+)
+def test_shapes(architecture, channels, stride):
+    model = models.build(architecture, ["north", "south"], seed=1).eval()
+    images = torch.rand(2, 1, 64, 64)
+    assert model.representation(images).shape == (2, channels, 64 // stride, 64 // stride)
+    assert model.features(images).shape == (2, channels)
+    assert model(images, "north").shape == (2,)
+    assert not torch.equal(model(images, "north"), model(images, "south"))
+
+
+def test_standard_has_three_convolutions():
+    convolutions = [m for m in models.Standard().modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convolutions) == 3
+
+
+def test_densenet_sees_a_grey_image_as_torchvision_sees_it_in_colour():
+    """One-channel input is exact: the same features as the whole torchvision model's own path."""
+    torch.manual_seed(0)
+    reference = torchvision.models.densenet121(weights=None).eval()
+    block = models.DenseNet121().eval()
+    models.load_into(block, weights.representation_of(reference.state_dict()), "torchvision")
+    grey = torch.rand(2, 1, 96, 96)
+    colour = torchvision.transforms.functional.normalize(
+        grey.expand(2, 3, 96, 96), models.IMAGENET_MEAN, models.IMAGENET_STD
+    )
+    assert torch.equal(block(grey), F.relu(reference.features(colour)))
+
+
+def test_the_start_does_not_depend_on_who_else_takes_part():
+    alone = models.build("standard", ["north"], seed=1).state_dict()
+    both = models.build("standard", ["south", "north"], seed=1).state_dict()
+    other = models.build("standard", ["north"], seed=2).state_dict()
+    assert all(torch.equal(both[name], tensor) for name, tensor in alone.items())
+    assert not torch.equal(
+        alone["representation.layers.0.weight"], other["representation.layers.0.weight"]
+    )
+    assert not torch.equal(both["tasks.north.layers.0.weight"], both["tasks.south.layers.0.weight"])
+
+
+def test_building_leaves_the_global_generator_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    models.build("standard", ["north"], seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_model_file_round_trip(tmp_path):
+    model = models.build("standard", ["north", "south"], seed=1)
+    about = {"architecture": "standard", "sites": ["north", "south"]}
+    models.save(tmp_path / "a.safetensors", model.state_dict(), **about)
+    models.save(tmp_path / "b.safetensors", model.state_dict(), **about)
+    again = models.load_model(tmp_path / "a.safetensors").state_dict()
+    assert all(torch.equal(again[name], tensor) for name, tensor in model.state_dict().items())
+    assert sha256(tmp_path / "a.safetensors") == sha256(tmp_path / "b.safetensors")
+
+
+def test_a_damaged_model_file_is_named(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"model\.safetensors"):
+        models.load(path)
+
+
+def write_torchvision_file(path, spoil=lambda tensors: None) -> dict[str, torch.Tensor]:
+    """A file as torchvision distributes it: names of 2017, 1,000 classes."""
+    torch.manual_seed(0)
+    tensors = torchvision.models.densenet121(weights=None).state_dict()
+    old = {
+        name.replace("norm1.", "norm.1.")
+        .replace("norm2.", "norm.2.")
+        .replace("conv1.", "conv.1.")
+        .replace("conv2.", "conv.2.")
+        if "denselayer" in name
+        else name: tensor.clone()
+        for name, tensor in tensors.items()
+    }
+    spoil(old)
+    if path.suffix == ".safetensors":
+        save_file(old, path)
+    else:
+        torch.save(old, path)
+    return tensors
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_local_file_of_weights_becomes_the_representation_block(tmp_path, suffix):
+    tensors = write_torchvision_file(tmp_path / f"densenet{suffix}")
+    weights.main(
+        [
+            f"--source={tmp_path / f'densenet{suffix}'}",
+            f"--sha256={sha256(tmp_path / f'densenet{suffix}')}",
+            f"--output={tmp_path / 'block.safetensors'}",
+        ]
+    )
+    block = load_file(tmp_path / "block.safetensors")
+    assert torch.equal(block["layers.conv0.weight"], tensors["features.conv0.weight"])
+    name = "denseblock4.denselayer16.conv2.weight"
+    assert torch.equal(block[f"layers.{name}"], tensors[f"features.{name}"])
+    model = models.initial("densenet121", "north", 1, tmp_path / "block.safetensors")
+    assert torch.equal(model.representation.layers.conv0.weight, tensors["features.conv0.weight"])
+
+
+def wrong_shape(tensors):
+    tensors["features.conv0.weight"] = torch.zeros(64, 1, 7, 7)
+
+
+def missing_tensor(tensors):
+    del tensors["features.norm5.bias"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (wrong_shape, r"layers.conv0.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7\)"),
+        (missing_tensor, r"layers.norm5.bias is absent, not \(1024,\)"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_and_leave_nothing(tmp_path, spoil, said):
+    write_torchvision_file(tmp_path / "weights.pth", spoil)
+    with pytest.raises(InputError, match=said) as caught:
+        weights.main([f"--source={tmp_path / 'weights.pth'}", f"--output={tmp_path / 'out'}"])
+    assert "weights.pth" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_hash_is_refused(tmp_path):
+    write_torchvision_file(tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="SHA-256"):
+        weights.from_file(tmp_path / "weights.pth", "0" * 64)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    torch.save({"features": print}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="tensors alone"):
+        weights.from_file(tmp_path / "weights.pth", None)
+
+
+def test_an_absent_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="correct the path"):
+        weights.from_file(tmp_path / "weights.pth", None)

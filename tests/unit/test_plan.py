@@ -1,0 +1,130 @@
+"""The slices of the config that jobs get: what is in them, and what must not be."""
+
+import copy
+import json
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from chexviz import plan
+
+
+@pytest.fixture
+def config(repository):
+    return yaml.safe_load((repository / "config" / "config.yaml").read_text())
+
+
+def changed(config, *path, value):
+    """A copy of the config with one value changed."""
+    config = copy.deepcopy(config)
+    inner = config
+    for key in path[:-1]:
+        inner = inner[key]
+    assert path[-1] in inner
+    inner[path[-1]] = value
+    return config
+
+
+def test_a_baseline_does_not_depend_on_the_rounds_or_on_how_sites_are_averaged(config):
+    before = plan.train(config, "standard", "baseline")
+    for key in ("rounds", "local_epochs"):
+        path = ("architectures", "standard", "federated", key)
+        assert plan.train(changed(config, *path, value=7), "standard", "baseline") == before
+    other = changed(config, "training", "average", value="uniform")
+    assert plan.train(other, "standard", "baseline") == before
+    assert plan.train(other, "standard", "fedavg") != plan.train(config, "standard", "fedavg")
+
+
+def test_a_federation_does_not_depend_on_the_epochs_of_the_baseline(config):
+    other = changed(config, "architectures", "standard", "baseline", "epochs", value=7)
+    assert plan.train(other, "standard", "fedavg") == plan.train(config, "standard", "fedavg")
+    assert plan.train(other, "standard", "baseline") != plan.train(config, "standard", "baseline")
+
+
+def test_the_papers_schedules(config):
+    for architecture, rounds, rate in (("standard", 300, 1e-3), ("densenet121", 150, 1e-5)):
+        for method in ("baseline", "fedavg"):
+            settings = plan.train(config, architecture, method)
+            assert settings["rounds"] == rounds
+            assert settings["local_epochs"] == 1
+            assert settings["learning_rate"] == rate
+    warm = plan.warmup(config, "densenet121")
+    assert (warm["epochs"], warm["learning_rate"]) == (30, 1e-3)
+
+
+def test_the_phantoms_size_matters_to_a_phantom_only(config):
+    assert plan.download(config, "rsna")["phantom"] is None
+    phantom = changed(config, "sites", "rsna", "source", value=["phantom"])
+    assert plan.download(phantom, "rsna")["phantom"] == config["phantom"]
+
+
+def test_titles_do_not_reach_the_data(config):
+    other = changed(config, "sites", "rsna", "title", value="Another")
+    for stage in (plan.download, plan.preprocess):
+        assert stage(other, "rsna") == stage(config, "rsna")
+
+
+def test_files_of_weights_and_warmed_up_heads_are_inputs_where_there_are_any(config):
+    wildcards = SimpleNamespace(protocol="paper", architecture="densenet121", seed="1")
+    assert plan.weight_files(config, "densenet121") == [
+        "<resources>/weights/densenet121.safetensors"
+    ]
+    assert plan.weight_files(config, "standard") == []
+    assert plan.task_files(config, ["rsna"], wildcards) == [
+        "<results>/models/paper/densenet121/warmup/seed1/rsna.safetensors"
+    ]
+    wildcards.architecture = "standard"
+    assert plan.task_files(config, ["rsna"], wildcards) == []
+
+
+def test_a_site_is_scored_by_its_own_baseline_or_by_the_global_model():
+    where = {"protocol": "paper", "architecture": "standard", "seed": "1", "site": "rsna"}
+    folder = "<results>/models/paper/standard"
+    for method, name in (("baseline", "rsna"), ("fedavg", "global")):
+        file = plan.model_file(SimpleNamespace(**where, method=method))
+        assert file == f"{folder}/{method}/seed1/{name}.safetensors"
+
+
+def test_every_prediction_is_named_to_evaluate(config):
+    config = changed(config, "run", "seeds", value=[1, 2])
+    files = [plan.prediction_file("paper", one) for one in plan.predictions(config)]
+    assert len(set(files)) == len(files) == 2 * 2 * 2 * 2
+    line = plan.evaluate_arguments(config, SimpleNamespace(predictions=files))
+    assert line.count("--prediction") == 16
+    assert "--prediction rsna pneumonia standard baseline 1 " in line
+
+
+def test_figure_3_shows_the_first_seed_and_method(config):
+    config = changed(config, "run", "seeds", value=[5, 6])
+    shown = plan.shown(config)
+    assert {one["seed"] for one in shown} == {5}
+    assert len(shown) == 8
+
+
+def test_the_papers_inputs_are_grouped_by_kind(config):
+    files = plan.paper_files(config) | {"code": ["a.py"], "template": "paper.typ"}
+    nested = json.loads(plan.paper_inputs(files))
+    assert set(nested["metrics"]) == {"paper", "patient"}
+    assert set(nested["samples"]) == {"rsna", "siim"}
+    assert nested["template"] == "paper.typ"
+    assert "code" not in nested
+
+
+def test_the_same_settings_are_the_same_text():
+    assert plan.text({"b": 1, "a": 2}) == plan.text({"a": 2, "b": 1}) == '{"a": 2, "b": 1}'
+
+
+def test_local_files_are_inputs_only_where_they_exist(config, tmp_path):
+    (tmp_path / "match.csv").write_text("")
+    table = str(tmp_path / "match.csv")
+    assert plan.local_patients(
+        changed(config, "sites", "rsna", "patients", value=table), "rsna"
+    ) == [table]
+    assert (
+        plan.local_patients(changed(config, "sites", "rsna", "patients", value="x.csv"), "rsna")
+        == []
+    )
+    sources = ["kaggle-dataset:a/b", f"local:{tmp_path}", "local:nowhere"]
+    local = changed(config, "sites", "rsna", "source", value=sources)
+    assert plan.local_sources(local, "rsna") == [str(tmp_path)]

@@ -1,0 +1,128 @@
+"""errors, files, progress and randomness: what every stage leans on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from chexviz.errors import InputError, run
+from chexviz.files import replacing, sha256
+from chexviz.progress import Progress, duration
+from chexviz.randomness import stream
+
+
+def test_input_error_names_all_four():
+    error = InputError("labels.csv", expected="a column x", found="y", fix="rename it")
+    for part in ("labels.csv", "a column x", "y", "rename it"):
+        assert part in str(error)
+
+
+def test_run_ends_bad_input_with_its_message_and_status_1(repository):
+    program = (
+        "from chexviz.errors import InputError, run\n"
+        "def main(): raise InputError('a.csv', expected='1', found='2', fix='3')\n"
+        "run(main)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(repository / "workflow")},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR a.csv\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_run_lets_a_bug_show_its_traceback():
+    def broken():
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        run(broken)
+
+
+def test_replacing_gives_the_final_name_to_a_finished_file_only(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        assert temporary.suffix == ".csv"
+    assert path.read_text() == "half"
+
+
+def test_replacing_keeps_the_old_file_and_leaves_nothing_when_writing_fails(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def fail_half_way():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_sha256_of_a_known_text(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256(tmp_path / "abc") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (18120, "5 h 02 min"),
+    ],
+)
+def test_duration(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_progress_without_a_terminal_is_plain_lines_with_time_left(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr("chexviz.progress.time.monotonic", lambda: next(clock))
+    with Progress("train", total=3, unit="round") as progress:
+        for _ in range(3):
+            progress.step(loss=0.25)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("train: round 1/3, loss 0.25, ")
+    assert lines[0].endswith(" left")
+    assert lines[-1].startswith("train: round 3/3, loss 0.25, done in ")
+    assert "\r" not in "".join(lines)
+
+
+def test_progress_is_silent_between_lines(capsys):
+    with Progress("score", total=1000, unit="batch") as progress:
+        for _ in range(999):
+            progress.step()
+    assert capsys.readouterr().err == ""
+
+
+def test_resumed_steps_do_not_count_for_the_speed(monkeypatch):
+    clock = iter([0.0, 10.0])
+    monkeypatch.setattr("chexviz.progress.time.monotonic", lambda: next(clock))
+    progress = Progress("train", total=100, unit="round", start=90)
+    progress.done = 91
+    assert progress.line() == "train: round 91/100, 1 min 30 s left"
+
+
+def test_streams_differ_by_every_part_of_their_key_and_stay_the_same():
+    keys = [
+        (1, "order", "a", 0),
+        (2, "order", "a", 0),
+        (1, "dropout", "a", 0),
+        (1, "order", "b", 0),
+    ]
+    keys += [(1, "order", "a", 1), (1, "order", "a")]
+    assert len({stream(*key) for key in keys}) == len(keys)
+    assert all(0 <= stream(*key) < 2**63 for key in keys)
+    assert stream(2022, "order", "rsna", 12) == 6645761733869250509

@@ -1,0 +1,172 @@
+"""Both protocols, their groups and their leakage."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chexviz import split
+from chexviz.errors import InputError
+
+NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
+FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
+
+
+def table(count: int = 400, patients: int = 150, seed: int = 0) -> pd.DataFrame:
+    """Images of two sites that share patients; about a quarter positive."""
+    draws = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "site": np.where(np.arange(count) < count // 2, "rsna", "siim"),
+            "image": [f"{number:04d}" for number in range(count)],
+            "patient": [f"p{number}" for number in draws.integers(0, patients, count)],
+            "patient_known": True,
+            "label": (draws.random(count) < 0.25).astype(int),
+        }
+    )
+
+
+def pairs(*rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=NO_PAIRS.columns)
+
+
+def test_paper_takes_floor_of_the_fraction_of_each_site():
+    images = pd.DataFrame({"site": ["rsna"] * 26684 + ["siim"] * 12047})
+    images["image"] = [str(number) for number in range(len(images))]
+    subset = split.by_image(images, {"evaluation": 0.2}, seed=1)
+    counts = subset.groupby([images["site"], subset]).size()
+    assert counts["rsna", "evaluation"] == 5336  # 1,205 + 4,131 of the published Table 1
+    assert counts["siim", "evaluation"] == 2409
+
+
+def test_paper_of_one_site_depends_on_its_own_images_and_the_seed_alone():
+    images = table()
+    alone = images[images["site"] == "siim"].sample(frac=1, random_state=3)
+    both = split.by_image(images, FRACTIONS, seed=1)
+    only = split.by_image(alone, FRACTIONS, seed=1)
+    assert (both[only.index] == only).all()
+    assert (split.by_image(images, FRACTIONS, seed=2) != both).any()
+
+
+def test_groups_join_patients_and_duplicates_across_sites():
+    images = pd.DataFrame(
+        {
+            "site": ["a", "a", "a", "b", "b", "b"],
+            "image": ["1", "2", "3", "1", "2", "3"],
+            "patient": ["p", "p", "q", "r", "p", "s"],
+        }
+    )
+    found = split.groups(images, pairs(["a", "3", "b", "1"], ["b", "3", "c", "1"]))
+    assert found[0] == found[1] == found[4]
+    assert found[2] == found[3]
+    assert len({found[0], found[2], found[5]}) == 3
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.integers(20, 300))
+def test_patient_protocol_shares_no_group_between_subsets(seed, patients):
+    images = table(seed=seed % 100, patients=patients)
+    near = pairs(["rsna", "0000", "siim", "0399"], ["rsna", "0001", "rsna", "0002"])
+    images["group"] = split.groups(images, near)
+    images["subset"] = split.by_patient(images, FRACTIONS, seed)
+    assert (images.groupby("group")["subset"].nunique() == 1).all()
+    split.prove_disjoint(images, near)
+    assert split.audit(images, near, "patient")["affected_images"].sum() == 0
+
+
+def test_patient_protocol_meets_the_fractions_in_each_site_and_class():
+    images = table(count=2000, patients=900)
+    images["group"] = split.groups(images, NO_PAIRS)
+    images["subset"] = split.by_patient(images, FRACTIONS, seed=5)
+    share = images.groupby(["site", "label"])["subset"].value_counts(normalize=True).unstack()
+    assert np.allclose(share["evaluation"], 0.2, atol=0.03)
+    assert np.allclose(share["validation"], 0.1, atol=0.03)
+
+
+def test_the_proof_of_the_patient_protocol_can_fail():
+    images = table()
+    images["subset"] = split.by_image(images, FRACTIONS, seed=1)
+    with pytest.raises(RuntimeError, match="share a patient"):
+        split.prove_disjoint(images, NO_PAIRS)
+    images["patient"] = images["image"]
+    split.prove_disjoint(images, NO_PAIRS)
+    here = images[images["subset"] == "evaluation"].iloc[0]
+    there = images[images["subset"] == "train"].iloc[0]
+    near = pairs([here["site"], here["image"], there["site"], there["image"]])
+    with pytest.raises(RuntimeError, match="share a duplicate"):
+        split.prove_disjoint(images, near)
+
+
+def test_audit_counts_by_hand():
+    images = pd.DataFrame(
+        [
+            ("a", "1", "p", "train"),
+            ("a", "2", "p", "evaluation"),  # its patient trains in a and in b
+            ("a", "3", "q", "evaluation"),  # nothing shared
+            ("b", "1", "p", "train"),
+            ("b", "2", "r", "evaluation"),  # near-identical to a/1
+            ("b", "3", "s", "validation"),
+        ],
+        columns=["site", "image", "patient", "subset"],
+    ).assign(patient_known=[True, True, False, True, True, True], label=0)
+    table = split.audit(images, pairs(["a", "1", "b", "2"]), "paper")
+    counts = table.set_index(["site", "other", "shared"])["affected_images"].to_dict()
+    assert counts == {
+        ("a", "a", "patient"): 1,
+        ("a", "b", "patient"): 1,
+        ("a", "a", "duplicate"): 0,
+        ("a", "b", "duplicate"): 0,
+        ("b", "a", "patient"): 0,
+        ("b", "b", "patient"): 0,
+        ("b", "a", "duplicate"): 1,
+        ("b", "b", "duplicate"): 0,
+    }
+    assert table["note"].iloc[0] == "patient known for 2 of 3 images"
+
+
+def run_main(folder, samples: pd.DataFrame, protocol: str = "paper") -> None:
+    samples.drop(columns="site").to_csv(folder / "samples.csv", index=False)
+    NO_PAIRS.to_csv(folder / "duplicates.csv", index=False)
+    arguments = {
+        "protocol": protocol,
+        "site": "rsna",
+        "samples": folder / "samples.csv",
+        "duplicates": folder / "duplicates.csv",
+        "settings": json.dumps(FRACTIONS | {"seed": 1}),
+        "split": folder / "split.csv",
+        "audit": folder / "audit.csv",
+    }
+    split.main([f"--{name}={value}" for name, value in arguments.items()])
+
+
+def test_an_evaluation_set_of_one_class_is_refused_and_leaves_nothing(tmp_path):
+    samples = table(40).assign(site="rsna", label=0)
+    with pytest.raises(InputError, match="site rsna, subset evaluation") as caught:
+        run_main(tmp_path, samples)
+    assert "0 positive and 8 negative" in str(caught.value)
+    assert "fix:" in str(caught.value)
+    assert not (tmp_path / "split.csv").exists()
+    assert not (tmp_path / "audit.csv").exists()
+
+
+@pytest.mark.parametrize("protocol", ["paper", "patient"])
+def test_the_same_seed_gives_the_same_bytes(tmp_path, protocol):
+    written = []
+    for name in ("once", "again"):
+        (tmp_path / name).mkdir()
+        run_main(tmp_path / name, table(200).assign(site="rsna"), protocol)
+        written.append((tmp_path / name / "split.csv").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_unlabelled_images_are_in_no_subset(tmp_path):
+    samples = table(200).assign(site="rsna")
+    samples["label"] = samples["label"].astype(object)
+    samples.loc[:9, "label"] = ""
+    run_main(tmp_path, samples)
+    made = pd.read_csv(tmp_path / "split.csv", dtype=str)
+    assert len(made) == 190
+    assert not set(made["image"]) & set(samples["image"][:10])
