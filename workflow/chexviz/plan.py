@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from chexviz.errors import InputError
+
 Config = Mapping
 
 
@@ -19,6 +21,19 @@ def text(settings: Mapping) -> str:
 def take(config: Mapping, *keys: str) -> dict:
     """The named entries of a mapping."""
     return {key: config[key] for key in keys}
+
+
+def check(config: Config) -> None:
+    """Refuse what a schema cannot see: a run of sites or architectures that are not defined."""
+    for kind in ("sites", "architectures"):
+        unknown = [name for name in config["run"][kind] if name not in config[kind]]
+        if unknown:
+            raise InputError(
+                f"config: run: {kind}",
+                expected=f"names defined under {kind}: {', '.join(config[kind])}",
+                found=", ".join(unknown),
+                fix=f"define them under {kind}, or correct the names",
+            )
 
 
 def download(config: Config, site: str) -> dict:

@@ -10,8 +10,13 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
 from chexviz import closure, plan
 from chexviz.download import missing
+from chexviz.errors import InputError
 
 validate(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+try:
+    plan.check(config)
+except InputError as error:
+    raise WorkflowError(str(error))
 
 # A conda environment drops an inherited PYTHONPATH, and a prefix drops Snakemake's strict mode.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow; ")

@@ -1,0 +1,72 @@
+"""Runs of the real workflow, in folders of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+# As small as a run can be that still passes through every stage.
+TINY = {
+    "preprocess": {"size": 32},
+    "phantom": {"images": 90},
+    "architectures": {
+        "standard": {"baseline": {"epochs": 2}, "federated": {"rounds": 2}},
+        "densenet121": {
+            "warmup": {"epochs": 2},
+            "baseline": {"epochs": 1},
+            "federated": {"rounds": 1},
+        },
+    },
+    "evaluation": {"bootstrap": {"replicates": 200}},
+}
+
+
+class Workflow:
+    """The workflow in one working directory, with an overlay over the demo's config."""
+
+    def __init__(self, folder: Path, repository: Path, overlay: dict):
+        self.folder, self.repository = folder, repository
+        self.overlay = folder / "overlay.yaml"
+        self.configure(overlay)
+
+    def configure(self, overlay: dict) -> None:
+        self.overlay.write_text(yaml.safe_dump(overlay))
+
+    def run(self, *options: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run snakemake with two cores; stdout and stderr come together in stdout."""
+        line = [sys.executable, "-m", "snakemake", "--cores", "2"]
+        line += ["--snakefile", str(self.repository / "Snakefile")]
+        line += ["--directory", str(self.folder)]
+        line += ["--configfile", str(self.repository / "config" / "demo.yaml"), str(self.overlay)]
+        return subprocess.run(
+            [*line, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.repository,
+            env=os.environ
+            | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+            | environment,
+        )
+
+    def succeed(self, *options: str) -> str:
+        """Run it, which must succeed; gives what it said."""
+        done = self.run(*options)
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def planned(self, *options: str) -> dict[str, int]:
+        """How many jobs of each rule a run would start now."""
+        said = self.succeed("--dry-run", *options)
+        if "Nothing to be done" in said:
+            return {}
+        table = said.split("Job stats:")[1].split("total")[0].splitlines()[3:]
+        return {
+            name: int(count) for name, count in (line.split() for line in table if line.strip())
+        }
+
+    def results(self, pattern: str) -> list[Path]:
+        """Result files, sorted."""
+        return sorted((self.folder / "results" / "demo").glob(pattern))

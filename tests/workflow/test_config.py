@@ -1,0 +1,98 @@
+"""What is refused before any job starts, and the plan of the paper itself."""
+
+import os
+
+import pytest
+import yaml
+
+
+def paper(workflow, *options: str, **environment: str):
+    """Run the paper's own configuration in an empty home, so that no credentials are found."""
+    hidden = {"HOME": str(workflow.folder), "KAGGLE_CONFIG_DIR": str(workflow.folder)}
+    workflow.configure(
+        {
+            "sites": {
+                "rsna": {"source": ["kaggle-competition:rsna-pneumonia-detection-challenge"]},
+                "siim": {"source": ["kaggle-dataset:owner/name"]},
+            }
+        }
+    )
+    return workflow.run(*options, **hidden, **environment)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ({"trainning": {}}, "trainning"),
+        ({"training": {"btach": 3}}, "btach"),
+        ({"training": {"batch": "many"}}, "many"),
+        ({"run": {"protocols": ["random"]}}, "random"),
+        ({"run": {"methods": ["magic"]}}, "magic"),
+        ({"run": {"sites": ["rsna", "elsewhere"]}}, "elsewhere"),
+        ({"sites": {"rsna": {"reader": "nifti"}}}, "nifti"),
+        ({"sites": {"rsna": {"source": ["ftp:somewhere"]}}}, "ftp:somewhere"),
+        ({"sites": {"rsna": {"source": []}}}, "source"),
+        ({"sites": {"Our Hospital": {}}}, "Our Hospital"),
+        ({"preprocess": {"size": 100}}, "100"),
+        ({"architectures": {"resnet": {}}}, "resnet"),
+    ],
+)
+def test_a_wrong_config_is_refused_before_anything_runs(workflow, overlay, said):
+    workflow.configure(overlay)
+    done = workflow.run("--dry-run")
+    assert done.returncode != 0
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (workflow.folder / "results").exists()
+
+
+def test_without_credentials_the_paper_stops_before_any_job(workflow):
+    unset = {name: "" for name in os.environ if name.startswith("KAGGLE")}
+    done = paper(workflow, **unset)
+    assert done.returncode != 0
+    for part in ("rsna", "KAGGLE_API_TOKEN", "make demo"):
+        assert part in done.stdout
+    assert not (workflow.folder / "resources").exists()
+    assert not (workflow.folder / "results").exists()
+    assert "Traceback" not in done.stdout
+
+
+def test_a_missing_local_folder_stops_before_any_job(workflow):
+    workflow.configure({"sites": {"rsna": {"source": ["local:nowhere/at/all"]}}})
+    done = workflow.run()
+    assert done.returncode != 0
+    assert "nowhere/at/all" in done.stdout
+    assert not (workflow.folder / "resources").exists()
+
+
+def test_the_papers_plan(workflow, repository):
+    """The paper's own config plans two protocols of two architectures over two sites."""
+    workflow.overlay = repository / "config" / "config.yaml"
+    planned = workflow.planned()
+    assert planned["train_baseline"] == 8
+    assert planned["train_federated"] == 4
+    assert planned["warmup"] == 4
+    assert planned["predict"] == 16
+
+
+def test_the_demo_only_shrinks(repository):
+    """Every key of the demo is one of the paper's config; methods and statistics are the paper's."""
+    paper, demo = (
+        yaml.safe_load((repository / "config" / name).read_text())
+        for name in ("config.yaml", "demo.yaml")
+    )
+
+    def check(overlay, base, path):
+        for key, value in overlay.items():
+            assert key in base, [*path, key]
+            if isinstance(value, dict):
+                check(value, base[key], [*path, key])
+
+    check(demo, paper, [])
+    assert "run" not in demo
+    assert "evaluation" not in demo
+    assert "split" not in demo
+
+
+def test_the_workflow_passes_snakemakes_linter(workflow):
+    assert "Congratulations" in workflow.succeed("--lint")

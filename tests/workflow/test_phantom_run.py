@@ -1,0 +1,162 @@
+"""The whole workflow on three phantom sites, a hospital among them; and what a second run does."""
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import safe_open
+
+from running import TINY, Workflow
+
+SITES = ["rsna", "siim", "hospital"]
+HOSPITAL = {
+    "title": "Hospital",
+    "task": "pneumothorax",
+    "reader": "table",
+    "source": ["phantom"],
+    "labels": "labels.csv",
+}
+THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL}}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, repository) -> Workflow:
+    """A finished run of three sites."""
+    workflow = Workflow(tmp_path_factory.mktemp("phantom"), repository, THREE)
+    workflow.said = workflow.succeed()
+    return workflow
+
+
+def test_every_artifact_comes_out(done):
+    for protocol in ("paper", "patient"):
+        for name in ("figure2", "figure3"):
+            for suffix in ("pdf", "png"):
+                (path,) = done.results(f"figures/{protocol}/{name}.{suffix}")
+                assert path.stat().st_size > 10_000, path
+        for suffix in ("csv", "tex", "md"):
+            (path,) = done.results(f"tables/{protocol}/table1.{suffix}")
+            assert "DEMO" in path.read_text() or suffix == "csv"
+    (paper,) = done.results("paper.pdf")
+    assert paper.read_bytes().startswith(b"%PDF")
+    assert len(done.results("figures/figure1.*")) == 2
+
+
+def test_nothing_but_results_is_left(done):
+    left = done.results("**/*.partial*") + done.results("**/*.checkpoint") + done.results("**/.*")
+    assert left == []
+
+
+def test_every_file_is_in_samples_or_rejected(done):
+    for site in SITES:
+        manifest = pd.read_csv(done.folder / f"resources/demo/{site}/manifest.csv", dtype=str)
+        (folder,) = done.results(f"sites/{site}")
+        samples = pd.read_csv(folder / "samples.csv", dtype=str, keep_default_na=False)
+        rejected = pd.read_csv(folder / "rejected.csv", dtype=str, keep_default_na=False)
+        radiographs = manifest.loc[manifest["file"].str.endswith(".dcm"), "file"]
+        assert set(radiographs) == set(samples["file"]) | (set(rejected["file"]) & set(radiographs))
+        assert not set(samples["file"]) & set(rejected["file"])
+        images = np.load(folder / "images.npy", mmap_mode="r")
+        assert images.shape == (len(samples), 32, 32)
+        assert images.dtype == np.uint8
+
+
+def test_the_global_model_has_every_sites_task_block(done):
+    path = done.results("models/paper/densenet121/fedavg/seed2022/global.safetensors")[0]
+    with safe_open(path, framework="pt") as file:
+        tensors = set(file.keys())
+        assert json.loads(file.metadata()["chexviz"])["sites"] == SITES
+    assert {name.split(".")[1] for name in tensors if name.startswith("tasks.")} == set(SITES)
+    assert len([name for name in tensors if name.startswith("representation.")]) > 600
+
+
+def test_three_sites_are_compared_with_their_baselines(done):
+    for protocol in ("paper", "patient"):
+        table = pd.read_csv(done.results(f"evaluation/{protocol}/comparisons.csv")[0])
+        assert set(table["site"]) == set(SITES)
+        assert len(table) == 3 * 2
+        assert table["p"].between(0, 1).all()
+
+
+def test_the_paper_protocol_leaks_and_the_patient_protocol_does_not(done):
+    leaks = {
+        protocol: pd.read_csv(done.results(f"audit/{protocol}.csv")[0])["affected_images"].sum()
+        for protocol in ("paper", "patient")
+    }
+    assert leaks["paper"] > 0
+    assert leaks["patient"] == 0
+
+
+def test_progress_is_told_in_plain_lines(done):
+    assert "train standard on rsna + siim + hospital: round 2/2, loss " in done.said
+    assert "\r" not in done.said
+
+
+def test_a_second_run_does_nothing(done):
+    assert done.planned() == {}
+
+
+def test_touching_code_and_inputs_reruns_nothing(done, tmp_path):
+    for path in done.results("splits/*.csv"):
+        path.touch()
+    assert done.planned() == {}
+
+
+def test_other_rounds_of_fedavg_rerun_no_baseline(done):
+    overlay = copy.deepcopy(THREE)
+    overlay["architectures"]["standard"]["federated"]["rounds"] = 3
+    done.configure(overlay)
+    planned = done.planned()
+    done.configure(THREE)
+    assert planned["train_federated"] == 2
+    assert "train_baseline" not in planned
+    assert "preprocess" not in planned
+    assert planned["predict"] == 2 * len(SITES)
+    assert planned["evaluate"] == 2
+
+
+def test_another_title_retrains_nothing(done):
+    overlay = copy.deepcopy(THREE)
+    overlay["sites"]["hospital"]["title"] = "Another hospital"
+    done.configure(overlay)
+    planned = done.planned()
+    done.configure(THREE)
+    assert set(planned) <= {"all", "figure1", "paper"}
+    assert "paper" in planned
+
+
+def test_deleted_results_come_back_with_the_same_bytes(done):
+    """Models, tables, figures and the PDF are made anew from the same arrays."""
+    names = ["models", "predictions", "evaluation", "tables", "figures", "paper.pdf"]
+    before = {}
+    for name in names:
+        for path in [*done.results(name), *done.results(f"{name}/**/*")]:
+            if path.is_file() and "/patient/" not in str(path):
+                before[path] = path.read_bytes()
+    folder = done.folder / "results" / "demo"
+    for name in names:
+        for path in before:
+            if path.is_relative_to(folder / name):
+                path.unlink()
+    done.succeed()
+    different = [
+        str(path.relative_to(folder)) for path, data in before.items() if path.read_bytes() != data
+    ]
+    assert len(before) > 40
+    assert different == []
+
+
+def test_an_edit_reruns_what_depends_on_it(done, repository, tmp_path):
+    """A copy of the workflow with one edited module plans exactly the jobs that import it."""
+    copy_of = tmp_path / "repository"
+    ignore = shutil.ignore_patterns(".venv", ".git", ".snakemake", "results", "resources", "tests")
+    shutil.copytree(repository, copy_of, ignore=ignore)
+    shutil.copytree(done.folder, copy_of / "run")
+    edited = Workflow(copy_of / "run", copy_of, THREE)
+    edited.succeed("--touch")
+    assert edited.planned() == {}
+    module = copy_of / "workflow" / "chexviz" / "table1.py"
+    module.write_text(module.read_text() + "\n# an edit\n")
+    assert set(edited.planned()) == {"table1", "paper", "all"}

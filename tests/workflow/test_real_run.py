@@ -1,0 +1,84 @@
+"""The whole workflow on real radiographs: an RSNA archive and a hospital's folder with a table."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from running import TINY, Workflow
+
+FILES = {"rsna": 382, "hospital": 352}
+POSITIVE = {"rsna": 104, "hospital": 22}
+TABLE = "tables/rsna_to_nih_match.csv.gz"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, repository, real_data) -> Workflow:
+    """A finished run on the real radiographs, with schedules as short as the phantom's."""
+    overlay = copy.deepcopy(TINY)
+    overlay["mark"] = "TEST: a few hundred images, short schedules"
+    overlay["run"] = {"sites": ["rsna", "hospital"]}
+    overlay["preprocess"]["size"] = 64
+    overlay["sites"] = {
+        "rsna": {
+            "source": [f"local:{real_data}/rsna-mini/rsna-pneumonia-detection-challenge.zip"],
+            "patients": f"{real_data}/{TABLE}",
+        },
+        "hospital": {
+            "title": "Hospital",
+            "task": "pneumothorax",
+            "reader": "table",
+            "source": [f"local:{real_data}/hospital-mini"],
+            "labels": "labels.csv",
+        },
+    }
+    workflow = Workflow(tmp_path_factory.mktemp("real"), repository, overlay)
+    workflow.succeed()
+    return workflow
+
+
+@pytest.mark.parametrize("site", FILES)
+def test_every_radiograph_is_used_and_the_labels_add_up(done, site):
+    (folder,) = done.results(f"sites/{site}")
+    samples = pd.read_csv(folder / "samples.csv", dtype={"image": str, "file": str})
+    rejected = pd.read_csv(folder / "rejected.csv", dtype=str)
+    radiographs = rejected["file"].str.endswith(".dcm").sum()
+    assert len(samples) + radiographs == FILES[site]
+    assert len(samples) == FILES[site]
+    assert samples["label"].sum() == POSITIVE[site]
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    assert images.shape == (FILES[site], 64, 64)
+    assert 20 < images.mean() < 200
+    assert images.reshape(len(images), -1).std(axis=1).min() > 10
+
+
+def test_the_patients_that_both_sites_share_are_found(done):
+    patients = {
+        site: set(pd.read_csv(done.results(f"sites/{site}/samples.csv")[0], dtype=str)["patient"])
+        for site in FILES
+    }
+    assert len(patients["rsna"] & patients["hospital"]) == 30
+    assert len(patients["rsna"]) == 346
+    assert len(patients["hospital"]) == 317
+    audit = pd.read_csv(done.results("audit/paper.csv")[0])
+    across = audit[(audit["site"] != audit["other"]) & (audit["shared"] == "patient")]
+    assert across["affected_images"].sum() > 0
+    assert pd.read_csv(done.results("audit/patient.csv")[0])["affected_images"].sum() == 0
+
+
+def test_every_box_lies_in_its_image(done):
+    boxes = pd.read_csv(done.results("sites/rsna/annotations.csv")[0], dtype={"image": str})
+    samples = pd.read_csv(done.results("sites/rsna/samples.csv")[0], dtype={"image": str})
+    assert set(boxes["image"]) == set(samples.loc[samples["label"] == 1, "image"])
+    assert (boxes[["x", "y"]] >= 0).all(axis=None)
+    assert (boxes["x"] + boxes["width"] <= 64).all()
+    assert (boxes["y"] + boxes["height"] <= 64).all()
+
+
+def test_table_figures_and_paper_come_out(done):
+    for protocol in ("paper", "patient"):
+        table = pd.read_csv(done.results(f"tables/{protocol}/table1.csv")[0])
+        assert len(table) == 8
+        assert len(done.results(f"figures/{protocol}/figure*.p*")) == 4
+    assert done.results("paper.pdf")[0].read_bytes().startswith(b"%PDF")
