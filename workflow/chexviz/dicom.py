@@ -171,8 +171,8 @@ def modality(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
 def window(values: np.ndarray, dataset: Dataset, padding: np.ndarray) -> np.ndarray:
     """Modality values to [0, 1] by the file's first VOI table or window (PS3.3 C.11.2), float64.
 
-    Without one, values of up to 8 bits are shown as they are. Deeper ones are shown over the range that the
-    image uses, since many detectors use a fraction of the bits they store.
+    Without one, values of up to 8 bits are shown as they are. Deeper ones are shown over the range
+    that the image uses, since many detectors use a fraction of the bits they store.
     """
     if dataset.get("VOILUTSequence"):
         levels, bits = lookup(values, dataset.VOILUTSequence[0], dataset)
@@ -204,7 +204,8 @@ def apply_window(values: np.ndarray, center: float, width: float, function: str)
     if function == "LINEAR_EXACT":
         return np.clip((values - center) / width + 0.5, 0, 1)
     if function == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - center) / width))
+        # 1 / (1 + exp(-4 (x - c) / w)), in a form that cannot overflow.
+        return 0.5 * (1 + np.tanh(2 * (values - center) / width))
     raise Unreadable(f"unknown VOI LUT function {function}")
 
 
