@@ -1,0 +1,134 @@
+"""Result tables: reading them with their columns checked, and what readers call things."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from chexviz.errors import InputError
+
+METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
+BASELINE = "baseline"
+TEXT = (
+    *("site", "task", "architecture", "method", "reference", "model", "protocol", "subset"),
+    *("image", "patient", "group", "file", "reason", "view", "sex", "other", "shared", "note"),
+    "runs",
+)
+ARCHITECTURES = {"standard": "Standard", "densenet121": "DenseNet121"}
+METHODS = {"fedavg": "FL"}
+
+
+def read_table(path: str | Path, columns: list[str] | tuple[str, ...]) -> pd.DataFrame:
+    """Read a result table and check that it has `columns`.
+
+    An empty cell is missing; nothing else is, so that an image called 'NA' keeps its name. Names
+    and ids stay text. Raises InputError when the file is absent, not a table, or lacks a column.
+    """
+    try:
+        table = pd.read_csv(
+            path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]
+        )
+    except FileNotFoundError:
+        raise missing(path) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(
+            path, expected="a table (CSV, UTF-8)", found=str(error), fix="make the file again"
+        ) from None
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise InputError(
+            path,
+            expected="the columns " + ", ".join(columns),
+            found="no " + ", ".join(absent),
+            fix="make the file again with this version of the workflow",
+        )
+    return table
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """Read metrics.csv: a row for each (site, architecture, method, seed)."""
+    intervals = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
+    keys = ["site", "task", "architecture", "method", "seed"]
+    table = read_table(path, [*keys, "images", "patients", "positives", "threshold", *intervals])
+    if table.empty:
+        raise InputError(
+            path, expected="a row for each model", found="no rows", fix="make the file again"
+        )
+    return table
+
+
+def read_comparisons(path: str | Path) -> pd.DataFrame:
+    """Read comparisons.csv: AUROC of a method minus its baseline's, and the paired test."""
+    keys = ["site", "task", "architecture", "method", "reference", "seed"]
+    return read_table(path, [*keys, "difference", "low", "high", "p"])
+
+
+def missing(path: str | Path) -> InputError:
+    """The error for an input file that is not there."""
+    return InputError(
+        path,
+        expected="a file made by an earlier stage",
+        found="no such file",
+        fix="run the workflow, which makes it, or correct the path",
+    )
+
+
+def model_title(architecture: str, method: str) -> str:
+    """What the paper's Table 1 calls a model: 'Standard', 'DenseNet121 w/ FL'."""
+    title = ARCHITECTURES.get(architecture, architecture)
+    return title if method == BASELINE else f"{title} w/ {METHODS.get(method, method)}"
+
+
+def method_title(method: str) -> str:
+    """What the paper's figures call a method: 'Baseline', 'CheXViz' (federated averaging)."""
+    return {BASELINE: "Baseline", "fedavg": "CheXViz"}.get(method, METHODS.get(method, method))
+
+
+def in_order(values: pd.Series) -> list:
+    """The distinct values in the order of their first appearance, the baseline before the rest."""
+    return sorted(values.drop_duplicates(), key=lambda value: value != BASELINE)
+
+
+def group_titles(metrics: pd.DataFrame) -> dict[str, str]:
+    """A title for each site, in order: its task, with the site once the task alone would not do.
+
+    Two sites of different tasks are 'Pneumonia' and 'Pneumothorax', as in the paper.
+    """
+    tasks = metrics.drop_duplicates("site").set_index("site")["task"]
+    plain = len(tasks) <= 2 and tasks.is_unique
+    return {
+        site: capitalised(task) if plain else f"{capitalised(task)} ({site})"
+        for site, task in tasks.items()
+    }
+
+
+def capitalised(text: str) -> str:
+    """First letter as a capital, the rest as it is ('pleural effusion in AP')."""
+    return text[:1].upper() + text[1:]
+
+
+def p_text(p: float) -> str:
+    """A p value as readers expect it: '<0.001', '0.004', '0.19'; '–' where there is none.
+
+    Two decimals, but three where two would hide on which side of 0.01 or 0.05 it lies.
+    """
+    if np.isnan(p):
+        return "–"
+    if p < 0.001:
+        return "<0.001"
+    if p >= 0.995:
+        return ">0.99"
+    return f"{p:.3f}" if p < 0.01 or 0.045 <= p < 0.055 else f"{p:.2f}"
+
+
+def combined_p(values: pd.Series) -> float:
+    """One p value from those of K seeds, valid however they depend on each other.
+
+    K/k times the k-th smallest, for the middle k (Rüger's rule; Vovk and Wang 2020, section 2). For
+    one seed it is the value itself. A seed without a p value leaves none.
+    """
+    ordered = np.sort(values.to_numpy(dtype=float))
+    if len(ordered) == 0 or np.isnan(ordered).any():
+        return np.nan
+    k = (len(ordered) + 1) // 2
+    return min(1.0, float(ordered[k - 1] * len(ordered) / k))

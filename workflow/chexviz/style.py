@@ -1,0 +1,99 @@
+"""The one look of every figure: physical sizes, colours, and files that never differ on a rerun."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from chexviz.files import replacing
+
+DOUBLE_COLUMN = 180.0  # mm, the printed width of a journal page
+INK, GREY, LIGHT = "#222222", "#6F6F6F", "#D9D9D9"
+# Okabe and Ito's palette: told apart with every common colour vision deficiency.
+ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+WARNING = "#B3261E"
+STRIP = 5.5  # mm, the height of the strip that a mark takes above the figure
+
+plt.style.use(Path(__file__).with_name("chexviz.mplstyle"))
+
+
+def inches(millimetres: float) -> float:
+    return millimetres / 25.4
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of width x height mm."""
+    return plt.figure(figsize=(inches(width), inches(height)))
+
+
+def accent(position: int) -> str:
+    """The colour of the site or method at this position; the palette repeats after six."""
+    return ACCENTS[position % len(ACCENTS)]
+
+
+def tint(colour: str, strength: float) -> tuple[float, float, float]:
+    """`colour` on white paper: strength 1 is the colour itself, 0 is white."""
+    return tuple(1 - strength * (1 - part) for part in matplotlib.colors.to_rgb(colour))
+
+
+def panel_letter(axes, letter: str, dx: float, dy: float) -> None:
+    """A bold panel letter, dx and dy mm from the top left corner of `axes`."""
+    axes.annotate(
+        letter,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(dx * 72 / 25.4, dy * 72 / 25.4),
+        textcoords="offset points",
+        fontsize=9,
+        fontweight="bold",
+        ha="left",
+        va="bottom",
+    )
+
+
+def save(figure: Figure, pdf: Path, png: Path, mark: str) -> None:
+    """Write the figure as PDF and as PNG (300 dpi), and close it.
+
+    A non-empty mark becomes a red strip above the figure, which grows by it: nothing is covered.
+    Neither file holds a date, so the same figure gives the same bytes.
+    """
+    if mark:
+        add_strip(figure, mark)
+    with replacing(pdf) as path:
+        figure.savefig(path, format="pdf", metadata={"CreationDate": None})
+    with replacing(png) as path:
+        figure.savefig(path, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def add_strip(figure: Figure, mark: str) -> None:
+    """Make the figure higher by a red strip that shows `mark`; what is drawn keeps its size."""
+    width, height = figure.get_size_inches()
+    grown = height + inches(STRIP)
+    scale = height / grown
+    for axes in figure.axes:
+        box = axes.get_position(original=True)
+        axes.set_position([box.x0, box.y0 * scale, box.width, box.height * scale])
+    for text in figure.texts:
+        x, y = text.get_position()
+        text.set_position((x, y * scale))
+    figure.set_size_inches(width, grown)
+    figure.add_artist(Rectangle((0, scale), 1, 1 - scale, facecolor=WARNING, edgecolor="none"))
+    look = {"color": "white", "fontsize": 7.5, "fontweight": "bold"}
+    label = figure.text(0.5, (1 + scale) / 2, mark, ha="center", va="center_baseline", **look)
+    shrink_to_fit(label, width * 25.4 - 4)
+
+
+def shrink_to_fit(text, width: float, smallest: float = 4.5) -> None:
+    """Lower the font size of `text` until it is no wider than `width` mm."""
+    renderer = text.figure.canvas.get_renderer()
+    while text.get_fontsize() > smallest:
+        measured = text.get_window_extent(renderer).width / text.figure.dpi * 25.4
+        if measured <= width:
+            return
+        text.set_fontsize(text.get_fontsize() - 0.25)
