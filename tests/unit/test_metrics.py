@@ -1,0 +1,175 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    log_loss,
+    roc_auc_score,
+    roc_curve,
+)
+
+from chexviz.bootstrap import Ranking, auroc, positive_units, resamples
+from chexviz.metrics import (
+    METRICS,
+    ROC_POINTS,
+    Measures,
+    compare,
+    cross_entropy,
+    interval,
+    youden_threshold,
+)
+
+EXACT = {"rtol": 0, "atol": 1e-12}
+
+
+def drawn(count=400, seed=0, levels=None):
+    """Labels, probabilities (on `levels` distinct values if given) and patients of two images."""
+    draws = np.random.default_rng(seed)
+    labels = (draws.random(count) < 0.3).astype(int)
+    scores = 1 / (1 + np.exp(-draws.normal(1.2 * labels - 1)))
+    if levels:
+        scores = np.round(scores * levels) / levels
+    return labels, scores, np.arange(count) // 2
+
+
+def test_youden_by_hand():
+    # J at >= 0.9: 1/2; >= 0.6: 1/2 - 1/3; >= 0.5: 1 - 1/3; >= 0.2: 1 - 2/3; >= 0.1: 0.
+    labels, scores = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.6, 0.5, 0.2, 0.1])
+    assert youden_threshold(labels, scores) == 0.5
+
+
+def test_youden_takes_the_lowest_of_equal_thresholds():
+    # J is 1/2 at >= 0.8 (1 of 2, none of 2) and again at >= 0.3 (2 of 2, 1 of 2).
+    labels, scores = np.array([1, 0, 1, 0]), np.array([0.8, 0.5, 0.3, 0.1])
+    assert youden_threshold(labels, scores) == 0.3
+    # J is 0 everywhere: chance calls every image positive.
+    assert youden_threshold(np.array([1, 0]), np.array([0.4, 0.4])) == 0.4
+
+
+@given(st.integers(0, 10_000), st.sampled_from([None, 3, 20]))
+def test_youden_reaches_the_maximum_of_scikit_learns_curve(seed, levels):
+    labels, scores, _ = drawn(50, seed, levels)
+    labels[:2] = 0, 1
+    called = scores >= youden_threshold(labels, scores)
+    reached = called[labels == 1].mean() - called[labels == 0].mean()
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    assert reached == pytest.approx((tpr - fpr).max(), abs=1e-12)
+
+
+def test_youden_refuses_one_class():
+    with pytest.raises(ValueError, match="2 are positive, 0 negative"):
+        youden_threshold(np.array([1, 1]), np.array([0.1, 0.2]))
+
+
+def test_cross_entropy_is_log_loss_and_finite_for_certain_scores():
+    labels, scores, _ = drawn()
+    assert cross_entropy(labels, scores).mean() == pytest.approx(
+        log_loss(labels, scores), abs=1e-12
+    )
+    labels, scores = np.array([0, 1, 0, 1]), np.array([1.0, 0.0, 0.0, 1.0])
+    losses = cross_entropy(labels, scores)
+    np.testing.assert_allclose(losses[:2], -np.log(np.finfo(float).eps), rtol=1e-12)
+    np.testing.assert_allclose(losses[2:], 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("levels", [None, 10])
+def test_measures_are_scikit_learns_on_each_resample(levels):
+    labels, scores, unit = drawn(levels=levels)
+    threshold = youden_threshold(labels, scores)
+    positive = positive_units(labels, unit)
+    weights = next(resamples(positive, 25, np.random.default_rng(1)))
+    weights[:, 0] = 1
+    measured, sensitivities = Measures(labels, scores, unit, threshold)(weights)
+    assert measured.shape == (len(METRICS), 25)
+    assert sensitivities.shape == (ROC_POINTS, 25)
+    for column in range(25):
+        repeated = np.repeat(np.arange(len(labels)), weights[unit, column].astype(int))
+        truth, score = labels[repeated], scores[repeated]
+        (tn, fp), (fn, tp) = confusion_matrix(truth, score >= threshold)
+        expected = {
+            "loss": log_loss(truth, score),
+            "sensitivity": tp / (tp + fn),
+            "specificity": tn / (tn + fp),
+            "aupr": average_precision_score(truth, score),
+            "auroc": roc_auc_score(truth, score),
+        }
+        np.testing.assert_allclose(measured[:, column], [expected[m] for m in METRICS], **EXACT)
+
+
+def test_a_score_equal_to_the_threshold_is_called_positive():
+    labels, scores = np.array([1, 1, 0, 0]), np.array([0.5, 0.4, 0.5, 0.4])
+    measured, _ = Measures(labels, scores, np.arange(4), 0.5)(np.ones((4, 1)))
+    assert measured[METRICS.index("sensitivity"), 0] == 0.5
+    assert measured[METRICS.index("specificity"), 0] == 0.5
+
+
+def test_interval_is_the_percentiles_of_the_last_axis():
+    replicates = np.stack([np.arange(1001.0), 2 * np.arange(1001.0)])
+    low, high = interval(replicates, 0.9)
+    np.testing.assert_allclose(low, [50, 100], rtol=1e-12)
+    np.testing.assert_allclose(high, [950, 1900], rtol=1e-12)
+
+
+def test_intervals_cover_the_true_area():
+    """300 data sets of two normal classes one apart, whose AUROC is Phi(1 / sqrt(2)) exactly."""
+    truth, covered = norm.cdf(1 / np.sqrt(2)), 0
+    draws = np.random.default_rng(8)
+    labels, unit = (np.arange(150) < 50).astype(int), np.arange(150)
+    for _ in range(300):
+        ranking = Ranking(labels, draws.normal(labels), unit)
+        blocks = resamples(labels == 1, 400, draws)
+        low, high = interval(np.hstack([auroc(ranking.curve(w)) for w in blocks]), 0.95)
+        covered += low <= truth <= high
+    # Nominal is 285; the Monte Carlo standard error is 3.8, and percentile intervals of so few
+    # positives are known to be a little short. 85 % or 99.7 % coverage would fail.
+    assert 272 <= covered <= 297
+
+
+def test_comparison_by_hand():
+    replicates = np.array([0.01, 0.02, 0.03, 0.04, 0.05])
+    result = compare(0.03, replicates, 0.5)
+    assert result.standard_error == pytest.approx(math.sqrt(2.5e-4), rel=1e-12)
+    assert result.z == pytest.approx(0.03 / math.sqrt(2.5e-4), rel=1e-12)
+    assert result.p == pytest.approx(2 * norm.sf(result.z), rel=1e-12)
+    assert (result.low, result.high) == pytest.approx((0.02, 0.04), rel=1e-12)
+
+
+def test_comparison_is_antisymmetric():
+    replicates = np.random.default_rng(0).normal(0.01, 0.02, 500)
+    one, other = compare(0.012, replicates, 0.95), compare(-0.012, -replicates, 0.95)
+    assert other.z == -one.z
+    assert other.p == one.p
+    assert (other.low, other.high) == pytest.approx((-one.high, -one.low), rel=1e-12)
+
+
+def test_comparison_without_spread():
+    same = compare(0.0, np.zeros(100), 0.95)
+    assert same == (0, 0, 0, 0, 0, 1)
+    # 0.1 has no exact mean over 100 replicates; the spread is 0 all the same.
+    constant = compare(-0.1, np.full(100, -0.1), 0.95)
+    assert (constant.standard_error, constant.z, constant.p) == (0, -math.inf, 0)
+
+
+def test_the_test_keeps_its_size_whatever_the_number_of_replicates():
+    """Two models that are equally good: about 5 % of tests reject, for few and many replicates."""
+    draws = np.random.default_rng(9)
+    labels, unit = (np.arange(200) < 60).astype(int), np.arange(200)
+    rejected = {100: 0, 1000: 0}
+    for _ in range(300):
+        shared = draws.normal(labels)
+        models = [Ranking(labels, shared + draws.normal(size=200) / 2, unit) for _ in range(2)]
+        areas = [
+            np.stack([auroc(model.curve(weights)) for model in models])
+            for weights in [np.ones((200, 1)), *resamples(labels == 1, 1000, draws)]
+        ]
+        difference, *replicates = np.subtract(*np.hstack(areas))
+        for count in rejected:
+            rejected[count] += compare(difference, np.array(replicates[:count]), 0.95).p < 0.05
+    # Nominal is 15 of 300 with a standard error of 3.8; the t-test over the replicates rejects
+    # more than 200 of them.
+    assert all(4 <= count <= 28 for count in rejected.values()), rejected

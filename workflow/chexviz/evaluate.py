@@ -1,0 +1,362 @@
+"""Entry point: predictions to metrics with intervals, paired comparisons and ROC curves."""
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from chexviz.bootstrap import positive_units, require_both_classes, resamples
+from chexviz.errors import InputError, run
+from chexviz.files import replacing
+from chexviz.metrics import METRICS, ROC_POINTS, Measures, compare, interval, youden_threshold
+from chexviz.progress import Progress
+from chexviz.randomness import stream
+
+BASELINE = "baseline"
+SUBSETS = ("validation", "evaluation")
+MODEL = ["site", "task", "architecture", "method", "seed"]
+COUNTS = ["images", "patients", "positives", "threshold"]
+INTERVALS = [f"{metric}{bound}" for metric in METRICS for bound in ("", "_low", "_high")]
+COMPARISON = ["difference", "low", "high", "standard_error", "z", "p"]
+ROC = ["site", "architecture", "method", "seed", "fpr", "tpr", "low", "high"]
+
+
+class Bootstrap(NamedTuple):
+    """replicates: >= 2. unit: patient or image. confidence: in (0, 1). seed: of the resamples."""
+
+    replicates: int
+    unit: str
+    confidence: float
+    seed: int
+
+
+class Model(NamedTuple):
+    """A model on the images of one site: its name and its predictions (see read_predictions)."""
+
+    site: str
+    task: str
+    architecture: str
+    method: str
+    seed: int
+    file: str
+    table: pd.DataFrame
+
+
+def read_settings(text: str) -> Bootstrap:
+    """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
+
+    def refuse(found: str) -> InputError:
+        return InputError(
+            "--settings",
+            expected='{"bootstrap": {"replicates": integer >= 2, "unit": "patient" or "image", '
+            '"confidence": between 0 and 1, "seed": integer}}',
+            found=found,
+            fix="correct the section 'bootstrap' of the configuration",
+        )
+
+    try:
+        settings = Bootstrap(**json.loads(text)["bootstrap"])
+    except (ValueError, TypeError, KeyError):
+        raise refuse(text) from None
+    acceptable = {
+        "replicates": type(settings.replicates) is int and settings.replicates >= 2,
+        "unit": settings.unit in ("patient", "image"),
+        "confidence": type(settings.confidence) is float and 0 < settings.confidence < 1,
+        "seed": type(settings.seed) is int,
+    }
+    for name, accepted in acceptable.items():
+        if not accepted:
+            raise refuse(f"{name} {getattr(settings, name)!r}")
+    return settings
+
+
+def read_predictions(file: str) -> pd.DataFrame:
+    """A table of predictions, checked and sorted by image.
+
+    Returns image, patient, subset (str), label (0 or 1) and score (float64). Sorted, so that
+    resamples do not depend on the order in which a file lists its images.
+    Raises InputError for anything that could not be evaluated.
+    """
+    rerun = "remove the file and run the prediction again"
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(file, expected="a CSV table", found=str(error), fix=rerun) from None
+    columns = ["image", "patient", "label", "subset", "score"]
+    if missing := [column for column in columns if column not in table]:
+        raise InputError(
+            file,
+            expected=f"the columns {', '.join(columns)}",
+            found=f"no column {', '.join(missing)} in {', '.join(table)}",
+            fix=rerun,
+        )
+    # to_numeric tells numbers from text, but its parser may miss the nearest float64.
+    values = {name: pd.to_numeric(table[name], errors="coerce") for name in ("label", "score")}
+    for column, expected, valid in (
+        ("image", "an id in every row", table["image"] != ""),
+        ("image", "every image once", ~table["image"].duplicated()),
+        ("patient", "a patient in every row", table["patient"] != ""),
+        ("subset", f"{' or '.join(SUBSETS)} in every row", table["subset"].isin(SUBSETS)),
+        ("label", "a label of 0 or 1 in every row", values["label"].isin([0, 1])),
+        ("score", "a probability in [0, 1] in every row", values["score"].between(0, 1)),
+    ):
+        if not valid.all():
+            first = table[~valid].iloc[0]
+            raise InputError(
+                file,
+                expected=expected,
+                found=f"{column} {first[column]!r} of image {first['image']!r} "
+                f"({(~valid).sum()} such rows)",
+                fix=rerun,
+            )
+    table["label"] = values["label"].astype(int)
+    table["score"] = table["score"].astype(float)
+    return table[columns].sort_values("image", ignore_index=True)
+
+
+def require_classes(model: Model, unit: str) -> None:
+    """Raise InputError where a subset has one class only, or all its resampled units do."""
+    for subset in SUBSETS:
+        rows = model.table[model.table["subset"] == subset]
+        if subset == "evaluation" or len(rows):
+            positives = rows["label"].sum()
+            if positives in (0, len(rows)):
+                raise InputError(
+                    model.file,
+                    expected=f"{subset} images with and without {model.task}",
+                    found=f"{positives} with and {len(rows) - positives} without",
+                    fix=f"split again with a larger {subset} subset or another seed, or add "
+                    "images of the class that is missing",
+                )
+    rows = model.table[model.table["subset"] == "evaluation"]
+    try:
+        require_both_classes(
+            positive_units(rows["label"].to_numpy(), units(rows, unit)), "patients"
+        )
+    except ValueError as error:
+        raise InputError(
+            model.file,
+            expected=f"evaluation patients with and without {model.task}, to resample both",
+            found=str(error),
+            fix="set bootstrap.unit to 'image', or evaluate on more patients",
+        ) from None
+
+
+def require_same_images(models: list[Model]) -> None:
+    """Raise InputError unless all models of a site have the same task, images and labels."""
+    first = models[0]
+    for model in models[1:]:
+        if model.task != first.task:
+            raise InputError(
+                model.file,
+                expected=f"the task {first.task}, as in {first.file}",
+                found=f"the task {model.task}",
+                fix=f"name one task for site {model.site}",
+            )
+        columns = ["image", "patient", "label", "subset"]
+        both = first.table[columns].merge(model.table[columns], how="outer", indicator=True)
+        differing = both[both["_merge"] != "both"]
+        if len(differing):
+            image, count = differing["image"].iloc[0], differing["image"].nunique()
+            raise InputError(
+                model.file,
+                expected=f"the images, patients, labels and subsets of {first.file}: "
+                f"{describe(first.table, image)}",
+                found=f"{describe(model.table, image)} ({count} images differ)",
+                fix="predict with both models on the same split: remove both files and run again",
+            )
+
+
+def describe(table: pd.DataFrame, image: str) -> str:
+    """What a table says of an image, for a message."""
+    for row in table[table["image"] == image].itertuples():
+        return f"image {image!r} of patient {row.patient!r}, label {row.label}, in {row.subset}"
+    return f"no image {image!r}"
+
+
+def find_baselines(models: list[Model]) -> dict[int, int]:
+    """For each model beside the baselines (by position): its baseline's position.
+
+    The baseline of a model has its site, architecture and seed. Raises InputError where there is
+    none, or where two files claim to be the same model.
+    """
+    positions = {}
+    for position, model in enumerate(models):
+        key = (model.site, model.architecture, model.method, model.seed)
+        if key in positions:
+            raise InputError(
+                model.file,
+                expected="one file of predictions for each model",
+                found=f"{models[positions[key]].file} for the same {' '.join(map(str, key))}",
+                fix="name each model once",
+            )
+        positions[key] = position
+    baselines = {}
+    for (site, architecture, method, seed), position in positions.items():
+        if method != BASELINE:
+            if (site, architecture, BASELINE, seed) not in positions:
+                raise InputError(
+                    models[position].file,
+                    expected=f"predictions of {site} {architecture} {BASELINE} {seed} to compare",
+                    found="none",
+                    fix=f"add the method '{BASELINE}' for this architecture and seed",
+                )
+            baselines[position] = positions[site, architecture, BASELINE, seed]
+    return baselines
+
+
+def units(rows: pd.DataFrame, unit: str) -> np.ndarray:
+    """The index of each row's resampled unit, in order of appearance (n,)."""
+    return pd.factorize(rows["patient"])[0] if unit == "patient" else np.arange(len(rows))
+
+
+def threshold(table: pd.DataFrame) -> float:
+    """Youden's threshold on the validation images, or on the evaluation images without any."""
+    chosen = table[table["subset"] == "validation"]
+    rows = chosen if len(chosen) else table
+    return youden_threshold(rows["label"].to_numpy(), rows["score"].to_numpy())
+
+
+def measure_site(models: list[Model], thresholds: list[float], settings: Bootstrap):
+    """Measure all models of a site on the same resamples of its evaluation images.
+
+    Returns, with the data itself as column 0 and B resamples after it, the metrics
+    (models, METRICS, 1 + B) and the sensitivities (models, ROC_POINTS, 1 + B).
+    """
+    is_evaluated = models[0].table["subset"] == "evaluation"
+    rows = models[0].table[is_evaluated]
+    labels, unit = rows["label"].to_numpy(), units(rows, settings.unit)
+    measures = [
+        Measures(labels, model.table.loc[is_evaluated, "score"].to_numpy(), unit, chosen)
+        for model, chosen in zip(models, thresholds, strict=True)
+    ]
+    metrics = np.empty((len(models), len(METRICS), 1 + settings.replicates))
+    sensitivities = np.empty((len(models), ROC_POINTS, 1 + settings.replicates))
+
+    def fill(columns: slice, weights: np.ndarray) -> None:
+        for position, measure in enumerate(measures):
+            metrics[position, :, columns], sensitivities[position, :, columns] = measure(weights)
+
+    positive = positive_units(labels, unit)
+    fill(slice(0, 1), np.ones((len(positive), 1)))
+    generator = np.random.default_rng(stream(settings.seed, "bootstrap", models[0].site))
+    label = f"evaluate {models[0].site} ({len(models)} models)"
+    with Progress(label, total=settings.replicates, unit="resample") as progress:
+        done = 1
+        for weights in resamples(positive, settings.replicates, generator):
+            fill(slice(done, done + weights.shape[1]), weights)
+            done += weights.shape[1]
+            progress.step(weights.shape[1])
+    return metrics, sensitivities
+
+
+def metric_rows(models, thresholds, metrics, confidence: float) -> list[list]:
+    """Rows of metrics.csv; metrics: (models, METRICS, 1 + B), see measure_site."""
+    bounds = interval(metrics[:, :, 1:], confidence)
+    rows = []
+    for position, model in enumerate(models):
+        images = model.table[model.table["subset"] == "evaluation"]
+        counts = [len(images), images["patient"].nunique(), images["label"].sum()]
+        values = np.stack([metrics[position, :, 0], *bounds[:, position]], axis=1)
+        rows.append([*model[:5], *counts, thresholds[position], *values.ravel()])
+    return rows
+
+
+def comparison_rows(models, metrics, confidence: float) -> list[list]:
+    """Rows of comparisons.csv; metrics: (models, METRICS, 1 + B), see measure_site."""
+    aurocs = metrics[:, METRICS.index("auroc")]
+    rows = []
+    for position, reference in find_baselines(models).items():
+        differences = aurocs[position] - aurocs[reference]
+        compared = compare(float(differences[0]), differences[1:], confidence)
+        site, task, architecture, method, seed = models[position][:5]
+        rows.append([site, task, architecture, method, BASELINE, seed, *compared])
+    return rows
+
+
+def roc_rows(models, sensitivities, confidence: float) -> list[list]:
+    """Rows of roc.csv; sensitivities: (models, ROC_POINTS, 1 + B), see measure_site."""
+    low, high = interval(sensitivities[:, :, 1:], confidence)
+    rows = []
+    for position, model in enumerate(models):
+        name = [model.site, model.architecture, model.method, model.seed]
+        tpr = sensitivities[position, :, 0]
+        for point in range(ROC_POINTS):
+            fpr = point / (ROC_POINTS - 1)
+            rows.append([*name, fpr, tpr[point], low[position, point], high[position, point]])
+    return rows
+
+
+def evaluate(models: list[Model], settings: Bootstrap) -> tuple[pd.DataFrame, ...]:
+    """The tables metrics, comparisons and roc, site by site. Raises InputError before any work."""
+    sites = {model.site: [] for model in models}
+    for model in models:
+        sites[model.site].append(model)
+    find_baselines(models)
+    for group in sites.values():
+        require_same_images(group)
+        require_classes(group[0], settings.unit)
+    metrics, comparisons, curves = [], [], []
+    for group in sites.values():
+        thresholds = [threshold(model.table) for model in group]
+        measured, sensitivities = measure_site(group, thresholds, settings)
+        metrics += metric_rows(group, thresholds, measured, settings.confidence)
+        comparisons += comparison_rows(group, measured, settings.confidence)
+        curves += roc_rows(group, sensitivities, settings.confidence)
+    return (
+        pd.DataFrame(metrics, columns=[*MODEL, *COUNTS, *INTERVALS]),
+        pd.DataFrame(comparisons, columns=[*MODEL[:4], "reference", "seed", *COMPARISON]),
+        pd.DataFrame(curves, columns=ROC),
+    )
+
+
+def read_models(arguments: Iterable[list[str]]) -> list[Model]:
+    """Models from lists of site, task, architecture, method, seed and file."""
+    models = []
+    for site, task, architecture, method, seed, file in arguments:
+        if not seed.isdecimal():
+            raise InputError(
+                f"--prediction {site} {task} {architecture} {method} {seed} {file}",
+                expected="an integer as seed",
+                found=repr(seed),
+                fix="give SITE TASK ARCHITECTURE METHOD SEED FILE in this order",
+            )
+        table = read_predictions(file)
+        models.append(Model(site, task, architecture, method, int(seed), file, table))
+    return models
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m chexviz.evaluate", description=__doc__)
+    parser.add_argument(
+        "--prediction",
+        nargs=6,
+        action="append",
+        required=True,
+        metavar=("SITE", "TASK", "ARCHITECTURE", "METHOD", "SEED", "FILE"),
+        help="a model's predictions on the images of one site (repeated)",
+    )
+    parser.add_argument("--settings", required=True, metavar="JSON", help="{'bootstrap': {...}}")
+    parser.add_argument("--metrics", required=True, type=Path, metavar="OUT")
+    parser.add_argument("--comparisons", required=True, type=Path, metavar="OUT")
+    parser.add_argument("--roc", required=True, type=Path, metavar="OUT")
+    arguments = parser.parse_args(argv)
+    settings = read_settings(arguments.settings)
+    tables = evaluate(read_models(arguments.prediction), settings)
+    outputs = (arguments.metrics, arguments.comparisons, arguments.roc)
+    # All three are complete before the first takes its name.
+    with (
+        replacing(outputs[0]) as metrics,
+        replacing(outputs[1]) as comparisons,
+        replacing(outputs[2]) as roc,
+    ):
+        for table, file in zip(tables, (metrics, comparisons, roc), strict=True):
+            table.to_csv(file, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)
