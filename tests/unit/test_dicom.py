@@ -1,0 +1,355 @@
+"""DICOM files to displayed grey levels: the standard's transforms, tags, and refusals."""
+
+import warnings
+
+import numpy as np
+import pytest
+from made_dicoms import chest, write_dicom
+from PIL import Image
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels import apply_windowing
+
+from chexviz.dicom import Unreadable, age, read_radiograph
+
+RAMP8 = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def read(tmp_path, pixels, **tags):
+    return read_radiograph(write_dicom(tmp_path / "x.dcm", pixels, **tags))
+
+
+def table(start, levels, bits):
+    """A lookup table as a sequence of one item."""
+    item = Dataset()
+    item.LUTDescriptor = [len(levels), start, bits]
+    item.LUTData = [int(level) for level in levels]
+    item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
+    return [item]
+
+
+def test_plain_8_bit_values_are_taken_as_they_are(tmp_path):
+    pixels = read(tmp_path, RAMP8).pixels
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels, RAMP8)
+
+
+def test_monochrome1_is_inverted(tmp_path):
+    pixels = read(tmp_path, RAMP8, PhotometricInterpretation="MONOCHROME1").pixels
+    assert np.allclose(pixels, 255 - RAMP8.astype(float))
+
+
+def test_identity_rescale_changes_nothing(tmp_path):
+    pixels = read(tmp_path, RAMP8, RescaleSlope="1.000", RescaleIntercept="0").pixels
+    assert np.array_equal(pixels, RAMP8)
+    inverted = read(
+        tmp_path,
+        RAMP8 // 2,
+        RescaleSlope="1",
+        RescaleIntercept="0",
+        PhotometricInterpretation="MONOCHROME1",
+    )
+    assert np.allclose(inverted.pixels, 255 - (RAMP8 // 2).astype(float))
+
+
+def test_8_bits_in_16_are_8_bits(tmp_path):
+    pixels = read(tmp_path, (RAMP8 // 2).astype(np.uint16), BitsStored=8, HighBit=7).pixels
+    assert np.allclose(pixels, RAMP8 // 2)
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_windows_agree_with_pydicom(tmp_path, function):
+    stored = np.linspace(0, 4095, 400).astype(np.uint16).reshape(20, 20)
+    tags = {
+        "BitsStored": 12,
+        "HighBit": 11,
+        "RescaleSlope": "2",
+        "RescaleIntercept": "-100",
+        "WindowCenter": "3000",
+        "WindowWidth": "2500",
+        "VOILUTFunction": function,
+    }
+    path = write_dicom(tmp_path / "x.dcm", stored, **tags)
+    low, high = -100.0, 4095 * 2 - 100.0
+    theirs = apply_windowing(stored * 2.0 - 100, dcmread(path))
+    assert np.allclose(read_radiograph(path).pixels, 255 * (theirs - low) / (high - low), atol=1e-3)
+
+
+def test_the_linear_window_ends_where_the_standard_says(tmp_path):
+    # PS3.3 C.11.2.1.2.1, its own example of the limits: center 2048, width 4096 covers 0 to 4095.
+    stored = np.array([[0, 4095], [2047, 2048]], dtype=np.uint16)
+    pixels = read(tmp_path, stored, WindowCenter="2048", WindowWidth="4096").pixels
+    assert np.allclose(pixels, stored / 4095 * 255, atol=1e-3)
+
+
+def test_a_window_of_width_1_is_a_threshold(tmp_path):
+    stored = np.array([[99, 100]], dtype=np.uint16)
+    pixels = read(tmp_path, stored, WindowCenter="100", WindowWidth="1").pixels
+    assert pixels.tolist() == [[0, 255]]
+
+
+def test_the_first_of_several_windows_counts(tmp_path):
+    one = read(tmp_path, RAMP8, WindowCenter="100", WindowWidth="50").pixels
+    several = read(tmp_path, RAMP8, WindowCenter=["100", "9"], WindowWidth=["50", "3"]).pixels
+    assert np.array_equal(one, several)
+
+
+@pytest.mark.parametrize(("function", "width"), [("LINEAR", "0"), ("SIGMOID", "0"), ("CUBIC", "9")])
+def test_impossible_windows_are_refused(tmp_path, function, width):
+    with pytest.raises(Unreadable, match=function):
+        read(tmp_path, RAMP8, WindowCenter="9", WindowWidth=width, VOILUTFunction=function)
+
+
+def test_a_voi_table_maps_deep_values_to_few_levels(tmp_path):
+    # 12-bit values through a table of 8-bit levels; outside of it the ends count.
+    levels = np.arange(256)[::-1]
+    stored = np.array([[0, 1000, 1001, 1255, 1256, 4095]], dtype=np.uint16)
+    pixels = read(tmp_path, stored, VOILUTSequence=table(1000, levels, 8)).pixels
+    assert pixels.round().tolist() == [[255, 255, 254, 0, 0, 0]]
+
+
+def test_a_voi_table_comes_before_a_window(tmp_path):
+    lut = table(0, np.arange(256), 8)
+    pixels = read(tmp_path, RAMP8, VOILUTSequence=lut, WindowCenter="1", WindowWidth="1").pixels
+    assert np.allclose(pixels, RAMP8)
+
+
+def test_a_modality_table_comes_before_the_window(tmp_path):
+    lut = table(0, np.arange(256) * 16, 16)
+    pixels = read(
+        tmp_path, RAMP8, ModalityLUTSequence=lut, WindowCenter="2048", WindowWidth="4096"
+    ).pixels
+    assert np.allclose(pixels, RAMP8 * (16 / 4095 * 255), atol=1e-3)
+
+
+def test_a_table_shorter_than_it_says_is_refused(tmp_path):
+    lut = table(0, np.arange(100), 8)
+    lut[0].LUTDescriptor = [256, 0, 8]
+    with pytest.raises(Unreadable, match="100 of 256"):
+        read(tmp_path, RAMP8, VOILUTSequence=lut)
+
+
+def test_deep_values_without_window_use_their_own_range(tmp_path):
+    stored = np.array([[100, 600], [1100, 100]], dtype=np.uint16)
+    assert read(tmp_path, stored).pixels.tolist() == [[0, 127.5], [255, 0]]
+
+
+def test_signed_values(tmp_path):
+    stored = np.array([[-1000, 0], [1000, -1000]], dtype=np.int16)
+    assert read(tmp_path, stored).pixels.tolist() == [[0, 127.5], [255, 0]]
+
+
+def test_unused_high_bits_are_ignored(tmp_path):
+    stored = np.array([[0, 4095]], dtype=np.uint16)
+    tags = {"BitsStored": 12, "HighBit": 11, "WindowCenter": "2048", "WindowWidth": "4096"}
+    dirty = read(tmp_path, stored | 0xF000, **tags).pixels
+    assert np.array_equal(dirty, read(tmp_path, stored, **tags).pixels)
+
+
+@pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_black_and_does_not_stretch_the_range(tmp_path, polarity):
+    stored = np.array([[65535, 0], [500, 1000]], dtype=np.uint16)
+    pixels = read(
+        tmp_path, stored, PixelPaddingValue=65535, PhotometricInterpretation=polarity
+    ).pixels
+    expected = [255, 127.5, 0] if polarity == "MONOCHROME1" else [0, 127.5, 255]
+    assert pixels.ravel().tolist() == [0, *expected]
+
+
+def test_a_constant_image_is_black(tmp_path):
+    assert not read(tmp_path, np.full((4, 4), 700, dtype=np.uint16)).pixels.any()
+
+
+def test_tags(tmp_path):
+    found = read(
+        tmp_path,
+        chest(1, (40, 48)),
+        ViewPosition="pa",
+        PatientSex="f",
+        PatientAge="062Y",
+        PixelSpacing=["0.14", "0.14"],
+        PatientID="00012",
+    )
+    assert (found.height, found.width) == (40, 48)
+    assert (found.view, found.sex, found.age, found.spacing) == ("PA", "F", 62, 0.14)
+    assert found.patient == "00012"
+
+
+def test_missing_tags_are_empty(tmp_path):
+    found = read(tmp_path, chest(1))
+    assert (found.view, found.sex, found.age, found.spacing, found.patient) == (
+        "",
+        "",
+        None,
+        None,
+        "",
+    )
+
+
+def test_spacing_of_the_detector_counts_where_the_patient_has_none(tmp_path):
+    tags = {"PixelSpacing": ["0", "0"], "ImagerPixelSpacing": ["0.2", "0.2"]}
+    assert read(tmp_path, chest(1), **tags).spacing == 0.2
+    assert read(tmp_path, chest(1), PixelSpacing=["0.1", "0.2"]).spacing is None
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("062Y", 62),
+        ("62", 62),
+        ("018M", 1.5),
+        ("026W", 26 * 7 / 365.25),
+        ("000Y", 0),
+        ("120Y", 120),
+        ("155", None),
+        ("155Y", None),
+        ("", None),
+        ("Y", None),
+        ("62X", None),
+        ("-5", None),
+        ("6 2", None),
+    ],
+)
+def test_ages(text, years):
+    assert age(text) == (years if years is None else pytest.approx(years))
+
+
+def test_an_age_that_breaks_the_standard_is_read_without_a_warning(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", chest(1), PatientAge="62")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_radiograph(path).age == 62
+
+
+def mean_difference(one, other, size):
+    """Mean absolute grey level between two radiographs, reduced to `size` pixels."""
+    small = [
+        np.asarray(Image.fromarray(found.pixels).resize((size, size), Image.Resampling.BILINEAR))
+        for found in (one, other)
+    ]
+    return np.abs(small[0].astype(float) - small[1]).mean()
+
+
+def test_reduced_decoding_agrees_with_the_whole(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", chest(3, (512, 512)), jpeg=True)
+    whole, reduced = read_radiograph(path), read_radiograph(path, enough=128)
+    assert whole.pixels.shape == (512, 512)
+    assert reduced.pixels.shape == (128, 128)
+    assert (reduced.height, reduced.width) == (512, 512)
+    assert mean_difference(whole, reduced, 64) < 0.5
+
+
+def test_a_jpeg_that_needs_a_transform_is_decoded_as_a_whole(tmp_path):
+    path = write_dicom(
+        tmp_path / "x.dcm", chest(3), jpeg=True, PhotometricInterpretation="MONOCHROME1"
+    )
+    plain = write_dicom(tmp_path / "y.dcm", chest(3), jpeg=True)
+    inverted = read_radiograph(path, enough=16).pixels
+    assert np.allclose(inverted, 255.0 - read_radiograph(plain).pixels)
+
+
+def test_a_jpeg_of_odd_size_is_decoded_as_a_whole(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", chest(3, (100, 99)), jpeg=True)
+    assert read_radiograph(path, enough=16).pixels.shape == (100, 99)
+
+
+def test_text_is_not_dicom(tmp_path):
+    path = tmp_path / "x.dcm"
+    path.write_text("not an image")
+    with pytest.raises(Unreadable, match="not a DICOM file"):
+        read_radiograph(path)
+
+
+@pytest.mark.parametrize("jpeg", [True, False])
+@pytest.mark.parametrize("fraction", [0.5, 0.9, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, jpeg, fraction):
+    path = write_dicom(tmp_path / "x.dcm", chest(3), jpeg=jpeg)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+    with pytest.raises(Unreadable, match=r"truncated|less than expected|no pixel data"):
+        read_radiograph(path)
+
+
+def test_a_jpeg_that_ends_within_a_whole_file_is_refused(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", chest(3, (256, 256)), jpeg=True)
+    dataset = dcmread(path)
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
+    dataset.save_as(path)
+    for enough in (None, 64):
+        with pytest.raises(Unreadable, match="truncated"):
+            read_radiograph(path, enough)
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "grey-level image: RGB"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "grey-level image: PALETTE COLOR"),
+        ({"NumberOfFrames": 2}, "2 frames"),
+        ({"Rows": 65}, "cannot be decoded"),
+    ],
+)
+def test_what_is_no_radiograph_is_refused(tmp_path, tags, reason):
+    with pytest.raises(Unreadable, match=reason):
+        read(tmp_path, chest(1), **tags)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("rtplan.dcm", "no pixel data"),
+        ("liver_1frame.dcm", "one bit"),
+        ("rtdose.dcm", "15 frames"),
+        ("SC_rgb_jpeg_dcmtk.dcm", "YBR_FULL"),
+        ("MR_truncated.dcm", "less than expected"),
+        ("JPEG-lossy.dcm", "cannot be decoded"),
+    ],
+)
+def test_files_of_other_kinds_are_refused(name, reason):
+    with pytest.raises(Unreadable, match=reason) as caught:
+        read_radiograph(get_testdata_file(name))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_RLE.dcm",
+        "MR_small_bigendian.dcm",
+        "MR_small_implicit.dcm",
+        "MR_small_jp2klossless.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+    ],
+)
+def test_one_image_looks_the_same_in_every_transfer_syntax(name):
+    plain = read_radiograph(get_testdata_file("MR_small.dcm")).pixels
+    assert np.array_equal(read_radiograph(get_testdata_file(name)).pixels, plain)
+
+
+def test_reduced_decoding_of_real_radiographs(real_data):
+    for path in sorted((real_data / "hospital-mini" / "dicom").iterdir())[:20]:
+        whole, reduced = read_radiograph(path), read_radiograph(path, enough=448)
+        assert reduced.pixels.shape == (512, 512)
+        assert mean_difference(whole, reduced, 224) < 0.5
+
+
+def test_real_polarities(real_data):
+    name = "1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm"
+    original = read_radiograph(next((real_data / "siim-one").rglob(name)))
+    relabelled = read_radiograph(real_data / "dicoms" / "Fake_MONOHR1.dcm")
+    assert (original.view, original.age, original.spacing) == ("PA", 62, 0.168)
+    assert np.allclose(relabelled.pixels, 255.0 - original.pixels)
+
+
+def test_real_deep_and_implicit_files(real_data):
+    deep = read_radiograph(real_data / "dicoms" / "RG1_J2KI.dcm")
+    # MONOCHROME1, 15 bits, window 15000 +- 15000: 26512, its darkest tissue value, ends at 30.
+    assert deep.pixels.shape == (1955, 1841)
+    assert deep.pixels.min() == pytest.approx(255 * (1 - (26512 - 14999.5) / 29999 - 0.5), abs=0.01)
+    assert deep.spacing is None  # written as 0.000
+    implicit = read_radiograph(real_data / "dicoms" / "nih-dx-implicit-le.dcm")
+    assert implicit.pixels.dtype == np.uint8
+    assert (implicit.age, implicit.sex) == (81, "M")
