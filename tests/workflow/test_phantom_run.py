@@ -90,7 +90,7 @@ def test_the_paper_protocol_leaks_and_the_patient_protocol_does_not(done):
 
 
 def test_progress_is_told_in_plain_lines(done):
-    assert "train standard on rsna + siim + hospital: round 2/2, loss " in done.said
+    assert "train standard on rsna + siim + hospital, patient: round 2/2, loss " in done.said
     assert "\r" not in done.said
 
 

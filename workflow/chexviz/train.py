@@ -85,8 +85,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--split", required=True, type=Path)
-    parser.add_argument("--weights", type=Path, help="initial representation block; else random")
-    parser.add_argument("--task", nargs="+", type=Path, help="initial task block per site")
+    parser.add_argument(
+        "--weights", nargs="?", type=Path, help="initial representation block; else random"
+    )
+    parser.add_argument("--task", nargs="*", type=Path, help="initial task block per site")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--settings", required=True, type=json.loads)
     parser.add_argument("--checkpoint", required=True, type=Path)
@@ -125,7 +127,10 @@ def main(argv: list[str] | None = None) -> None:
         "settings": settings,
     }
     checkpoint = Checkpoint(arguments.checkpoint, fingerprint("train", about, inputs))
-    label = f"train {arguments.architecture} on {' + '.join(arguments.site)}"
+    # Several protocols train side by side; the split's name tells their lines apart.
+    label = (
+        f"train {arguments.architecture} on {' + '.join(arguments.site)}, {arguments.split.stem}"
+    )
     representation, history = federate(sites, settings, checkpoint, label)
     write(arguments, sites, representation, history, about)
     checkpoint.remove()

@@ -31,7 +31,7 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
     draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
     torch.manual_seed(stream(seed, "warmup dropout", site))
     task.train()
-    with Progress(f"warm-up on {site}", total=settings["epochs"], unit="epoch") as progress:
+    with Progress(f"warm up the head on {site}", total=settings["epochs"], unit="epoch") as progress:
         for _ in range(settings["epochs"]):
             for batch in batches(len(data), settings["batch"], draws):
                 loss = masked_loss(task(features[batch]), data.labels[batch])
@@ -64,7 +64,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--samples", required=True, type=Path)
     parser.add_argument("--split", required=True, type=Path)
-    parser.add_argument("--weights", type=Path, help="initial representation block; else random")
+    parser.add_argument(
+        "--weights", nargs="?", type=Path, help="initial representation block; else random"
+    )
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--settings", required=True, type=json.loads)
     parser.add_argument("--task", required=True, type=Path, help="the task block, written")
