@@ -1,0 +1,85 @@
+"""The complete published label tables, and real radiographs, through the real readers."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from chexviz.download import main as download
+from chexviz.preprocess import main as preprocess
+from chexviz.readers import patients, rsna_labels, siim_labels
+from chexviz.runlength import to_mask
+
+
+def test_all_rsna_labels(real_data):
+    labels, boxes = rsna_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
+    assert len(labels) == labels["image"].nunique() == 26_684
+    assert labels["label"].value_counts().to_dict() == {"0": 20_672, "1": 6_012}
+    assert len(boxes) == 9_555
+    assert set(boxes["image"]) == set(labels["image"][labels["label"] == "1"])
+    assert (boxes["x"] + boxes["width"]).max() <= 1024
+    assert (boxes["y"] + boxes["height"]).max() <= 1024
+
+
+def test_all_siim_labels(real_data):
+    path = real_data / "tables" / "siim-train-rle.csv.gz"
+    labels, runs = siim_labels(path)
+    assert len(labels) == labels["image"].nunique() == 12_047
+    assert labels["label"].value_counts().to_dict() == {"0": 9_378, "1": 2_669}
+    assert len(runs) == runs["image"].nunique() == 2_669
+    rows = pd.read_csv(path, dtype=str).groupby("ImageId").size()
+    positive = labels.loc[labels["label"] == "1", "image"]
+    assert (rows[positive] > 1).sum() == 624
+    areas = [to_mask(one, (1024, 1024)).sum() for one in runs["runs"]]
+    assert min(areas) > 0
+
+
+def test_all_rsna_patients(real_data):
+    known = patients(real_data / "tables" / "rsna_to_nih_match.csv.gz")
+    assert len(known) == 26_586
+    assert known.nunique() == 11_410
+    assert known.str.fullmatch(r"nih-\d{5}").all()
+
+
+@pytest.fixture(scope="module")
+def samples(real_data, tmp_path_factory):
+    """Both real sites from their sources to samples: {site: DataFrame}."""
+    root = tmp_path_factory.mktemp("sites")
+    match = real_data / "tables" / "rsna_to_nih_match.csv.gz"
+    archive = real_data / "rsna-mini" / "rsna-pneumonia-detection-challenge.zip"
+    sites = {
+        "rsna": (archive, {"reader": "rsna", "task": "pneumonia", "patients": str(match)}),
+        "hospital": (
+            real_data / "hospital-mini",
+            {"reader": "table", "task": "pneumothorax", "patients": None},
+        ),
+    }
+    found = {}
+    for site, (source, settings) in sites.items():
+        folder = root / site
+        first = {"source": [f"local:{source}"], "reader": settings["reader"], "phantom": None}
+        manifest = str(folder / "manifest.csv")
+        shared = ["--site", site, "--manifest", manifest, "--threads", "2", "--settings"]
+        download([*shared, json.dumps(first)])
+        outputs = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv")
+        paths = [
+            word for name in outputs for word in (f"--{name.partition('.')[0]}", str(folder / name))
+        ]
+        settings = {**settings, "labels": None, "size": 224, "fit": "pad"}
+        preprocess([*shared, json.dumps(settings), *paths])
+        found[site] = pd.read_csv(folder / "samples.csv", dtype=str, keep_default_na=False)
+        assert pd.read_csv(folder / "rejected.csv").empty
+    return found
+
+
+def test_real_sites(samples):
+    rsna, hospital = samples["rsna"], samples["hospital"]
+    assert (len(rsna), (rsna["label"] == "1").sum(), rsna["patient"].nunique()) == (382, 104, 346)
+    assert (len(hospital), (hospital["label"] == "1").sum()) == (352, 22)
+    assert hospital["patient"].nunique() == 317
+    assert set(rsna["view"]) == {"AP", "PA"}
+    assert pd.to_numeric(rsna["age"]).max() <= 120
+
+
+def test_the_real_sites_share_30_patients(samples):
+    assert len(set(samples["rsna"]["patient"]) & set(samples["hospital"]["patient"])) == 30

@@ -1,0 +1,359 @@
+"""Raw layouts to listings: what is taken, what is rejected and why, what stops a run."""
+
+import gzip
+import shutil
+
+import pandas as pd
+import pytest
+from made_dicoms import chest, make_manifest, write_dicom
+
+from chexviz.errors import InputError
+from chexviz.readers import patients, read, rsna_labels, siim_labels, table_labels
+
+PLAIN = {"task": "pneumothorax", "labels": None, "patients": None}
+RSNA = """patientId,x,y,width,height,Target
+a,,,,,0
+b,1.0,2.0,30.0,40.0,1
+b,9.0,8.0,7.0,6.0,1
+c,5.0,5.0,5.0,5.0,1
+"""
+SIIM = """ImageId, EncodedPixels
+1.2.3,-1
+1.2.4,0 2 3 4
+1.2.4,100 5
+1.2.5,7 1
+"""
+TABLE = """file,patient,pneumothorax
+in/a.dcm,007,1
+in/b.dcm,007,0
+out/a.dcm,,
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+def site(data, *files, **tables):
+    """Write DICOM files, each with other content, and tables, by name with _ for /."""
+    for number, file in enumerate(files):
+        write_dicom(data / file, chest(number, (16, 16)))
+    for name, text in tables.items():
+        (data / name).write_text(text)
+    return data
+
+
+def listing(reader, data, **options):
+    return read(reader, data, make_manifest(data), PLAIN | options)
+
+
+def rejected(found):
+    return dict(zip(found.rejected["file"], found.rejected["reason"], strict=True))
+
+
+# --- rsna ---
+
+
+def test_rsna(data):
+    site(data, *(f"stage_2_train_images/{name}.dcm" for name in "abc"), "stage_2_test_images/d.dcm")
+    (data / "stage_2_train_labels.csv").write_text(RSNA)
+    found = listing("rsna", data)
+    assert dict(zip(found.records["image"], found.records["label"], strict=True)) == {
+        "a": "0",
+        "b": "1",
+        "c": "1",
+    }
+    assert (found.records["patient"] == found.records["image"]).all()
+    assert not found.records["patient_known"].any()
+    assert found.boxes.values.tolist() == [
+        ["b", 1, 2, 30, 40],
+        ["b", 9, 8, 7, 6],
+        ["c", 5, 5, 5, 5],
+    ]
+    assert rejected(found) == {
+        "stage_2_test_images/d.dcm": "no annotation in stage_2_train_labels.csv"
+    }
+
+
+def test_rsna_labels_are_found_deep_in_the_tree_and_compressed(data):
+    site(data, "images/a.dcm", "images/b.dcm", "images/c.dcm")
+    (data / "kaggle" / "input").mkdir(parents=True)
+    (data / "kaggle/input/stage_2_train_labels.csv.gz").write_bytes(gzip.compress(RSNA.encode()))
+    assert len(listing("rsna", data).records) == 3
+
+
+def test_a_label_without_image_is_rejected_by_name(data):
+    site(data, "a.dcm", "b.dcm")
+    (data / "stage_2_train_labels.csv").write_text(RSNA)
+    found = listing("rsna", data)
+    assert rejected(found) == {"stage_2_train_labels.csv": "no DICOM file for image c"}
+    assert set(found.boxes["image"]) == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "said"),
+    [
+        (RSNA.replace("Target", "target"), "patientId, x, y, width, height, Target", "target"),
+        (RSNA + "a,1,1,1,1,1\n", "one Target", "a"),
+        (RSNA.replace(",0\n", ",2\n"), "Target: 0 or 1", "'2'"),
+        (RSNA + "d,1,1,,1,1\n", "a box of numbers", "1, 1, , 1"),
+        (RSNA + "d,1,1,-5,1,1\n", "a box of numbers", "-5"),
+        ("", "a CSV file", "EmptyDataError"),
+    ],
+)
+def test_bad_rsna_tables(tmp_path, text, expected, said):
+    path = tmp_path / "stage_2_train_labels.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        rsna_labels(path)
+    assert expected in caught.value.expected
+    assert said in caught.value.found
+    assert str(path) in caught.value.where
+
+
+def test_a_bad_row_is_named_by_its_line_in_the_file(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("patientId,x,y,width,height,Target\na,,,,,0\nb,,,,,yes\n")
+    with pytest.raises(InputError, match="row 3"):
+        rsna_labels(path)
+
+
+# --- siim ---
+
+
+def test_siim(data):
+    site(
+        data,
+        "dicom-images-train/9.1/9.2/1.2.3.dcm",
+        "dicom-images-train/9.3/9.4/1.2.4.dcm",
+        "dicom-images-train/9.5/9.6/1.2.5.dcm",
+        "dicom-images-test/9.7/9.8/1.2.6.dcm",
+    )
+    (data / "train-rle.csv").write_text(SIIM)
+    found = listing("siim", data)
+    assert found.records.set_index("image")["label"].to_dict() == {
+        "1.2.3": "0",
+        "1.2.4": "1",
+        "1.2.5": "1",
+    }
+    assert found.runs.set_index("image")["runs"].to_dict() == {
+        "1.2.4": "0 2 5 4 100 5",
+        "1.2.5": "7 1",
+    }
+    assert not found.records["patient_known"].any()
+    assert rejected(found) == {
+        "dicom-images-test/9.7/9.8/1.2.6.dcm": "no annotation in train-rle.csv"
+    }
+
+
+@pytest.mark.parametrize("outer", ["", "siim/"])
+def test_both_mirrors_of_siim(data, outer):
+    site(data, *(f"{outer}dicom-images-train/{name}/s/{name}.dcm" for name in ("1.2.3", "1.2.4")))
+    (data / outer / "train-rle.csv").write_text(SIIM)
+    assert len(listing("siim", data).records) == 2
+
+
+def test_a_nested_second_copy_is_rejected_and_its_table_counts_once(data):
+    site(data, *(f"dicom-images-train/{name}.dcm" for name in ("1.2.3", "1.2.4", "1.2.5")))
+    (data / "train-rle.csv").write_text(SIIM)
+    shutil.copytree(data, data.parent / "copy")
+    (data.parent / "copy").rename(data / "pneumothorax")
+    write_dicom(data / "pneumothorax/dicom-images-train/1.2.4.dcm", chest(99, (16, 16)))
+    found = listing("siim", data)
+    assert sorted(found.records["file"]) == [
+        f"dicom-images-train/{name}.dcm" for name in ("1.2.3", "1.2.4", "1.2.5")
+    ]
+    one = "dicom-images-train/1.2."
+    assert rejected(found) == {
+        f"pneumothorax/{one}3.dcm": f"second copy of {one}3.dcm",
+        f"pneumothorax/{one}4.dcm": f"same name, but other content, as {one}4.dcm",
+        f"pneumothorax/{one}5.dcm": f"second copy of {one}5.dcm",
+    }
+
+
+def test_two_different_label_tables_are_a_choice_for_the_reader(data):
+    site(data, "1.2.3.dcm")
+    (data / "train-rle.csv").write_text(SIIM)
+    (data / "old").mkdir()
+    (data / "old" / "train-rle.csv").write_text(SIIM.replace("7 1", "8 1"))
+    with pytest.raises(InputError, match=r"train-rle.csv, old/train-rle.csv"):
+        listing("siim", data)
+    assert len(listing("siim", data, labels="old/train-rle.csv").records) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SIIM + "1.2.4,-1\n", "the first is 1.2.4"),
+        (SIIM + "1.2.7,\n", "an empty cell"),
+        (SIIM + "1.2.7,1 2 3\n", "3 values"),
+        (SIIM + "1.2.7,1 x\n", "not a whole number"),
+        (SIIM.replace(" EncodedPixels", "Pixels"), "ImageId, Pixels"),
+    ],
+)
+def test_bad_siim_tables(tmp_path, text, said):
+    path = tmp_path / "train-rle.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        siim_labels(path)
+    assert said in caught.value.found
+    assert str(path) in caught.value.where
+
+
+# --- table ---
+
+
+def test_table(data):
+    site(data, "in/a.dcm", "in/b.dcm", "out/a.dcm", "out/c.dcm")
+    (data / "labels.csv").write_text(TABLE + "in/gone.dcm,1,1\n")
+    found = listing("table", data)
+    assert found.records.values.tolist() == [
+        ["in/a.dcm", "in/a", "007", True, "1"],
+        ["in/b.dcm", "b", "007", True, "0"],
+        ["out/a.dcm", "out/a", "out/a", False, ""],
+    ]
+    assert rejected(found) == {
+        "in/gone.dcm": "in labels.csv, but there is no such file",
+        "out/c.dcm": "no row in labels.csv",
+    }
+
+
+def test_a_table_without_patients(data):
+    site(data, "a.dcm")
+    (data / "labels.csv").write_text("file,pneumothorax\na.dcm,1\n")
+    records = listing("table", data).records
+    assert records[["patient", "patient_known"]].values.tolist() == [["a", False]]
+
+
+def test_ids_stay_text(data):
+    site(data, "00012.dcm", "NA.dcm", "1e5.dcm")
+    text = "file,patient,pneumothorax\n00012.dcm,00012,1\nNA.dcm,NA,0\n1e5.dcm,1e5,0\n"
+    (data / "labels.csv").write_text(text)
+    records = listing("table", data).records
+    assert records["image"].tolist() == records["patient"].tolist() == ["00012", "NA", "1e5"]
+
+
+def test_a_table_in_a_folder_names_files_from_there(data):
+    site(data, "hospital/dicom/a.dcm")
+    (data / "hospital" / "labels.csv").write_text("file,pneumothorax\n./dicom/a.dcm,1\n")
+    assert listing("table", data).records["file"].tolist() == ["hospital/dicom/a.dcm"]
+
+
+def test_a_listed_image_needs_no_suffix_and_an_unlisted_one_is_noticed(data):
+    site(data, "1.2.3", "1.2.4")
+    (data / "notes.txt").write_text("no image")
+    (data / "labels.csv").write_text("file,pneumothorax\n1.2.3,1\n")
+    found = listing("table", data)
+    assert found.records["image"].tolist() == ["1.2.3"]
+    assert rejected(found) == {"1.2.4": "no row in labels.csv"}
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "said"),
+    [
+        ("file,pneumothorax\na.dcm,1\nb.dcm,maybe\n", "row 3", "'maybe'"),
+        ("file,pneumothorax\na.dcm,1\n./a.dcm,1\n", "row 3", "a.dcm"),
+        ("file,pneumonia\na.dcm,1\n", "labels.csv", "file, pneumonia"),
+    ],
+)
+def test_bad_tables(tmp_path, text, where, said):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        table_labels(path, "pneumothorax")
+    assert where in caught.value.where
+    assert said in caught.value.found
+
+
+# --- patients ---
+
+
+def test_patients_by_nih_image(data):
+    site(data, "a.dcm", "b.dcm", "c.dcm", "d.dcm")
+    (data / "stage_2_train_labels.csv").write_text(RSNA + "d,,,,,0\n")
+    (data / "match.csv").write_text(
+        "patientId,class,nih_image,mse\n"
+        "a,Normal,00000100_000.dcm,1.5\n"
+        "b,Lung Opacity,00030001_002.png,9.99\n"
+        "c,Lung Opacity,00000100_001.png,10\n"
+        "z,Normal,00000001_000.png,0\n"
+    )
+    records = listing("rsna", data, patients="match.csv").records.set_index("image")
+    assert records["patient"].to_dict() == {"a": "nih-00100", "b": "nih-30001", "c": "c", "d": "d"}
+    assert records["patient_known"].to_dict() == {"a": True, "b": True, "c": False, "d": False}
+
+
+def test_patients_from_the_working_directory(data, tmp_path, monkeypatch):
+    site(data, "1.2.3.dcm")
+    (data / "train-rle.csv").write_text(SIIM)
+    (tmp_path / "who.csv").write_text("ImageId,patient\n1.2.3,007\n")
+    monkeypatch.chdir(tmp_path)
+    assert listing("siim", data, patients="who.csv").records["patient"].tolist() == ["007"]
+
+
+def test_a_table_keeps_its_own_patients_where_the_match_knows_none(data):
+    site(data, "in/a.dcm", "in/b.dcm", "out/a.dcm")
+    (data / "labels.csv").write_text(TABLE)
+    (data / "who.csv").write_text("image,patient\nb,008\n")
+    records = listing("table", data, patients="who.csv").records.set_index("image")
+    assert records["patient"].to_dict() == {"in/a": "007", "b": "008", "out/a": "out/a"}
+    assert records["patient_known"].to_dict() == {"in/a": True, "b": True, "out/a": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,patient\na,1\n", "file, patient"),
+        ("image,who\na,1\n", "image, who"),
+        ("image,nih_image\na,x.png\n", "x.png"),
+        ("image,patient\na,1\na,2\n", "the first is a"),
+    ],
+)
+def test_bad_match_tables(tmp_path, text, said):
+    path = tmp_path / "match.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        patients(path)
+    assert said in caught.value.found
+
+
+# --- nothing to read ---
+
+
+def test_unknown_reader(data):
+    with pytest.raises(InputError, match="rsna, siim, table") as caught:
+        read("nih", data, pd.DataFrame(), PLAIN)
+    assert caught.value.found == "nih"
+
+
+@pytest.mark.parametrize(
+    ("reader", "table"),
+    [("rsna", "stage_2_train_labels.csv"), ("siim", "train-rle.csv"), ("table", "labels.csv")],
+)
+def test_a_missing_label_table(data, reader, table):
+    site(data, "a.dcm")
+    with pytest.raises(InputError, match="`labels`") as caught:
+        listing(reader, data)
+    assert table in caught.value.expected
+    with pytest.raises(InputError, match="no such file"):
+        listing(reader, data, labels="elsewhere.csv")
+
+
+def test_no_dicom_at_all(data):
+    (data / "train-rle.csv").write_text(SIIM)
+    (data / "a.png").write_bytes(b"image")
+    with pytest.raises(InputError, match="empty site: 2 files, none of them DICOM"):
+        listing("siim", data)
+
+
+def test_no_labelled_image(data):
+    site(data, "x.dcm", "y.dcm")
+    (data / "train-rle.csv").write_text(SIIM)
+    with pytest.raises(
+        InputError, match="empty site: 2 DICOM files, none of them labelled"
+    ) as caught:
+        listing("siim", data)
+    assert "2 x no annotation in train-rle.csv" in caught.value.found
