@@ -150,6 +150,11 @@ def prediction_file(protocol: str, one: Mapping, suffix: str = ".csv") -> str:
     return f"{folder.replace('/models/', '/predictions/')}/{one['site']}{suffix}"
 
 
+def shown_files(config: Config, protocol: str, suffix: str) -> list[str]:
+    """One kind of file of every prediction that Figure 3 shows."""
+    return [prediction_file(protocol, one, suffix) for one in shown(config)]
+
+
 def evaluate_arguments(config: Config, files) -> str:
     """Command-line arguments that tell `evaluate` which model each file of scores is of."""
     keys = ("site", "task", "architecture", "method", "seed")

@@ -12,9 +12,16 @@ from chexviz import closure, plan
 from chexviz.download import missing
 from chexviz.errors import InputError
 
-validate(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
 try:
+    validate(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
     plan.check(config)
+except WorkflowError as error:
+    # Snakemake's own message prints the whole schema; the cause says what is wrong, and where.
+    wrong = error.__context__
+    raise WorkflowError(
+        f"config: {wrong.json_path}: {wrong.message}\n"
+        "config/README.md explains every key; the schema is workflow/schemas/config.schema.yaml"
+    )
 except InputError as error:
     raise WorkflowError(str(error))
 

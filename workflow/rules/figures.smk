@@ -77,13 +77,6 @@ rule figure2:
         """
 
 
-def shown_files(suffix):
-    """An input function: one kind of file of every prediction that Figure 3 shows."""
-    return lambda wildcards: [
-        plan.prediction_file(wildcards.protocol, one, suffix) for one in plan.shown(config)
-    ]
-
-
 rule figure3:
     """Draw Grad-CAM of true positives, baseline beside CheXViz."""
     input:
@@ -92,8 +85,8 @@ rule figure3:
         images=expand("<results>/sites/{site}/images.npy", site=SITES),
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
-        predictions=shown_files(".csv"),
-        gradcam=shown_files(".gradcam.npz"),
+        predictions=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".csv"),
+        gradcam=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".gradcam.npz"),
         metrics="<results>/evaluation/{protocol}/metrics.csv",
     output:
         pdf="<results>/figures/{protocol}/figure3.pdf",
