@@ -33,6 +33,7 @@ SAMPLES += ["sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
 BLOCK = 256  # images copied at once
+REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
 @dataclass
@@ -229,14 +230,17 @@ def check_files(folder: Path, files: pd.DataFrame) -> None:
 
 
 def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
-    """One line: how many images, how many positive, how many rejected and why."""
-    counts = rejected["reason"].str.replace(r"[\w/.-]*\d[\w/.-]*", "#", regex=True).value_counts()
-    why = "; ".join(f"{count} x {reason}" for reason, count in counts.items())
+    """One line: how many images, how many positive, how many rejected and the main reasons."""
+    # Names and sizes in reasons give way to '#', so that one kind of reason counts as one.
+    kinds = rejected["reason"].str.replace(r"[\w/.-]*\d[\w/.-]*", "#", regex=True).value_counts()
+    why = [f"{count} x {reason}" for reason, count in kinds.head(REASONS).items()]
+    if len(kinds) > REASONS:
+        why.append(f"{kinds[REASONS:].sum()} x others")
     positive = (samples["label"] == "1").sum()
     line = (
         f"preprocess {site}: {len(samples)} images, {positive} positive, {len(rejected)} rejected"
     )
-    return f"{line} ({why})" if why else line
+    return f"{line} ({'; '.join(why)})" if why else line
 
 
 def preprocess(

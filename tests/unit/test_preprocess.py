@@ -1,0 +1,360 @@
+"""Raw files to packed arrays: geometry, contracts between the four outputs, broken input."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_dicoms import chest, make_manifest, write_dicom
+from PIL import Image
+
+from chexviz import preprocess as module
+from chexviz.dicom import Unreadable
+from chexviz.errors import InputError
+from chexviz.preprocess import (
+    Square,
+    Task,
+    annotate,
+    main,
+    perceptual_hash,
+    resized,
+    square,
+)
+from chexviz.runlength import from_mask, to_mask
+
+NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv")
+SETTINGS = {
+    "reader": "table",
+    "task": "pneumothorax",
+    "labels": None,
+    "patients": None,
+    "size": 32,
+    "fit": "pad",
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+def arguments(data, out, threads=1, **settings):
+    words = ["--site", "north", "--manifest", str(data.parent / "manifest.csv")]
+    words += ["--settings", json.dumps(SETTINGS | settings), "--threads", str(threads)]
+    return words + [
+        word for name in NAMES for word in (f"--{name.partition('.')[0]}", str(out / name))
+    ]
+
+
+def run(data, out=None, **options):
+    """Preprocess a folder; its four outputs."""
+    out = out or data.parent / "out"
+    make_manifest(data)
+    main(arguments(data, out, **options))
+    text = {"dtype": str, "keep_default_na": False}
+    return (
+        np.load(out / NAMES[0]),
+        pd.read_csv(out / NAMES[1], **text),
+        pd.read_csv(out / NAMES[2], **text),
+        pd.read_csv(out / NAMES[3], **text),
+    )
+
+
+def hospital(data, count=40, broken=()):
+    """A site of `count` images, of which `broken` are text; every fourth is positive."""
+    rows = ["file,patient,pneumothorax"]
+    for number in range(count):
+        file = f"{number:03d}.dcm"
+        if number in broken:
+            (data / file).write_text("no image")
+        else:
+            write_dicom(data / file, chest(number), jpeg=number % 2 == 0, PatientAge="62")
+        rows.append(f"{file},p{number // 2:03d},{int(number % 4 == 0)}")
+    (data / "labels.csv").write_text("\n".join(rows) + "\n")
+    return data
+
+
+# --- geometry ---
+
+
+def test_squares():
+    assert square(100, 60, "pad") == Square(100, 20, 0)
+    assert square(60, 101, "pad") == Square(101, 0, 20)
+    assert square(100, 60, "crop") == Square(60, 0, -20)
+    assert square(60, 101, "crop") == Square(60, -20, 0)
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+@pytest.mark.parametrize("shape", [(96, 64), (64, 96), (64, 64), (65, 90)])
+def test_a_box_follows_its_image(fit, shape):
+    """A bright block in the file is found where its box says it is in the image."""
+    pixels = np.zeros(shape, np.uint8)
+    x, y, width, height = 24, 28, 16, 12
+    pixels[y : y + height, x : x + width] = 255
+    place = square(*shape, fit)
+    image = resized(pixels, shape, place, 256).astype(float)
+    [[_, left, top, across, down, _]] = annotate(
+        Task(0, None, "a", [[x, y, width, height]], ""), shape, place, 256
+    )
+    rows, columns = np.mgrid[:256, :256] + 0.5
+    assert np.average(columns, weights=image) == pytest.approx(left + across / 2, abs=0.1)
+    assert np.average(rows, weights=image) == pytest.approx(top + down / 2, abs=0.1)
+    assert image.sum() / 255 == pytest.approx(across * down, rel=0.02)
+
+
+def test_padding_is_black_and_on_both_sides():
+    image = resized(np.full((40, 20), 200, np.uint8), (40, 20), square(40, 20, "pad"), 40)
+    assert not image[:, :10].any()
+    assert not image[:, 30:].any()
+    assert (image[:, 10:30] == 200).all()
+
+
+def test_reduced_pixels_land_where_whole_ones_do():
+    whole = chest(1, (256, 192))
+    reduced = np.asarray(Image.fromarray(whole).reduce(2))
+    place = square(256, 192, "pad")
+    images = [resized(pixels, (256, 192), place, 32).astype(float) for pixels in (whole, reduced)]
+    assert np.abs(images[0] - images[1]).mean() < 1
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_a_mask_follows_its_image(size):
+    mask = np.zeros((64, 96), bool)
+    mask[20:40, 30:70] = True
+    [[_, *box, runs]] = annotate(
+        Task(0, None, "a", [], from_mask(mask)), (64, 96), square(64, 96, "pad"), size
+    )
+    scale = size / 96
+    assert box == pytest.approx([30 * scale, 36 * scale, 40 * scale, 20 * scale], abs=1e-3)
+    found = to_mask(runs, (size, size))
+    assert found.sum() == pytest.approx(mask.sum() * scale**2, rel=0.15)
+    rows, columns = np.nonzero(found)
+    assert rows.mean() + 0.5 == pytest.approx(46 * scale, abs=0.5)
+    assert columns.mean() + 0.5 == pytest.approx(50 * scale, abs=0.5)
+
+
+def test_a_mask_thinner_than_a_pixel_is_kept():
+    mask = np.zeros((256, 256), bool)
+    mask[100, 50:60] = True
+    [[*_, runs]] = annotate(
+        Task(0, None, "a", [], from_mask(mask)), (256, 256), square(256, 256, "pad"), 16
+    )
+    assert to_mask(runs, (16, 16))[6, 3]
+
+
+def test_what_a_crop_cuts_off_is_no_annotation():
+    mask = np.zeros((64, 32), bool)
+    mask[:8] = True
+    boxes = [[0, 0, 32, 16], [0, 8, 32, 16]]
+    task = Task(0, None, "a", boxes, from_mask(mask))
+    assert annotate(task, (64, 32), square(64, 32, "crop"), 32) == [["a", 0, 0, 32, 8, ""]]
+
+
+@pytest.mark.parametrize(("boxes", "runs"), [([[60, 0, 5, 5]], ""), ([], "4090 10")])
+def test_annotations_beyond_the_image_are_refused(boxes, runs):
+    with pytest.raises(Unreadable, match=r"beyond|does not fit"):
+        annotate(Task(0, None, "a", boxes, runs), (64, 64), square(64, 64, "pad"), 32)
+
+
+# --- hash ---
+
+
+def changed(image):
+    """The image darker, flatter, and as a poor JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray((image * 0.8 + 10).astype(np.uint8)).save(buffer, "JPEG", quality=50)
+    return np.asarray(Image.open(buffer))
+
+
+def distance(one, other):
+    return (int(perceptual_hash(one), 16) ^ int(perceptual_hash(other), 16)).bit_count()
+
+
+def test_the_hash_survives_small_changes_and_tells_images_apart():
+    images = [chest(number, (128, 128)) for number in range(20)]
+    assert max(distance(image, changed(image)) for image in images) <= 6
+    assert min(distance(images[0], other) for other in images[1:]) > 12
+
+
+def test_hashes_are_16_digits_and_half_ones():
+    digits = perceptual_hash(chest(5))
+    assert len(digits) == 16
+    assert int(digits, 16).bit_count() == 32
+    assert perceptual_hash(np.zeros((64, 64), np.uint8)) == "0" * 16
+
+
+# --- a whole site ---
+
+
+def test_every_file_is_a_sample_or_rejected(data):
+    hospital(data, 40, broken=(5, 17))
+    (data / "040.dcm").write_bytes((data / "002.dcm").read_bytes()[:700])
+    with (data / "labels.csv").open("a") as table:
+        table.write("040.dcm,x,1\nlost.dcm,x,0\n")
+    write_dicom(data / "stranger.dcm", chest(99))
+    images, samples, _, rejected = run(data)
+    assert images.shape == (38, 32, 32)
+    assert images.dtype == np.uint8
+    assert samples["image"].tolist() == [f"{n:03d}" for n in range(40) if n not in (5, 17)]
+    assert rejected["file"].tolist() == [
+        "005.dcm",
+        "017.dcm",
+        "040.dcm",
+        "lost.dcm",
+        "stranger.dcm",
+    ]
+    assert rejected["reason"].tolist() == [
+        "not a DICOM file",
+        "not a DICOM file",
+        "truncated: the file ends before its pixel data does",
+        "in labels.csv, but there is no such file",
+        "no row in labels.csv",
+    ]
+    dicoms = {path.name for path in data.glob("*.dcm")}
+    assert dicoms == (set(samples["file"]) | set(rejected["file"])) - {"lost.dcm"}
+
+
+def test_rows_describe_their_images(data):
+    hospital(data, 6, broken=(1,))
+    write_dicom(data / "005.dcm", chest(5, (64, 48)), PixelSpacing=["0.2", "0.2"], PatientSex="F")
+    images, samples, _, _ = run(data)
+    assert list(samples.columns) == module.SAMPLES
+    assert samples["label"].tolist() == ["1", "0", "0", "1", "0"]
+    assert samples["patient"].tolist() == ["p000", "p001", "p001", "p002", "p002"]
+    assert samples["phash"].tolist() == [perceptual_hash(image) for image in images]
+    last = samples.iloc[-1]
+    # 64 pixels of 0.2 mm become 32.
+    assert (last["spacing"], last["sex"], last["age"], last["view"]) == ("0.4", "F", "", "")
+    assert samples["age"].tolist()[:-1] == ["62"] * 4
+    manifest = pd.read_csv(data.parent / "manifest.csv").set_index("file")["sha256"]
+    assert samples["sha256"].tolist() == manifest[samples["file"]].tolist()
+    for image, number in zip(images, (0, 2, 3, 4), strict=False):
+        plain = resized(chest(number), (64, 64), square(64, 64, "pad"), 32)
+        assert np.abs(image.astype(float) - plain).mean() < 2
+
+
+def test_bytes_do_not_depend_on_the_number_of_threads(data, tmp_path):
+    hospital(data, 70, broken=(0, 33, 69))
+    for threads in (1, 2, 3):
+        run(data, tmp_path / str(threads), threads=threads)
+    for name in NAMES:
+        one, two, three = (tmp_path / str(threads) / name for threads in (1, 2, 3))
+        assert one.read_bytes() == two.read_bytes() == three.read_bytes()
+
+
+def test_it_runs_as_a_program(data):
+    hospital(data, 20)
+    make_manifest(data)
+    out = data.parent / "out"
+    command = [sys.executable, "-m", "chexviz.preprocess", *arguments(data, out, threads=2)]
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "preprocess north: 20 images, 5 positive, 0 rejected" in done.stderr
+    # Their ages break the standard, on which pydicom would warn for every file.
+    assert "Warning" not in done.stderr
+    assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
+
+
+def test_the_summary_counts_the_reasons(data, capsys):
+    hospital(data, 6, broken=(1, 2))
+    write_dicom(data / "stranger.dcm", chest(9))
+    run(data)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == (
+        "preprocess north: 4 images, 2 positive, 3 rejected "
+        "(2 x not a DICOM file; 1 x no row in labels.csv)"
+    )
+
+
+def test_unlabelled_images_stay_without_label(data):
+    hospital(data, 4)
+    table = (data / "labels.csv").read_text().replace("001.dcm,p000,0", "001.dcm,p000,")
+    (data / "labels.csv").write_text(table)
+    _, samples, _, _ = run(data)
+    assert samples["label"].tolist() == ["1", "", "0", "0"]
+
+
+def test_boxes_and_masks_reach_the_table(data):
+    for name in ("a", "b"):
+        write_dicom(data / f"{name}.dcm", chest(1))
+    (data / "train-rle.csv").write_text("ImageId, EncodedPixels\na,0 8 56 8\nb,-1\n")
+    _, _, annotations, _ = run(data, reader="siim")
+    assert list(annotations.columns) == ["image", "x", "y", "width", "height", "runs"]
+    assert annotations.values.tolist() == [["a", "0.0", "0.0", "1.0", "4.0", "0 4"]]
+
+
+def test_an_annotation_that_does_not_fit_rejects_its_image_alone(data):
+    for name in ("a", "b", "c"):
+        write_dicom(data / f"{name}.dcm", chest(1))
+    table = "patientId,x,y,width,height,Target\na,0,0,64,64,1\nb,60,0,9,9,1\nc,,,,,0\n"
+    (data / "stage_2_train_labels.csv").write_text(table)
+    images, samples, annotations, rejected = run(data, reader="rsna")
+    assert samples["image"].tolist() == ["a", "c"]
+    assert annotations["image"].tolist() == ["a"]
+    assert rejected["reason"].tolist() == ["a box reaches beyond its 64 x 64 pixels"]
+    assert len(images) == 2
+
+
+def assert_nothing_left(data):
+    out = data.parent / "out"
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_a_site_of_broken_files_is_empty(data):
+    hospital(data, 3, broken=(0, 1, 2))
+    with pytest.raises(InputError, match="empty site") as caught:
+        run(data)
+    assert "3 x not a DICOM file" in caught.value.found
+    assert_nothing_left(data)
+
+
+def test_a_changed_file_is_noticed_before_any_work(data):
+    hospital(data, 3)
+    make_manifest(data)
+    (data / "001.dcm").unlink()
+    with pytest.raises(InputError, match="no such file") as caught:
+        main(arguments(data, data.parent / "out"))
+    assert "001.dcm" in caught.value.where
+    (data / "001.dcm").write_text("shorter")
+    with pytest.raises(InputError, match="7 bytes"):
+        main(arguments(data, data.parent / "out"))
+    assert_nothing_left(data)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"reader": "nih"}, "rsna, siim, table"),
+        ({"labels": "none.csv"}, "none.csv"),
+        ({"patients": "none.csv"}, "none.csv"),
+        ({"task": "pneumonia"}, "pneumonia"),
+    ],
+)
+def test_bad_settings_leave_nothing(data, settings, said):
+    hospital(data, 3)
+    with pytest.raises(InputError, match=said):
+        run(data, **settings)
+    assert_nothing_left(data)
+
+
+def test_a_failure_at_the_end_leaves_nothing(data, monkeypatch):
+    hospital(data, 3)
+
+    def fail(table, path):
+        if "reason" in table:
+            raise OSError("no space left on device")
+        table.to_csv(path)
+
+    monkeypatch.setattr(module, "write", fail)
+    with pytest.raises(OSError, match="no space"):
+        run(data)
+    assert_nothing_left(data)
