@@ -7,8 +7,10 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from chexviz.files import replacing
 
@@ -29,6 +31,24 @@ def inches(millimetres: float) -> float:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of width x height mm."""
     return plt.figure(figsize=(inches(width), inches(height)))
+
+
+def size_mm(figure: Figure) -> tuple[float, float]:
+    """Width and height of the figure in mm."""
+    width, height = figure.get_size_inches() * 25.4
+    return float(width), float(height)
+
+
+def axes_at(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
+    """Axes of width x height mm, x mm from the left and y mm from the top."""
+    across, down = size_mm(figure)
+    return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
+
+
+def text_at(figure: Figure, x: float, y: float, text: str, **look) -> Text:
+    """Text placed x mm from the left and y mm from the top."""
+    across, down = size_mm(figure)
+    return figure.text(x / across, 1 - y / down, text, **look)
 
 
 def accent(position: int) -> str:
@@ -89,11 +109,14 @@ def add_strip(figure: Figure, mark: str) -> None:
     shrink_to_fit(label, width * 25.4 - 4)
 
 
-def shrink_to_fit(text, width: float, smallest: float = 4.5) -> None:
-    """Lower the font size of `text` until it is no wider than `width` mm."""
+def shrink_to_fit(text: Text, length: float, along: int = 0, smallest: float = 4.5) -> None:
+    """Lower the font size of `text` until it is no longer than `length` mm.
+
+    along: 0 measures its width, 1 its height (for text that is turned).
+    """
     renderer = text.figure.canvas.get_renderer()
     while text.get_fontsize() > smallest:
-        measured = text.get_window_extent(renderer).width / text.figure.dpi * 25.4
-        if measured <= width:
+        extent = text.get_window_extent(renderer)
+        if (extent.width, extent.height)[along] / text.figure.dpi * 25.4 <= length:
             return
         text.set_fontsize(text.get_fontsize() - 0.25)

@@ -55,7 +55,7 @@ def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) -> dict:
-    """The row of one model. runs, tests: its rows of metrics.csv and comparisons.csv, one a seed."""
+    """The row of one model. runs, tests: its rows of metrics and comparisons, one a seed."""
     first = runs.iloc[0]
     seeds = len(runs)
     row = {

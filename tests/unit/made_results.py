@@ -1,0 +1,244 @@
+"""Result files as the stages before the figures write them, small, made from known scores."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
+
+SIZE = 64
+GRID = np.linspace(0, 1, 51)
+SKILL = {
+    ("standard", "baseline"): 1.45,
+    ("standard", "fedavg"): 1.40,
+    ("densenet121", "baseline"): 1.75,
+    ("densenet121", "fedavg"): 1.70,
+}
+RSNA = {"name": "rsna", "title": "RSNA", "task": "pneumonia"}
+SIIM = {"name": "siim", "title": "SIIM-ACR", "task": "pneumothorax"}
+HOSPITAL = {"name": "hospital", "title": "General Hospital", "task": "pneumonia"}
+
+
+@dataclass
+class Results:
+    """A folder of result files and where each of them is."""
+
+    root: Path
+    sites: list[dict]
+    protocols: list[str]
+    seeds: list[int]
+    models: list[tuple[str, str]] = field(default_factory=lambda: list(SKILL))
+
+    def predictions(self, protocol: str, model: tuple[str, str], seed: int, site: str) -> Path:
+        return self.root / "predictions" / protocol / Path(*model) / f"seed{seed}" / f"{site}.csv"
+
+    def gradcam(self, protocol: str, model: tuple[str, str], seed: int, site: str) -> Path:
+        return self.predictions(protocol, model, seed, site).with_suffix(".gradcam.npz")
+
+    def evaluation(self, protocol: str, name: str) -> Path:
+        return self.root / "evaluation" / protocol / f"{name}.csv"
+
+    def site(self, site: str, name: str) -> Path:
+        return self.root / "sites" / site / name
+
+
+def make_results(
+    root: Path, *, sites=(RSNA, SIIM), protocols=("paper", "patient"), seeds=(2022,), images=240
+) -> Results:
+    """Write every file that tables, figures and the paper read. images: evaluated, per site."""
+    results = Results(Path(root), list(sites), list(protocols), list(seeds))
+    rng = np.random.default_rng(7)
+    for site in results.sites:
+        make_site(results, site["name"], images, rng)
+    for protocol in results.protocols:
+        splits = [split_rows(results, site["name"], protocol) for site in results.sites]
+        write(pd.concat(splits), results.root / "splits" / f"{protocol}.csv")
+        write(audit_rows(results, protocol), results.root / "audit" / f"{protocol}.csv")
+        make_protocol(results, protocol, rng)
+    return results
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def make_site(results: Results, site: str, images: int, rng: np.random.Generator) -> None:
+    count = 3 * images
+    names = [f"{site}{index:05d}" for index in range(count)]
+    labels = (np.arange(count) % 4 == 0).astype(int)
+    samples = pd.DataFrame(
+        {
+            "image": names,
+            "file": [f"{name}.dcm" for name in names],
+            "patient": [f"{site}-p{index // 2}" for index in range(count)],
+            "patient_known": True,
+            "label": labels,
+            "view": rng.choice(["AP", "PA"], count),
+            "sex": rng.choice(["F", "M"], count),
+            "age": rng.integers(18, 90, count),
+            "spacing": 0.8,
+            "sha256": "0" * 64,
+            "phash": "0" * 16,
+        }
+    )
+    write(samples, results.site(site, "samples.csv"))
+    np.save(results.site(site, "images.npy"), np.stack([chest(rng) for _ in range(count)]))
+    masks = site == "siim"
+    rows = [
+        annotation(name, masks, rng) for name, label in zip(names, labels, strict=True) if label
+    ]
+    write(pd.DataFrame(rows), results.site(site, "annotations.csv"))
+    write(
+        pd.DataFrame({"file": ["broken.dcm"], "reason": ["no pixel data"]}),
+        results.site(site, "rejected.csv"),
+    )
+
+
+def chest(rng: np.random.Generator) -> np.ndarray:
+    """A grey thorax with two dark lungs, uint8 (SIZE, SIZE)."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE] / (SIZE - 1)
+    image = np.where(np.abs(x - 0.5) < 0.25 + 0.2 * y, 150.0, 10.0)
+    for centre in (0.32, 0.68):
+        image[((x - centre) / 0.14) ** 2 + ((y - 0.48) / 0.3) ** 2 < 1] = 60
+    return np.clip(image + rng.normal(0, 9, image.shape), 0, 255).astype(np.uint8)
+
+
+def annotation(image: str, mask: bool, rng: np.random.Generator) -> dict:
+    x, y = int(rng.integers(12, 26)), int(rng.integers(16, 30))
+    width, height = 12, 18
+    runs = " ".join(f"{column * SIZE + y} {height}" for column in range(x, x + width))
+    box = {"x": x, "y": y, "width": width, "height": height}
+    return {"image": image, **box, "runs": runs if mask else ""}
+
+
+def split_rows(results: Results, site: str, protocol: str) -> pd.DataFrame:
+    samples = pd.read_csv(results.site(site, "samples.csv"), dtype={"image": str})
+    third = len(samples) // 3
+    middle = "train" if protocol == "paper" else "validation"
+    subset = ["evaluation"] * third + [middle] * third + ["train"] * (len(samples) - 2 * third)
+    rows = samples[["image", "patient", "label"]].assign(site=site, subset=subset)
+    return rows.assign(group=rows["patient"])[
+        ["site", "image", "patient", "label", "group", "subset"]
+    ]
+
+
+def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
+    rows = []
+    for site in results.sites:
+        for other in results.sites:
+            for shared in ("patient", "duplicate"):
+                same = site is other and shared == "patient"
+                affected = 160 if protocol == "paper" and same else 0
+                note = "one id per image" if site["name"] == "siim" and shared == "patient" else ""
+                rows.append(
+                    (
+                        protocol,
+                        site["name"],
+                        other["name"],
+                        shared,
+                        240,
+                        affected,
+                        affected / 240,
+                        note,
+                    )
+                )
+    counts = ["evaluation_images", "affected_images", "fraction", "note"]
+    return pd.DataFrame(rows, columns=["protocol", "site", "other", "shared", *counts])
+
+
+def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> None:
+    metrics, comparisons, curves = [], [], []
+    splits = pd.read_csv(results.root / "splits" / f"{protocol}.csv", dtype={"image": str})
+    for site in results.sites:
+        rows = splits[(splits["site"] == site["name"]) & (splits["subset"] == "evaluation")]
+        labels = rows["label"].to_numpy()
+        for seed in results.seeds:
+            common = rng.normal(size=len(rows))
+            scores = {}
+            for model in results.models:
+                latent = 0.85 * common + 0.53 * rng.normal(size=len(rows)) + SKILL[model] * labels
+                scores[model] = 1 / (1 + np.exp(2.2 - 1.4 * latent))
+                table = rows[["image", "patient", "label", "subset"]].assign(score=scores[model])
+                write(table, results.predictions(protocol, model, seed, site["name"]))
+                make_gradcam(results, protocol, model, seed, site["name"], rows, rng)
+            draws = resamples(labels, rng)
+            for model, score in scores.items():
+                key = {"site": site["name"], "task": site["task"]}
+                key |= {"architecture": model[0], "method": model[1], "seed": seed}
+                metrics.append(key | metric_row(labels, score, rows["patient"].nunique(), draws))
+                curves.append(roc_rows(key, labels, score, draws))
+                if model[1] != "baseline":
+                    reference = scores[(model[0], "baseline")]
+                    comparisons.append(key | comparison_row(labels, score, reference, draws))
+    write(pd.DataFrame(metrics), results.evaluation(protocol, "metrics"))
+    write(pd.DataFrame(comparisons), results.evaluation(protocol, "comparisons"))
+    write(pd.concat(curves), results.evaluation(protocol, "roc"))
+
+
+def make_gradcam(results, protocol, model, seed, site, rows, rng) -> None:
+    positive = rows.loc[rows["label"] == 1, "image"]
+    y, x = np.mgrid[0:7, 0:7]
+    centres = rng.uniform(1.5, 4.5, (len(positive), 2))
+    maps = [np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 3) for cx, cy in centres]
+    np.savez(
+        results.gradcam(protocol, model, seed, site),
+        image=positive.to_numpy(dtype=str),
+        map=np.stack(maps).astype(np.float32),
+    )
+
+
+def resamples(labels: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    classes = [np.flatnonzero(labels == value) for value in (0, 1)]
+    return [np.concatenate([rng.choice(each, len(each)) for each in classes]) for _ in range(60)]
+
+
+def metric_row(labels, score, patients: int, draws) -> dict:
+    fpr, tpr, thresholds = roc_curve(labels, score)
+    threshold = thresholds[np.argmax(tpr - fpr)]
+    functions = {
+        "loss": log_loss,
+        "sensitivity": lambda y, s: np.mean(s[y == 1] >= threshold),
+        "specificity": lambda y, s: np.mean(s[y == 0] < threshold),
+        "aupr": average_precision_score,
+        "auroc": roc_auc_score,
+    }
+    row = {"images": len(labels), "patients": patients, "positives": int(labels.sum())}
+    row["threshold"] = threshold
+    for name, function in functions.items():
+        low, high = np.quantile([function(labels[d], score[d]) for d in draws], [0.025, 0.975])
+        row |= {name: function(labels, score), f"{name}_low": low, f"{name}_high": high}
+    return row
+
+
+def comparison_row(labels, score, reference, draws) -> dict:
+    from scipy.stats import norm
+
+    def difference(chosen):
+        return roc_auc_score(labels[chosen], score[chosen]) - roc_auc_score(
+            labels[chosen], reference[chosen]
+        )
+
+    spread = [difference(draw) for draw in draws]
+    observed = difference(np.arange(len(labels)))
+    error = np.std(spread, ddof=1)
+    low, high = np.quantile(spread, [0.025, 0.975])
+    z = observed / error
+    return {
+        **{"reference": "baseline", "difference": observed, "low": low, "high": high},
+        **{"standard_error": error, "z": z, "p": 2 * norm.sf(abs(z))},
+    }
+
+
+def roc_rows(key: dict, labels, score, draws) -> pd.DataFrame:
+    def curve(chosen):
+        fpr, tpr, _ = roc_curve(labels[chosen], score[chosen])
+        return np.interp(GRID, fpr, tpr)
+
+    low, high = np.quantile([curve(draw) for draw in draws], [0.025, 0.975], axis=0)
+    tpr = curve(np.arange(len(labels)))
+    table = pd.DataFrame({"fpr": GRID, "tpr": tpr, "low": low, "high": high})
+    for position, name in enumerate(("site", "architecture", "method", "seed")):
+        table.insert(position, name, key[name])
+    return table

@@ -1,0 +1,128 @@
+"""Figure 2: ROC curves of the baselines and of CheXViz, a panel a task and architecture."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chexviz import style
+from chexviz.errors import InputError, run
+from chexviz.results import (
+    ARCHITECTURES,
+    group_titles,
+    in_order,
+    method_title,
+    p_text,
+    read_comparisons,
+    read_metrics,
+    read_table,
+)
+
+ROC_COLUMNS = ("site", "architecture", "method", "seed", "fpr", "tpr", "low", "high")
+# mm on the printed page
+PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, BOTTOM = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 15.0
+
+
+def draw(roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame, note: str) -> Figure:
+    """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
+    titles = group_titles(metrics)
+    architectures = in_order(metrics["architecture"])
+    rows, columns = len(titles), len(architectures)
+    width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
+    height = TOP + rows * PANEL + (rows - 1) * BETWEEN_ROWS + BOTTOM
+    figure = style.new_figure(width, height)
+    for row, (site, title) in enumerate(titles.items()):
+        for column, architecture in enumerate(architectures):
+            x, y = LEFT + column * (PANEL + BETWEEN), TOP + row * (PANEL + BETWEEN_ROWS)
+            axes = style.axes_at(figure, x, y, PANEL, PANEL)
+            heading = f"{title}, {ARCHITECTURES.get(architecture, architecture)}"
+            tables = (of(table, site, architecture) for table in (roc, metrics, comparisons))
+            draw_panel(axes, heading, *tables)
+            style.panel_letter(axes, chr(ord("a") + row * columns + column), -11.5, 1.4)
+    footnote = style.text_at(figure, 2.5, height - 2, note, fontsize=6.5, color=style.GREY)
+    style.shrink_to_fit(footnote, width - 5)
+    return figure
+
+
+def of(table: pd.DataFrame, site: str, architecture: str) -> pd.DataFrame:
+    return table[(table["site"] == site) & (table["architecture"] == architecture)]
+
+
+def draw_panel(
+    axes: Axes, title: str, roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame
+) -> None:
+    """The curves of one site and architecture, with AUROC and p written beside their colour."""
+    axes.plot([0, 1], [0, 1], color=style.LIGHT, linewidth=0.8, zorder=0)
+    methods = in_order(metrics["method"])
+    for position, method in enumerate(methods):
+        curve, colour = roc[roc["method"] == method], style.accent(position)
+        axes.fill_between(
+            curve["fpr"], curve["low"], curve["high"], color=colour, alpha=0.16, linewidth=0
+        )
+        axes.plot(curve["fpr"], curve["tpr"], color=colour, solid_joinstyle="round")
+        write_label(axes, len(methods) - 1 - position, method, metrics, comparisons, colour)
+    axes.set_title(title, loc="left")
+    axes.set(xlim=(0, 1), ylim=(0, 1.005), xlabel="1 − specificity", ylabel="Sensitivity")
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_yticks(ticks, ["0", "0.25", "0.5", "0.75", "1"])
+
+
+def write_label(axes: Axes, line: int, method: str, metrics, comparisons, colour: str) -> None:
+    """Write a curve's name, AUROC with interval and p in its colour; line 0 is the lowest."""
+    auroc = metrics[metrics["method"] == method].iloc[0]
+    value = f"{auroc['auroc']:.3f} ({auroc['auroc_low']:.3f}–{auroc['auroc_high']:.3f})"
+    test = comparisons[comparisons["method"] == method]
+    y = 0.045 + 0.068 * line
+    axes.text(0.985, y, value, color=colour, ha="right", va="baseline")
+    name = method_title(method)
+    if not test.empty:
+        p = p_text(test["p"].iloc[0])
+        name += f", p {p}" if p[0] in "<>" else f", p = {p}"
+    axes.text(0.535, y, name, color=colour, ha="right", va="baseline", fontweight="bold")
+
+
+def of_seed(table: pd.DataFrame, seed: int, path: Path) -> pd.DataFrame:
+    """The rows of one seed. Raises InputError if there are none."""
+    chosen = table[table["seed"] == seed]
+    if chosen.empty:
+        raise InputError(
+            path,
+            expected=f"rows of seed {seed}, as in the metrics",
+            found="none",
+            fix="make the evaluation of this protocol again",
+        )
+    return chosen
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--roc", required=True, type=Path)
+    parser.add_argument("--metrics", required=True, type=Path)
+    parser.add_argument("--comparisons", required=True, type=Path)
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+
+    roc = read_table(arguments.roc, ROC_COLUMNS)
+    metrics, comparisons = read_metrics(arguments.metrics), read_comparisons(arguments.comparisons)
+    seeds = metrics["seed"].unique()
+    note = (
+        "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC."
+    )
+    if len(seeds) > 1:
+        note += f" First of {len(seeds)} seeds ({seeds[0]})."
+    figure = draw(
+        of_seed(roc, seeds[0], arguments.roc),
+        of_seed(metrics, seeds[0], arguments.metrics),
+        of_seed(comparisons, seeds[0], arguments.comparisons),
+        note,
+    )
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)

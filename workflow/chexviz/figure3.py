@@ -1,0 +1,331 @@
+"""Figure 3: Grad-CAM of true positives, baseline beside CheXViz, on cases chosen by a rule."""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from chexviz import style
+from chexviz.errors import InputError, run
+from chexviz.results import (
+    ARCHITECTURES,
+    capitalised,
+    in_order,
+    method_title,
+    missing,
+    read_metrics,
+    read_table,
+)
+from chexviz.runlength import to_mask
+
+KEYS = ["site", "architecture", "method", "seed"]
+OUTLINE = "#56B4E9"
+OPACITY = 0.65  # of the map's maximum; lower values are more transparent, zero is clear
+# mm on the printed page
+LEFT, GAP, WIDE_GAP, RIGHT, TOP, BELOW, NOTE_LINE = 7.0, 1.2, 3.0, 1.0, 9.5, 6.5, 3.2
+WIDEST = 42.0  # of a panel
+RULE = (
+    "Case by rule: of the positive evaluation images that most models call positive, the one with "
+    "the median mean score. "
+)
+BASICS = "Below each map: score and threshold. Each map is scaled to its own maximum."
+
+
+@dataclass
+class Site:
+    """A site's files, and the shown models' scores and maps.
+
+    scores: evaluation images with label 1 (index: image) by model, a (architecture, method).
+    """
+
+    name: str
+    task: str
+    images: str
+    samples: str
+    annotations: str
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    thresholds: dict = field(default_factory=dict)
+    gradcam: dict = field(default_factory=dict)
+
+
+class Case(NamedTuple):
+    """The chosen image, how many of the models call it positive, and of how many it was chosen."""
+
+    image: str
+    positive: int
+    candidates: int
+
+
+def choose_case(scores: pd.DataFrame, thresholds: dict) -> Case | None:
+    """The case to show, by a rule that leaves nothing to taste.
+
+    scores: images with label 1 (index: image id) by model. thresholds: of each model; a score that
+    reaches it is a positive call. Among the images that most models call positive (normally all
+    of them: true positives of every model) the one with the median mean score; of an even number
+    the lower of the two; of equal means the one with the smaller id first. None without images.
+    """
+    if scores.empty:
+        return None
+    calls = (scores >= pd.Series(thresholds)[scores.columns]).sum(axis=1)
+    best = scores[calls == calls.max()]
+    order = sorted(zip(best.mean(axis=1), best.index, strict=True))
+    return Case(order[(len(order) - 1) // 2][1], int(calls.max()), len(order))
+
+
+def upsample(heat: np.ndarray, size: int) -> np.ndarray:
+    """A map (h, w), not negative, as float32 (size, size) in [0, 1], bilinear.
+
+    Scaled before it is resized: the maximum of the coarse map is what counts as 1. All zero stays.
+    """
+    largest = heat.max()
+    scaled = heat / largest if largest > 0 else heat
+    image = Image.fromarray(np.asarray(scaled, dtype=np.float32))
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def blend(grey: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A map over a radiograph, RGB (S, S, 3). grey: uint8 (S, S). heat: (S, S) in [0, 1]."""
+    colour = matplotlib.colormaps["inferno"](heat)[..., :3]
+    opacity = (OPACITY * heat)[..., np.newaxis]
+    return (1 - opacity) * grey[..., np.newaxis] / 255 + opacity * colour
+
+
+def draw(sites: list[Site], models: list[tuple[str, str]], extra: str) -> Figure:
+    """The figure: a row a site; the radiograph, then a map a model. `extra` ends the notes."""
+    gaps = [WIDE_GAP if opens(models, index) else GAP for index in range(len(models))]
+    room = style.DOUBLE_COLUMN - LEFT - RIGHT - sum(gaps)
+    panel = min(room / (len(models) + 1), WIDEST)
+    lefts = [LEFT + sum(gaps[:index]) + index * panel for index in range(len(models) + 1)]
+    height = TOP + len(sites) * (panel + BELOW) + NOTE_LINE * (len(sites) + 2)
+    figure = style.new_figure(lefts[-1] + panel + RIGHT, height)
+    draw_head(figure, models, lefts, panel)
+    notes = []
+    for row, site in enumerate(sites):
+        y = TOP + row * (panel + BELOW)
+        label = f"{capitalised(site.task)} ({site.name})"
+        look = {"rotation": 90, "ha": "center", "va": "center", "fontweight": "bold"}
+        title = style.text_at(figure, 3.2, y + panel / 2, label, fontsize=7.5, **look)
+        style.shrink_to_fit(title, panel, along=1)
+        frames = [style.axes_at(figure, x, y, panel, panel) for x in lefts]
+        notes.append(f"{label}: {draw_row(frames, site, models)}")
+    write_notes(figure, [*notes, RULE + extra, BASICS])
+    return figure
+
+
+def opens(models: list[tuple[str, str]], index: int) -> bool:
+    """Whether this model is the first of its architecture."""
+    return index == 0 or models[index][0] != models[index - 1][0]
+
+
+def draw_head(figure: Figure, models, lefts: list[float], panel: float) -> None:
+    """Column titles: architectures above a rule over their methods."""
+    look = {"ha": "center", "va": "baseline"}
+    style.text_at(figure, lefts[0] + panel / 2, 8.3, "Radiograph", **look)
+    for index, (architecture, method) in enumerate(models):
+        style.text_at(figure, lefts[index + 1] + panel / 2, 8.3, method_title(method), **look)
+        if opens(models, index):
+            last = max(i for i, model in enumerate(models) if model[0] == architecture)
+            left, right = lefts[index + 1], lefts[last + 1] + panel
+            title = ARCHITECTURES.get(architecture, architecture)
+            middle = (left + right) / 2
+            style.text_at(figure, middle, 3.6, title, fontsize=7.5, fontweight="bold", **look)
+            rule = style.axes_at(figure, left, 5, right - left, 0.2)
+            rule.axis("off")
+            rule.axhline(0, color=style.GREY, linewidth=0.6, clip_on=False)
+
+
+def write_notes(figure: Figure, notes: list[str]) -> None:
+    """Lines of text at the bottom, and the colours beside the last."""
+    width, height = style.size_mm(figure)
+    for line, text in enumerate(reversed(notes)):
+        y = height - 2 - line * NOTE_LINE
+        note = style.text_at(figure, LEFT, y, text, fontsize=6.5, color=style.GREY)
+        style.shrink_to_fit(note, width - LEFT - RIGHT - (30 if line == 0 else 0))
+    draw_colours(style.axes_at(figure, width - 26, height - 4, 18, 2))
+
+
+def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> str:
+    """Draw one site's case and say in words which it is and how it was chosen."""
+    for frame in frames:
+        frame.axis("off")
+    case = choose_case(site.scores, site.thresholds)
+    if case is None:
+        text = "no evaluation image with label 1"
+        frames[0].text(0.5, 0.5, text.replace("image ", "image\n"), ha="center", va="center")
+        return text
+    grey = read_image(site, case.image)
+    outlines = read_annotations(site, case.image)
+    show(frames[0], np.repeat(grey[..., np.newaxis] / 255, 3, axis=2), outlines, linewidth=1.1)
+    below(frames[0], "annotation outlined" if len(outlines) else "not annotated")
+    for frame, model in zip(frames[1:], models, strict=True):
+        heat = upsample(read_map(site, model, case.image), len(grey))
+        show(frame, blend(grey, heat), outlines, linewidth=0.7)
+        if not heat.any():
+            look = {"color": "white", "fontsize": 7, "ha": "center", "va": "center"}
+            frame.text(0.5, 0.5, "no activation", transform=frame.transAxes, **look)
+        score, threshold = site.scores.loc[case.image, model], site.thresholds[model]
+        below(frame, f"score {score:.2f} {'≥' if score >= threshold else '<'} {threshold:.2f}")
+    if case.positive == len(models):
+        return f"image {case.image}, one of {case.candidates} true positives of all models"
+    return (
+        f"image {case.image}; no image is a true positive of all models, "
+        f"{case.positive} of {len(models)} call this one positive"
+    )
+
+
+def show(axes: Axes, rgb: np.ndarray, outlines: pd.DataFrame, linewidth: float) -> None:
+    """Show an RGB image (S, S, 3) with its boxes and masks outlined."""
+    size = len(rgb)
+    axes.imshow(np.clip(rgb, 0, 1), extent=(0, size, size, 0), interpolation="bilinear")
+    for row in outlines.itertuples():
+        if isinstance(row.runs, str):
+            middles = np.arange(size) + 0.5
+            mask = to_mask(row.runs, (size, size))
+            axes.contour(middles, middles, mask, [0.5], colors=OUTLINE, linewidths=linewidth)
+        else:
+            corner = (row.x, row.y)
+            look = {"fill": False, "edgecolor": OUTLINE, "linewidth": linewidth}
+            axes.add_patch(Rectangle(corner, row.width, row.height, **look))
+
+
+def below(axes: Axes, text: str) -> None:
+    axes.text(0.5, -0.025, text, transform=axes.transAxes, ha="center", va="top", fontsize=6.5)
+
+
+def draw_colours(axes: Axes) -> None:
+    """The map's colours as they look over mid grey, from zero to the maximum."""
+    ramp = np.tile(np.linspace(0, 1, 128), (2, 1))
+    axes.imshow(blend(np.full(ramp.shape, 128), ramp), aspect="auto")
+    axes.axis("off")
+    look = {"transform": axes.transAxes, "va": "center_baseline", "fontsize": 6.5}
+    axes.text(-0.06, 0.5, "0", ha="right", **look)
+    axes.text(1.05, 0.5, "max", ha="left", **look)
+
+
+def read_image(site: Site, image: str) -> np.ndarray:
+    """The radiograph, uint8 (S, S)."""
+    order = read_table(site.samples, ["image"])["image"]
+    positions = np.flatnonzero(order == image)
+    if len(positions) == 0:
+        raise InputError(
+            site.samples,
+            expected=f"the image {image}, as in the predictions",
+            found="no such image",
+            fix="predict again on the present images",
+        )
+    return np.array(open_array(site.images, mmap_mode="r")[positions[0]])
+
+
+def read_annotations(site: Site, image: str) -> pd.DataFrame:
+    """The boxes and masks of an image; runs is text where there is a mask."""
+    table = read_table(site.annotations, ["image", "x", "y", "width", "height", "runs"])
+    return table[table["image"] == image]
+
+
+def read_map(site: Site, model: tuple[str, str], image: str) -> np.ndarray:
+    """The Grad-CAM map (h, w) of a model for an image."""
+    path = site.gradcam[model]
+    with open_array(path) as archive:
+        positions = np.flatnonzero(archive["image"] == image)
+        if len(positions) == 0:
+            raise InputError(
+                path,
+                expected=f"a map of the image {image}",
+                found=f"maps of {len(archive['image'])} other images",
+                fix="run the prediction of this model again",
+            )
+        return archive["map"][positions[0]]
+
+
+def open_array(path: str, **options):
+    """numpy.load without pickles, with an error that names the file."""
+    try:
+        return np.load(path, allow_pickle=False, **options)
+    except FileNotFoundError:
+        raise missing(path) from None
+
+
+def read_sites(
+    sites: list[list[str]], predictions: list[list[str]], metrics_path: Path
+) -> tuple[list[Site], list[tuple[str, str]], str]:
+    """The sites with the shown models' scores, the models in order, and a word on the seeds.
+
+    sites: SITE TASK IMAGES SAMPLES ANNOTATIONS. predictions: SITE ARCHITECTURE METHOD SEED
+    PREDICTIONS GRADCAM; of several seeds the first given is shown.
+    """
+    given = pd.DataFrame(predictions, columns=[*KEYS, "predictions", "gradcam"])
+    seeds = given["seed"].unique()
+    given = given[given["seed"] == seeds[0]]
+    models = [
+        (architecture, method)
+        for architecture in in_order(given["architecture"])
+        for method in in_order(given.loc[given["architecture"] == architecture, "method"])
+    ]
+    metrics = read_metrics(metrics_path).astype({"seed": str}).set_index(KEYS)["threshold"]
+    found = [Site(*site) for site in sites]
+    for site in found:
+        rows = given[given["site"] == site.name].set_index(["architecture", "method"])
+        columns = {}
+        for model in models:
+            key = (site.name, *model, seeds[0])
+            if model not in rows.index:
+                raise InputError(
+                    "--prediction",
+                    expected=f"the prediction {' '.join(key)}",
+                    found="none",
+                    fix="give every model for every site",
+                )
+            if key not in metrics.index:
+                raise InputError(
+                    metrics_path,
+                    expected=f"a row for {' '.join(key)}",
+                    found="none",
+                    fix="make the evaluation of this protocol again",
+                )
+            table = read_table(
+                rows.loc[model, "predictions"], ["image", "label", "subset", "score"]
+            )
+            chosen = table[(table["subset"] == "evaluation") & (table["label"] == 1)]
+            columns[model] = chosen.set_index("image")["score"]
+            site.thresholds[model] = float(metrics[key])
+            site.gradcam[model] = rows.loc[model, "gradcam"]
+        site.scores = pd.DataFrame(columns).dropna()
+    extra = f"First of {len(seeds)} seeds ({seeds[0]})." if len(seeds) > 1 else ""
+    return found, models, extra
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--site",
+        action="append",
+        nargs=5,
+        required=True,
+        metavar=("SITE", "TASK", "IMAGES", "SAMPLES", "ANNOTATIONS"),
+    )
+    parser.add_argument(
+        "--prediction",
+        action="append",
+        nargs=6,
+        required=True,
+        metavar=("SITE", "ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
+    )
+    parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    figure = draw(*read_sites(arguments.site, arguments.prediction, arguments.metrics))
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)
