@@ -32,7 +32,6 @@ SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", 
 SAMPLES += ["sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
-BLOCK = 256  # images copied at once
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
@@ -159,17 +158,18 @@ def header(radiograph: Radiograph, scale: float, image: np.ndarray) -> dict:
     }
 
 
-def convert_chunk(tasks: list[Task], scratch: Path, shape: tuple, fit: str) -> list:
-    """Convert files into their slots of the scratch array; per task a row, annotations, reason."""
-    images = np.memmap(scratch, dtype=np.uint8, mode="r+", shape=shape)
+def convert_chunk(tasks: list[Task], scratch: Path, size: int, fit: str) -> list:
+    """Convert files into their slots of the scratch file; per task a row, annotations, reason."""
     done = []
-    for task in tasks:
-        try:
-            images[task.slot], row, annotations = convert(task, shape[1], fit)
-            done.append((row, annotations, ""))
-        except Unreadable as error:
-            done.append(({}, [], str(error)))
-    images.flush()
+    with scratch.open("r+b") as file:
+        for task in tasks:
+            try:
+                image, row, annotations = convert(task, size, fit)
+                file.seek(task.slot * image.nbytes)
+                file.write(image.tobytes())
+                done.append((row, annotations, ""))
+            except Unreadable as error:
+                done.append(({}, [], str(error)))
     return done
 
 
@@ -187,10 +187,9 @@ def convert_all(
     tasks: list[Task], scratch: Path, size: int, fit: str, threads: int, label: str
 ) -> Iterator[tuple]:
     """Convert every file with `threads` processes; yields the results in the order of the tasks."""
-    shape = (len(tasks), size, size)
-    np.memmap(scratch, dtype=np.uint8, mode="w+", shape=shape).flush()
+    scratch.write_bytes(b"")
     chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
-    work = partial(convert_chunk, scratch=scratch, shape=shape, fit=fit)
+    work = partial(convert_chunk, scratch=scratch, size=size, fit=fit)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(label, total=len(tasks), unit="image"))
         if threads == 1:
@@ -205,14 +204,14 @@ def convert_all(
             progress.step(len(result))
 
 
-def pack(scratch: Path, shape: tuple, keep: np.ndarray, target: Path) -> None:
-    """Write the kept images (n,) of a raw scratch array as .npy, a block at a time."""
-    source = np.memmap(scratch, dtype=np.uint8, mode="r", shape=shape)
-    with target.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(keep), *shape[1:])}
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(keep), BLOCK):
-            file.write(source[keep[start : start + BLOCK]].tobytes())
+def pack(scratch: Path, keep: np.ndarray, size: int, target: Path) -> None:
+    """Write the images in the slots `keep` (n,) of the scratch file as .npy, one at a time."""
+    with scratch.open("rb") as source, target.open("wb") as file:
+        layout = {"descr": "|u1", "fortran_order": False, "shape": (len(keep), size, size)}
+        np.lib.format.write_array_header_1_0(file, layout)
+        for slot in keep.tolist():
+            source.seek(slot * size * size)
+            file.write(source.read(size * size))
 
 
 def check_files(folder: Path, files: pd.DataFrame) -> None:
@@ -269,7 +268,7 @@ def preprocess(
         if not (samples["label"] != "").any():
             raise empty_site(folder, summary(site, samples, rejected))
         keep = np.flatnonzero([not reason for reason in reasons])
-        pack(scratch, (len(tasks), size, size), keep, paths["images"])
+        pack(scratch, keep, size, paths["images"])
         write(samples, paths["samples"])
         flat = [row for some in annotations for row in some]
         write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
