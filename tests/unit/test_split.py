@@ -162,6 +162,16 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, protocol):
     assert written[0] == written[1]
 
 
+def test_unknown_patients_of_two_sites_with_the_same_image_ids_are_not_joined(tmp_path):
+    for site, known in (("a", False), ("b", False), ("c", True), ("d", True)):
+        samples = pd.DataFrame({"image": ["001"], "patient": ["001"], "label": [1]})
+        samples.assign(patient_known=known).to_csv(tmp_path / f"{site}.csv", index=False)
+    sites = ["a", "b", "c", "d"]
+    images = split.read_samples(sites, [tmp_path / f"{site}.csv" for site in sites])
+    assert images["patient"].tolist() == ["a/001", "b/001", "001", "001"]
+    assert len(set(split.groups(images, NO_PAIRS))) == 3
+
+
 def test_unlabelled_images_are_in_no_subset(tmp_path):
     samples = table(200).assign(site="rsna")
     samples["label"] = samples["label"].astype(object)

@@ -155,6 +155,9 @@ def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
     images = pd.concat(tables, ignore_index=True)
     images = images[images["label"] != ""].reset_index(drop=True)
     images["patient_known"] = images["patient_known"] == "True"
+    # Of an unknown patient the id is the image's, which another site may use as well.
+    alone = images["site"] + "/" + images["image"]
+    images["patient"] = images["patient"].where(images["patient_known"], alone)
     return images.assign(label=images["label"].astype(float).astype(int))
 
 
