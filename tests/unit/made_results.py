@@ -191,7 +191,7 @@ def make_gradcam(results, protocol, model, seed, site, rows, rng) -> None:
 
 def resamples(labels: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     classes = [np.flatnonzero(labels == value) for value in (0, 1)]
-    return [np.concatenate([rng.choice(each, len(each)) for each in classes]) for _ in range(60)]
+    return [np.concatenate([rng.choice(each, len(each)) for each in classes]) for _ in range(40)]
 
 
 def metric_row(labels, score, patients: int, draws) -> dict:
@@ -242,3 +242,18 @@ def roc_rows(key: dict, labels, score, draws) -> pd.DataFrame:
     for position, name in enumerate(("site", "architecture", "method", "seed")):
         table.insert(position, name, key[name])
     return table
+
+
+def figure3_arguments(results: Results, protocol: str) -> list[str]:
+    """The command line of Figure 3 for these results, without its outputs."""
+    arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
+    for site in results.sites:
+        files = ("images.npy", "samples.csv", "annotations.csv")
+        paths = [str(results.site(site["name"], name)) for name in files]
+        arguments += ["--site", site["name"], site["task"], *paths]
+        for model in results.models:
+            for seed in results.seeds:
+                key = (protocol, model, seed, site["name"])
+                paths = [str(results.predictions(*key)), str(results.gradcam(*key))]
+                arguments += ["--prediction", site["name"], *model, str(seed), *paths]
+    return arguments

@@ -1,0 +1,189 @@
+"""Table 1: exact strings from known numbers, its three formats, and bad input."""
+
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexviz import results, table1
+from chexviz.errors import InputError
+
+VALUES = {
+    "loss": (0.3811, 0.3512, 0.4098),
+    "sensitivity": (0.8257, 0.8012, 0.8461),
+    "specificity": (0.7197, 0.7, 0.74),
+    "aupr": (0.6304, 0.6, 0.66),
+    "auroc": (0.85049, 0.8399, 0.8607),
+}
+
+
+def metric_row(site="rsna", task="pneumonia", method="baseline", seed=1, shift=0.0) -> dict:
+    row = {"site": site, "task": task, "architecture": "standard", "method": method, "seed": seed}
+    row |= {"images": 5336, "patients": 4000, "positives": 1205, "threshold": 0.3}
+    for metric, (value, low, high) in VALUES.items():
+        row |= {metric: value + shift, f"{metric}_low": low, f"{metric}_high": high}
+    return row
+
+
+def comparison_row(p, site="rsna", task="pneumonia", seed=1) -> dict:
+    row = {"site": site, "task": task, "architecture": "standard", "method": "fedavg"}
+    row |= {"reference": "baseline", "seed": seed, "difference": -0.01, "low": -0.02}
+    return row | {"high": 0.003, "standard_error": 0.006, "z": -1.6, "p": p}
+
+
+def tables(*sites, seeds=(1,), p=0.104):
+    """Metrics (baseline and federated) and comparisons for these (site, task)."""
+    metrics, comparisons = [], []
+    for site, task in sites or [("rsna", "pneumonia")]:
+        for number, seed in enumerate(seeds):
+            for method in ("fedavg", "baseline"):
+                metrics.append(metric_row(site, task, method, seed, shift=0.02 * number))
+            comparisons.append(comparison_row(p, site, task, seed))
+    return pd.DataFrame(metrics), pd.DataFrame(comparisons)
+
+
+def write(folder, metrics, comparisons) -> list[str]:
+    arguments = []
+    for name, table in {"metrics": metrics, "comparisons": comparisons}.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+        arguments += [f"--{name}", str(folder / f"{name}.csv")]
+    for kind in ("csv", "tex", "md"):
+        arguments += [f"--{kind}", str(folder / f"table1.{kind}")]
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0, "<0.001"),
+        (0.000999, "<0.001"),
+        (0.001, "0.001"),
+        (0.0096, "0.010"),
+        (0.0104, "0.01"),
+        (0.0449, "0.04"),
+        (0.0496, "0.050"),
+        (0.0504, "0.050"),
+        (0.104, "0.10"),
+        (0.994, "0.99"),
+        (1.0, ">0.99"),
+        (np.nan, "–"),
+    ],
+)
+def test_p_value_as_readers_expect_it(p, text):
+    assert results.p_text(p) == text
+
+
+def test_p_values_of_seeds_are_combined_by_rugers_rule():
+    assert results.combined_p(pd.Series([0.3])) == 0.3
+    assert results.combined_p(pd.Series([0.5, 0.01, 0.04])) == pytest.approx(3 / 2 * 0.04)
+    assert results.combined_p(pd.Series([0.02, 0.9])) == pytest.approx(2 * 0.02)
+    assert results.combined_p(pd.Series([0.8, 0.9, 0.95])) == 1.0
+    assert np.isnan(results.combined_p(pd.Series([0.1, np.nan])))
+
+
+def test_markdown_has_the_papers_rows_in_order():
+    table = table1.summarise(*tables())
+    lines = table1.to_markdown(table, "").splitlines()
+    assert lines[2] == (
+        "| Pneumonia | Standard | 0.381 (0.351–0.410) | 82.6 (80.1–84.6) | 72.0 (70.0–74.0) "
+        "| 0.630 (0.600–0.660) | 0.850 (0.840–0.861) | – |"
+    )
+    assert lines[3].startswith("|  | Standard w/ FL | 0.381")
+    assert lines[3].endswith("| 0.10 |")
+    assert lines[5].startswith("Evaluation set: Pneumonia: 5,336 images, 1,205 positive.")
+
+
+def test_two_tasks_are_named_alone_and_three_sites_with_their_site():
+    two = table1.summarise(*tables(("rsna", "pneumonia"), ("siim", "pneumothorax")))
+    assert two["group"].drop_duplicates().tolist() == ["Pneumonia", "Pneumothorax"]
+    same = table1.summarise(*tables(("a", "pneumonia"), ("b", "pneumonia")))
+    assert same["group"].drop_duplicates().tolist() == ["Pneumonia (a)", "Pneumonia (b)"]
+    sites = (("rsna", "pneumonia"), ("siim", "pneumothorax"), ("h", "edema"))
+    three = table1.summarise(*tables(*sites))
+    assert three["group"].drop_duplicates().tolist()[2] == "Edema (h)"
+
+
+def test_several_seeds_give_mean_and_standard_deviation():
+    table = table1.summarise(*tables(seeds=(1, 2, 3), p=0.04))
+    row = table.iloc[1]
+    assert row["uncertainty"] == "SD over seeds"
+    assert row["auroc"] == pytest.approx(0.87049)
+    assert row["auroc_sd"] == pytest.approx(0.02)
+    assert np.isnan(row["auroc_low"])
+    assert row["p"] == pytest.approx(0.06)
+    assert table1.cell(row, "auroc") == "0.870 ± 0.020"
+    assert table1.cell(row, "sensitivity") == "84.6 ± 2.0"
+    assert "over 3 seeds" in table1.to_markdown(table, "")
+
+
+def test_undefined_metric_is_a_dash():
+    metrics, comparisons = tables()
+    metrics.loc[:, ["sensitivity", "sensitivity_low", "sensitivity_high"]] = np.nan
+    assert table1.cells(table1.summarise(metrics, comparisons))["sensitivity"].tolist() == ["–"] * 2
+
+
+def test_csv_is_tidy_and_unrounded():
+    text = table1.to_csv(table1.summarise(*tables()), "")
+    table = pd.read_csv(io.StringIO(text))
+    assert table["model"].tolist() == ["Standard", "Standard w/ FL"]
+    assert table.loc[1, "auroc"] == 0.85049
+    assert table.loc[1, "auroc_low"] == 0.8399
+    assert table.loc[1, "p"] == 0.104
+    assert np.isnan(table.loc[0, "p"])
+
+
+def test_tex_escapes_and_keeps_its_columns():
+    metrics, comparisons = tables(("a_1", "50% & #$~^{x}\\"), ("b", "y"), ("c", "z"))
+    tex = table1.to_tex(table1.summarise(metrics, comparisons), "DEMO_1: 5% & more")
+    assert r"\textbf{DEMO\_1: 5\% \& more}" in tex
+    assert r"50\% \& \#\$\textasciitilde{}\textasciicircum{}\{x\}\textbackslash{} (a\_1)" in tex
+    for command in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert command in tex
+    body = tex.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    rows = [
+        line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line
+    ]
+    assert len(rows) == 1 + 6
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {6}
+    unescaped = re.sub(r"\\.", "", tex)
+    assert unescaped.count("{") == unescaped.count("}")
+    assert tex.isascii()
+
+
+def test_every_format_shows_the_mark_and_a_rerun_gives_the_same_bytes(tmp_path):
+    arguments = [*write(tmp_path, *tables()), "--mark", "DEMO: phantoms"]
+    table1.main(arguments)
+    first = {kind: (tmp_path / f"table1.{kind}").read_bytes() for kind in ("csv", "tex", "md")}
+    assert all(b"DEMO: phantoms" in content for content in first.values())
+    table1.main(arguments)
+    for kind, content in first.items():
+        assert (tmp_path / f"table1.{kind}").read_bytes() == content
+    table1.main(write(tmp_path, *tables()))
+    assert all(b"DEMO" not in (tmp_path / f"table1.{kind}").read_bytes() for kind in first)
+
+
+def test_uncompared_seed_is_refused(tmp_path):
+    metrics, comparisons = tables(seeds=(1, 2))
+    with pytest.raises(InputError, match=r"comparisons\.csv[\s\S]*Standard w/ FL on rsna"):
+        table1.main(write(tmp_path, metrics, comparisons.iloc[:1]))
+
+
+def test_missing_file_and_column_are_named(tmp_path):
+    metrics, comparisons = tables()
+    arguments = write(tmp_path, metrics.drop(columns="aupr_low"), comparisons)
+    with pytest.raises(InputError, match=r"metrics\.csv[\s\S]*no aupr_low"):
+        table1.main(arguments)
+    (tmp_path / "metrics.csv").unlink()
+    with pytest.raises(InputError, match=r"metrics\.csv[\s\S]*no such file"):
+        table1.main(arguments)
+
+
+def test_names_that_look_missing_or_numeric_stay(tmp_path):
+    path = tmp_path / "samples.csv"
+    path.write_text("image,patient\nNA,00012\n0012,nan\n,x\n")
+    table = results.read_table(path, ["image", "patient"])
+    assert table["image"].tolist()[:2] == ["NA", "0012"]
+    assert table["patient"].tolist() == ["00012", "nan", "x"]
+    assert table["image"].isna().tolist() == [False, False, True]
