@@ -169,8 +169,9 @@ def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> s
         heat = upsample(read_map(site, model, case.image), len(grey))
         show(frame, blend(grey, heat), outlines, linewidth=0.7)
         if not heat.any():
-            look = {"color": "white", "fontsize": 7, "ha": "center", "va": "center"}
-            frame.text(0.5, 0.5, "no activation", transform=frame.transAxes, **look)
+            patch = {"facecolor": "black", "alpha": 0.7, "edgecolor": "none", "pad": 1.5}
+            look = {"color": "white", "ha": "center", "va": "bottom", "bbox": patch}
+            frame.text(0.5, 0.04, "no activation", transform=frame.transAxes, **look)
         score, threshold = site.scores.loc[case.image, model], site.thresholds[model]
         below(frame, f"score {score:.2f} {'≥' if score >= threshold else '<'} {threshold:.2f}")
     if case.positive == len(models):
