@@ -270,7 +270,7 @@ def test_figure3_says_when_a_site_has_no_positive(tmp_path, drawn):
             table.assign(label=0).to_csv(path, index=False)
 
     figure3.main(rewritten(tmp_path, without_positives))
-    assert any("(siim): no evaluation image with label 1" in text for text in texts(drawn[0]))
+    assert any("Pneumothorax: no evaluation image with label 1" in text for text in texts(drawn[0]))
 
 
 def test_figure3_says_when_nothing_is_a_true_positive_of_all(tmp_path, drawn):

@@ -76,7 +76,7 @@ def test_the_papers_plan(workflow, repository):
 
 
 def test_the_demo_only_shrinks(repository):
-    """Every key of the demo is one of the paper's config; methods and statistics are the paper's."""
+    """Its keys are keys of the paper's config; methods, splits and statistics are the paper's."""
     paper, demo = (
         yaml.safe_load((repository / "config" / name).read_text())
         for name in ("config.yaml", "demo.yaml")

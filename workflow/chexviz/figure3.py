@@ -17,7 +17,7 @@ from chexviz import style
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
-    capitalised,
+    group_titles,
     in_order,
     method_title,
     missing,
@@ -107,10 +107,10 @@ def draw(sites: list[Site], models: list[tuple[str, str]], extra: str) -> Figure
     height = TOP + len(sites) * (panel + BELOW) + NOTE_LINE * (len(sites) + 2)
     figure = style.new_figure(lefts[-1] + panel + RIGHT, height)
     draw_head(figure, models, lefts, panel)
+    names = pd.DataFrame([(site.name, site.task) for site in sites], columns=["site", "task"])
     notes = []
-    for row, site in enumerate(sites):
+    for row, (site, label) in enumerate(zip(sites, group_titles(names).values(), strict=True)):
         y = TOP + row * (panel + BELOW)
-        label = f"{capitalised(site.task)} ({site.name})"
         look = {"rotation": 90, "ha": "center", "va": "center", "fontweight": "bold"}
         title = style.text_at(figure, 3.2, y + panel / 2, label, fontsize=7.5, **look)
         style.shrink_to_fit(title, panel, along=1)

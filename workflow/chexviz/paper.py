@@ -45,7 +45,12 @@ def collect(inputs: dict, settings: dict, mark: str) -> dict:
     return {
         "mark": mark,
         "alpha": SIGNIFICANCE,
-        "settings": settings | {"architectures": architectures(settings["architectures"])},
+        "settings": settings
+        | {
+            "architectures": [
+                one | {"title": ARCHITECTURES[one["name"]]} for one in settings["architectures"]
+            ]
+        },
         "sites": [site_facts(site, inputs) for site in settings["sites"]],
         "protocols": [protocol_facts(name, inputs, titles) for name in settings["protocols"]],
         "published": published_facts(inputs, titles) if "paper" in settings["protocols"] else None,
@@ -63,13 +68,6 @@ def require(inputs: dict, settings: dict) -> None:
             expected="the keys " + ", ".join(SETTINGS),
             found="no " + ", ".join(absent),
             fix="give the missing part of the configuration",
-        )
-    if not isinstance(settings["architectures"], dict):
-        raise InputError(
-            "--settings",
-            expected="architectures: a schedule for each",
-            found=json.dumps(settings["architectures"]),
-            fix="give the schedules of the architectures that were run",
         )
     wanted = [(kind, protocol) for kind in BY_PROTOCOL for protocol in settings["protocols"]]
     wanted += [(kind, site["name"]) for kind in BY_SITE for site in settings["sites"]]
@@ -98,14 +96,6 @@ def site_titles(sites: list[dict]) -> dict[str, str]:
         site["name"]: site["task"] if plain else f"{site['task']} ({site['title']})"
         for site in sites
     }
-
-
-def architectures(schedules: dict) -> list[dict]:
-    """The architectures in order, each with its name; its schedule is as configured."""
-    return [
-        {"name": name, **schedule, "title": ARCHITECTURES.get(name, name)}
-        for name, schedule in schedules.items()
-    ]
 
 
 def site_facts(site: dict, inputs: dict) -> dict:

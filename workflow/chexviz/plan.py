@@ -235,9 +235,13 @@ def paper_inputs(files) -> str:
 
 def paper(config: Config) -> dict:
     """What the paper's text says about the settings."""
-    return take(config, "split", "training", "architectures", "evaluation", "preprocess") | {
+    return take(config, "split", "training", "evaluation", "preprocess") | {
         **config["run"],
         "sites": titles(config),
+        "architectures": [
+            {"name": name, **config["architectures"][name]}
+            for name in config["run"]["architectures"]
+        ],
     }
 
 

@@ -98,7 +98,7 @@ def sharing(
 def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """Per site and other site: evaluation images that share something with images not evaluated."""
     rows = []
-    sites = sorted(images["site"].unique())
+    sites = images["site"].unique()
     evaluated = (images["subset"] == "evaluation").to_numpy()
     for site in sites:
         here = evaluated & (images["site"] == site).to_numpy()

@@ -31,8 +31,9 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
     draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
     torch.manual_seed(stream(seed, "warmup dropout", site))
     task.train()
-    with Progress(f"warm up the head on {site}", total=settings["epochs"], unit="epoch") as progress:
-        for _ in range(settings["epochs"]):
+    epochs = settings["epochs"]
+    with Progress(f"warm up the head on {site}", total=epochs, unit="epoch") as progress:
+        for _ in range(epochs):
             for batch in batches(len(data), settings["batch"], draws):
                 loss = masked_loss(task(features[batch]), data.labels[batch])
                 optimizer.zero_grad()
