@@ -1,0 +1,266 @@
+"""Radiographs of drawn chests: findings and devices added, then posed and exposed."""
+
+import math
+import random
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+
+from chexviz.anatomy import (
+    CANVAS,
+    EXTENT,
+    SIDES,
+    Anatomy,
+    Exam,
+    Lungs,
+    Pen,
+    X,
+    Y,
+    anatomy,
+    bones,
+    branch,
+    clouds,
+    find_lungs,
+    hila,
+    inside,
+    ramp,
+    soft_tissue,
+    spot,
+    vessels,
+)
+
+
+def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndarray]]:
+    """One radiograph: pixels uint8 (size, size), boxes of pneumonia, masks of pneumothorax.
+
+    boxes: x, y, width, height in pixels, whole numbers. masks: bool (size, size), not empty.
+    """
+    body = anatomy(exam.seed, exam.patient)
+    lungs = find_lungs(body, exam)
+    attenuation = soft_tissue(body, exam, lungs)
+    aerated, crescents = lungs.air, []
+    if exam.pneumothorax:
+        aerated, crescents = collapse(body, exam, lungs, attenuation)
+    draws = exam.draws("texture")
+    veins = 0.19 * vessels(body) + 0.012 * clouds(draws, 110) + 0.012 * clouds(draws, 40)
+    attenuation += body.markings * aerated * veins
+    attenuation *= 1 + 0.025 * clouds(draws, 9)
+    attenuation += hila(body) * (0.3 + 0.7 * aerated)
+    attenuation += bones(body, lungs)
+    lesions = list(consolidations(body, exam, lungs)) if exam.pneumonia else []
+    for lesion in lesions:
+        attenuation += lesion * aerated
+    if exam.abnormal:
+        attenuation += abnormality(body, exam, lungs) * aerated
+    attenuation += devices(exam)
+    pose = posed(exam)
+    pixels = finish(exam, place(develop(exam, attenuation), pose, size))
+    boxes = [box for lesion in lesions if (box := bounds(lesion * aerated, pose, size))]
+    masks = [place(crescent, pose, size) > 0.5 for crescent in crescents]
+    return pixels, boxes, [mask for mask in masks if mask.any()]
+
+
+def collapse(
+    body: Anatomy, exam: Exam, lungs: Lungs, attenuation: np.ndarray
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Pneumothorax: part of the lung's air without lung. Changes `attenuation`.
+
+    Returns the lung that still holds vessels, and the crescents of air on the canvas.
+    """
+    draws = exam.draws("pneumothorax")
+    number = int(draws.integers(2))
+    severity = draws.beta(1.3, 1.6)
+    gap = 0.045 + 0.24 * severity
+    depth = np.clip((Y - body.apex) / (body.level - body.apex), 0, 1)
+    drop = gap * draws.uniform(0.9, 1.8)
+    outer = np.interp(Y - drop * (1 - depth), Y[:, 0], lungs.outer[number][:, 0])
+    outer = outer.astype(np.float32)
+    outer -= gap * np.clip(1 - depth * draws.uniform(0.3, 1.1), 0, None)
+    half = inside(lungs.inner[number], outer, lungs.floor[number], body.apex + drop)
+    kept = lungs.air.copy()
+    middle = CANVAS // 2
+    side = kept[:, middle:] if number else kept[:, middle - 1 :: -1]
+    np.minimum(side, half, out=side)
+    free = lungs.air - kept
+    attenuation += 0.20 * free * kept - (0.05 + 0.05 * severity) * free
+    return kept, pieces(free, draws)
+
+
+def pieces(free: np.ndarray, draws: np.random.Generator) -> list[np.ndarray]:
+    """The crescent, now and then outlined in two parts as annotators do."""
+    if draws.random() > 0.25:
+        return [free]
+    cut = draws.uniform(-0.5, 0.1)
+    return [free * (cut - 0.03 > Y), free * (cut + 0.03 < Y)]
+
+
+def within(draws: np.random.Generator, body: Anatomy, lungs: Lungs) -> tuple[float, float]:
+    """A random point of a lung, in canvas coordinates."""
+    number = int(draws.integers(2))
+    y = draws.uniform(body.apex + 0.3, body.level)
+    row = int((y + EXTENT) / (2 * EXTENT) * CANVAS)
+    near, far = float(lungs.inner[number][row, 0]), float(lungs.outer[number][row, 0])
+    return SIDES[number] * (near + (far - near) * draws.uniform(0.25, 0.75)), y
+
+
+def consolidations(body: Anatomy, exam: Exam, lungs: Lungs) -> Iterator[np.ndarray]:
+    """Pneumonia: one to three patches of fluid, with air left in some bronchi."""
+    draws = exam.draws("pneumonia")
+    severity = draws.beta(1.5, 1.4)
+    for _ in range(draws.choice([1, 2, 3], p=[0.45, 0.45, 0.10])):
+        x, y = within(draws, body, lungs)
+        rx, ry = draws.uniform(0.13, 0.22), draws.uniform(0.16, 0.34)
+        distance = np.sqrt(spot(x, y, rx, ry, draws.uniform(-0.6, 0.6)))
+        patch = ramp(1 - distance - 0.22 * clouds(draws, 14), 0.30)
+        bronchi = Pen()
+        hilum = (body.mediastinum, -0.05)
+        aim = math.atan2(y - hilum[1], abs(x) - hilum[0])
+        forks = random.Random(int(draws.integers(2**32)))
+        branch(bronchi, forks, hilum, aim, 0.022, 1 if x > 0 else -1)
+        patch *= 1 + 0.18 * clouds(draws, 36) - 0.35 * bronchi.result(blur=1.5)
+        yield (0.05 + 0.19 * severity) * patch.astype(np.float32)
+
+
+def abnormality(body: Anatomy, exam: Exam, lungs: Lungs) -> np.ndarray:
+    """What a reader must not take for pneumonia: one of five other findings."""
+    draws = exam.draws("abnormal")
+    kind = draws.choice(["mass", "nodules", "effusion", "atelectasis", "oedema"])
+    if kind == "mass":
+        x, y = within(draws, body, lungs)
+        radius = draws.uniform(0.05, 0.11)
+        return draws.uniform(0.10, 0.24) * ramp(1 - spot(x, y, radius, radius), 0.5)
+    if kind == "nodules":
+        points = [within(draws, body, lungs) for _ in range(draws.integers(3, 9))]
+        return 0.12 * sum(np.exp(-spot(x, y, 0.025, 0.025)) for x, y in points)
+    if kind == "effusion":
+        side = SIDES[int(draws.integers(2))]
+        surface = body.level + draws.uniform(-0.10, 0.12) - 0.35 * np.clip(side * X - 0.3, 0, 1)
+        return draws.uniform(0.2, 0.4) * ramp(Y - surface, 0.07) * (side * X > 0)
+    if kind == "atelectasis":
+        x, y = within(draws, body, lungs)
+        slope = draws.uniform(-0.5, 0.5)
+        return draws.uniform(0.07, 0.14) * np.exp(-spot(x, y + 0.1, 0.20, 0.02, slope))
+    haze = np.exp(-spot(0, 0.0, 0.5, 0.5)) * (1 + 0.35 * clouds(draws, 50))
+    return draws.uniform(0.05, 0.15) * haze.astype(np.float32)
+
+
+def devices(exam: Exam) -> np.ndarray:
+    """Lines and tubes. A drain follows a pneumothorax, which makes it a confounder."""
+    draws = exam.draws("devices")
+    portable = exam.view == "AP"
+    pen = Pen()
+    if draws.random() < (0.35 if exam.pneumothorax else 0.03 + 0.05 * portable):
+        side = SIDES[int(draws.integers(2))]
+        y = draws.uniform(-0.2, 0.4)
+        points = [(0.95, y + 0.12), (0.7, y), (0.5, y - 0.25), (0.38, y - 0.5)]
+        pen.line(curve(np.array(points) * (side, 1)), 0.034, 0.75)
+        pen.line(curve(np.array(points) * (side, 1)), 0.020, 0.42)
+    if draws.random() < 0.35 * portable:
+        points = [(0.42, -1.0), (0.30, -0.62), (0.11, -0.42), (0.09, draws.uniform(-0.2, 0.1))]
+        pen.line(curve(np.array(points) * (-1, 1)), 0.012, 0.8)
+    if draws.random() < 0.15 * portable:
+        pen.line(np.array([(0.0, -1.15), (0.012, draws.uniform(-0.55, -0.4))]), 0.024, 0.6)
+    if draws.random() < 0.5 * portable:
+        for _ in range(draws.integers(2, 4)):
+            points = draws.uniform([[0.9, -0.9], [-0.9, -0.5], [-0.6, -0.1], [-0.7, 0.6]], 0.9)
+            pen.line(curve(points), 0.009, 0.6)
+            x, y = points[-1]
+            pen.area([(x - 0.03, y), (x, y - 0.03), (x + 0.03, y), (x, y + 0.03)], 0.8)
+    return 0.30 * pen.result(blur=0.5)
+
+
+def curve(points: np.ndarray) -> np.ndarray:
+    """A smooth line through four points, by their cubic polynomial: (24, 2)."""
+    knots = np.linspace(0, 1, 4)
+    weights = np.linalg.solve(np.vander(knots), points)
+    return np.vander(np.linspace(0, 1, 24), 4) @ weights
+
+
+def posed(exam: Exam) -> np.ndarray:
+    """Where the patient stands: the affine map (2, 3) from view to canvas coordinates."""
+    draws = exam.draws("pose")
+    portable = exam.view == "AP"
+    angle = math.radians(draws.normal(0, 1.3 + 1.8 * portable))
+    scale = draws.uniform(0.80, 0.98) * (1.05 if portable else 1.0)
+    aspect = draws.uniform(0.95, 1.06)
+    turn = [[math.cos(angle), draws.normal(0, 0.015) - math.sin(angle)]]
+    turn += [[math.sin(angle), math.cos(angle)]]
+    shift = draws.normal(0, 0.05, 2) - [0, 0.04]
+    return np.column_stack([np.array(turn) * [[scale * aspect], [scale / aspect]], shift])
+
+
+def place(canvas: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
+    """The canvas as the detector sees it, same type, (size, size); 0 beyond the canvas."""
+    unit = CANVAS / (2 * EXTENT)
+    matrix = pose[:, :2] * (2 / size * unit)
+    offset = (pose[:, 2] - pose[:, :2] @ [1, 1] + EXTENT) * unit
+    coefficients = np.column_stack([matrix, offset]).ravel().tolist()
+    moved = Image.fromarray(canvas).transform(
+        (size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+    )
+    return np.asarray(moved)
+
+
+def bounds(lesion: np.ndarray, pose: np.ndarray, size: int) -> tuple | None:
+    """The box (x, y, width, height) around what a reader sees of a lesion; None: nothing."""
+    coarse = size // 4
+    seen = place(lesion, pose, coarse) > 0.35 * lesion.max()
+    if not seen.any():
+        return None
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    x, y = int(columns[0]), int(rows[0])
+    return 4 * x, 4 * y, 4 * (int(columns[-1]) + 1 - x), 4 * (int(rows[-1]) + 1 - y)
+
+
+def develop(exam: Exam, attenuation: np.ndarray) -> np.ndarray:
+    """Attenuation to grey levels uint8 by a film curve; scatter veils AP views more."""
+    draws = exam.draws("exposure")
+    portable = exam.view == "AP"
+    speed = draws.uniform(1.3, 2.3) * (1.1 if portable else 1.0)
+    grey = 1 - np.exp(-speed * np.maximum(attenuation, 0))
+    grey = grey ** np.float32(draws.uniform(0.85, 1.7))
+    veil = draws.uniform(0.0, 0.10) + 0.10 * portable * draws.random()
+    grey = veil * ramp(attenuation - 0.05, 0.05) + (1 - veil) * grey
+    image = Image.fromarray((draws.uniform(225, 252) * grey).astype(np.uint8))
+    blur = draws.uniform(0, 0.3) + 0.4 * portable
+    return np.asarray(image.filter(ImageFilter.BoxBlur(blur)))
+
+
+def finish(exam: Exam, pixels: np.ndarray) -> np.ndarray:
+    """Collimation, markers and quantum noise, on the detector."""
+    draws = exam.draws("detector")
+    image = collimated(Image.fromarray(pixels), draws)
+    mark(image, draws, portable=exam.view == "AP")
+    grain = draws.integers(0, 256, (2, *pixels.shape), dtype=np.uint8)
+    noise = grain[0].astype(np.int16) + grain[1] - 255
+    noise *= int(draws.integers(3, 10))
+    noise >>= 8
+    return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+
+
+def collimated(image: Image.Image, draws: np.random.Generator) -> Image.Image:
+    """Dark, sometimes slanted borders where the beam was cut."""
+    shade = Image.new("L", (256, 256), 255)
+    pen = ImageDraw.Draw(shade)
+    for border in ((0, 0, 1, 0), (0, 1, 1, 1), (0, 0, 0, 1), (1, 0, 1, 1)):
+        if draws.random() < 0.22:
+            points = 256 * (np.reshape(border, (2, 2)) + draws.normal(0, 0.01, (2, 2)))
+            pen.line(points.ravel().tolist(), fill=0, width=round(draws.uniform(4, 28)))
+    shade = shade.filter(ImageFilter.BoxBlur(draws.uniform(0.2, 1.2)))
+    return ImageChops.multiply(image, shade.resize(image.size, Image.Resampling.BILINEAR))
+
+
+def mark(image: Image.Image, draws: np.random.Generator, *, portable: bool) -> None:
+    """The side marker, and the label of the mobile unit."""
+    size = image.width
+    pen = ImageDraw.Draw(image)
+    x, y = draws.uniform(0.86, 0.93), draws.uniform(0.03, 0.16)
+    side = "L" if draws.random() < 0.8 else "R"
+    x = x if side == "L" else 0.95 - x
+    font = ImageFont.load_default(size * draws.uniform(0.035, 0.055))
+    pen.text((x * size, y * size), side, fill=250, font=font)
+    if portable and draws.random() < 0.5:
+        corner = (draws.uniform(0.1, 0.75) * size, 0.015 * size)
+        font = ImageFont.load_default(size * 0.02)
+        pen.text(corner, "AP  PORTABLE", fill=240, font=font)
