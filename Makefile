@@ -19,7 +19,7 @@ $(VENV)/requirements.lock: envs/requirements.lock
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "ERROR no virtual environment: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip sync --require-hashes envs/requirements.lock
+	$(BIN)/uv pip sync --require-hashes --compile-bytecode envs/requirements.lock
 	@cp envs/requirements.lock $@
 
 demo: $(VENV)/requirements.lock ## run the whole workflow on phantom radiographs: results/demo/paper.pdf

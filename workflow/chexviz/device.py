@@ -9,9 +9,13 @@ def choose(threads: int) -> torch.device:
     The number of threads belongs to a result: another one adds in another order.
     """
     torch.set_num_threads(threads)
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    # Only where it is needed: on a CPU all that is used here is deterministic, and the call alone
+    # imports the compiler, which takes longer than a small job.
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
