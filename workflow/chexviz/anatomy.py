@@ -61,6 +61,7 @@ class Anatomy:
     mediastinum: float
     heart: float
     knob: float
+    skew: float  # how much wider the left lung is than the right
     ribs: int
     rib_top: float
     rib_spacing: float
@@ -103,6 +104,7 @@ def anatomy(seed: int, patient: int) -> Anatomy:
         mediastinum=draws.uniform(0.095, 0.135),
         heart=draws.uniform(0.24, 0.36) + 0.0008 * age,
         knob=draws.uniform(0.02, 0.05) + 0.0004 * age,
+        skew=draws.normal(0, 0.05),
         ribs=int(draws.integers(9, 11)),
         rib_top=draws.uniform(-0.84, -0.74),
         rib_spacing=draws.uniform(0.135, 0.165),
@@ -192,8 +194,9 @@ def borders(body: Anatomy, side: int, level: float, heart: float, turn: float) -
     left = side > 0
     level = level + (body.lift if left else 0)
     depth = np.clip((Y - body.apex) / (level + body.dome - body.apex), 0, 1)
-    tip = 0.42 * body.width
-    outer = tip + (body.width - tip) * (1 - (1 - depth) ** body.shoulder) ** 0.55
+    width = body.width * (1 + side * (body.skew + 1.5 * turn))
+    tip = 0.42 * width
+    outer = tip + (width - tip) * (1 - (1 - depth) ** body.shoulder) ** 0.55
     inner = body.mediastinum + (tip - body.mediastinum) * np.exp(-depth / 0.035)
     if left:
         inner += (heart - body.mediastinum) * bump(level - 0.04, 0.58) ** 1.5
@@ -202,7 +205,7 @@ def borders(body: Anatomy, side: int, level: float, heart: float, turn: float) -
         inner += 0.22 * heart * bump(level - 0.12, 0.36) + 0.015 * bump(-0.45, 0.25)
     inner = inner + side * (turn + body.bend * np.sin(2.5 * Y))
     inner = ndimage.gaussian_filter1d(inner, 5, axis=0)
-    distance = (HALF - 0.48 * body.width) / (0.52 * body.width)
+    distance = (HALF - 0.48 * width) / (0.52 * width)
     floor = level + body.dome * np.where(distance > 0, distance**2, 0.5 * distance**2)
     return inner.astype(np.float32), outer.astype(np.float32), floor.astype(np.float32)
 
@@ -230,7 +233,7 @@ def soft_tissue(body: Anatomy, exam: Exam, lungs: Lungs) -> np.ndarray:
     attenuation += 0.16 * np.exp(-((X / 0.16) ** 2)) * (flank > 0)
     if body.breast:
         attenuation += breasts(body, draws)
-    attenuation *= 1 - 0.22 * trachea(body)
+    attenuation *= 1 - 0.16 * trachea(body)
     attenuation *= 1 - gas(draws) * (1 - lungs.air)
     return attenuation * ramp(attenuation, 0.05)
 
@@ -240,7 +243,7 @@ def arms(draws: np.random.Generator) -> np.ndarray:
     pen = Pen()
     spread = draws.uniform(-0.03, 0.22)
     for side in SIDES:
-        points = [(0.98, -0.56), (1.08 + 0.5 * spread, 0.0), (1.10 + spread, 0.7)]
+        points = [(0.98, -0.56), (1.08 + 0.5 * spread, 0.0), (1.10 + spread, 1.3)]
         pen.line(np.array(points) * (side, 1), 0.30, 1.0)
     return pen.result(blur=9)
 
@@ -276,8 +279,8 @@ def bones(body: Anatomy, lungs: Lungs) -> np.ndarray:
     """Ribs, clavicles, shoulder blades, humeral heads and the spine."""
     back, front = Pen(), Pen()
     for number in range(body.ribs):
-        for side in SIDES:
-            ring = rib(body, lungs, number) * (side, 1)
+        for side, outer in zip(SIDES, lungs.outer, strict=True):
+            ring = rib(body, outer, number) * (side, 1)
             split = len(ring) // 2 + 2
             stroke_bone(front, ring[split - 3 :], 1.25 * body.rib_width, 0.42)
             stroke_bone(back, ring[:split], body.rib_width, 0.72)
@@ -294,15 +297,15 @@ def stroke_bone(pen: Pen, points: np.ndarray, width: float, value: float) -> Non
     pen.line(points, 0.66 * width, value)
 
 
-def rib(body: Anatomy, lungs: Lungs, number: int) -> np.ndarray:
-    """A left rib (n, 2): half a tilted ring, from the spine around the wall to the front."""
+def rib(body: Anatomy, outer: np.ndarray, number: int) -> np.ndarray:
+    """A rib (n, 2) as of the left side: half a tilted ring, from the spine around the wall."""
     top = body.rib_top + number * body.rib_spacing
     drop = body.rib_drop * (0.45 + 0.55 * min(number / 4, 1))
     middle = np.clip((top + 0.5 * drop + EXTENT) / (2 * EXTENT) * CANVAS, 0, CANVAS - 1)
-    reach = 1.02 * float(lungs.outer[1][int(middle), 0])
+    reach = 1.02 * float(outer[int(middle), 0])
     angle = np.radians(np.linspace(8, 128 - 3 * number, 40))
     x = reach * np.sin(angle) ** 0.9
-    y = top + drop * (1 - np.cos(angle)) / 2 - 0.05 * np.sin(2 * np.minimum(angle, np.pi / 2))
+    y = top + drop * (1 - np.cos(angle)) / 2 - 0.03 * np.sin(2 * np.minimum(angle, np.pi / 2))
     return np.column_stack([x, y])
 
 
@@ -313,7 +316,7 @@ def shoulder_girdle(pen: Pen, body: Anatomy, side: int) -> None:
     y = -0.63 + body.clavicle * along - 0.05 * np.sin(2 * np.pi * along) - 0.06 * along**2
     blade = [(0.74, -0.62), (0.98, -0.60), (0.84, -0.35), (0.70, 0.02), (0.68, -0.3)]
     pen.area(np.array(blade) * (side, 1), 0.22)
-    pen.line(np.array([(0.98, -0.57), (1.06, -0.1), (1.10, 0.7)]) * (side, 1), 0.13, 0.35)
+    pen.line(np.array([(0.98, -0.57), (1.06, -0.1), (1.12, 1.3)]) * (side, 1), 0.13, 0.35)
     turn = np.linspace(0, 2 * np.pi, 30)
     head = np.column_stack([0.95 + 0.10 * np.cos(turn), -0.56 + 0.11 * np.sin(turn)])
     pen.area(head * (side, 1), 0.45)
@@ -367,5 +370,5 @@ def hila(body: Anatomy) -> np.ndarray:
     """The roots of both lungs."""
     total = np.zeros((CANVAS, CANVAS), dtype=np.float32)
     for side, low in ((-1, -0.05), (1, -0.10)):
-        total += np.exp(-spot(side * (body.mediastinum + 0.03), low, 0.07, 0.13, side * 0.4))
+        total += ramp(1 - spot(side * (body.mediastinum + 0.03), low, 0.11, 0.19, side * 0.4), 1)
     return 0.11 * body.markings * total

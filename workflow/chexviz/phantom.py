@@ -257,7 +257,7 @@ def write_item(item: Item, folder: Path, size: int) -> Finding:
     quality = int(item.exam.draws("quality").integers(90, 96))
     if item.edition is not None:
         draws = np.random.default_rng(item.edition)
-        right, down = draws.integers(0, 4, 2).tolist()
+        right, down = draws.integers(0, max(2, size // 256), 2).tolist()
         quality = int(draws.integers(80, 90))
         pixels = touched_up(shifted(pixels, right, down), draws)
         masks = [shifted(mask, right, down) for mask in masks]

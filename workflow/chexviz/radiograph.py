@@ -45,7 +45,7 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndar
     draws = exam.draws("texture")
     veins = 0.19 * vessels(body) + 0.012 * clouds(draws, 110) + 0.012 * clouds(draws, 40)
     attenuation += body.markings * aerated * veins
-    attenuation *= 1 + 0.025 * clouds(draws, 9)
+    attenuation *= uneven(exam)
     attenuation += hila(body) * (0.3 + 0.7 * aerated)
     attenuation += bones(body, lungs)
     lesions = list(consolidations(body, exam, lungs)) if exam.pneumonia else []
@@ -55,10 +55,20 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndar
         attenuation += abnormality(body, exam, lungs) * aerated
     attenuation += devices(exam)
     pose = posed(exam)
-    pixels = finish(exam, place(develop(exam, attenuation), pose, size))
+    # Half the size shows all that the canvas holds; enlarging is cheaper than posing.
+    film = Image.fromarray(place(develop(exam, attenuation), pose, size // 2))
+    pixels = finish(exam, film.resize((size, size), Image.Resampling.BICUBIC))
     boxes = [box for lesion in lesions if (box := bounds(lesion * aerated, pose, size))]
     masks = [place(crescent, pose, size) > 0.5 for crescent in crescents]
     return pixels, boxes, [mask for mask in masks if mask.any()]
+
+
+def uneven(exam: Exam) -> np.ndarray:
+    """What the patient and the beam do to one exposure: soft tissue folds, the heel effect."""
+    draws = exam.draws("uneven")
+    across, along = draws.normal(0, 0.09, 2).astype(np.float32)
+    folds = 0.07 * clouds(draws, 5) + 0.05 * clouds(draws, 9)
+    return np.clip(1 + across * X + along * Y + folds, 0.3, None)
 
 
 def collapse(
@@ -181,12 +191,12 @@ def posed(exam: Exam) -> np.ndarray:
     """Where the patient stands: the affine map (2, 3) from view to canvas coordinates."""
     draws = exam.draws("pose")
     portable = exam.view == "AP"
-    angle = math.radians(draws.normal(0, 1.3 + 1.8 * portable))
-    scale = draws.uniform(0.80, 0.98) * (1.05 if portable else 1.0)
-    aspect = draws.uniform(0.95, 1.06)
-    turn = [[math.cos(angle), draws.normal(0, 0.015) - math.sin(angle)]]
+    angle = math.radians(draws.normal(0, 1.8 + 2.4 * portable))
+    scale = draws.uniform(0.76, 1.0) * (1.05 if portable else 1.0)
+    aspect = draws.uniform(0.93, 1.08)
+    turn = [[math.cos(angle), draws.normal(0, 0.03) - math.sin(angle)]]
     turn += [[math.sin(angle), math.cos(angle)]]
-    shift = draws.normal(0, 0.05, 2) - [0, 0.04]
+    shift = draws.normal(0, 0.07, 2) - [0, 0.04]
     return np.column_stack([np.array(turn) * [[scale * aspect], [scale / aspect]], shift])
 
 
@@ -227,12 +237,13 @@ def develop(exam: Exam, attenuation: np.ndarray) -> np.ndarray:
     return np.asarray(image.filter(ImageFilter.BoxBlur(blur)))
 
 
-def finish(exam: Exam, pixels: np.ndarray) -> np.ndarray:
+def finish(exam: Exam, film: Image.Image) -> np.ndarray:
     """Collimation, markers and quantum noise, on the detector."""
     draws = exam.draws("detector")
-    image = collimated(Image.fromarray(pixels), draws)
+    image = collimated(film, draws)
     mark(image, draws, portable=exam.view == "AP")
-    grain = draws.integers(0, 256, (2, *pixels.shape), dtype=np.uint8)
+    grain = np.frombuffer(draws.bytes(2 * film.width**2), dtype=np.uint8)
+    grain = grain.reshape(2, film.width, film.width)
     noise = grain[0].astype(np.int16) + grain[1] - 255
     noise *= int(draws.integers(3, 10))
     noise >>= 8
@@ -246,7 +257,7 @@ def collimated(image: Image.Image, draws: np.random.Generator) -> Image.Image:
     for border in ((0, 0, 1, 0), (0, 1, 1, 1), (0, 0, 0, 1), (1, 0, 1, 1)):
         if draws.random() < 0.22:
             points = 256 * (np.reshape(border, (2, 2)) + draws.normal(0, 0.01, (2, 2)))
-            pen.line(points.ravel().tolist(), fill=0, width=round(draws.uniform(4, 28)))
+            pen.line(points.ravel().tolist(), fill=0, width=round(draws.uniform(4, 40)))
     shade = shade.filter(ImageFilter.BoxBlur(draws.uniform(0.2, 1.2)))
     return ImageChops.multiply(image, shade.resize(image.size, Image.Resampling.BILINEAR))
 
