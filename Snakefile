@@ -40,3 +40,7 @@ rule all:
             protocol=PROTOCOLS,
             format=["csv", "tex", "md"],
         ),
+
+
+onsuccess:
+    print("Done. results/README.md says what lies where in", config["pathvars"]["results"])

@@ -230,8 +230,9 @@ def check_files(folder: Path, files: pd.DataFrame) -> None:
 
 def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
     """One line: how many images, how many positive, how many rejected and the main reasons."""
-    # Names and sizes in reasons give way to '#', so that one kind of reason counts as one.
-    kinds = rejected["reason"].str.replace(r"[\w/.-]*\d[\w/.-]*", "#", regex=True).value_counts()
+    # Names and sizes in reasons give way to '...', so that one kind of reason counts as one.
+    names = r"(?<![\w/.-])(?![\w/.-]*\.csv)[\w/.-]*\d[\w/.-]*"
+    kinds = rejected["reason"].str.replace(names, "...", regex=True).value_counts()
     why = [f"{count} x {reason}" for reason, count in kinds.head(REASONS).items()]
     if len(kinds) > REASONS:
         why.append(f"{kinds[REASONS:].sum()} x others")
