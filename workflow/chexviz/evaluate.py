@@ -12,11 +12,11 @@ import pandas as pd
 from chexviz.bootstrap import positive_units, require_both_classes, resamples
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
-from chexviz.metrics import METRICS, ROC_POINTS, Measures, compare, interval, youden_threshold
+from chexviz.metrics import ROC_POINTS, Measures, compare, interval, youden_threshold
 from chexviz.progress import Progress
 from chexviz.randomness import stream
+from chexviz.results import BASELINE, METRICS
 
-BASELINE = "baseline"
 SUBSETS = ("validation", "evaluation")
 MODEL = ["site", "task", "architecture", "method", "seed"]
 COUNTS = ["images", "patients", "positives", "threshold"]

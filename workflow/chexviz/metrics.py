@@ -8,7 +8,6 @@ from scipy.sparse import csr_array
 
 from chexviz.bootstrap import Ranking, aupr, auroc, require_both_classes, sensitivity_at
 
-METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
 ROC_POINTS = 101
 
 
