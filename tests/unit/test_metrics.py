@@ -15,7 +15,6 @@ from sklearn.metrics import (
 
 from chexviz.bootstrap import Ranking, auroc, positive_units, resamples
 from chexviz.metrics import (
-    METRICS,
     ROC_POINTS,
     Measures,
     compare,
@@ -23,6 +22,7 @@ from chexviz.metrics import (
     interval,
     youden_threshold,
 )
+from chexviz.results import METRICS
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
