@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from chexviz.randomness import stream
 
-CANVAS = 512  # pixels; structures finer than this drown in a radiograph's noise
+CANVAS = 448  # pixels; structures finer than this drown in a radiograph's noise
 EXTENT = 1.15  # of the canvas, so that a shifted or rotated view still finds anatomy at its edges
 HALF = ((np.arange(CANVAS // 2, dtype=np.float32) + 0.5) / (CANVAS // 2) * EXTENT)[None, :]
 X = np.concatenate([-HALF[:, ::-1], HALF], axis=1)
@@ -122,8 +122,14 @@ def anatomy(seed: int, patient: int) -> Anatomy:
 
 def ramp(distance: np.ndarray, softness: float) -> np.ndarray:
     """0 below -softness, 1 above softness, smooth between."""
-    step = np.clip(distance / (2 * softness) + 0.5, 0, 1)
-    return step * step * (3 - 2 * step)
+    step = distance * (0.5 / softness)
+    step += 0.5
+    np.clip(step, 0, 1, out=step)
+    smooth = -2 * step
+    smooth += 3
+    smooth *= step
+    smooth *= step
+    return smooth
 
 
 def bump(centre: float, radius: float) -> np.ndarray:
@@ -149,29 +155,35 @@ Points = Sequence[tuple[float, float]] | np.ndarray  # (n, 2): x, y in canvas co
 
 
 class Pen:
-    """Strokes on a layer of the canvas, smooth-edged since drawn at twice its size."""
+    """Strokes on a layer of the canvas.
 
-    def __init__(self):
-        self.layer = Image.new("L", (2 * CANVAS, 2 * CANVAS))
+    detail: the layer's size in canvases. 2 gives smooth edges; less than 1 is for soft shadows.
+    """
+
+    def __init__(self, detail: float = 2):
+        self.size = round(detail * CANVAS)
+        self.layer = Image.new("L", (self.size, self.size))
         self.draw = ImageDraw.Draw(self.layer)
 
     def pixels(self, points: Points) -> list[tuple[float, float]]:
-        scale = CANVAS / EXTENT
+        scale = self.size / (2 * EXTENT)
         return [((x + EXTENT) * scale, (y + EXTENT) * scale) for x, y in points]
 
     def line(self, points: Points, width: float, value: float) -> None:
         """width: canvas units. value: [0, 1]."""
-        thickness = max(1, round(width / EXTENT * CANVAS))
+        thickness = max(1, round(width / (2 * EXTENT) * self.size))
         self.draw.line(self.pixels(points), fill=round(255 * value), width=thickness)
 
     def area(self, points: Points, value: float) -> None:
         self.draw.polygon(self.pixels(points), fill=round(255 * value))
 
-    def result(self, blur: float = 0.0) -> np.ndarray:
+    def result(self, blur: float) -> np.ndarray:
         """The layer on the canvas, float32 in [0, 1]; blur: radius in pixels of the canvas."""
-        layer = self.layer.reduce(2)
-        if blur:
-            layer = layer.filter(ImageFilter.BoxBlur(blur))
+        if self.size > CANVAS:
+            layer = self.layer.reduce(self.size // CANVAS).filter(ImageFilter.BoxBlur(blur))
+        else:
+            layer = self.layer.filter(ImageFilter.BoxBlur(blur * self.size / CANVAS))
+            layer = layer.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
         return np.asarray(layer, dtype=np.float32) / 255
 
 
@@ -224,13 +236,14 @@ def soft_tissue(body: Anatomy, exam: Exam, lungs: Lungs) -> np.ndarray:
     reach = [0.26, 0.28, 0.38, 0.66, 0.98, 1.2, 1.2, side + 0.10, side, side + 0.10]
     trunk = ndimage.gaussian_filter1d(np.interp(Y, rows, reach), 8, axis=0).astype(np.float32)
     thick = np.interp(Y, [-1.2, -0.75, -0.3, 0.4, 0.9], [0.66, 0.58, 0.80, 1.0, 1.2])
-    flank = np.clip(1 - (X / trunk) ** 2, 0, None) ** np.float32(0.5 + 0.25 * draws.random())
-    attenuation = thick.astype(np.float32) * flank
+    chord = np.clip(1 - (X / trunk) ** 2, 0, None)
+    flat = draws.uniform(0.5, 1.0)
+    attenuation = thick.astype(np.float32) * (flat * np.sqrt(chord) + (1 - flat) * chord)
     attenuation = np.maximum(attenuation, 0.5 * arms(draws))
     deep = ndimage.uniform_filter(lungs.air, 49)
     attenuation -= lungs.air * attenuation * (0.44 + 0.36 * deep)
     attenuation += 0.22 * np.exp(-1.5 * spot(0.08, 0.3, 0.34, 0.5)) * (1 - 0.7 * lungs.air)
-    attenuation += 0.16 * np.exp(-((X / 0.16) ** 2)) * (flank > 0)
+    attenuation += 0.16 * np.exp(-((X / 0.16) ** 2)) * (chord > 0)
     if body.breast:
         attenuation += breasts(body, draws)
     attenuation *= 1 - 0.16 * trachea(body)
@@ -240,7 +253,7 @@ def soft_tissue(body: Anatomy, exam: Exam, lungs: Lungs) -> np.ndarray:
 
 def arms(draws: np.random.Generator) -> np.ndarray:
     """Both upper arms, more or less away from the trunk."""
-    pen = Pen()
+    pen = Pen(detail=0.5)
     spread = draws.uniform(-0.03, 0.22)
     for side in SIDES:
         points = [(0.98, -0.56), (1.08 + 0.5 * spread, 0.0), (1.10 + spread, 1.3)]
@@ -251,16 +264,14 @@ def arms(draws: np.random.Generator) -> np.ndarray:
 def breasts(body: Anatomy, draws: np.random.Generator) -> np.ndarray:
     """Two soft shadows, denser towards their lower border."""
     low = draws.uniform(0.18, 0.42)
-    total = np.zeros((CANVAS, CANVAS), dtype=np.float32)
-    for side in SIDES:
-        distance = spot(side * (0.68 * body.width), low, 0.36, 0.34)
-        total += ramp(1 - distance, 0.12) * ramp(Y - low + 0.25, 0.35)
-    return 0.13 * body.breast * total
+    across = (HALF - 0.68 * body.width) / 0.36
+    one = ramp(1 - across**2 - ((Y - low) / 0.34) ** 2, 0.12) * ramp(Y - low + 0.25, 0.35)
+    return 0.13 * body.breast * np.concatenate([one[:, ::-1], one], axis=1)
 
 
 def trachea(body: Anatomy) -> np.ndarray:
     """The windpipe down to its two branches."""
-    pen = Pen()
+    pen = Pen(detail=0.5)
     carina = -0.28
     pen.line(np.array([(0, -1.15), (0.01, -0.7), (0.015, carina)]), 0.075, 1.0)
     for side in SIDES:
@@ -280,10 +291,10 @@ def bones(body: Anatomy, lungs: Lungs) -> np.ndarray:
     back, front = Pen(), Pen()
     for number in range(body.ribs):
         for side, outer in zip(SIDES, lungs.outer, strict=True):
-            ring = rib(body, outer, number) * (side, 1)
-            split = len(ring) // 2 + 2
-            stroke_bone(front, ring[split - 3 :], 1.25 * body.rib_width, 0.42)
-            stroke_bone(back, ring[:split], body.rib_width, 0.72)
+            behind = rib(body, outer, number, 8, 104) * (side, 1)
+            before = rib(body, outer, number, 95, 138 - 3 * number) * (side, 1)
+            stroke_bone(back, behind, body.rib_width, 0.72)
+            stroke_bone(front, before, 1.25 * body.rib_width, 0.42)
     girdle = Pen()
     for side in SIDES:
         shoulder_girdle(girdle, body, side)
@@ -297,13 +308,16 @@ def stroke_bone(pen: Pen, points: np.ndarray, width: float, value: float) -> Non
     pen.line(points, 0.66 * width, value)
 
 
-def rib(body: Anatomy, outer: np.ndarray, number: int) -> np.ndarray:
-    """A rib (n, 2) as of the left side: half a tilted ring, from the spine around the wall."""
+def rib(body: Anatomy, outer: np.ndarray, number: int, start: int, stop: int) -> np.ndarray:
+    """A stretch (20, 2) of a rib as of the left side: part of a tilted ring.
+
+    start, stop: degrees; 0 at the spine, 90 at the lateral wall, 180 at the sternum.
+    """
     top = body.rib_top + number * body.rib_spacing
     drop = body.rib_drop * (0.45 + 0.55 * min(number / 4, 1))
     middle = np.clip((top + 0.5 * drop + EXTENT) / (2 * EXTENT) * CANVAS, 0, CANVAS - 1)
     reach = 1.02 * float(outer[int(middle), 0])
-    angle = np.radians(np.linspace(8, 128 - 3 * number, 40))
+    angle = np.radians(np.linspace(start, stop, 20))
     x = reach * np.sin(angle) ** 0.9
     y = top + drop * (1 - np.cos(angle)) / 2 - 0.03 * np.sin(2 * np.minimum(angle, np.pi / 2))
     return np.column_stack([x, y])
@@ -325,10 +339,13 @@ def shoulder_girdle(pen: Pen, body: Anatomy, side: int) -> None:
 
 def spine(body: Anatomy) -> np.ndarray:
     """A column of vertebrae, each with a denser rim."""
+    near = np.abs(X[0]) < 0.2
     middle = body.bend * np.sin(2.5 * Y)
-    column = ramp(0.085 - np.abs(X - middle), 0.03)
+    column = ramp(0.085 - np.abs(X[:, near] - middle), 0.03)
     discs = 0.5 + 0.5 * np.cos(2 * np.pi * Y / (0.85 * body.rib_spacing))
-    return column * (0.10 + 0.05 * discs.astype(np.float32) ** 3)
+    total = np.zeros((CANVAS, CANVAS), dtype=np.float32)
+    total[:, near] = column * (0.10 + 0.05 * discs**3)
+    return total
 
 
 def vessels(body: Anatomy) -> np.ndarray:

@@ -48,11 +48,11 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndar
     attenuation *= uneven(exam)
     attenuation += hila(body) * (0.3 + 0.7 * aerated)
     attenuation += bones(body, lungs)
-    lesions = list(consolidations(body, exam, lungs)) if exam.pneumonia else []
+    lesions = list(consolidations(body, exam, aerated)) if exam.pneumonia else []
     for lesion in lesions:
         attenuation += lesion * aerated
     if exam.abnormal:
-        attenuation += abnormality(body, exam, lungs) * aerated
+        attenuation += abnormality(body, exam, aerated) * aerated
     attenuation += devices(exam)
     pose = posed(exam)
     # Half the size shows all that the canvas holds; enlarging is cheaper than posing.
@@ -81,7 +81,7 @@ def collapse(
     draws = exam.draws("pneumothorax")
     number = int(draws.integers(2))
     severity = draws.beta(1.3, 1.6)
-    gap = 0.045 + 0.24 * severity
+    gap = 0.05 + 0.28 * severity
     depth = np.clip((Y - body.apex) / (body.level - body.apex), 0, 1)
     drop = gap * draws.uniform(0.9, 1.8)
     outer = np.interp(Y - drop * (1 - depth), Y[:, 0], lungs.outer[number][:, 0])
@@ -93,7 +93,7 @@ def collapse(
     side = kept[:, middle:] if number else kept[:, middle - 1 :: -1]
     np.minimum(side, half, out=side)
     free = lungs.air - kept
-    attenuation += 0.20 * free * kept - (0.05 + 0.05 * severity) * free
+    attenuation += 0.24 * free * kept - (0.06 + 0.06 * severity) * free
     return kept, pieces(free, draws)
 
 
@@ -102,24 +102,23 @@ def pieces(free: np.ndarray, draws: np.random.Generator) -> list[np.ndarray]:
     if draws.random() > 0.25:
         return [free]
     cut = draws.uniform(-0.5, 0.1)
-    return [free * (cut - 0.03 > Y), free * (cut + 0.03 < Y)]
+    parts = [free * (cut - 0.03 > Y), free * (cut + 0.03 < Y)]
+    return parts if min(part.sum() for part in parts) > 0.1 * free.sum() else [free]
 
 
-def within(draws: np.random.Generator, body: Anatomy, lungs: Lungs) -> tuple[float, float]:
-    """A random point of a lung, in canvas coordinates."""
-    number = int(draws.integers(2))
-    y = draws.uniform(body.apex + 0.3, body.level)
-    row = int((y + EXTENT) / (2 * EXTENT) * CANVAS)
-    near, far = float(lungs.inner[number][row, 0]), float(lungs.outer[number][row, 0])
-    return SIDES[number] * (near + (far - near) * draws.uniform(0.25, 0.75)), y
+def within(draws: np.random.Generator, body: Anatomy, air: np.ndarray) -> tuple[float, float]:
+    """A random point (x, y) of the aerated lung; not far to the side, so that all views hold it."""
+    places = (air > 0.95) & (body.apex + 0.2 < Y) & (body.level > Y) & (np.abs(X) < 0.5)
+    row, column = np.unravel_index(draws.choice(np.flatnonzero(places)), places.shape)
+    return float(X[0, column]), float(Y[row, 0])
 
 
-def consolidations(body: Anatomy, exam: Exam, lungs: Lungs) -> Iterator[np.ndarray]:
+def consolidations(body: Anatomy, exam: Exam, air: np.ndarray) -> Iterator[np.ndarray]:
     """Pneumonia: one to three patches of fluid, with air left in some bronchi."""
     draws = exam.draws("pneumonia")
     severity = draws.beta(1.5, 1.4)
     for _ in range(draws.choice([1, 2, 3], p=[0.45, 0.45, 0.10])):
-        x, y = within(draws, body, lungs)
+        x, y = within(draws, body, air)
         rx, ry = draws.uniform(0.13, 0.22), draws.uniform(0.16, 0.34)
         distance = np.sqrt(spot(x, y, rx, ry, draws.uniform(-0.6, 0.6)))
         patch = ramp(1 - distance - 0.22 * clouds(draws, 14), 0.30)
@@ -129,26 +128,26 @@ def consolidations(body: Anatomy, exam: Exam, lungs: Lungs) -> Iterator[np.ndarr
         forks = random.Random(int(draws.integers(2**32)))
         branch(bronchi, forks, hilum, aim, 0.022, 1 if x > 0 else -1)
         patch *= 1 + 0.18 * clouds(draws, 36) - 0.35 * bronchi.result(blur=1.5)
-        yield (0.05 + 0.19 * severity) * patch.astype(np.float32)
+        yield (0.06 + 0.20 * severity) * patch.astype(np.float32)
 
 
-def abnormality(body: Anatomy, exam: Exam, lungs: Lungs) -> np.ndarray:
+def abnormality(body: Anatomy, exam: Exam, air: np.ndarray) -> np.ndarray:
     """What a reader must not take for pneumonia: one of five other findings."""
     draws = exam.draws("abnormal")
     kind = draws.choice(["mass", "nodules", "effusion", "atelectasis", "oedema"])
     if kind == "mass":
-        x, y = within(draws, body, lungs)
+        x, y = within(draws, body, air)
         radius = draws.uniform(0.05, 0.11)
         return draws.uniform(0.10, 0.24) * ramp(1 - spot(x, y, radius, radius), 0.5)
     if kind == "nodules":
-        points = [within(draws, body, lungs) for _ in range(draws.integers(3, 9))]
+        points = [within(draws, body, air) for _ in range(draws.integers(3, 9))]
         return 0.12 * sum(np.exp(-spot(x, y, 0.025, 0.025)) for x, y in points)
     if kind == "effusion":
         side = SIDES[int(draws.integers(2))]
         surface = body.level + draws.uniform(-0.10, 0.12) - 0.35 * np.clip(side * X - 0.3, 0, 1)
         return draws.uniform(0.2, 0.4) * ramp(Y - surface, 0.07) * (side * X > 0)
     if kind == "atelectasis":
-        x, y = within(draws, body, lungs)
+        x, y = within(draws, body, air)
         slope = draws.uniform(-0.5, 0.5)
         return draws.uniform(0.07, 0.14) * np.exp(-spot(x, y + 0.1, 0.20, 0.02, slope))
     haze = np.exp(-spot(0, 0.0, 0.5, 0.5)) * (1 + 0.35 * clouds(draws, 50))
@@ -215,9 +214,10 @@ def place(canvas: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
 def bounds(lesion: np.ndarray, pose: np.ndarray, size: int) -> tuple | None:
     """The box (x, y, width, height) around what a reader sees of a lesion; None: nothing."""
     coarse = size // 4
-    seen = place(lesion, pose, coarse) > 0.35 * lesion.max()
-    if not seen.any():
+    shown = place(lesion, pose, coarse)
+    if not shown.any():
         return None
+    seen = shown > 0.35 * shown.max()
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     x, y = int(columns[0]), int(rows[0])
     return 4 * x, 4 * y, 4 * (int(columns[-1]) + 1 - x), 4 * (int(rows[-1]) + 1 - y)
@@ -228,13 +228,14 @@ def develop(exam: Exam, attenuation: np.ndarray) -> np.ndarray:
     draws = exam.draws("exposure")
     portable = exam.view == "AP"
     speed = draws.uniform(1.3, 2.3) * (1.1 if portable else 1.0)
-    grey = 1 - np.exp(-speed * np.maximum(attenuation, 0))
-    grey = grey ** np.float32(draws.uniform(0.85, 1.7))
+    levels = np.linspace(0, 3, 4096)
+    curve = (1 - np.exp(-speed * levels)) ** draws.uniform(0.85, 1.7)
     veil = draws.uniform(0.0, 0.10) + 0.10 * portable * draws.random()
-    grey = veil * ramp(attenuation - 0.05, 0.05) + (1 - veil) * grey
-    image = Image.fromarray((draws.uniform(225, 252) * grey).astype(np.uint8))
+    curve = veil * ramp(levels - 0.05, 0.05) + (1 - veil) * curve
+    film = (draws.uniform(225, 252) * curve).astype(np.uint8)
+    steps = np.clip(attenuation * np.float32(4095 / 3), 0, 4095).astype(np.uint16)
     blur = draws.uniform(0, 0.3) + 0.4 * portable
-    return np.asarray(image.filter(ImageFilter.BoxBlur(blur)))
+    return np.asarray(Image.fromarray(film[steps]).filter(ImageFilter.BoxBlur(blur)))
 
 
 def finish(exam: Exam, film: Image.Image) -> np.ndarray:
@@ -252,14 +253,14 @@ def finish(exam: Exam, film: Image.Image) -> np.ndarray:
 
 def collimated(image: Image.Image, draws: np.random.Generator) -> Image.Image:
     """Dark, sometimes slanted borders where the beam was cut."""
-    shade = Image.new("L", (256, 256), 255)
-    pen = ImageDraw.Draw(shade)
-    for border in ((0, 0, 1, 0), (0, 1, 1, 1), (0, 0, 0, 1), (1, 0, 1, 1)):
+    down = np.linspace(0, 1, 256)[:, None]
+    shade = np.ones((256, 256))
+    for inward, along in ((down, down.T), (1 - down, down.T), (down.T, down), (1 - down.T, down)):
         if draws.random() < 0.22:
-            points = 256 * (np.reshape(border, (2, 2)) + draws.normal(0, 0.01, (2, 2)))
-            pen.line(points.ravel().tolist(), fill=0, width=round(draws.uniform(4, 40)))
-    shade = shade.filter(ImageFilter.BoxBlur(draws.uniform(0.2, 1.2)))
-    return ImageChops.multiply(image, shade.resize(image.size, Image.Resampling.BILINEAR))
+            edge = draws.uniform(0.01, 0.08) + draws.normal(0, 0.015) * (along - 0.5)
+            shade *= ramp(inward - edge, draws.uniform(0.004, 0.012))
+    mask = Image.fromarray((255 * shade).astype(np.uint8))
+    return ImageChops.multiply(image, mask.resize(image.size, Image.Resampling.BILINEAR))
 
 
 def mark(image: Image.Image, draws: np.random.Generator, *, portable: bool) -> None:

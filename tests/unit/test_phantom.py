@@ -1,0 +1,346 @@
+"""Phantom sites: what the layouts hold, what the pixels show, and what is planted in them."""
+
+import warnings
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from scipy import ndimage
+
+from chexviz import duplicates, phantom, readers
+from chexviz.anatomy import Exam, anatomy
+from chexviz.errors import InputError
+from chexviz.files import sha256
+from chexviz.preprocess import perceptual_hash
+from chexviz.radiograph import devices, render
+
+IMAGES, SEED, SIZE = 70, 2022, 256
+SIDE = {"images": IMAGES, "seed": SEED}
+# As in an original file of SIIM-ACR; those of the RSNA challenge carry the same.
+TAGS = """
+    SpecificCharacterSet SOPClassUID SOPInstanceUID StudyDate StudyTime AccessionNumber Modality
+    ConversionType ReferringPhysicianName SeriesDescription PatientName PatientID PatientBirthDate
+    PatientSex PatientAge BodyPartExamined ViewPosition StudyInstanceUID SeriesInstanceUID StudyID
+    SeriesNumber InstanceNumber PatientOrientation SamplesPerPixel PhotometricInterpretation Rows
+    Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation LossyImageCompression
+    LossyImageCompressionMethod PixelData
+""".split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory) -> dict[str, Path]:
+    folders = {layout: tmp_path_factory.mktemp(layout) for layout in ("rsna", "siim", "table")}
+    for layout, folder in folders.items():
+        images = 20 if layout == "table" else IMAGES
+        phantom.generate(layout, folder, images=images, seed=SEED, workers=2, size=SIZE)
+    return folders
+
+
+def text(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+
+
+def listing(folder: Path, reader: str, task: str, patients: str | None = None) -> readers.Listing:
+    files = pd.DataFrame(
+        [(file, (folder / file).stat().st_size, digest) for file, digest in tree(folder).items()],
+        columns=["file", "bytes", "sha256"],
+    )
+    options = {"task": task, "labels": None, "patients": patients}
+    return readers.read(reader, folder, files, options)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Invalid value for VR AS")
+        return pydicom.dcmread(path).pixel_array
+
+
+def exams(**findings: bool) -> list[Exam]:
+    none = {"pneumonia": False, "pneumothorax": False, "abnormal": False}
+    views = ("AP", "PA")
+    return [Exam(7, number, 1, views[number % 2], **(none | findings)) for number in range(1, 13)]
+
+
+# --- layouts -------------------------------------------------------------------------------------
+
+
+def test_rsna_tables_are_the_challenges(sites):
+    folder = sites["rsna"]
+    labels = text(folder / "stage_2_train_labels.csv")
+    classes = text(folder / "stage_2_detailed_class_info.csv")
+    assert list(labels) == ["patientId", "x", "y", "width", "height", "Target"]
+    assert list(classes) == ["patientId", "class"]
+    assert labels["patientId"].tolist() == classes["patientId"].tolist()
+    assert set(classes["class"]) == {"Normal", "No Lung Opacity / Not Normal", "Lung Opacity"}
+    assert ((classes["class"] == "Lung Opacity") == (labels["Target"] == "1")).all()
+    assert (labels.loc[labels["Target"] == "0", "x"] == "").all()
+    stems = {path.stem for path in (folder / "stage_2_train_images").iterdir()}
+    assert stems == set(labels["patientId"])
+    assert all(UUID(stem).version == 4 for stem in stems)
+    tests = {path.stem for path in (folder / "stage_2_test_images").iterdir()}
+    assert tests == set(text(folder / "stage_2_sample_submission.csv")["patientId"])
+    assert tests.isdisjoint(stems)
+
+
+def test_rsna_match_names_the_patients_except_a_few(sites):
+    match = text(sites["rsna"] / "match.csv")
+    assert list(match) == ["patientId", "class", "nih_image", "mse"]
+    assert match["nih_image"].str.fullmatch(r"\d{8}_\d{3}\.png").all()
+    truth = phantom.planted("rsna", **SIDE).set_index("image")["radiograph"]
+    right = match["nih_image"].str.removesuffix(".png") == match["patientId"].map(truth)
+    reliable = match["mse"].astype(float) < 10
+    assert (right == reliable).all()
+    assert 0 < (~reliable).sum() < 5
+
+
+def test_siim_layout_is_the_mirrors(sites):
+    folder = sites["siim"]
+    header, *rows = (folder / "train-rle.csv").read_text().splitlines()
+    assert header == "ImageId, EncodedPixels"
+    annotated = {row.split(",")[0] for row in rows}
+    files = [path.relative_to(folder) for path in folder.rglob("*.dcm")]
+    own = [file for file in files if file.parts[0] != "pneumothorax"]
+    train = {file.stem for file in own if file.parts[0] == "dicom-images-train"}
+    assert all(len(file.parts) == 4 for file in own)
+    assert len(annotated) == IMAGES
+    assert annotated < train
+    assert {file.stem for file in own if file.parts[0] == "dicom-images-test"}.isdisjoint(train)
+    again = [file for file in files if file.parts[0] == "pneumothorax"]
+    assert len(again) == phantom.MIRRORED
+    for file in again:
+        assert (folder / file).read_bytes() == (folder / Path(*file.parts[1:])).read_bytes()
+
+
+def test_an_image_may_have_several_masks_but_never_a_mask_and_none(sites):
+    table = text(sites["siim"] / "train-rle.csv")
+    rows = table.groupby("ImageId")[" EncodedPixels"].agg(list)
+    assert any(len(masks) > 1 for masks in rows)
+    assert all(masks == ["-1"] or "-1" not in masks for masks in rows)
+
+
+def test_hospital_table_lists_every_file(sites):
+    table = text(sites["table"] / "labels.csv")
+    assert list(table) == ["file", "patient", "pneumothorax", "pneumonia"]
+    assert table["patient"].str.fullmatch(r"nih-\d{5}").all()
+    assert set(table["file"]) == {
+        f"dicom/{path.name}" for path in (sites["table"] / "dicom").iterdir()
+    }
+
+
+def test_readers_read_all_layouts(sites):
+    rsna = listing(sites["rsna"], "rsna", "pneumonia", "match.csv")
+    assert len(rsna.records) == IMAGES
+    assert len(rsna.boxes) == len(text(sites["rsna"] / "stage_2_train_labels.csv").query("x != ''"))
+    truth = phantom.planted("rsna", **SIDE).set_index("image")["patient"]
+    known = rsna.records[rsna.records["patient_known"]]
+    assert (known["patient"] == known["image"].map(truth)).all()
+    siim = listing(sites["siim"], "siim", "pneumothorax")
+    assert len(siim.records) == IMAGES
+    assert set(siim.runs["image"]) == set(siim.records.query("label == '1'")["image"])
+    table = listing(sites["table"], "table", "pneumonia")
+    assert len(table.records) == 20
+    assert table.rejected.empty
+
+
+def test_dicom_files_carry_the_challenges_tags(sites):
+    for folder in sites.values():
+        file = next(path for path in sorted(folder.rglob("*.dcm")))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Invalid value for VR AS")
+            data = pydicom.dcmread(file)
+            assert [element.keyword for element in data] == TAGS
+            assert data.PatientAge.isdigit()
+        assert data.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.50"
+        assert data.file_meta.MediaStorageSOPInstanceUID == data.SOPInstanceUID
+        assert data.SeriesDescription == f"view: {data.ViewPosition}"
+        assert data.PatientID == data.PatientName == str(UUID(data.PatientID))
+        assert len({data.SOPInstanceUID, data.SeriesInstanceUID, data.StudyInstanceUID}) == 3
+        assert data.pixel_array.shape == (SIZE, SIZE)
+        assert data.pixel_array.dtype == np.uint8
+
+
+def test_tags_are_those_of_a_real_file(real_data):
+    file = next((real_data / "siim-one").rglob("*.dcm"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Invalid value for VR AS")
+        assert [element.keyword for element in pydicom.dcmread(file)] == TAGS
+
+
+def test_writing_warns_of_nothing(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for item in phantom.plan("siim", 20, 1)[:3]:
+            phantom.write_item(item, tmp_path, 64)
+
+
+# --- pixels --------------------------------------------------------------------------------------
+
+
+def test_boxes_hold_the_consolidations():
+    for exam in exams(pneumonia=True):
+        ill, boxes, masks = render(exam, SIZE)
+        well, none, _ = render(replace(exam, pneumonia=False), SIZE)
+        assert boxes
+        assert not none
+        assert not masks
+        opacity = np.clip(ill.astype(float) - well, 0, None)
+        inside = np.zeros_like(opacity, dtype=bool)
+        for x, y, width, height in boxes:
+            assert 0 <= x < x + width <= SIZE
+            assert 0 <= y < y + height <= SIZE
+            inside[y : y + height, x : x + width] = True
+        assert opacity[inside].sum() > 0.85 * opacity.sum()
+        assert inside.mean() < 0.4
+
+
+def decode(relative: str) -> np.ndarray:
+    """A mask from the competition's run lengths, pixel by pixel."""
+    mask, position = np.zeros(SIZE * SIZE, dtype=bool), 0
+    values = [int(value) for value in relative.split()]
+    for gap, length in zip(values[::2], values[1::2], strict=True):
+        position += gap
+        mask[position : position + length] = True
+        position += length
+    return mask.reshape(SIZE, SIZE).T
+
+
+def test_run_lengths_outline_the_air_that_was_drawn(sites):
+    rows = text(sites["siim"] / "train-rle.csv").groupby("ImageId")[" EncodedPixels"].agg(list)
+    checked = 0
+    for item in phantom.plan("siim", IMAGES, SEED):
+        if item.subset == "train" and item.exam.pneumothorax and item.edition is None:
+            _, _, masks = render(item.exam, SIZE)
+            found = [decode(runs) for runs in rows[item.image]]
+            assert len(found) == len(masks)
+            assert all(np.array_equal(a, b) for a, b in zip(found, masks, strict=True))
+            checked += 1
+    assert checked > 8
+
+
+def test_a_pneumothorax_is_dark_and_changes_nothing_elsewhere():
+    compared = 0
+    for exam in exams(pneumothorax=True):
+        healthy = replace(exam, pneumothorax=False)
+        collapsed, _, masks = render(exam, SIZE)
+        assert masks
+        # A drain, which other exams have less often, would change pixels outside of the mask.
+        if len(masks) > 1 or not np.array_equal(devices(exam), devices(healthy)):
+            continue
+        change = collapsed.astype(float) - render(healthy, SIZE)[0]
+        assert change[masks[0]].mean() < -2
+        around = ndimage.binary_dilation(masks[0], iterations=6)
+        assert np.abs(change[~around]).mean() < 0.1
+        compared += 1
+    assert compared >= 3
+
+
+def test_a_view_shows_in_the_pixels():
+    sharpness = {"AP": [], "PA": []}
+    for exam in exams():
+        for view, values in sharpness.items():
+            image = render(replace(exam, view=view), SIZE)[0].astype(float)
+            values.append(np.abs(ndimage.laplace(image))[40:-40, 40:-40].mean())
+    assert np.mean(sharpness["PA"]) > np.mean(sharpness["AP"])
+
+
+# --- determinism and what is planted -------------------------------------------------------------
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path, sites):
+    phantom.generate("table", tmp_path, images=20, seed=SEED, workers=1, size=SIZE)
+    assert tree(tmp_path) == tree(sites["table"])
+
+
+def test_another_seed_draws_other_people_and_pixels(sites):
+    assert anatomy(1, 5) != anatomy(2, 5)
+    ours, others = (phantom.planted("rsna", images=IMAGES, seed=seed) for seed in (SEED, 1))
+    assert set(ours["image"]).isdisjoint(others["image"])
+    first, second = (render(Exam(seed, 5, 1, "PA", False, False, False), 64)[0] for seed in (1, 2))
+    assert np.abs(first.astype(float) - second).mean() > 5
+
+
+def test_planted_pairs_and_no_others_are_near_duplicates(sites):
+    tables, images = [], []
+    for layout in ("rsna", "siim"):
+        table = phantom.planted(layout, **SIDE)
+        tables.append(table)
+        images += [pixels(sites[layout] / file) for file in table["file"]]
+    radiographs = pd.concat(tables)["radiograph"].tolist()
+    hashes = [int(perceptual_hash(image), 16) for image in images]
+    thumbnails = [duplicates.equalised(image) for image in images]
+    pairs = list(combinations(range(len(images)), 2))
+    planted = {(a, b) for a, b in pairs if radiographs[a] == radiographs[b]}
+    near = {(a, b) for a, b in pairs if (hashes[a] ^ hashes[b]).bit_count() <= 8}
+    difference = {pair: np.abs(thumbnails[pair[0]] - thumbnails[pair[1]]).mean() for pair in near}
+    assert len(planted) == 2 * phantom.COPIES + 1
+    assert planted <= near
+    assert max(difference[pair] for pair in planted) < 5
+    assert min(difference[pair] for pair in near - planted) > 8
+
+
+def test_one_copy_within_a_site_has_the_same_pixels(sites):
+    table = phantom.planted("rsna", **SIDE)
+    twice = table[table["radiograph"].duplicated(keep=False)].groupby("radiograph")["file"]
+    same = [np.array_equal(*(pixels(sites["rsna"] / file) for file in files)) for _, files in twice]
+    assert len(same) == phantom.COPIES
+    assert sum(same) == 1
+
+
+def test_sites_share_a_few_patients_and_radiographs():
+    rsna, siim, table = (
+        phantom.planted(layout, images=1000, seed=3) for layout in ("rsna", "siim", "table")
+    )
+    for first, second in combinations((rsna, siim, table), 2):
+        patients = set(first["patient"]) & set(second["patient"])
+        assert 0.03 < len(patients) / first["patient"].nunique() < 0.07
+        assert len(set(first["radiograph"]) & set(second["radiograph"])) == 10
+    shared = set(rsna["radiograph"]) & set(siim["radiograph"])
+    by_site = [
+        {phantom.radiograph_id(item.exam): item.exam for item in phantom.plan(layout, 1000, 3)}
+        for layout in ("rsna", "siim")
+    ]
+    assert all(by_site[0][name] == by_site[1][name] for name in shared)
+
+
+def test_prevalence_is_the_published_one():
+    rsna = [i.exam for i in phantom.plan("rsna", 2000, 5) if i.subset == "train"]
+    siim = [i.exam for i in phantom.plan("siim", 2000, 5) if i.subset == "train"]
+    assert len(rsna) == len(siim) == 2000
+    for view, expected in (("AP", 0.383), ("PA", 0.093)):
+        of_view = [exam.pneumonia for exam in rsna if exam.view == view]
+        assert np.mean(of_view) == pytest.approx(expected, abs=0.005)
+    assert np.mean([exam.view == "AP" for exam in rsna]) == pytest.approx(0.456, abs=0.005)
+    assert np.mean([exam.pneumonia for exam in rsna]) == pytest.approx(0.2253, abs=0.005)
+    assert np.mean([exam.pneumothorax for exam in siim]) == pytest.approx(0.2216, abs=0.005)
+
+
+def test_most_images_belong_to_patients_with_several():
+    patients = phantom.planted("rsna", images=2000, seed=5)["patient"].value_counts()
+    assert 0.3 < (patients > 1).mean() < 0.5
+    assert 0.6 < patients[patients > 1].sum() / patients.sum() < 0.8
+
+
+@pytest.mark.parametrize(("layout", "images"), [("mri", 100), ("rsna", 19), ("siim", 60_001)])
+def test_a_site_that_cannot_be_drawn_is_refused(layout, images, tmp_path):
+    with pytest.raises(InputError, match=r"fix: +correct"):
+        phantom.generate(layout, tmp_path / "site", images=images, seed=1, workers=1)
+    assert not (tmp_path / "site").exists()
+
+
+def test_the_command_draws_a_site(tmp_path):
+    arguments = ["--layout", "rsna", "--images", "20", "--seed", "4", "--size", "64"]
+    phantom.main([*arguments, "--workers", "1", "--output", str(tmp_path)])
+    truth = phantom.planted("rsna", images=20, seed=4)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.dcm")} == set(
+        truth["file"]
+    )
