@@ -34,21 +34,28 @@ class Workflow:
     def configure(self, overlay: dict) -> None:
         self.overlay.write_text(yaml.safe_dump(overlay))
 
-    def run(self, *options: str, **environment: str) -> subprocess.CompletedProcess:
-        """Run snakemake with two cores; stdout and stderr come together in stdout."""
+    def line(self, *options: str) -> list[str]:
+        """The command line of snakemake with two cores."""
         line = [sys.executable, "-m", "snakemake", "--cores", "2"]
         line += ["--snakefile", str(self.repository / "Snakefile")]
         line += ["--directory", str(self.folder)]
         line += ["--configfile", str(self.repository / "config" / "demo.yaml"), str(self.overlay)]
+        return [*line, *options]
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The environment of a run: the tests' own interpreter is the one that rules find."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return os.environ | {"PATH": path} | changes
+
+    def run(self, *options: str, **changes: str) -> subprocess.CompletedProcess:
+        """Run snakemake; stdout and stderr come together in stdout. changes: of the environment."""
         return subprocess.run(
-            [*line, *options],
+            self.line(*options),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.repository,
-            env=os.environ
-            | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-            | environment,
+            env=self.environment(**changes),
         )
 
     def succeed(self, *options: str) -> str:
