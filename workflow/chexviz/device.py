@@ -1,5 +1,7 @@
 """Where a job computes, with how many threads and in which precision."""
 
+import os
+
 import torch
 
 
@@ -14,6 +16,7 @@ def choose(threads: int) -> torch.device:
     # Only where it is needed: on a CPU all that is used here is deterministic, and the call alone
     # imports the compiler, which takes longer than a small job.
     torch.use_deterministic_algorithms(True, warn_only=True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
     torch.backends.cudnn.benchmark = False
     return torch.device("cuda")
 

@@ -45,11 +45,13 @@ class LocalSite:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        total = torch.zeros((), device=self.data.images.device)
+        device = self.data.images.device
+        total = torch.zeros((), device=device)
         for batch in batches(len(self.data), self.settings["batch"], draws):
-            images = to_unit(self.data.images[batch.to(self.data.images.device)])
+            batch = batch.to(device)
+            images = to_unit(self.data.images[batch])
             images = augment(images, draws, self.settings["augmentation"])
-            with autocast(images.device, self.settings["precision"]):
+            with autocast(device, self.settings["precision"]):
                 logits = self.model(images.to(memory_format=torch.channels_last), site)
             loss = masked_loss(logits.float(), self.data.labels[batch])
             self.optimizer.zero_grad()
