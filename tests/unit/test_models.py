@@ -67,6 +67,9 @@ def test_a_model_file_round_trip(tmp_path):
     again = models.load_model(tmp_path / "a.safetensors").state_dict()
     assert all(torch.equal(again[name], tensor) for name, tensor in model.state_dict().items())
     assert sha256(tmp_path / "a.safetensors") == sha256(tmp_path / "b.safetensors")
+    (tmp_path / "plain").touch()
+    modes = {(tmp_path / name).stat().st_mode for name in ("a.safetensors", "plain")}
+    assert len(modes) == 1, "the group of a cluster must be able to read what others can"
 
 
 def test_a_damaged_model_file_is_named(tmp_path):

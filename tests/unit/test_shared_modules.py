@@ -1,5 +1,7 @@
 """errors, files, progress and randomness: what every stage leans on."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -32,6 +34,14 @@ def test_run_ends_bad_input_with_its_message_and_status_1(repository):
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR a.csv\n")
     assert "Traceback" not in done.stderr
+
+
+def test_run_says_that_the_disk_is_full():
+    def write():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "images.npy")
+
+    with pytest.raises(SystemExit, match=r"the disk is full: .*images\.npy.*\n.*free some space"):
+        run(write)
 
 
 def test_run_lets_a_bug_show_its_traceback():

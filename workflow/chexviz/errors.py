@@ -13,8 +13,14 @@ class InputError(ValueError):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run an entry point as a program: bad input ends it with its message alone and status 1."""
+    """Run an entry point as a program; bad input and a full disk end it with one message."""
     try:
         main()
     except InputError as error:
         sys.exit(f"ERROR {error}")
+    except Exception as error:
+        # By its text, since the libraries that write files wrap the error and drop its number.
+        if "No space left on device" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        sys.exit(f"ERROR the disk is full: {reason}\n  fix:      free some space and run again")
