@@ -94,6 +94,16 @@ def test_progress_is_told_in_plain_lines(done):
     assert "\r" not in done.said
 
 
+def test_the_report_holds_every_category_with_its_captions(done):
+    done.succeed("--report", "report.html")
+    page = (done.folder / "report.html").read_text()
+    for category in ("Audit", "Evaluation", "Figures", "Paper", "Table 1", "Training"):
+        assert f'"{category}"' in page, category
+    for name in ("figure1.png", "figure2.png", "figure3.png", "table1.csv", "paper.pdf"):
+        assert f'"name": "{name}"' in page, name
+    assert page.count('"caption": "<p>') >= 2 * 6
+
+
 def test_a_second_run_does_nothing(done):
     assert done.planned() == {}
 
