@@ -170,22 +170,14 @@ def test_tags(tmp_path):
         PatientSex="f",
         PatientAge="062Y",
         PixelSpacing=["0.14", "0.14"],
-        PatientID="00012",
     )
     assert (found.height, found.width) == (40, 48)
     assert (found.view, found.sex, found.age, found.spacing) == ("PA", "F", 62, 0.14)
-    assert found.patient == "00012"
 
 
 def test_missing_tags_are_empty(tmp_path):
     found = read(tmp_path, chest(1))
-    assert (found.view, found.sex, found.age, found.spacing, found.patient) == (
-        "",
-        "",
-        None,
-        None,
-        "",
-    )
+    assert (found.view, found.sex, found.age, found.spacing) == ("", "", None, None)
 
 
 def test_spacing_of_the_detector_counts_where_the_patient_has_none(tmp_path):

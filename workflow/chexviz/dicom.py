@@ -28,7 +28,7 @@ class Radiograph:
 
     pixels: (H, W), uint8 or float32 in [0, 255], white is bone; possibly a reduced version of
     the `height` x `width` pixels of the file. view: 'AP', 'PA', ... or ''. sex: 'F', 'M' or ''.
-    age: years or None. spacing: mm per pixel of the file or None. patient: PatientID or ''.
+    age: years or None. spacing: mm per pixel of the file or None.
     """
 
     pixels: np.ndarray
@@ -38,7 +38,6 @@ class Radiograph:
     sex: str
     age: float | None
     spacing: float | None
-    patient: str
 
 
 def read_radiograph(path: str | Path, enough: int | None = None) -> Radiograph:
@@ -61,7 +60,6 @@ def read_radiograph(path: str | Path, enough: int | None = None) -> Radiograph:
             sex=sex(text(dataset, "PatientSex")),
             age=age(text(dataset, "PatientAge")),
             spacing=spacing(dataset),
-            patient=text(dataset, "PatientID"),
         )
     except Unreadable:
         raise

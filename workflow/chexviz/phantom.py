@@ -413,17 +413,16 @@ def generate(
     seed: int,
     workers: int,
     size: int = 1024,
-    label: str = "phantom",
 ) -> None:
     """Write a site of drawn radiographs into `folder`; the bytes do not depend on `workers`.
 
     layout: rsna, siim or table. images: labelled ones, 20 to 60,000. size: pixels a side, a
-    multiple of 4. label: what the progress is called. Raises InputError as `plan` does.
+    multiple of 4. Raises InputError as `plan` does.
     """
     items = plan(layout, images, seed)
     folder.mkdir(parents=True, exist_ok=True)
     findings = []
-    with Progress(label, total=len(items), unit="image") as progress:
+    with Progress(f"draw {layout} phantoms", total=len(items), unit="image") as progress:
         for finding in drawn(items, folder, size, workers):
             findings.append(finding)
             progress.step()
