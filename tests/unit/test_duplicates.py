@@ -1,13 +1,16 @@
 """Near-identical images are found, and others are not."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_hashes import made_hashes
 
 from chexviz import duplicates
-from chexviz.duplicates import close_pairs, equalised
+from chexviz.duplicates import close_pairs, equalised, thumbnail
 
 
 def brute_force(hashes: np.ndarray, radius: int) -> set[tuple[int, int]]:
@@ -33,14 +36,46 @@ def test_close_pairs_are_those_of_comparing_all_with_all(values, flips, radius):
     assert len(found) == len({tuple(pair) for pair in found.tolist()})
 
 
+@pytest.mark.parametrize("count", [500, 3000])
+@pytest.mark.parametrize("radius", [0, 4, 8, 12])
+def test_close_pairs_of_chests_are_those_of_comparing_all_with_all(count, radius):
+    hashes = made_hashes(count, seed=0)
+    hashes = np.r_[hashes, hashes[:20] ^ np.uint64(0b1001)]
+    found = close_pairs(hashes, radius)
+    expected = brute_force(hashes, radius)
+    assert (len(expected) >= 20) == (radius > 0)
+    assert {tuple(pair) for pair in found.tolist()} == expected
+    assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("chosen", range(5))
+def test_every_number_of_agreeing_groups_finds_the_same_pairs(monkeypatch, chosen):
+    hashes = np.r_[made_hashes(2000, seed=1), np.zeros(5, dtype=np.uint64)]
+    monkeypatch.setattr(duplicates, "agreeing_groups", lambda count, radius: chosen)
+    found = close_pairs(hashes, 8)
+    assert {tuple(pair) for pair in found.tolist()} == brute_force(hashes, 8)
+    assert len(found) == len(brute_force(hashes, 8)) > 20
+
+
+def test_forty_thousand_chests_take_less_than_a_minute():
+    """Ten that are there a hundred times each, as black images would be, do no harm."""
+    hashes = np.r_[made_hashes(39_000, seed=2), np.repeat(made_hashes(10, seed=3), 100)]
+    start = time.process_time()
+    found = close_pairs(hashes, 8)
+    assert time.process_time() - start < 60
+    assert (np.bitwise_count(hashes[found[:, 0]] ^ hashes[found[:, 1]]) <= 8).all()
+    assert len(found) > 40_000
+
+
 def test_equalised_ignores_brightness_and_contrast():
     draws = np.random.default_rng(0)
-    image = draws.integers(60, 180, (96, 96)).astype(np.uint8)
+    image, other = draws.integers(60, 180, (2, 96, 96)).astype(np.uint8)
     changed = (image * 0.7 + 30).astype(np.uint8)
-    assert np.abs(equalised(image) - equalised(changed)).mean() < 2
-    other = draws.integers(60, 180, (96, 96)).astype(np.uint8)
-    assert np.abs(equalised(image) - equalised(other)).mean() > 30
-    assert np.isfinite(equalised(np.full((64, 64), 7, dtype=np.uint8))).all()
+    black = np.full((64, 64), 7, dtype=np.uint8)
+    small = equalised(np.stack([thumbnail(one) for one in (image, changed, other, black)]))
+    assert np.abs(small[0] - small[1]).mean() < 2
+    assert np.abs(small[0] - small[2]).mean() > 30
+    assert np.isfinite(small).all()
 
 
 @pytest.fixture

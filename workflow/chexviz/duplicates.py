@@ -2,8 +2,9 @@
 
 import argparse
 import json
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -15,52 +16,90 @@ from chexviz.files import replacing
 from chexviz.progress import Progress
 
 BITS = 64
+ENTROPY = 0.84  # bits that a bit of a radiograph's hash is worth: 54 of 64 for real ones
+SORTING = 3  # what sorting costs per hash, in comparisons of a pair
+MOST_GROUPS = 6  # enough for a million hashes
 THUMBNAIL = 64  # pixels; what differs below this scale is noise and compression
+BLOCK = 256  # pairs confirmed at once: 8 MB
 COLUMNS = ["site_a", "image_a", "site_b", "image_b", "hamming", "difference", "same_file"]
 
 
 def close_pairs(hashes: np.ndarray, radius: int) -> np.ndarray:
     """All pairs (p, 2), first < second, of uint64 hashes (n,) that differ in at most `radius` bits.
 
-    Two such hashes agree in at least one of radius + 1 groups of bits, so only hashes that agree
-    in a whole group are compared. Bits are dealt to the groups in turn, since neighbouring bits of
-    a DCT hash are alike in all chest radiographs and would not tell them apart.
+    The bits are dealt to radius + k groups. Two such hashes agree in all bits of at least k groups,
+    so for every choice of k groups only hashes that agree there are compared (the multi-index
+    hashing of Norouzi et al. 2014 is the case of k = 1). Neighbouring bits go to different groups,
+    since those of a cosine transform are alike in all chest radiographs.
     """
+    chosen = agreeing_groups(len(hashes), radius)
+    count = radius + chosen
+    groups = [bit_mask(range(group, BITS, count)) for group in range(count)]
     found = [np.empty((0, 2), dtype=np.int64)]
-    for group in range(radius + 1):
-        mask = np.uint64(sum(1 << bit for bit in range(group, BITS, radius + 1)))
-        for bucket in buckets(hashes & mask):
-            found += list(close_in_bucket(hashes, bucket, radius))
-    return np.unique(np.concatenate(found), axis=0)
+    for choice in combinations(range(count), chosen):
+        mask = np.bitwise_or.reduce([groups[group] for group in choice], dtype=np.uint64)
+        skipped = [groups[group] for group in range(max(choice, default=0)) if group not in choice]
+        for one, two, differ in agreeing(hashes, mask):
+            near = np.bitwise_count(differ) <= radius
+            # A pair that agrees in more than k groups is taken where the first k are chosen.
+            for group in skipped:
+                near &= (differ & group) != 0
+            found.append(np.column_stack([one[near], two[near]]))
+    pairs = np.sort(np.concatenate(found), axis=1)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def buckets(keys: np.ndarray) -> Iterator[np.ndarray]:
-    """Positions of equal keys, for every key that occurs at least twice; each sorted."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    edges = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
-    for start, stop in pairwise(edges):
-        if stop - start > 1:
-            yield order[start:stop]
+def agreeing_groups(count: int, radius: int) -> int:
+    """How many groups of bits must agree so that `count` hashes take the fewest steps.
 
-
-def close_in_bucket(hashes: np.ndarray, bucket: np.ndarray, radius: int) -> Iterator[np.ndarray]:
-    """Pairs of one bucket that differ in at most `radius` bits, a row of comparisons at a time."""
-    values = hashes[bucket]
-    for row in range(len(bucket) - 1):
-        near = np.flatnonzero(np.bitwise_count(values[row + 1 :] ^ values[row]) <= radius)
-        if len(near):
-            yield np.column_stack([np.full(len(near), bucket[row]), bucket[row + 1 + near]])
-
-
-def equalised(image: np.ndarray) -> np.ndarray:
-    """A thumbnail (64, 64) of a uint8 image, of mean 128 and standard deviation 64 grey levels.
-
-    So a change of brightness, contrast or JPEG quality leaves it nearly the same.
+    More of them make larger keys, so fewer pairs that agree by chance, but more choices of groups.
+    As `count` grows so does the best number, which keeps the steps below the square of it.
     """
-    small = Image.fromarray(image).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    values = np.asarray(small, dtype=np.float32)
-    return 128 + 64 * (values - values.mean()) / max(values.std(), 1)
+
+    def steps(chosen: int) -> float:
+        key = ENTROPY * BITS * chosen / max(radius + chosen, 1)
+        return comb(radius + chosen, chosen) * (SORTING * count + count**2 / 2 ** (key + 1))
+
+    return min(range(MOST_GROUPS + 1), key=steps)
+
+
+def bit_mask(bits: Iterable[int]) -> np.uint64:
+    return np.uint64(sum(1 << bit for bit in bits))
+
+
+def agreeing(
+    hashes: np.ndarray, mask: np.uint64
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """All pairs that agree in the bits of `mask`, each once: two positions, bits that differ.
+
+    Sorted by those bits, equal ones are neighbours: first each is compared with the next one, then
+    with the one after that, and so on while any of them agree.
+    """
+    order = np.argsort(hashes & mask)
+    values = hashes[order]
+    here, distance = np.arange(len(values)), 0
+    while len(here):
+        distance += 1
+        here = here[: np.searchsorted(here, len(values) - distance)]
+        differ = values[here] ^ values[here + distance]
+        same = (differ & mask) == 0
+        here, differ = here[same], differ[same]
+        yield order[here], order[here + distance], differ
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """A uint8 image reduced to (64, 64)."""
+    return np.asarray(Image.fromarray(image).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
+
+
+def equalised(thumbnails: np.ndarray) -> np.ndarray:
+    """uint8 (n, 64, 64) to float32 of mean 128 and standard deviation 64 grey levels each.
+
+    So a change of brightness, contrast or JPEG quality leaves them nearly the same.
+    """
+    values = thumbnails.astype(np.float32)
+    values -= values.mean(axis=(1, 2), keepdims=True)
+    return 128 + 64 * values / np.maximum(values.std(axis=(1, 2), keepdims=True), 1)
 
 
 def differences(stacks: list[np.ndarray], where: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -68,12 +107,17 @@ def differences(stacks: list[np.ndarray], where: np.ndarray, pairs: np.ndarray) 
 
     stacks: images (N, S, S) per site. where: (n, 2), the stack and the position of each image.
     """
-    values = np.empty(len(pairs), dtype=np.float32)
-    with Progress("confirm duplicates", total=len(pairs), unit="pair") as progress:
-        for number, pair in enumerate(pairs):
-            one, two = (equalised(stacks[stack][position]) for stack, position in where[pair])
-            values[number] = np.abs(one - two).mean()
+    used, pairs = np.unique(pairs, return_inverse=True)
+    pairs = pairs.reshape(-1, 2)
+    thumbnails = np.empty((len(used), THUMBNAIL, THUMBNAIL), dtype=np.uint8)
+    with Progress("confirm duplicates", total=len(used), unit="image") as progress:
+        for number, (stack, position) in enumerate(where[used]):
+            thumbnails[number] = thumbnail(stacks[stack][position])
             progress.step()
+    values = np.empty(len(pairs), dtype=np.float32)
+    for start in range(0, len(pairs), BLOCK):
+        one, two = (equalised(thumbnails[side]) for side in pairs[start : start + BLOCK].T)
+        values[start : start + BLOCK] = np.abs(one - two).mean(axis=(1, 2))
     return values
 
 

@@ -1,0 +1,20 @@
+"""Perceptual hashes that are as alike as those of real chest radiographs."""
+
+import numpy as np
+
+# Chosen so that 8 of 100,000 pairs differ in at most 8 bits, as of 734 real radiographs. A pair
+# differs in 27.4 bits on average, standard deviation 5.5 (real: 27.6 and 4.9; coins: 32 and 4).
+COMMON, FACTORS, REST = 0.7, 8, 0.7
+
+
+def made_hashes(count: int, seed: int) -> np.ndarray:
+    """Hashes uint64 (count,): a chest common to all, what a few factors change, and the rest.
+
+    As in perceptual_hash, the larger half of 64 values are the ones.
+    """
+    draws = np.random.default_rng(seed)
+    common = COMMON * draws.standard_normal(64)
+    factors = draws.standard_normal((count, FACTORS)) @ draws.standard_normal((FACTORS, 64))
+    values = common + factors / np.sqrt(FACTORS) + REST * draws.standard_normal((count, 64))
+    bits = values > np.median(values, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(">u8").ravel().astype(np.uint64)
