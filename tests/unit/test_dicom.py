@@ -271,7 +271,7 @@ def test_a_jpeg_that_ends_within_a_whole_file_is_refused(tmp_path):
     dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
     dataset.save_as(path)
     for enough in (None, 64):
-        with pytest.raises(Unreadable, match="truncated"):
+        with pytest.raises(Unreadable, match="Premature end"):
             read_radiograph(path, enough)
 
 
@@ -297,7 +297,7 @@ def test_what_is_no_radiograph_is_refused(tmp_path, tags, reason):
         ("rtdose.dcm", "15 frames"),
         ("SC_rgb_jpeg_dcmtk.dcm", "YBR_FULL"),
         ("MR_truncated.dcm", "less than expected"),
-        ("JPEG-lossy.dcm", "cannot be decoded"),
+        ("JPEG-lossy.dcm", "no decoder for JPEG Extended of 12 bits"),
     ],
 )
 def test_files_of_other_kinds_are_refused(name, reason):

@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from chexviz import duplicates, phantom, readers
 from chexviz.anatomy import Exam, anatomy
+from chexviz.convert import perceptual_hash
 from chexviz.errors import InputError
 from chexviz.files import sha256
-from chexviz.preprocess import perceptual_hash
 from chexviz.radiograph import devices, render
 
 IMAGES, SEED, SIZE = 70, 2022, 256

@@ -1,0 +1,107 @@
+"""The case that nearly all files of both datasets are, read without a full DICOM parser.
+
+It is one 8-bit MONOCHROME2 image as a single baseline JPEG whose stored values are the displayed
+ones. A walk over its header takes a tenth of the time of pydicom, which is a fifth of reading the
+file. Whatever differs in any way, or is in doubt, is left to pydicom.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.uid import JPEGBaseline8Bit
+
+HEAD = struct.Struct("<HH2sH")  # group, element, value representation, short length
+LENGTH = struct.Struct("<I")
+SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # two bytes, then the length
+UNDEFINED = 0xFFFFFFFF
+PIXEL_DATA = 0x7FE00010
+ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"  # PS3.5 A.4
+
+# What makes the stored values the displayed ones, as it is written in the file.
+REQUIRED = {
+    "TransferSyntaxUID": JPEGBaseline8Bit.encode(),
+    "SamplesPerPixel": b"\1\0",
+    "PhotometricInterpretation": b"MONOCHROME2 ",
+    "BitsAllocated": b"\x08\0",
+    "BitsStored": b"\x08\0",
+    "PixelRepresentation": b"\0\0",
+}
+FORBIDDEN = {
+    "NumberOfFrames",
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "VOILUTSequence",
+    "WindowCenter",
+    "PixelPaddingValue",
+}
+REQUIRED = {tag_for_keyword(keyword): value for keyword, value in REQUIRED.items()}
+FORBIDDEN = {tag_for_keyword(keyword) for keyword in FORBIDDEN}
+
+
+@dataclass
+class PlainJpeg:
+    """A file of the plain kind: its elements before the pixels, by tag, and its JPEG."""
+
+    elements: dict[int, bytes]
+    jpeg: bytes
+
+    def text(self, keyword: str) -> str:
+        """An element's text as it is in the file, '' if absent."""
+        return self.elements.get(tag_for_keyword(keyword), b"").decode("latin-1").strip(" \0")
+
+    def number(self, keyword: str) -> int:
+        """An element's unsigned integer. Raises KeyError if it is absent."""
+        return int.from_bytes(self.elements[tag_for_keyword(keyword)], "little")
+
+
+def plain_jpeg(data: bytes) -> PlainJpeg | None:
+    """A file's bytes as the plain kind; None if it is any other, or cut short or odd."""
+    elements, start = walk(data)
+    if any(elements.get(tag) != value for tag, value in REQUIRED.items()):
+        return None
+    if not FORBIDDEN.isdisjoint(elements):
+        return None
+    jpeg = only_fragment(data, start)
+    return None if jpeg is None else PlainJpeg(elements, jpeg)
+
+
+def walk(data: bytes) -> tuple[dict[int, bytes], int]:
+    """Top-level elements of explicit little endian, and where encapsulated pixel data starts.
+
+    Without any elements if there is something that it does not know: another encoding, sequences
+    of undefined length, elements out of order, the end of the file.
+    """
+    elements: dict[int, bytes] = {}
+    last, position = 0, 132
+    if data[128:132] != b"DICM":
+        return {}, 0
+    while position + 12 <= len(data):
+        group, number, kind, length = HEAD.unpack_from(data, position)
+        tag, position = group << 16 | number, position + 8
+        if kind in LONG:
+            (length,) = LENGTH.unpack_from(data, position)
+            position += 4
+        elif kind not in SHORT:
+            return {}, 0
+        if tag == PIXEL_DATA and length == UNDEFINED:
+            return elements, position
+        # Undefined lengths reach beyond the end too.
+        if tag <= last or tag >= PIXEL_DATA or position + length > len(data):
+            return {}, 0
+        elements[tag] = data[position : position + length]
+        last, position = tag, position + length
+    return {}, 0
+
+
+def only_fragment(data: bytes, start: int) -> bytes | None:
+    """The only fragment of encapsulated pixel data that ends the file; None if it is not so."""
+    fragments = []
+    while data[start : start + 4] == ITEM and start + 8 <= len(data):
+        (length,) = LENGTH.unpack_from(data, start + 4)
+        fragments.append(data[start + 8 : start + 8 + length])
+        start += 8 + length
+    # The first item is the offset table.
+    return fragments[1] if len(fragments) == 2 and data[start:] == END else None

@@ -1,0 +1,44 @@
+"""Work on many chunks in processes, in order, outliving a process that crashes."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+
+def in_order(work: Callable, chunks: list[list], processes: int, crashed: Callable) -> Iterator:
+    """Yield work(chunk) for every chunk, in their order, from `processes` processes.
+
+    work: takes a list and returns a result for each of its items; picklable. When a process dies
+    (a fault in a library, or killed for memory), the chunk that it left unfinished is worked on
+    one item at a time, and an item that kills its process once more results in crashed(item).
+    """
+    waiting = deque(chunks)
+    while waiting:
+        try:
+            with pool(min(processes, len(waiting))) as workers:
+                for results in workers.map(work, list(waiting)):
+                    waiting.popleft()
+                    yield results
+        except BrokenProcessPool:
+            yield one_by_one(work, waiting.popleft(), crashed)
+
+
+def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
+    """The results of `work` on single items, each with a process of its own."""
+    results = []
+    for item in items:
+        with pool(1) as worker:
+            # If even no work at all kills it, no item is at fault, and this error ends the job.
+            worker.submit(work, []).result()
+            try:
+                results += worker.submit(work, [item]).result()
+            except BrokenProcessPool:
+                results.append(crashed(item))
+    return results
+
+
+def pool(processes: int) -> ProcessPoolExecutor:
+    """A pool that shares no locks or open files with this process, as forked ones would."""
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
