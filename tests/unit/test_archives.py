@@ -1,0 +1,130 @@
+"""Archives: nested ones, hostile ones, damaged ones, and too large ones."""
+
+import stat
+import zipfile
+
+import pytest
+from made_archives import zip_bytes, zipped
+
+from chexviz import archives as module
+from chexviz.archives import DamagedArchive, check_space, unpack
+from chexviz.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "data"
+
+
+def unpacked(folder):
+    """{file: content} of a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_archives_inside_are_unpacked_once_more_and_no_deeper(tmp_path, folder):
+    deepest = zip_bytes({"e": "deepest"})
+    inner = zip_bytes({"b.dcm": "b", "c/c.dcm": "c", "deep.zip": deepest})
+    source = zipped(tmp_path / "site.zip", {"labels.csv": "a", "x/train.zip": inner, "y/": ""})
+    unpack(source, folder)
+    assert unpacked(folder) == {
+        "labels.csv": b"a",
+        "x/train/b.dcm": b"b",
+        "x/train/c/c.dcm": b"c",
+        "x/train/deep.zip": deepest,
+    }
+    assert source.exists()
+
+
+def link_entry():
+    entry = zipfile.ZipInfo("link")
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("../outside", "leads out"),
+        ("a/../../outside", "leads out"),
+        ("/outside", "leads out"),
+        ("..\\outside", "leads out"),
+        ("C:\\outside", "leads out"),
+        (link_entry(), "is a link"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_archives_that_would_write_elsewhere_are_refused(tmp_path, folder, name, problem, nested):
+    content = {"good": "x", name: "/etc/passwd"}
+    if nested:
+        content = {"inner.zip": zip_bytes(content)}
+    source = zipped(tmp_path / "bad.zip", content)
+    with pytest.raises(InputError, match=problem):
+        unpack(source, folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip"] + ["data"] * nested
+    assert not list(folder.rglob("link")) + list(folder.rglob("outside"))
+
+
+def test_an_entry_that_is_there_twice_is_refused(tmp_path, folder):
+    source = zipped(tmp_path / "bad.zip", {"a": "1", "b": "2"})
+    source.write_bytes(source.read_bytes().replace(b"b", b"a"))
+    with pytest.raises(InputError, match="twice"):
+        unpack(source, folder)
+
+
+def test_an_encrypted_archive_is_refused(tmp_path, folder):
+    source = zipped(tmp_path / "bad.zip", {"a": "1"})
+    content = bytearray(source.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # general purpose bit 0 in the directory
+    source.write_bytes(content)
+    with pytest.raises(InputError, match="encrypted"):
+        unpack(source, folder)
+
+
+def test_a_file_and_a_folder_of_one_name_cannot_be_unpacked(tmp_path, folder):
+    source = zipped(tmp_path / "bad.zip", {"a": "1", "a/b": "2"})
+    with pytest.raises(InputError, match="by hand") as caught:
+        unpack(source, folder)
+    assert not isinstance(caught.value, DamagedArchive)
+
+
+def test_an_archive_larger_than_the_disk_is_refused(tmp_path, folder, monkeypatch):
+    usage = type("Usage", (), {"free": 99})
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(InputError, match="free some space") as caught:
+        unpack(zipped(tmp_path / "big.zip", {"a": b"0" * 100}), folder)
+    assert "pathvars: resources" in str(caught.value)
+    assert unpacked(folder) == {}
+    check_space("what fits", 99, tmp_path)
+
+
+def test_a_bomb_is_refused_though_the_disk_is_large(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(module, "SURELY_SMALL", 10**5)
+    zeros = bytes(10**6)
+    usual = zipped(tmp_path / "usual.zip", {"a": zeros}, zipfile.ZIP_STORED)
+    unpack(usual, folder)
+    bomb = zipped(tmp_path / "bomb.zip", {"b": zeros}, zipfile.ZIP_DEFLATED)
+    assert bomb.stat().st_size < 10**4
+    with pytest.raises(InputError, match="do not trust"):
+        unpack(bomb, folder)
+    assert unpacked(folder) == {"a": zeros}
+
+
+@pytest.mark.parametrize("damage", ["content", "packed content", "end", "text"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_damaged_archives_are_noticed(tmp_path, folder, damage, nested):
+    method = zipfile.ZIP_DEFLATED if damage == "packed content" else zipfile.ZIP_STORED
+    whole = zipped(tmp_path / "bad.zip", {"a": bytes(range(256)) * 10}, method)
+    content = bytearray(whole.read_bytes())
+    if damage == "end":
+        del content[-40:]
+    elif damage == "text":
+        content = b"<html>log in to the network first</html>"
+    else:
+        content[60:70] = b"\xff" * 10
+    whole.write_bytes(zip_bytes({"inner.zip": bytes(content)}) if nested else content)
+    with pytest.raises(DamagedArchive, match="get it again"):
+        unpack(whole, folder)

@@ -1,0 +1,427 @@
+"""Kaggle's real client at a server on this machine: login, refusals, cuts, damage and slowness."""
+
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+from made_archives import zip_bytes
+
+import kaggle_server
+from chexviz.kaggle_source import credentials
+from kaggle_server import KEY, SECRETS, SIGNATURE, TOKEN, serving
+
+COMPETITION, DATASET = "kaggle-competition:chests", "kaggle-dataset:someone/chests"
+CHUNK = 2**20  # what the client writes at once: a cut loses what has come of the next one
+IMAGE = random.Random(1).randbytes(4 * 10**6)
+ARCHIVE = zip_bytes({"labels.csv": "l", "train.zip": zip_bytes({"a.dcm": IMAGE})})
+LEGACY = json.dumps({"username": "someone", "key": KEY})
+
+# The program itself, in less of a hurry to give up and more to go on.
+PROGRAM = """
+from chexviz import archives, download, errors, kaggle_source, progress
+kaggle_source.PAUSES, kaggle_source.LOOK = (0.1, 0.1), 0.05
+{change}
+errors.run(download.main)
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return tmp_path / "resources" / "north" / "manifest.csv"
+
+
+@pytest.fixture
+def home(tmp_path):
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def kaggle():
+    with serving(ARCHIVE) as server:
+        yield server
+
+
+def started(kaggle, manifest, *source, change="", **variables):
+    """The program, started; all requests of its client go to the local server."""
+    home = manifest.parents[2] / "home"
+    variables = kaggle_server.environment(kaggle, home) | variables
+    command = [sys.executable, "-c", PROGRAM.format(change=change), "--site", "north"]
+    settings = {"source": source, "reader": "rsna", "phantom": None}
+    command += ["--settings", json.dumps(settings), "--manifest", str(manifest)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env=variables, **streams)
+
+
+def fetch(kaggle, manifest, *source, **options):
+    """Run the program with a good token: its exit status, and what it said."""
+    options = {"KAGGLE_API_TOKEN": TOKEN} | options
+    program = started(kaggle, manifest, *source, **options)
+    said = program.communicate(timeout=60)[0]
+    for secret in SECRETS:
+        assert secret not in said
+    assert "Traceback" not in said
+    assert "\r" not in said
+    return program.returncode, said
+
+
+def complete(manifest):
+    """Whether the site has exactly what the archive holds, and nothing else is left."""
+    data = manifest.parent / "data"
+    assert sorted(path.name for path in manifest.parent.iterdir()) == ["data", "manifest.csv"]
+    lines = manifest.read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["file", "labels.csv", "train/a.dcm"]
+    assert hashlib.sha256(IMAGE).hexdigest() in lines[2]
+    return (data / "train" / "a.dcm").read_bytes() == IMAGE
+
+
+def held(manifest):
+    """Bytes of archives that wait in the site's hidden folder."""
+    found = [path for path in manifest.parent.glob(".archives/*/*") if path.suffix == ".zip"]
+    return sum(path.stat().st_size for path in found)
+
+
+def left(manifest):
+    """What is in the site's folder, hidden things too."""
+    folder = manifest.parent
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+# --- login ---
+
+
+def save(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+BEARER, BASIC = kaggle_server.accepted()
+FORMS = {
+    "the token in the environment": (None, "", {"KAGGLE_API_TOKEN": TOKEN}, BEARER),
+    "its path there": ("t", TOKEN, {"KAGGLE_API_TOKEN": "{home}/t"}, BEARER),
+    "its file": (".kaggle/access_token", f"{TOKEN}\n", {}, BEARER),
+    "its file with .txt": (".kaggle/access_token.txt", TOKEN, {}, BEARER),
+    "name and key": (None, "", {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": KEY}, BASIC),
+    "a key file": (".kaggle/kaggle.json", LEGACY, {}, BASIC),
+    "a key file elsewhere": ("x/kaggle.json", LEGACY, {"KAGGLE_CONFIG_DIR": "{home}/x"}, BASIC),
+    "a key file in XDG's place": (".config/kaggle/kaggle.json", LEGACY, {}, BASIC),
+    "OAuth": (
+        ".kaggle/credentials.json",
+        json.dumps(
+            {
+                "refresh_token": "r",
+                "access_token": TOKEN,
+                "access_token_expiration": "2999-01-01T00:00:00+00:00",
+                "username": "someone",
+            }
+        ),
+        {},
+        BEARER,
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_credentials_in_every_form_that_the_client_takes(kaggle, manifest, home, monkeypatch, form):
+    """What the cheap check before a run finds is what the client then logs in with."""
+    file, text, variables, authorisation = FORMS[form]
+    variables = {name: value.format(home=home) for name, value in variables.items()}
+    for name in [name for name in os.environ if name.startswith(("KAGGLE", "XDG"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    assert credentials() == []
+    if file:
+        save(home / file, text)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (place,) = credentials()
+    assert not any(secret in place for secret in SECRETS)
+    status, said = fetch(kaggle, manifest, COMPETITION, **{"KAGGLE_API_TOKEN": ""} | variables)
+    assert status == 0, said
+    assert complete(manifest)
+    (asked,) = kaggle.of("DownloadDataFiles")
+    assert asked["Authorization"] == authorisation
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_blank_files_are_no_credentials(home, monkeypatch, text):
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("access_token", "kaggle.json", "credentials.json", "mine"):
+        save(home / ".kaggle" / name, text)
+    for name in [name for name in os.environ if name.startswith("KAGGLE")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KAGGLE_API_TOKEN", str(home / ".kaggle" / "mine"))
+    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
+    assert credentials() == []
+
+
+def test_a_dataset_needs_no_account(kaggle, manifest):
+    status, said = fetch(kaggle, manifest, DATASET, KAGGLE_API_TOKEN="")
+    assert status == 0, said
+    assert complete(manifest)
+    assert [one["Authorization"] for one in kaggle.asked] == [None, None]
+
+
+def test_a_token_that_the_client_would_print_is_refused(kaggle, manifest):
+    status, said = fetch(kaggle, manifest, COMPETITION, KAGGLE_API_TOKEN=TOKEN * 10)
+    assert status == 1
+    assert "~/.kaggle/access_token" in said
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("source", "token", "words"),
+    [
+        (COMPETITION, "", ["no Kaggle credentials", "access_token", "c/chests/rules"]),
+        (COMPETITION, "KGAT_old", ["rejects the token in KAGGLE_API_TOKEN", "create a token"]),
+        (DATASET, "KGAT_old", ["rejects the credentials in KAGGLE_API_TOKEN (401)", "remove them"]),
+        ("kaggle-dataset:someone/unauthorised", "", ["asks for a login (401)", "create a token"]),
+        ("kaggle-competition:unauthorised", TOKEN, ["(401)", "create a token"]),
+        ("kaggle-competition:norules", TOKEN, ["rules", "https://www.kaggle.com/c/norules/rules"]),
+        ("kaggle-dataset:someone/norules", TOKEN, ["private or withdrawn", "another mirror"]),
+        ("kaggle-competition:nowhere", TOKEN, ["(404)", "correct `source`"]),
+        ("kaggle-dataset:someone/nowhere", TOKEN, ["(404)", "kaggle.com/datasets/someone/nowhere"]),
+        ("kaggle-competition:broken", TOKEN, ["status 500, again and again", "run again"]),
+        ("kaggle-competition:teapot", TOKEN, ["status 418", "by hand"]),
+    ],
+)
+def test_what_kaggle_refuses_is_said_and_leaves_nothing(kaggle, manifest, source, token, words):
+    status, said = fetch(kaggle, manifest, source, KAGGLE_API_TOKEN=token)
+    assert status == 1
+    for word in [source, "expected: ", "found: ", "fix: ", "make demo", *words]:
+        assert word in said
+    assert said.count("ERROR") == 1
+    assert left(manifest) == []
+    assert kaggle.of("GET") == []
+    assert len(kaggle.of("DownloadDataFiles")) <= (3 if "broken" in source else 1)
+
+
+def test_a_mirror_that_is_gone_gives_way_to_the_next(kaggle, manifest):
+    sources = ("kaggle-dataset:someone/nowhere", "kaggle-dataset:someone/norules", DATASET)
+    status, said = fetch(kaggle, manifest, *sources)
+    assert status == 0, said
+    assert "someone/nowhere: Kaggle knows no such data (404)" in said
+    assert "someone/norules: Kaggle refuses access (403)" in said
+    assert complete(manifest)
+
+
+def test_a_disk_that_is_too_small_is_said_before_the_first_byte(kaggle, manifest):
+    small = "archives.shutil.disk_usage = lambda path: type('Usage', (), {'free': 5 * 10**6})"
+    status, said = fetch(kaggle, manifest, COMPETITION, change=small)
+    assert status == 1
+    for word in ("8.0 MB of free space", "5.0 MB free", "4.0 MB and as much again to unpack it"):
+        assert word in said
+    assert left(manifest) == []
+
+
+@pytest.mark.parametrize(
+    ("greeting", "words"),
+    [
+        ("hangup", ["the proxy 127.0.0.1:", "HTTPS_PROXY"]),
+        ("silent", ["no connection to Kaggle (ReadTimeout)", "check the network"]),
+        ("proxy", ["the proxy 127.0.0.1:", "wants a login (407)"]),
+    ],
+)
+def test_who_has_no_connection_is_told_at_once(kaggle, manifest, greeting, words):
+    kaggle.greetings = [greeting] * 9
+    impatient = "kaggle_source.SILENCE = 0.3; kaggle_source.PAUSES = (300,)"
+    status, said = fetch(kaggle, manifest, COMPETITION, change=impatient)
+    assert status == 1
+    for word in words:
+        assert word in said
+    assert left(manifest) == []
+
+
+def test_who_has_no_network_is_told_at_once(manifest):
+    nowhere = "from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as addresses\n"
+    nowhere += (
+        "addresses[KaggleEnv.LOCAL] = 'http://nowhere.invalid'; kaggle_source.PAUSES = (300,)"
+    )
+    status, said = fetch(None, manifest, COMPETITION, change=nowhere)
+    assert status == 1
+    assert "no connection to Kaggle (ConnectionError)" in said
+    assert "snakemake --until download" in said
+    assert left(manifest) == []
+
+
+def test_a_proxy_that_is_down_is_named_without_its_password(manifest):
+    with serving(b"") as server:
+        port = server.server_port
+    down = f"http://me:{KEY}@127.0.0.1:{port}"
+    status, said = fetch(None, manifest, DATASET, HTTP_PROXY=down, http_proxy=down)
+    assert status == 1
+    assert f"the proxy 127.0.0.1:{port} lets nothing through" in said
+    assert "HTTPS_PROXY" in said
+
+
+# --- the transfer ---
+
+
+@pytest.mark.parametrize("source", [COMPETITION, DATASET])
+def test_an_archive_is_downloaded_and_unpacked(kaggle, manifest, source):
+    status, said = fetch(kaggle, manifest, source)
+    assert status == 0, said
+    assert complete(manifest)
+    assert [one["sent"] for one in kaggle.of("GET")] == [len(ARCHIVE)]
+
+
+def test_a_cut_transfer_goes_on_where_it_was(kaggle, manifest):
+    kaggle.faults = [CHUNK + 1000]
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert "the connection broke" in said
+    assert "1.0 MB are here, again in 0.1 s" in said
+    assert complete(manifest)
+    rest = kaggle.of("GET")[-1]
+    assert rest["Range"] == f"bytes={CHUNK}-"
+    assert rest["sent"] == len(ARCHIVE) - CHUNK
+
+
+def test_every_transfer_that_brings_bytes_gives_new_patience(kaggle, manifest):
+    kaggle.faults = [CHUNK + 1] + [None, CHUNK + 1] * 2
+    status, said = fetch(kaggle, manifest, DATASET, change="kaggle_source.PAUSES = (0.1,)")
+    assert status == 0, said
+    assert said.count("again in") == 3
+    assert complete(manifest)
+
+
+def test_a_transfer_that_never_goes_on_is_given_up_and_its_bytes_are_kept(kaggle, manifest):
+    kaggle.faults = [2 * CHUNK + 1] + [None, 10] * 2
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 1
+    assert said.count("again in") == 2
+    assert "it goes on from where it was" in said
+    assert left(manifest) == [".archives"]
+    assert held(manifest) == 2 * CHUNK
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert kaggle.of("GET")[-1]["Range"] == f"bytes={2 * CHUNK}-"
+    assert complete(manifest)
+
+
+def killed(kaggle, manifest, how):
+    """A run that is ended in the middle of its transfer."""
+    kaggle.faults = ["stall"]
+    program = started(kaggle, manifest, COMPETITION, KAGGLE_API_TOKEN=TOKEN)
+    end = time.monotonic() + 30
+    while held(manifest) < CHUNK and time.monotonic() < end:
+        time.sleep(0.02)
+    program.send_signal(how)
+    program.communicate(timeout=20)
+    assert program.returncode != 0
+    assert held(manifest) == CHUNK
+    assert not manifest.exists()
+    assert not (manifest.parent / "data").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_next_run_goes_on_where_a_killed_one_was(kaggle, manifest, how):
+    killed(kaggle, manifest, how)
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert kaggle.of("GET")[-1]["Range"] == f"bytes={CHUNK}-"
+    assert complete(manifest)
+
+
+def test_a_partial_archive_is_not_completed_with_another_one(kaggle, manifest):
+    kaggle.archive = zip_bytes({"old.csv": bytes(len(ARCHIVE) - 200)})
+    killed(kaggle, manifest, signal.SIGKILL)
+    kaggle.archive, kaggle.modified = ARCHIVE, "Tue, 02 Jun 2026 00:00:00 GMT"
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert {one["Range"] for one in kaggle.of("GET")} == {None}
+    assert complete(manifest)
+
+
+def test_a_complete_archive_is_not_downloaded_again(kaggle, manifest):
+    """A run that ends between download and manifest goes on from the archive."""
+    ended = "download.write_manifest = lambda *words: exit(3)"
+    status, said = fetch(kaggle, manifest, COMPETITION, change=ended)
+    assert status == 3, said
+    assert held(manifest) == len(ARCHIVE)
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert "already here" in said
+    assert complete(manifest)
+
+
+@pytest.mark.parametrize(
+    ("greetings", "faults", "said"),
+    [
+        ([None, None, "busy", "busy"], [], "Kaggle answered with status 503"),
+        ([], ["expired"], "the storage answered with status 403"),
+        ([], ["stall"], "the connection broke"),
+    ],
+)
+def test_what_may_pass_is_tried_again(kaggle, manifest, greetings, faults, said):
+    kaggle.greetings, kaggle.faults = greetings, faults
+    status, text = fetch(kaggle, manifest, COMPETITION, change="kaggle_source.SILENCE = 1")
+    assert status == 0, text
+    assert said in text
+    assert complete(manifest)
+
+
+def test_a_damaged_archive_is_downloaded_once_more(kaggle, manifest):
+    kaggle.faults = ["corrupt"]
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert "damaged" in said
+    assert "once more" in said
+    assert complete(manifest)
+    assert [one["sent"] for one in kaggle.of("GET")] == [len(ARCHIVE)] * 2
+
+
+def test_an_archive_that_is_damaged_twice_is_given_up(kaggle, manifest):
+    kaggle.faults = ["corrupt"] * 2
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 1
+    assert "damaged one, twice" in said
+    assert left(manifest) in ([], [".archives"])
+    assert held(manifest) == 0
+
+
+def test_a_slow_transfer_tells_how_far_it_is(kaggle, manifest):
+    kaggle.faults = ["drip"]
+    status, said = fetch(kaggle, manifest, COMPETITION, change="progress.SECONDS_BETWEEN_LINES = 0")
+    assert status == 0, said
+    for done in (1, 2, 3):
+        assert f"download {COMPETITION}: MB {done}/5, " in said
+    assert " s left" in said
+    assert f"download {COMPETITION}: MB 5/5, done in " in said
+
+
+def test_progress_of_a_resumed_transfer_starts_where_it_was(kaggle, manifest):
+    killed(kaggle, manifest, signal.SIGKILL)
+    kaggle.faults = [None, "drip"]
+    status, said = fetch(kaggle, manifest, COMPETITION, change="progress.SECONDS_BETWEEN_LINES = 0")
+    assert status == 0, said
+    assert "MB 1/5" not in said
+    assert "MB 2/5" in said
+
+
+def test_the_client_is_not_asked_to_be_verbose(kaggle, manifest):
+    """VERBOSE makes it print its headers and log every address: token and signature."""
+    status, said = fetch(kaggle, manifest, COMPETITION, VERBOSE="1", VERBOSE_OUTPUT="true")
+    assert status == 0, said
+    assert "Authorization" not in said
+    assert "GET /" not in said
+
+
+def test_the_server_sees_the_secrets_that_must_not_be_said(kaggle, manifest):
+    """So the search for them in what is said can fail."""
+    fetch(kaggle, manifest, COMPETITION)
+    assert kaggle.of("DownloadDataFiles")[0]["Authorization"] == f"Bearer {TOKEN}"
+    assert SIGNATURE in kaggle_server.SECRETS
+    with zipfile.ZipFile(io.BytesIO(ARCHIVE)) as archive:
+        assert archive.namelist() == ["labels.csv", "train.zip"]

@@ -1,0 +1,379 @@
+"""Archives from Kaggle: its own client, and around it what that client lacks.
+
+The client (package `kaggle`, read at 2.2.4) logs in, asks for a signed address, and appends to a
+partial file only if the server's ETag says that it is of the same archive. It sets no timeout, does
+not look at the disk, and shows progress on a terminal alone; its own retries reuse an address that
+expires and can overwrite a partial file with an error page, so they are switched off here and every
+new attempt asks anew. Nothing it says is repeated: its texts hold signed addresses and, if VERBOSE
+is set, the token.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from threading import Event, Thread
+from urllib.parse import urlsplit
+
+from chexviz.archives import check_space, gigabytes
+from chexviz.errors import InputError
+from chexviz.progress import Progress
+
+TOKEN = (
+    "create a token at https://www.kaggle.com/settings/api and save it as ~/.kaggle/access_token "
+    "or set KAGGLE_API_TOKEN"
+)
+OFFLINE = (
+    "; on a cluster whose nodes have no network run `snakemake --until download` on one that has, "
+    "or name files of your own: `source: [local:PATH]`"
+)
+PAUSES = (5, 20, 60, 180)  # seconds before each new attempt; counted anew once bytes have come
+SILENCE = 60  # seconds without a byte after which a connection counts as lost
+LOOK = 0.5  # seconds between looks at the growing file
+MARKER = ".kaggle-partial"  # what the client keeps beside a partial file, to recognise it
+LONGEST_NAME = 255  # bytes of a file name
+MB = 10**6
+
+
+# --- what can be told without a connection -------------------------------------------------------
+
+
+def credentials() -> list[str]:
+    """Where Kaggle credentials are, in the order in which its client looks; no secret is given.
+
+    Their presence, not their worth. Imports nothing heavy.
+    """
+    environment, home = os.environ, Path("~/.kaggle").expanduser()
+    config = environment.get("KAGGLE_CONFIG_DIR")
+    if not config and not home.exists():
+        config = Path(environment.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "kaggle"
+    key = Path(config or home) / "kaggle.json"
+    legacy = read_json(key)
+    notebook = environment.get("KAGGLE_API_V1_TOKEN", "")  # the file of a Kaggle notebook
+    found = {
+        "KAGGLE_API_V1_TOKEN": "KAGGLE_KERNEL_RUN_TYPE" in environment and has_text(Path(notebook)),
+        "KAGGLE_API_TOKEN": is_token(environment.get("KAGGLE_API_TOKEN", "")),
+        **{
+            f"~/.kaggle/{name}": has_text(home / name)
+            for name in ("access_token", "access_token.txt")
+        },
+        f"KAGGLE_USERNAME and KAGGLE_KEY, or {key}": (
+            (environment.get("KAGGLE_USERNAME") or legacy.get("username"))
+            and (environment.get("KAGGLE_KEY") or legacy.get("key"))
+        ),
+        "~/.kaggle/credentials.json": read_json(home / "credentials.json").get("refresh_token"),
+    }
+    return [place for place, there in found.items() if there]
+
+
+def is_token(text: str) -> bool:
+    """Whether KAGGLE_API_TOKEN holds a token, or the path of a file with one."""
+    # Unlike Path.exists it says no to a text that is too long to be a path, and does not raise.
+    there = os.path.exists(text)  # noqa: PTH110
+    return has_text(Path(text)) if there else bool(text)
+
+
+def has_text(path: Path) -> bool:
+    """Whether a file is there and not blank."""
+    return path.is_file() and bool(path.read_text(errors="replace").strip())
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object from a file; empty if there is none."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def page(source: str) -> str:
+    """Where a person gets access: the rules of a competition, or the page of a dataset."""
+    kind, _, name = source.partition(":")
+    if kind == "kaggle-competition":
+        return f"https://www.kaggle.com/c/{name}/rules"
+    return f"https://www.kaggle.com/datasets/{name}"
+
+
+# --- the transfer --------------------------------------------------------------------------------
+
+
+def transfer(source: str, folder: Path) -> list[Path]:
+    """Download what a Kaggle source has to `folder`, going on where an earlier run was cut off.
+
+    source: 'kaggle-competition:SLUG' or 'kaggle-dataset:OWNER/NAME'. Gives the archives there.
+    Raises InputError if Kaggle refuses, the disk is too small (both before the first byte) or the
+    connection stays down; what has come by then stays in `folder` for the next run.
+    """
+    import requests
+
+    # Either one makes the client print its headers.
+    for name in ("VERBOSE", "VERBOSE_OUTPUT"):
+        os.environ.pop(name, None)
+    print(f"download {source}", file=sys.stderr, flush=True)
+    with patience(SILENCE), redirect_stdout(StringIO()):
+        try:
+            persist(logged_in(source), source, folder)
+        except InputError:
+            raise
+        except requests.HTTPError as error:
+            raise refusal(source, error) from None
+        except requests.RequestException as error:
+            raise unreachable(source, error) from None
+        except OSError:
+            raise  # of this machine: a full disk, a folder that cannot be written
+        except Exception as error:
+            raise InputError(
+                source,
+                expected="a download",
+                found=f"Kaggle's client failed ({type(error).__name__})",
+                fix=f"run again, or download {page(source)} by hand: `source: [local:PATH]`",
+            ) from None
+    return archives(folder)
+
+
+def logged_in(source: str):
+    """Kaggle's client, its transfer within `following`. Raises InputError if it cannot log in."""
+    if len(os.environ.get("KAGGLE_API_TOKEN", "")) > LONGEST_NAME:
+        # The client would take it for a file name, and fail with an error that holds the token.
+        raise InputError(
+            source,
+            expected=f"KAGGLE_API_TOKEN of at most {LONGEST_NAME} characters",
+            found="a longer one",
+            fix="save the token as ~/.kaggle/access_token and unset the variable",
+        )
+    # Importing it reads credentials and talks to Kaggle, so only who needs it imports it.
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+    class Client(KaggleApi):
+        begun = False  # whether Kaggle has let us in and bytes are to come
+
+        def download_file(self, response, outfile, http_client, quiet=True, resume=False):
+            self.begun = True
+            size = int(response.headers.get("Content-Length", 0))
+            with following(source, Path(outfile), size):
+                super().download_file(
+                    response, outfile, http_client, resume=resume, max_retries=0, timeout=SILENCE
+                )
+
+    client = Client()
+    try:
+        client.authenticate()
+    except SystemExit:  # its way to say that nobody is logged in
+        if source.startswith("kaggle-competition:"):
+            raise no_login(source) from None
+    return client
+
+
+def persist(client, source: str, folder: Path) -> None:
+    """Download until it is complete, with pauses between attempts. Raises the last failure.
+
+    Only what may pass is tried again: a connection that breaks after bytes were to come, a server
+    that is busy. Who has no network, or the wrong one, is told at once.
+    """
+    import requests
+
+    kind, _, name = source.partition(":")
+    competition = kind == "kaggle-competition"
+    get = client.competition_download_files if competition else client.dataset_download_files
+    pauses = iter(PAUSES)
+    while True:
+        before = held(folder)
+        try:
+            get(name, path=str(folder), force=False, quiet=True)
+        except requests.RequestException as error:
+            if held(folder) > before:
+                pauses = iter(PAUSES)
+            pause = next(pauses, None)
+            if pause is None or not may_pass(error, client.begun):
+                raise
+            print(
+                f"download {source}: {reason(error)}; {gigabytes(held(folder))} are here, "
+                f"again in {pause} s",
+                file=sys.stderr,
+                flush=True,
+            )
+            time.sleep(pause)
+        else:
+            if not client.begun:
+                print(f"download {source}: already here", file=sys.stderr, flush=True)
+            return
+
+
+def archives(folder: Path) -> list[Path]:
+    """The files that the client has brought, complete or not."""
+    paths = sorted(folder.iterdir()) if folder.exists() else []
+    return [path for path in paths if not path.name.endswith(MARKER)]
+
+
+def held(folder: Path) -> int:
+    """Bytes that have come."""
+    return sum(path.stat().st_size for path in archives(folder))
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Within it a server that is silent for `seconds` counts as lost.
+
+    The client sets no timeout and offers none; this is the one place that all its requests pass.
+    """
+    from requests.adapters import HTTPAdapter
+
+    send = HTTPAdapter.send
+
+    def impatient(self, request, stream=False, timeout=None, **options):
+        return send(self, request, stream=stream, timeout=timeout or seconds, **options)
+
+    HTTPAdapter.send = impatient
+    try:
+        yield
+    finally:
+        HTTPAdapter.send = send
+
+
+@contextmanager
+def following(source: str, path: Path, size: int) -> Iterator[None]:
+    """Check that `size` bytes fit on the disk, then tell how the file grows to them.
+
+    size: 0 if the server does not say. Raises InputError if the archive and what is in it do not
+    fit: radiographs are compressed already, so it needs its own size once more.
+    """
+    before = path.stat().st_size if path.exists() else 0
+    there = next(parent for parent in path.parents if parent.exists())
+    check_space(
+        f"{source}, {gigabytes(size)} and as much again to unpack it", 2 * size - before, there
+    )
+    finished = Event()
+    thread = Thread(target=follow, args=(source, path, size, before, finished), daemon=True)
+    if size:
+        thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        if size:
+            thread.join()
+
+
+def follow(source: str, path: Path, size: int, before: int, finished: Event) -> None:
+    """Report how a file of `before` bytes grows to `size`, until `finished` is set."""
+    now = before
+    while now == before and not finished.wait(LOOK):
+        now = path.stat().st_size if path.exists() else 0
+    # The client begins anew if the archive on the server is another one by now.
+    start = before // MB if now > before else 0
+    total = -(-size // MB)
+    with Progress(f"download {source}", total=total, unit="MB", start=start) as progress:
+        over = False
+        while not over:
+            over = finished.wait(LOOK)
+            now = path.stat().st_size if path.exists() else 0
+            come = total if now == size else now // MB
+            if come > progress.done:
+                progress.step(come - progress.done)
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+def status_of(error) -> int | None:
+    """The status of the answer that was an error; None if there was no answer."""
+    return None if error.response is None else error.response.status_code
+
+
+def may_pass(error, begun: bool) -> bool:
+    """Whether a failure may pass by itself. begun: whether bytes were to come already."""
+    status = status_of(error)
+    if status is None:
+        return begun
+    # An answer after a redirect is the storage's, whose signed address may have expired.
+    return status in (408, 429) or status >= 500 or bool(error.response.history)
+
+
+def reason(error) -> str:
+    """What failed, in words that hold no address."""
+    status = status_of(error)
+    if status is None:
+        return f"the connection broke ({type(error).__name__})"
+    return f"{'the storage' if error.response.history else 'Kaggle'} answered with status {status}"
+
+
+def no_login(source: str) -> InputError:
+    """The error of who must log in and cannot."""
+    places = credentials()
+    return InputError(
+        source,
+        expected="a Kaggle account",
+        found=f"Kaggle rejects the token in {places[0]}" if places else "no Kaggle credentials",
+        fix=f"{TOKEN}; then accept the rules at {page(source)}",
+    )
+
+
+def refusal(source: str, error) -> InputError:
+    """What Kaggle answered instead of an archive, and what to do about it."""
+    status, address, places = status_of(error), page(source), credentials()
+    competition = source.startswith("kaggle-competition:")
+    found, fix = f"{reason(error)}, again and again", "wait, and run again: it goes on from there"
+    if may_pass(error, begun=True):
+        pass
+    elif status == 401:
+        found = (
+            f"Kaggle rejects the credentials in {places[0]}"
+            if places
+            else "Kaggle asks for a login"
+        )
+        found += " (401)"
+        fix = (
+            TOKEN
+            if competition or not places
+            else f"remove them (no account is needed), or {TOKEN}"
+        )
+    elif status == 403 and competition:
+        found = "Kaggle refuses access (403): the rules of the competition are not accepted"
+        fix = f"log in to Kaggle with the account of the token, and accept the rules at {address}"
+    elif status == 403:
+        found = "Kaggle refuses access (403): the dataset is private or withdrawn"
+        fix = f"ask for access at {address}, or name another mirror in `source` of the site"
+    elif status == 404:
+        found = "Kaggle knows no such data (404)"
+        fix = f"check that {address} exists, and correct `source` of the site"
+    elif status == 407:
+        found, fix = f"the proxy{proxy()} wants a login (407)", "put it into HTTPS_PROXY"
+    else:
+        found = reason(error)
+        fix = f"download {address} by hand: `source: [local:PATH]`"
+    return InputError(source, expected="a download", found=found, fix=fix)
+
+
+def unreachable(source: str, error) -> InputError:
+    """Why there is no connection, and what to do about it."""
+    import requests
+
+    kind = type(error).__name__
+    if isinstance(error, requests.exceptions.ProxyError):
+        found = f"the proxy{proxy()} lets nothing through to Kaggle ({kind})"
+        fix = "correct HTTPS_PROXY and HTTP_PROXY, or ask who runs the proxy to allow *.kaggle.com"
+        fix += " and storage.googleapis.com"
+    elif isinstance(error, requests.exceptions.SSLError):
+        found = f"a certificate that this machine does not trust ({kind})"
+        fix = "if a proxy reads all traffic, put its certificate's path into REQUESTS_CA_BUNDLE"
+    else:
+        found = f"no connection to Kaggle ({kind})"
+        fix = "check the network, and run again: it goes on from where it was"
+    return InputError(source, expected="a download", found=found, fix=f"{fix}{OFFLINE}")
+
+
+def proxy() -> str:
+    """The proxy that requests go through, with a space before it and without its password."""
+    from requests.utils import get_environ_proxies, prepend_scheme_if_needed
+
+    proxies = get_environ_proxies("https://api.kaggle.com")
+    address = proxies.get("https") or proxies.get("http") or proxies.get("all")
+    if not address:
+        return ""
+    parts = urlsplit(prepend_scheme_if_needed(address, "http"))
+    return f" {parts.hostname}:{parts.port}"
