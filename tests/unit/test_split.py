@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chexviz import split
+from chexviz.audit import audit, prove_disjoint
 from chexviz.errors import InputError
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
@@ -25,6 +26,7 @@ def table(count: int = 400, patients: int = 150, seed: int = 0) -> pd.DataFrame:
             "patient": [f"p{number}" for number in draws.integers(0, patients, count)],
             "patient_known": True,
             "label": (draws.random(count) < 0.25).astype(int),
+            "sha256": [f"{number:064x}" for number in range(count)],
         }
     )
 
@@ -73,8 +75,8 @@ def test_patient_protocol_shares_no_group_between_subsets(seed, patients):
     images["group"] = split.groups(images, near)
     images["subset"] = split.by_patient(images, FRACTIONS, seed)
     assert (images.groupby("group")["subset"].nunique() == 1).all()
-    split.prove_disjoint(images, near)
-    assert split.audit(images, near, "patient")["affected_images"].sum() == 0
+    prove_disjoint(images, near)
+    assert audit(images, near, "patient")["affected_images"].sum() == 0
 
 
 def test_patient_protocol_meets_the_fractions_in_each_site_and_class():
@@ -84,47 +86,6 @@ def test_patient_protocol_meets_the_fractions_in_each_site_and_class():
     share = images.groupby(["site", "label"])["subset"].value_counts(normalize=True).unstack()
     assert np.allclose(share["evaluation"], 0.2, atol=0.03)
     assert np.allclose(share["validation"], 0.1, atol=0.03)
-
-
-def test_the_proof_of_the_patient_protocol_can_fail():
-    images = table()
-    images["subset"] = split.by_image(images, FRACTIONS, seed=1)
-    with pytest.raises(RuntimeError, match="share a patient"):
-        split.prove_disjoint(images, NO_PAIRS)
-    images["patient"] = images["image"]
-    split.prove_disjoint(images, NO_PAIRS)
-    here = images[images["subset"] == "evaluation"].iloc[0]
-    there = images[images["subset"] == "train"].iloc[0]
-    near = pairs([here["site"], here["image"], there["site"], there["image"]])
-    with pytest.raises(RuntimeError, match="share a duplicate"):
-        split.prove_disjoint(images, near)
-
-
-def test_audit_counts_by_hand():
-    images = pd.DataFrame(
-        [
-            ("a", "1", "p", "train"),
-            ("a", "2", "p", "evaluation"),  # its patient trains in a and in b
-            ("a", "3", "q", "evaluation"),  # nothing shared
-            ("b", "1", "p", "train"),
-            ("b", "2", "r", "evaluation"),  # near-identical to a/1
-            ("b", "3", "s", "validation"),
-        ],
-        columns=["site", "image", "patient", "subset"],
-    ).assign(patient_known=[True, True, False, True, True, True], label=0)
-    table = split.audit(images, pairs(["a", "1", "b", "2"]), "paper")
-    counts = table.set_index(["site", "other", "shared"])["affected_images"].to_dict()
-    assert counts == {
-        ("a", "a", "patient"): 1,
-        ("a", "b", "patient"): 1,
-        ("a", "a", "duplicate"): 0,
-        ("a", "b", "duplicate"): 0,
-        ("b", "a", "patient"): 0,
-        ("b", "b", "patient"): 0,
-        ("b", "a", "duplicate"): 1,
-        ("b", "b", "duplicate"): 0,
-    }
-    assert table["note"].iloc[0] == "patient known for 2 of 3 images"
 
 
 def run_main(folder, samples: pd.DataFrame, protocol: str = "paper") -> None:
@@ -152,6 +113,14 @@ def test_an_evaluation_set_of_one_class_is_refused_and_leaves_nothing(tmp_path):
     assert not (tmp_path / "audit.csv").exists()
 
 
+def test_a_leak_of_the_patient_protocol_stops_the_run_and_leaves_nothing(tmp_path, monkeypatch):
+    """The fault: groups that know nothing of patients."""
+    monkeypatch.setattr(split, "groups", lambda images, pairs: np.arange(len(images)))
+    with pytest.raises(RuntimeError, match="protocol patient leaks"):
+        run_main(tmp_path, table(200).assign(site="rsna"), "patient")
+    assert {path.name for path in tmp_path.iterdir()} == {"samples.csv", "duplicates.csv"}
+
+
 @pytest.mark.parametrize("protocol", ["paper", "patient"])
 def test_the_same_seed_gives_the_same_bytes(tmp_path, protocol):
     written = []
@@ -164,7 +133,8 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, protocol):
 
 def test_unknown_patients_of_two_sites_with_the_same_image_ids_are_not_joined(tmp_path):
     for site, known in (("a", False), ("b", False), ("c", True), ("d", True)):
-        samples = pd.DataFrame({"image": ["001"], "patient": ["001"], "label": [1]})
+        row = {"image": ["001"], "patient": ["001"], "label": [1], "sha256": [site]}
+        samples = pd.DataFrame(row)
         samples.assign(patient_known=known).to_csv(tmp_path / f"{site}.csv", index=False)
     sites = ["a", "b", "c", "d"]
     images = split.read_samples(sites, [tmp_path / f"{site}.csv" for site in sites])

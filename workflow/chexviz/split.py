@@ -1,9 +1,8 @@
-"""Which images train, choose thresholds and evaluate, by either protocol; and the leakage of it."""
+"""Which images train, choose thresholds and evaluate, by either protocol."""
 
 import argparse
 import json
 from collections.abc import Mapping
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
+from chexviz.audit import audit, person, positions, prove_disjoint
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.randomness import stream
-
-TEXT = dict.fromkeys(("site", "image", "patient", "site_a", "image_a", "site_b", "image_b"), str)
-AUDIT = ["protocol", "site", "other", "shared", "evaluation_images", "affected_images", "fraction"]
 
 
 def by_image(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
@@ -70,67 +67,6 @@ def groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in `images` of both sides of the pairs whose two images are both there."""
-    index = pd.MultiIndex.from_frame(images[["site", "image"]])
-    one = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_a", "image_a"]]))
-    two = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_b", "image_b"]]))
-    both = (one >= 0) & (two >= 0)
-    return one[both], two[both]
-
-
-def sharing(
-    images: pd.DataFrame, pairs: pd.DataFrame, here: np.ndarray, there: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Which images of `here` share a patient, or are near-identical to an image, of `there`.
-
-    here, there: bool (n,). Gives bool (n,) by 'patient' and 'duplicate'. It looks at patients and
-    pairs themselves, not at the groups that the split was made by, so that it can judge them.
-    """
-    patients = images["patient"].isin(images.loc[there, "patient"]).to_numpy()
-    one, two = positions(images, pairs)
-    duplicate = np.zeros(len(images), dtype=bool)
-    duplicate[one[there[two]]] = True
-    duplicate[two[there[one]]] = True
-    return {"patient": patients & here, "duplicate": duplicate & here}
-
-
-def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Per site and other site: evaluation images that share something with images not evaluated."""
-    rows = []
-    sites = images["site"].unique()
-    evaluated = (images["subset"] == "evaluation").to_numpy()
-    for site in sites:
-        here = evaluated & (images["site"] == site).to_numpy()
-        for other in sites:
-            there = ~evaluated & (images["site"] == other).to_numpy()
-            for kind, affected in sharing(images, pairs, here, there).items():
-                count = int(affected.sum())
-                row = [protocol, site, other, kind, int(here.sum()), count, count / here.sum()]
-                rows.append(dict(zip(AUDIT, row, strict=True)))
-    table = pd.DataFrame(rows, columns=AUDIT)
-    known = images.groupby("site")["patient_known"].agg(["sum", "size"])
-    notes = {
-        site: f"patient known for {count} of {size} images"
-        for site, count, size in known.itertuples()
-    }
-    # Sharing of patients cannot be seen where the source does not say who the patient is.
-    return table.assign(note=[notes[site] for site in table["site"]])
-
-
-def prove_disjoint(images: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Stop the run if two subsets share a patient or a near-identical image."""
-    subset = images["subset"].to_numpy()
-    for one, two in permutations(["train", "validation", "evaluation"], 2):
-        for kind, affected in sharing(images, pairs, subset == one, subset == two).items():
-            if affected.any():
-                example = images.loc[affected, ["site", "image"]].iloc[0]
-                raise RuntimeError(
-                    f"protocol patient leaks: {affected.sum()} images of {one} share a {kind} "
-                    f"with {two}, e.g. {example['site']}/{example['image']}"
-                )
-
-
 def require_both_classes(images: pd.DataFrame, output: Path) -> None:
     """Refuse a split that no AUROC can be computed on, or no threshold chosen on."""
     for (site, subset), labels in images.groupby(["site", "subset"])["label"]:
@@ -145,19 +81,16 @@ def require_both_classes(images: pd.DataFrame, output: Path) -> None:
 
 
 def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
-    """The labelled images of all sites: site, image, patient, patient_known, label (0 or 1)."""
-    columns = ["image", "patient", "patient_known", "label"]
+    """The labelled images: site, image, patient, patient_known, label (0 or 1), sha256."""
+    columns = ["image", "patient", "patient_known", "label", "sha256"]
     tables = []
     for site, path in zip(sites, paths, strict=True):
-        types = {**TEXT, "patient_known": str, "label": str}
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, usecols=columns)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=columns)
         tables.append(table.assign(site=site))
     images = pd.concat(tables, ignore_index=True)
     images = images[images["label"] != ""].reset_index(drop=True)
     images["patient_known"] = images["patient_known"] == "True"
-    # Of an unknown patient the id is the image's, which another site may use as well.
-    alone = images["site"] + "/" + images["image"]
-    images["patient"] = images["patient"].where(images["patient_known"], alone)
+    images["patient"] = person(images)
     return images.assign(label=images["label"].astype(float).astype(int))
 
 
@@ -173,18 +106,18 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     settings = arguments.settings
     images = read_samples(arguments.site, arguments.samples)
-    pairs = pd.read_csv(arguments.duplicates, dtype=TEXT, keep_default_na=False)
+    pairs = pd.read_csv(arguments.duplicates, dtype=str, keep_default_na=False)
     images["group"] = groups(images, pairs)
     divide = {"paper": by_image, "patient": by_patient}[arguments.protocol]
     images["subset"] = divide(images, settings, settings["seed"])
     require_both_classes(images, arguments.split)
     if arguments.protocol == "patient":
         prove_disjoint(images, pairs)
+    leakage = audit(images, pairs, arguments.protocol)
     columns = ["site", "image", "patient", "label", "group", "subset"]
-    with replacing(arguments.split) as temporary:
-        images[columns].to_csv(temporary, index=False, lineterminator="\n")
-    with replacing(arguments.audit) as temporary:
-        audit(images, pairs, arguments.protocol).to_csv(temporary, index=False, lineterminator="\n")
+    with replacing(arguments.split) as split, replacing(arguments.audit) as audited:
+        images[columns].to_csv(split, index=False, lineterminator="\n")
+        leakage.to_csv(audited, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""What leaks is counted as by hand, and the proof of the patient protocol can fail."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexviz.audit import AUDIT, audit, person, prove_disjoint
+
+PAIR = ["site_a", "image_a", "site_b", "image_b"]
+
+
+def pairs(*rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=PAIR)
+
+
+@pytest.fixture
+def images() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            ("a", "1", "p", "train", "f1"),
+            ("a", "2", "p", "evaluation", "f2"),  # its patient trains in a and in b
+            ("a", "3", "q", "evaluation", "f3"),  # nothing shared
+            ("a", "4", "t", "evaluation", "f5"),  # the same file validates in b
+            ("b", "1", "p", "train", "f4"),
+            ("b", "2", "r", "evaluation", "f6"),  # near-identical to a/1
+            ("b", "3", "s", "validation", "f5"),
+            ("c", "1", "u", "evaluation", "f7"),
+            ("c", "2", "u", "train", "f8"),
+        ],
+        columns=["site", "image", "patient", "subset", "sha256"],
+    ).assign(patient_known=[True, True, False, True, True, True, True, True, True])
+
+
+def test_audit_counts_by_hand(images):
+    table = audit(images, pairs(["a", "1", "b", "2"]), "paper")
+    assert list(table.columns) == AUDIT
+    keys = ["site", "scope", "other", "shared"]
+    found = table[table["affected_images"] > 0].set_index(keys)["affected_images"].to_dict()
+    assert found == {
+        ("a", "any", "", "patient"): 1,
+        ("a", "any", "", "exact"): 1,
+        ("a", "any", "", "any"): 2,
+        ("a", "within", "a", "patient"): 1,
+        ("a", "within", "a", "any"): 1,
+        ("a", "across", "", "patient"): 1,
+        ("a", "across", "", "exact"): 1,
+        ("a", "across", "", "any"): 2,
+        ("a", "across", "b", "patient"): 1,
+        ("a", "across", "b", "exact"): 1,
+        ("a", "across", "b", "any"): 2,
+        ("b", "any", "", "duplicate"): 1,
+        ("b", "any", "", "any"): 1,
+        ("b", "across", "", "duplicate"): 1,
+        ("b", "across", "", "any"): 1,
+        ("b", "across", "a", "duplicate"): 1,
+        ("b", "across", "a", "any"): 1,
+        ("c", "any", "", "patient"): 1,
+        ("c", "any", "", "any"): 1,
+        ("c", "within", "c", "patient"): 1,
+        ("c", "within", "c", "any"): 1,
+    }
+    # Per site: any, within, across all others, and each of the two others; four kinds of each.
+    assert len(table) == 3 * 5 * 4
+    first = table.iloc[0]
+    assert (first["evaluation_images"], first["known_images"]) == (3, 2)
+    assert first["fraction"] == 1 / 3
+    assert first["note"] == "patient known for 2 of 3 images"
+
+
+def test_a_site_alone_has_no_other_sites(images):
+    table = audit(images[images["site"] == "a"], pairs(), "paper")
+    assert set(table["scope"]) == {"any", "within"}
+
+
+@pytest.mark.parametrize(
+    ("subset", "change", "kind"),
+    [
+        ("train", {"patient": "p2"}, "patient"),
+        ("validation", {"patient": "p2"}, "patient"),
+        ("validation", {"sha256": "f2"}, "exact"),
+        ("train", {}, "duplicate"),
+    ],
+)
+def test_the_proof_fails_for_every_kind_of_leak(subset, change, kind):
+    table = pd.DataFrame(
+        {
+            "site": ["a", "a", "b", "b"],
+            "image": ["0", "1", "2", "3"],
+            "patient": ["p0", "p1", "p2", "p3"],
+            "sha256": ["f0", "f1", "f2", "f3"],
+            "subset": ["train", "validation", "evaluation", "evaluation"],
+        }
+    )
+    row = {"train": 0, "validation": 1}[subset]
+    prove_disjoint(table, pairs(["a", "0", "c", "0"], ["b", "2", "b", "3"]))
+    near = [] if change else [["a", str(row), "b", "2"]]
+    for column, value in change.items():
+        table.loc[row, column] = value
+    with pytest.raises(RuntimeError) as caught:
+        prove_disjoint(table, pairs(*near))
+    assert f"1 images of {subset} share a {kind} with evaluation" in str(caught.value)
+    assert f"e.g. a/{row}" in str(caught.value)
+
+
+def test_unknown_patients_are_told_apart():
+    images = pd.DataFrame({"site": ["a", "b", "c"], "image": "1", "patient": "1"})
+    known = np.array([False, False, True])
+    assert person(images.assign(patient_known=known)).tolist() == ["a/1", "b/1", "1"]

@@ -1,0 +1,134 @@
+"""The checks of labels and tags: counts by hand, intervals against known values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexviz import labels
+from chexviz.labels import COLUMNS, check, odds_ratio
+
+TASKS = {"a": "pneumonia", "b": "pneumonia", "c": "edema"}
+
+
+def sample(site: str, image: str, **values) -> dict:
+    row = {"site": site, "image": image, "patient": f"{site}-{image}", "patient_known": "True"}
+    row |= {"label": "0", "view": "PA", "sex": "F", "age": "50", "age_stated": "50"}
+    return row | {"spacing": "0.5", "sha256": f"{site}{image}"} | values
+
+
+ROWS = [
+    sample("a", "1", label="1", view="AP"),
+    sample("a", "2", label="0", patient="p", sex="M"),
+    sample("a", "3", label="", spacing="", view=""),
+    sample("a", "4", age="", age_stated="148", patient_known="False", sex=""),
+    sample("b", "1", label="1", patient="p"),
+    sample("b", "2", label="1", patient="p", age="", age_stated=""),
+    sample("c", "1", label="1", patient="p"),
+]
+PAIRS = pd.DataFrame(
+    [
+        ("a", "1", "a", "2"),  # labels differ
+        ("a", "1", "a", "3"),  # one is not annotated
+        ("a", "1", "b", "1"),  # labels agree
+        ("a", "2", "b", "2"),  # labels differ
+        ("a", "2", "c", "1"),  # labels of different findings
+    ],
+    columns=["site_a", "image_a", "site_b", "image_b"],
+)
+
+
+@pytest.fixture
+def table(tmp_path) -> pd.DataFrame:
+    """What the entry point writes for ROWS and PAIRS, by site, check and group."""
+    images = pd.DataFrame(ROWS)
+    for site, rows in images.groupby("site"):
+        rows.drop(columns="site").to_csv(tmp_path / f"{site}.csv", index=False)
+    PAIRS.to_csv(tmp_path / "pairs.csv", index=False)
+    labels.main(
+        ["--site", *TASKS, "--task", *TASKS.values(), "--samples"]
+        + [str(tmp_path / f"{site}.csv") for site in TASKS]
+        + ["--duplicates", str(tmp_path / "pairs.csv"), "--output", str(tmp_path / "out.csv")]
+    )
+    written = pd.read_csv(tmp_path / "out.csv")
+    assert list(written.columns) == COLUMNS
+    assert not written.duplicated(["site", "check", "group"]).any()
+    return written.set_index(["site", "check", "group"])
+
+
+def counts(table: pd.DataFrame, *key: str) -> tuple[int, int]:
+    return tuple(table.loc[key, ["images", "count"]].astype(int))
+
+
+def test_conflicts_count_where_the_task_is_the_same(table):
+    assert counts(table, "a", "conflicting labels", "a") == (2, 2)
+    assert counts(table, "a", "conflicting labels", "b") == (2, 1)
+    assert counts(table, "b", "conflicting labels", "a") == (2, 1)
+    assert counts(table, "c", "conflicting labels", "c") == (0, 0)
+    assert ("a", "conflicting labels", "c") not in table.index
+    assert table.loc[("a", "conflicting labels", "a"), "note"] == "e.g. a/1 is 1, a/2 is 0"
+    assert np.isnan(table.loc[("c", "conflicting labels", "c"), "value"])
+
+
+def test_what_sites_share(table):
+    assert counts(table, "a", "shared patient", "b") == (4, 1)
+    assert counts(table, "b", "shared patient", "a") == (2, 2)
+    assert table.loc[("b", "shared patient", "a"), "note"] == "patients: 1"
+    assert counts(table, "a", "shared duplicate", "b") == (4, 2)
+    assert counts(table, "a", "shared exact", "b") == (4, 0)
+
+
+def test_missing_tags_and_impossible_ages(table):
+    missing = {tag: counts(table, "a", "missing", tag) for tag in labels.TAGS}
+    assert missing == dict.fromkeys(labels.TAGS, (4, 1))
+    assert table.loc[("a", "missing", "patient"), "note"] == "shared patients cannot be found"
+    assert counts(table, "a", "impossible", "age") == (4, 1)
+    assert table.loc[("a", "impossible", "age"), "note"] == "'148'"
+    assert counts(table, "b", "missing", "age") == (2, 1)
+    assert counts(table, "b", "impossible", "age") == (1, 0)
+
+
+def test_balance_by_view_and_sex(table):
+    assert counts(table, "a", "positive", "all") == (3, 1)
+    assert counts(table, "a", "positive", "view AP") == (1, 1)
+    assert counts(table, "a", "positive", "view PA") == (2, 0)
+    assert counts(table, "a", "positive", "sex unknown") == (1, 0)
+    assert table.loc[("b", "odds ratio", "view AP against PA"), "note"].startswith("needs both")
+
+
+def made(first: tuple[int, int], second: tuple[int, int]) -> pd.DataFrame:
+    """Positive and negative images of the views AP and PA."""
+    views = ["AP"] * sum(first) + ["PA"] * sum(second)
+    values = [one for part in (first, second) for one in ["1"] * part[0] + ["0"] * part[1]]
+    rows = [
+        sample("s", str(number), view=view, label=label)
+        for number, (view, label) in enumerate(zip(views, values, strict=True))
+    ]
+    return pd.DataFrame(rows).assign(patient_known=True)
+
+
+def test_the_confounder_of_the_published_rsna_counts():
+    """A tenth of them: AP 1,217 (38.3 % positive), PA 1,451 (9.3 %); Woolf's interval."""
+    row = odds_ratio(made((466, 751), (135, 1316)), "view", labels.VIEWS)
+    assert row["value"] == pytest.approx(466 * 1316 / (751 * 135))
+    error = np.sqrt(1 / 466 + 1 / 751 + 1 / 135 + 1 / 1316)
+    assert np.log([row["low"], row["high"]]) == pytest.approx(
+        np.log(row["value"]) + 1.959964 * error * np.array([-1, 1])
+    )
+    assert row["low"] > 4
+
+
+def test_an_empty_cell_gets_half_a_count():
+    row = odds_ratio(made((3, 4), (0, 5)), "view", labels.VIEWS)
+    assert row["value"] == pytest.approx(3.5 * 5.5 / (4.5 * 0.5))
+    assert row["note"] == "0.5 added to every count, as one is 0"
+    assert "value" in odds_ratio(made((0, 4), (0, 5)), "view", labels.VIEWS)
+    assert np.isnan(odds_ratio(made((3, 4), (0, 0)), "view", labels.VIEWS)["value"])
+
+
+def test_the_intervals_are_wilsons():
+    table = check(made((10, 90), (0, 20)), PAIRS, {"s": "pneumonia"}).set_index("group")
+    # By Wilson's formula, of 10 in 100 and of 0 in 20.
+    assert table.loc["view AP", ["low", "high"]].tolist() == pytest.approx(
+        [0.05523, 0.17437], abs=1e-5
+    )
+    assert table.loc["view PA", ["low", "high"]].tolist() == pytest.approx([0, 0.16113], abs=1e-5)

@@ -1,0 +1,103 @@
+"""What leaks from training into evaluation: counted for every protocol, ruled out for `patient`."""
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+
+SUBSETS = ("train", "validation", "evaluation")
+COUNTS = ["evaluation_images", "known_images", "affected_images", "fraction", "note"]
+AUDIT = ["protocol", "site", "scope", "other", "shared", *COUNTS]
+
+
+def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in `images` of both sides of the pairs whose two images are both there.
+
+    images: columns site, image. pairs: near-identical images (duplicates.csv).
+    """
+    index = pd.MultiIndex.from_frame(images[["site", "image"]])
+    one = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_a", "image_a"]]))
+    two = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_b", "image_b"]]))
+    both = (one >= 0) & (two >= 0)
+    return one[both], two[both]
+
+
+def person(images: pd.DataFrame) -> pd.Series:
+    """The patient of each image, whom other images may share; unknown ones are told apart.
+
+    images: columns site, image, patient, patient_known (bool).
+    """
+    # Of an unknown patient the id is the image's, which another site may use as well.
+    alone = images["site"] + "/" + images["image"]
+    return images["patient"].where(images["patient_known"], alone)
+
+
+def sharing(
+    images: pd.DataFrame, pairs: pd.DataFrame, here: np.ndarray, there: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Which images of `here` (bool, n) share something with an image of `there` (bool, n).
+
+    images: columns site, image, patient, sha256. Gives bool (n,) by 'patient', 'duplicate' (near-
+    identical, whatever the patient), 'exact' (the same file by its checksum) and 'any' of them. It
+    looks at patients, pairs and files themselves, not at the groups that the split was made by,
+    so that it can judge them.
+    """
+    one, two = positions(images, pairs)
+    duplicate = np.zeros(len(images), dtype=bool)
+    duplicate[one[there[two]]] = True
+    duplicate[two[there[one]]] = True
+    found = {
+        "patient": images["patient"].isin(images.loc[there, "patient"]).to_numpy(),
+        "duplicate": duplicate,
+        "exact": images["sha256"].isin(images.loc[there, "sha256"]).to_numpy(),
+    }
+    found["any"] = np.logical_or.reduce(list(found.values()))
+    return {kind: affected & here for kind, affected in found.items()}
+
+
+def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Evaluation images of each site that share something with images not evaluated: AUDIT.
+
+    images: columns site, image, patient, patient_known, sha256, subset.
+    """
+    evaluated = (images["subset"] == "evaluation").to_numpy()
+    known = images["patient_known"].to_numpy(dtype=bool)
+    rows = []
+    for site in images["site"].unique():
+        here = evaluated & (images["site"] == site).to_numpy()
+        for scope, other, of_scope in scopes(images["site"], site):
+            for kind, affected in sharing(images, pairs, here, of_scope & ~evaluated).items():
+                counts = [int(mask.sum()) for mask in (here, here & known, affected)]
+                row = [protocol, site, scope, other, kind, *counts, counts[2] / counts[0]]
+                # A shared patient is not seen where the source does not say who it is.
+                note = f"patient known for {counts[1]} of {counts[0]} images"
+                rows.append([*row, note if kind in ("patient", "any") else ""])
+    return pd.DataFrame(rows, columns=AUDIT)
+
+
+def scopes(sites: pd.Series, site: str) -> Iterator[tuple[str, str, np.ndarray]]:
+    """The images (bool, n) to compare a site's with: scope, other site ('' for several), which.
+
+    sites: of each image (n,).
+    """
+    others = [other for other in sites.unique() if other != site]
+    yield "any", "", np.ones(len(sites), dtype=bool)
+    yield "within", site, (sites == site).to_numpy()
+    if others:
+        yield "across", "", (sites != site).to_numpy()
+    for other in others:
+        yield "across", other, (sites == other).to_numpy()
+
+
+def prove_disjoint(images: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """Stop the run if two subsets share a patient, a near-identical image or a file."""
+    subset = images["subset"].to_numpy()
+    for one, two in permutations(SUBSETS, 2):
+        for kind, affected in sharing(images, pairs, subset == one, subset == two).items():
+            if affected.any():
+                example = images.loc[affected, ["site", "image"]].iloc[0]
+                raise RuntimeError(
+                    f"protocol patient leaks: {affected.sum()} images of {one} share a {kind} "
+                    f"with {two}, e.g. {example['site']}/{example['image']}; no split is written"
+                )

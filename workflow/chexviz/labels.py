@@ -1,0 +1,156 @@
+"""Whether labels and tags can be trusted: conflicts, missing tags, class balance, confounders."""
+
+import argparse
+from collections.abc import Iterator
+from math import exp, log, sqrt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest, norm
+
+from chexviz.audit import person, positions, sharing
+from chexviz.errors import run
+from chexviz.files import replacing
+
+COLUMNS = ["site", "check", "group", "images", "count", "value", "low", "high", "note"]
+TAGS = ("patient", "label", "view", "sex", "age", "spacing")
+VIEWS, SEXES = ("AP", "PA"), ("M", "F")  # of each, the odds of the first against the second
+CONFIDENCE = 0.95
+HALF = 0.5  # added to every cell of a table with an empty one (Haldane 1956, Anscombe 1956)
+
+
+def check(images: pd.DataFrame, pairs: pd.DataFrame, tasks: dict[str, str]) -> pd.DataFrame:
+    """The table of all checks (COLUMNS), site by site.
+
+    images: all columns of samples.csv as text but patient_known (bool), and site. pairs:
+    duplicates.csv. tasks: of each site.
+    """
+    rows = []
+    for site, task in tasks.items():
+        own = images[images["site"] == site]
+        found = [
+            row for other in tasks if other != site for row in shared(images, pairs, site, other)
+        ]
+        found += [conflicts(images, pairs, site, other) for other in tasks if tasks[other] == task]
+        found += [*missing_tags(own), impossible_ages(own), *balance(own)]
+        found += [odds_ratio(own, "view", VIEWS), odds_ratio(own, "sex", SEXES)]
+        rows += [{"site": site} | row for row in found]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def share(check: str, group: str, images: int, count: int, note: str = "") -> dict:
+    """A row that counts: `count` of `images`, also as a fraction."""
+    value = count / images if images else np.nan
+    row = {"check": check, "group": group, "images": images, "count": count, "value": value}
+    return row | {"note": note}
+
+
+def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> Iterator[dict]:
+    """Images of `site` that share a patient, a near-identical image or a file with `other`."""
+    here, there = ((images["site"] == name).to_numpy() for name in (site, other))
+    for kind, affected in sharing(images, pairs, here, there).items():
+        if kind != "any":
+            people = images.loc[affected & images["patient_known"], "patient"].nunique()
+            note = f"patients: {people}" if kind == "patient" else ""
+            yield share(f"shared {kind}", other, int(here.sum()), int(affected.sum()), note)
+
+
+def conflicts(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> dict:
+    """Labelled images of `site` with a near-identical one at `other`; how many differ in label."""
+    one, two = positions(images, pairs)
+    one, two = np.r_[one, two], np.r_[two, one]  # each image of a pair has the other one
+    names, labels = images["site"].to_numpy(), images["label"].to_numpy()
+    chosen = (
+        (names[one] == site) & (names[two] == other) & (labels[one] != "") & (labels[two] != "")
+    )
+    one, two = one[chosen], two[chosen]
+    wrong = labels[one] != labels[two]
+    note = ""
+    if wrong.any():
+        example = images.iloc[[one[wrong][0], two[wrong][0]]]
+        note = "e.g. " + ", ".join(
+            f"{row.site}/{row.image} is {row.label}" for row in example.itertuples()
+        )
+    counts = len(np.unique(one)), len(np.unique(one[wrong]))
+    return share("conflicting labels", other, *counts, note)
+
+
+def missing_tags(own: pd.DataFrame) -> Iterator[dict]:
+    """How many images lack a tag; for `patient`, how many the source names no patient for."""
+    for tag in TAGS:
+        absent = ~own["patient_known"] if tag == "patient" else own[tag] == ""
+        note = "shared patients cannot be found" if tag == "patient" and absent.any() else ""
+        yield share("missing", tag, len(own), int(absent.sum()), note)
+
+
+def impossible_ages(own: pd.DataFrame) -> dict:
+    """Ages that the files state but nobody can have; they count as missing everywhere else."""
+    stated = own[own["age_stated"] != ""]
+    impossible = stated[stated["age"] == ""]
+    values = impossible["age_stated"].value_counts().sort_index()
+    note = ", ".join(f"{value!r}" if n == 1 else f"{value!r} x {n}" for value, n in values.items())
+    return share("impossible", "age", len(stated), len(impossible), note)
+
+
+def balance(own: pd.DataFrame) -> Iterator[dict]:
+    """Positive images among all labelled ones, and by view and sex, with Wilson intervals."""
+    labelled = own[own["label"] != ""]
+    positive = labelled["label"].astype(float) == 1
+    groups = [("all", positive)]
+    for tag in ("view", "sex"):
+        groups += [
+            (f"{tag} {value}", part)
+            for value, part in positive.groupby(labelled[tag].replace("", "unknown"))
+        ]
+    for group, part in groups:
+        test = binomtest(int(part.sum()), len(part))
+        low, high = test.proportion_ci(CONFIDENCE, method="wilson")
+        yield share("positive", group, len(part), int(part.sum())) | {"low": low, "high": high}
+
+
+def odds_ratio(own: pd.DataFrame, tag: str, values: tuple[str, str]) -> dict:
+    """Odds of a positive label in images of the first value against the second (Woolf 1955).
+
+    Far from 1, the tag tells the label: a model may learn the tag instead of the finding.
+    """
+    labelled = own[(own["label"] != "") & own[tag].isin(values)]
+    positive = labelled["label"].astype(float) == 1
+    first = labelled[tag] == values[0]
+    table = np.array(
+        [[(positive & side).sum(), (~positive & side).sum()] for side in (first, ~first)]
+    )
+    row = {"check": "odds ratio", "group": f"{tag} {values[0]} against {values[1]}"}
+    row |= {"images": len(labelled), "count": int(positive.sum())}
+    if not (table.sum(axis=0).all() and table.sum(axis=1).all()):
+        return row | {"value": np.nan, "note": "needs both values and both labels"}
+    cells = table if table.all() else table + HALF
+    middle = log(cells[0, 0] * cells[1, 1] / (cells[0, 1] * cells[1, 0]))
+    margin = norm.ppf((1 + CONFIDENCE) / 2) * sqrt((1 / cells).sum())
+    row |= {"value": exp(middle), "low": exp(middle - margin), "high": exp(middle + margin)}
+    return row | {"note": "" if table.all() else f"{HALF} added to every count, as one is 0"}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--site", nargs="+", required=True)
+    parser.add_argument("--task", nargs="+", required=True, help="of each site")
+    parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
+    parser.add_argument("--duplicates", required=True, type=Path)
+    parser.add_argument("--output", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.samples]
+    images = pd.concat(tables, keys=arguments.site, names=["site", None]).reset_index("site")
+    images["patient_known"] = images["patient_known"] == "True"
+    images["patient"] = person(images)
+    pairs = pd.read_csv(arguments.duplicates, dtype=str, keep_default_na=False)
+    tasks = dict(zip(arguments.site, arguments.task, strict=True))
+    table = check(images.reset_index(drop=True), pairs, tasks)
+    for column in ("value", "low", "high"):
+        table[column] = table[column].map("{:.6g}".format, na_action="ignore")
+    with replacing(arguments.output) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)
