@@ -61,11 +61,11 @@ def samples(real_data, tmp_path_factory):
         manifest = str(folder / "manifest.csv")
         shared = ["--site", site, "--manifest", manifest, "--threads", "2", "--settings"]
         download([*shared, json.dumps(first)])
-        outputs = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv")
+        outputs = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
         paths = [
             word for name in outputs for word in (f"--{name.partition('.')[0]}", str(folder / name))
         ]
-        settings = {**settings, "labels": None, "size": 224, "fit": "pad"}
+        settings = {**settings, "labels": None, "contract": None, "size": 224, "fit": "pad"}
         preprocess([*shared, json.dumps(settings), *paths])
         found[site] = pd.read_csv(folder / "samples.csv", dtype=str, keep_default_na=False)
         assert pd.read_csv(folder / "rejected.csv").empty

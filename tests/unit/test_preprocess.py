@@ -20,12 +20,13 @@ from chexviz.geometry import Square, resized, square
 from chexviz.preprocess import main
 from chexviz.runlength import from_mask, to_mask
 
-NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv")
+NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
 SETTINGS = {
     "reader": "table",
     "task": "pneumothorax",
     "labels": None,
     "patients": None,
+    "contract": None,
     "size": 32,
     "fit": "pad",
 }
@@ -47,7 +48,7 @@ def arguments(data, out, threads=1, **settings):
 
 
 def run(data, out=None, **options):
-    """Preprocess a folder; its four outputs."""
+    """Preprocess a folder; its four main outputs."""
     out = out or data.parent / "out"
     make_manifest(data)
     main(arguments(data, out, **options))

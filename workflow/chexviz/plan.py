@@ -44,9 +44,8 @@ def download(config: Config, site: str) -> dict:
 
 def preprocess(config: Config, site: str) -> dict:
     """How a site's files become arrays."""
-    return (
-        take(config["sites"][site], "reader", "task", "labels", "patients") | config["preprocess"]
-    )
+    keys = ("reader", "task", "labels", "patients", "contract")
+    return take(config["sites"][site], *keys) | config["preprocess"]
 
 
 def split(config: Config, protocol: str) -> dict:

@@ -1,8 +1,8 @@
 """A site's raw files to packed arrays and tables, on all cores.
 
 Entry point: python -m chexviz.preprocess --site rsna --manifest CSV --settings JSON --threads 4
---images NPY --samples CSV --annotations CSV --rejected CSV. What the files hold is said in
-docs/architecture.md. Order and bytes do not depend on the number of threads.
+--images NPY --samples CSV --annotations CSV --rejected CSV --contract CSV. What the files hold is
+said in docs/architecture.md. Order and bytes do not depend on the number of threads.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from chexviz import contract
 from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot_start
 from chexviz.errors import InputError, run
 from chexviz.files import replacing, sha256
@@ -131,16 +132,18 @@ def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
 def preprocess(
     site: str, manifest: Path, settings: Mapping, threads: int, outputs: Mapping[str, Path]
 ) -> str:
-    """Read a site's files and write its four outputs (images, samples, annotations, rejected).
+    """Read a site's files and write its outputs (images, samples, annotations, rejected, contract).
 
-    All four appear together at the end, or none. Returns a line that sums them up.
-    Raises InputError if a table is not as expected or no labelled image is left.
+    All five appear together at the end, or none. Returns a line that sums them up.
+    Raises InputError if a table is not as expected, a strict contract is not met or no labelled
+    image is left.
     """
     folder = manifest.parent / "data"
     files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
     check_files(folder, files)
     listing = read(settings["reader"], folder, files, settings)
     listing.records = listing.records.sort_values("image").reset_index(drop=True)
+    agreed = contract.check(site, settings["contract"], folder, files, listing)
     check_tables(folder, files, set(listing.records["file"]))
     tasks, size = tasks_of(listing, folder), settings["size"]
     checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
@@ -159,6 +162,7 @@ def preprocess(
         flat = [row for one in done for row in one.annotations]
         write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
         write(rejected, paths["rejected"])
+        write(agreed, paths["contract"])
     return summary(site, samples, rejected)
 
 
@@ -185,7 +189,7 @@ def main(argv=None) -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    outputs = ("images", "samples", "annotations", "rejected")
+    outputs = ("images", "samples", "annotations", "rejected", "contract")
     for name in outputs:
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args(argv)

@@ -12,6 +12,12 @@ rule preprocess:
         samples="<results>/sites/{site}/samples.csv",
         annotations="<results>/sites/{site}/annotations.csv",
         rejected="<results>/sites/{site}/rejected.csv",
+        contract=report(
+            "<results>/sites/{site}/contract.csv",
+            caption="../report/contract.rst",
+            category="Audit",
+            labels={"site": "{site}", "shows": "data contract"},
+        ),
     log:
         "<logs>/preprocess/{site}.log",
     benchmark:
@@ -35,6 +41,7 @@ rule preprocess:
             --samples {output.samples:q} \
             --annotations {output.annotations:q} \
             --rejected {output.rejected:q} \
+            --contract {output.contract:q} \
             2>&1 | tee {log:q}
         """
 

@@ -1,0 +1,212 @@
+"""Data contracts: what is counted, what differs, and the two published ones."""
+
+import csv
+import gzip
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from made_archives import zip_bytes, zipped
+from made_dicoms import chest, make_manifest, write_dicom
+
+from chexviz.contract import check
+from chexviz.download import main as download
+from chexviz.errors import InputError
+from chexviz.preprocess import main as preprocess
+from chexviz.readers import read
+
+SIIM = "ImageId, EncodedPixels\n1.2.3,-1\n1.2.4,2 5 2 5\n1.2.5,7 1\n"
+OPTIONS = {"task": "pneumothorax", "labels": None, "patients": None}
+CONTRACT = {
+    "strict": True,
+    "files": {"train-rle.csv": 1, "*.dcm": 4},
+    "columns": {"train-rle.csv": ["ImageId", "EncodedPixels"]},
+    "images": 3,
+    "positives": 2,
+}
+
+
+def siim(folder, names=("1.2.3", "1.2.4", "1.2.5", "1.2.6")):
+    """A site in SIIM's layout: four images, the last without annotation."""
+    for number, name in enumerate(names):
+        path = folder / f"dicom-images-train/2.{number}/3.{number}/{name}.dcm"
+        write_dicom(path, chest(number, (16, 16)))
+    (folder / "train-rle.csv").write_text(SIIM)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    return siim(tmp_path / "data")
+
+
+def checked(data, contract=CONTRACT, reader="siim", **changes):
+    """The outcome of a contract by check: (expected, found, verdict)."""
+    files = make_manifest(data)
+    listing = read(reader, data, files, OPTIONS)
+    table = check("north", contract and contract | changes, data, files, listing)
+    return {row.check: (row.expected, row.found, row.verdict) for row in table.itertuples()}
+
+
+def test_a_site_that_is_as_expected(data, capsys):
+    assert checked(data) == {
+        "files train-rle.csv": ("1", "1", "as expected"),
+        "files *.dcm": ("4", "4", "as expected"),
+        "columns of train-rle.csv": (
+            "ImageId, EncodedPixels",
+            "ImageId, EncodedPixels",
+            "as expected",
+        ),
+        "images": ("3", "3", "as expected"),
+        "positives": ("2", "2", "as expected"),
+    }
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_contract_the_table_says_what_is_there(data):
+    assert checked(data, None) == {
+        "images": ("", "3", "not checked"),
+        "positives": ("", "2", "not checked"),
+    }
+
+
+def test_a_second_copy_is_not_more_data(data):
+    shutil.copytree(data, data.parent / "copy")
+    (data.parent / "copy").rename(data / "pneumothorax")
+    assert {verdict for *_, verdict in checked(data).values()} == {"as expected"}
+
+
+def test_a_compressed_table_is_a_table(data):
+    table = data / "train-rle.csv"
+    (data / "train-rle.csv.gz").write_bytes(gzip.compress(table.read_bytes()))
+    table.unlink()
+    assert {verdict for *_, verdict in checked(data).values()} == {"as expected"}
+
+
+DIFFERENCES = [
+    ({"files": {"*.dcm": 5}}, "files *.dcm", "5", "4", "manifest.csv and run again"),
+    ({"files": {"detailed.csv": 1}}, "files detailed.csv", "1", "0", "not complete"),
+    (
+        {"columns": {"train-rle.csv": ["ImageId", "Pixels"]}},
+        "columns of train-rle.csv",
+        "ImageId, Pixels",
+        "ImageId, EncodedPixels",
+        "another release",
+    ),
+    ({"columns": {"x.csv": ["a"]}}, "columns of x.csv", "a", "no such file", "another release"),
+    ({"images": 12047}, "images", "12047", "3", "missing or too many"),
+    ({"positives": 1}, "positives", "1", "2", "labels were changed"),
+]
+
+
+@pytest.mark.parametrize(("change", "name", "expected", "found", "fix"), DIFFERENCES)
+def test_every_kind_of_difference_is_named_with_what_to_do(
+    data, change, name, expected, found, fix
+):
+    with pytest.raises(InputError) as caught:
+        checked(data, **change)
+    said = str(caught.value)
+    words = (f"{data}, {name}", f"expected: {expected}\n", f"found:    {found}\n", fix)
+    for word in ("site north", "found:    1 differences", "strict: false", *words):
+        assert word in said
+
+
+def test_all_differences_come_at_once(data):
+    with pytest.raises(InputError, match="2 differences") as caught:
+        checked(data, images=4, positives=3)
+    for word in ("expected: 4", "found:    3", "expected: 3", "found:    2"):
+        assert word in str(caught.value)
+
+
+def test_what_is_not_strict_warns_and_is_in_the_table(data, capsys):
+    found = checked(data, strict=False, images=12047)
+    assert found["images"] == ("12047", "3", "differs")
+    assert found["positives"][2] == "as expected"
+    said = capsys.readouterr().err
+    assert "WARNING site north" in said
+    assert "expected: 12047" in said
+
+
+# --- through the stages ---
+
+
+def nested(folder):
+    """The layout of a mirror: everything in an archive within the archive, and a second copy."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    return files | {"pneumothorax.zip": zip_bytes(files)}
+
+
+LAYOUTS = {
+    "flat": lambda folder: nested(folder) | {"pneumothorax.zip": zip_bytes({"x.txt": ""})},
+    "a second copy in an archive inside": nested,
+    "in a folder": lambda folder: {f"siim/{name}": text for name, text in nested(folder).items()},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout):
+    source = zipped(tmp_path / "site.zip", LAYOUTS[layout](siim(tmp_path / "made")))
+    manifest, out = tmp_path / "resources" / "manifest.csv", tmp_path / "out"
+    words = ["--site", "siim", "--manifest", str(manifest), "--settings"]
+    settings = {"source": [f"local:{source}"], "reader": "siim", "phantom": None}
+    download([*words, json.dumps(settings)])
+    settings = OPTIONS | {"reader": "siim", "contract": CONTRACT, "size": 32, "fit": "pad"}
+    outputs = {name: out / f"{name}.csv" for name in ("samples", "annotations", "rejected")}
+    outputs |= {"images": out / "images.npy", "contract": out / "contract.csv"}
+    paths = [word for name, path in outputs.items() for word in (f"--{name}", str(path))]
+    preprocess([*words, json.dumps(settings), *paths])
+    assert set(pd.read_csv(outputs["contract"])["verdict"]) == {"as expected"}
+    samples = pd.read_csv(outputs["samples"], dtype=str)
+    assert samples["image"].tolist() == ["1.2.3", "1.2.4", "1.2.5"]
+    with outputs["rejected"].open(newline="") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    copies = [reason for reason in reasons if reason.startswith("second copy of")]
+    assert len(copies) == (0 if layout == "flat" else 4)
+    assert reasons.count("no annotation in train-rle.csv") == 1
+    assert len(reasons) == len(copies) + 1
+
+
+def test_a_strict_contract_stops_before_anything_is_decoded(tmp_path, data, monkeypatch):
+    make_manifest(data)
+    monkeypatch.setattr("chexviz.preprocess.convert_all", lambda *words, **more: 1 / 0)
+    settings = OPTIONS | {"reader": "siim", "size": 32, "fit": "pad"}
+    settings |= {"contract": CONTRACT | {"images": 4}}
+    words = ["--site", "siim", "--manifest", str(tmp_path / "manifest.csv")]
+    names = ("images", "samples", "annotations", "rejected", "contract")
+    words += [word for name in names for word in (f"--{name}", str(tmp_path / "out" / name))]
+    with pytest.raises(InputError, match="data contract"):
+        preprocess([*words, "--settings", json.dumps(settings)])
+    assert not (tmp_path / "out").exists()
+
+
+# --- the published datasets ---
+
+
+@pytest.mark.parametrize(
+    ("site", "table", "image", "label", "negative"),
+    [
+        ("rsna", "stage_2_train_labels.csv", "patientId", "Target", "0"),
+        ("siim", "train-rle.csv", "ImageId", "EncodedPixels", "-1"),
+    ],
+)
+def test_the_contracts_are_those_of_the_published_tables(
+    repository, real_data, site, table, image, label, negative
+):
+    config = yaml.safe_load((repository / "config" / "config.yaml").read_text())
+    contract = config["sites"][site]["contract"]
+    published = {"siim": "siim-train-rle.csv.gz"}.get(site, f"{table}.gz")
+    rows = pd.read_csv(real_data / "tables" / published, dtype=str, keep_default_na=False)
+    rows.columns = rows.columns.str.strip()
+    assert contract["strict"]
+    assert contract["files"][table] == 1
+    assert contract["columns"] == {table: list(rows.columns)}
+    assert contract["images"] == rows[image].nunique()
+    positive = rows.loc[rows[label].str.strip() != negative, image].nunique()
+    assert contract["positives"] == positive
+    assert contract["files"]["*.dcm"] >= contract["images"]
