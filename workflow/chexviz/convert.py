@@ -110,6 +110,7 @@ def header(found: Radiograph, scale: float, image: np.ndarray) -> dict:
         "view": found.view,
         "sex": found.sex,
         "age": "" if found.age is None else f"{found.age:.4g}",
+        "age_stated": found.age_stated,
         "spacing": "" if spacing is None else f"{spacing:.6g}",
         "phash": perceptual_hash(image),
     }

@@ -24,8 +24,8 @@ from chexviz.progress import Progress
 from chexviz.readers import BOX, Listing, empty_site, read
 from chexviz.workers import in_order
 
-SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age", "spacing"]
-SAMPLES += ["sha256", "phash"]
+SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age"]
+SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
