@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -128,3 +129,34 @@ def test_local_files_are_inputs_only_where_they_exist(config, tmp_path):
     sources = ["kaggle-dataset:a/b", f"local:{tmp_path}", "local:nowhere"]
     local = changed(config, "sites", "rsna", "source", value=sources)
     assert plan.local_sources(local, "rsna") == [str(tmp_path)]
+
+
+def test_a_change_within_a_local_folder_changes_its_fingerprint(config, tmp_path, monkeypatch):
+    assert plan.fingerprint(config, "rsna") == ""
+    folder = tmp_path / "hospital"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("deep/a.dcm", "b.dcm", ".DS_Store"):
+        (folder / name).write_text("12")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    local = changed(config, "sites", "rsna", "source", value=["local:~/hospital", "local:none"])
+    seen = [plan.fingerprint(local, "rsna")]
+    (folder / ".DS_Store").write_text("hidden")
+    assert plan.fingerprint(local, "rsna") == seen[0]
+    for change in (
+        lambda: (folder / "deep" / "a.dcm").write_text("123"),
+        lambda: os.utime(folder / "b.dcm", (1, 1)),
+        lambda: (folder / "b.dcm").rename(folder / "c.dcm"),
+        lambda: (folder / "c.dcm").unlink(),
+    ):
+        change()
+        seen.append(plan.fingerprint(local, "rsna"))
+    assert len(set(seen)) == len(seen)
+
+
+def test_another_archive_changes_the_fingerprint(config, tmp_path):
+    archive = tmp_path / "site.zip"
+    local = changed(config, "sites", "rsna", "source", value=[f"local:{archive}"])
+    archive.write_text("1")
+    before = plan.fingerprint(local, "rsna")
+    archive.write_text("12")
+    assert plan.fingerprint(local, "rsna") != before

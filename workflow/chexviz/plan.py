@@ -3,11 +3,14 @@
 A job gets its own slice and nothing else, so a changed value reruns only what depends on it.
 """
 
+import hashlib
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from chexviz.download import list_files
 from chexviz.errors import InputError
 
 Config = Mapping
@@ -195,8 +198,22 @@ def local_patients(config: Config, site: str) -> list[str]:
 def local_sources(config: Config, site: str) -> list[str]:
     """The local folders and archives of a site that exist, so that a newer one is noticed."""
     sources = config["sites"][site]["source"]
-    paths = [source.removeprefix("local:") for source in sources if source.startswith("local:")]
-    return [path for path in paths if Path(path).exists()]
+    names = [source.removeprefix("local:") for source in sources if source.startswith("local:")]
+    paths = [Path(name).expanduser() for name in names]
+    return [str(path) for path in paths if path.exists()]
+
+
+def fingerprint(config: Config, site: str) -> str:
+    """A hash of the path, size and time of every file of a site's local sources; '' without any.
+
+    Of a folder Snakemake sees only its own time, which stays when a file in it changes.
+    """
+    digest, paths = hashlib.sha256(), local_sources(config, site)
+    for path in map(Path, paths):
+        for file in list_files(path) if path.is_dir() else [""]:
+            state = (path / file).stat()
+            digest.update(os.fsencode(f"{file}/{state.st_size}/{state.st_mtime_ns}/"))
+    return digest.hexdigest() if paths else ""
 
 
 def paper_files(config: Config) -> dict[str, str]:

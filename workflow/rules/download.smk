@@ -7,7 +7,8 @@ rule download:
         code=code("download"),
         local=lambda wildcards: plan.local_sources(config, wildcards.site),
     output:
-        manifest="<resources>/{site}/manifest.csv",
+        # Not removed before the job, so that it can say what has changed since.
+        manifest=update("<resources>/{site}/manifest.csv"),
     log:
         "<logs>/download/{site}.log",
     benchmark:
@@ -20,6 +21,7 @@ rule download:
         runtime=720,
     params:
         settings=lambda wildcards: plan.text(plan.download(config, wildcards.site)),
+        fingerprint=lambda wildcards: plan.fingerprint(config, wildcards.site),
     shell:
         """
         python -m chexviz.download \
