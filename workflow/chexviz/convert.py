@@ -99,7 +99,7 @@ def convert(data: bytes, task: Task, size: int, fit: str) -> tuple[np.ndarray, d
     shape = (found.height, found.width)
     place = square(*shape, fit)
     grey = resized(found.pixels, shape, place, size)
-    image = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    image = np.rint(grey).astype(np.uint8)
     return image, header(found, place.side / size, image), annotate(task, shape, place, size)
 
 
@@ -155,7 +155,7 @@ def perceptual_hash(image: np.ndarray) -> str:
     of a 32 x 32 version, without the constant row and column, each against the median of all.
     """
     step = len(image) // HASHED
-    lines = image.reshape(HASHED, step, -1).sum(axis=1, dtype=np.uint32)
+    lines = image.reshape(HASHED, step, -1).sum(axis=1, dtype=np.uint16)
     small = lines.reshape(HASHED, HASHED, step).sum(axis=2) / step**2
     cosines = lowest_cosines()
     # Rounded, so that what is zero in theory has no sign.

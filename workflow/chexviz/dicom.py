@@ -195,7 +195,7 @@ def displayed(dataset: Dataset, enough: int | None) -> np.ndarray:
         # MONOCHROME1 stores bone dark; invert so that every site shares one polarity.
         grey = 1 - grey
     grey[padding] = 0
-    return (255 * grey).astype(np.float32)
+    return (255 * np.clip(grey, 0, 1)).astype(np.float32)
 
 
 def padded(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
