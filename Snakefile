@@ -14,6 +14,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/preprocess.smk"
 include: "workflow/rules/split.smk"
+include: "workflow/rules/audit.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
@@ -30,6 +31,7 @@ rule all:
     input:
         "<results>/paper.pdf",
         "<results>/figures/figure1.png",
+        "<results>/figures/audit.png",
         expand(
             "<results>/figures/{protocol}/{figure}.png",
             protocol=PROTOCOLS,

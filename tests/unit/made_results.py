@@ -1,11 +1,15 @@
 """Result files as the stages before the figures write them, small, made from known scores."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
+
+from chexviz.audit import AUDIT
+from chexviz.labels import check
 
 SIZE = 64
 GRID = np.linspace(0, 1, 51)
@@ -51,6 +55,7 @@ def make_results(
     rng = np.random.default_rng(7)
     for site in results.sites:
         make_site(results, site["name"], images, rng)
+    write(label_rows(results), results.root / "audit" / "labels.csv")
     for protocol in results.protocols:
         splits = [split_rows(results, site["name"], protocol) for site in results.sites]
         write(pd.concat(splits), results.root / "splits" / f"{protocol}.csv")
@@ -125,27 +130,32 @@ def split_rows(results: Results, site: str, protocol: str) -> pd.DataFrame:
 
 
 def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
+    """Under `paper` 160 of 240 evaluation images share a patient within their site."""
     rows = []
-    for site in results.sites:
-        for other in results.sites:
-            for shared in ("patient", "duplicate"):
-                same = site is other and shared == "patient"
-                affected = 160 if protocol == "paper" and same else 0
-                note = "one id per image" if site["name"] == "siim" and shared == "patient" else ""
-                rows.append(
-                    (
-                        protocol,
-                        site["name"],
-                        other["name"],
-                        shared,
-                        240,
-                        affected,
-                        affected / 240,
-                        note,
-                    )
-                )
-    counts = ["evaluation_images", "affected_images", "fraction", "note"]
-    return pd.DataFrame(rows, columns=["protocol", "site", "other", "shared", *counts])
+    names = [site["name"] for site in results.sites]
+    for site in names:
+        scopes = [("any", ""), ("within", site), ("across", "")]
+        scopes += [("across", other) for other in names if other != site]
+        for scope, other in scopes:
+            for kind in ("patient", "duplicate", "exact", "any"):
+                found = protocol == "paper" and scope != "across" and kind in ("patient", "any")
+                affected, known = 160 * found, 0 if site == "siim" else 240
+                note = "patient known for 0 of 240 images" if site == "siim" else ""
+                counts = [240, known, affected, affected / 240, note]
+                rows.append([protocol, site, scope, other, kind, *counts])
+    return pd.DataFrame(rows, columns=AUDIT)
+
+
+def label_rows(results: Results) -> pd.DataFrame:
+    """The real checks of the samples."""
+    tables = {
+        site["name"]: pd.read_csv(results.site(site["name"], "samples.csv"), dtype=str)
+        for site in results.sites
+    }
+    images = pd.concat(table.assign(site=site) for site, table in tables.items())
+    images = images.reset_index(drop=True).assign(patient_known=True, age_stated="50")
+    pairs = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
+    return check(images, pairs, {site["name"]: site["task"] for site in results.sites})
 
 
 def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> None:
@@ -257,3 +267,11 @@ def figure3_arguments(results: Results, protocol: str) -> list[str]:
                 paths = [str(results.predictions(*key)), str(results.gradcam(*key))]
                 arguments += ["--prediction", site["name"], *model, str(seed), *paths]
     return arguments
+
+
+def figure_audit_arguments(results: Results) -> list[str]:
+    """The command line of the audit figure for these results, without its outputs."""
+    audits = [str(results.root / "audit" / f"{protocol}.csv") for protocol in results.protocols]
+    labels = str(results.root / "audit" / "labels.csv")
+    settings = json.dumps({"sites": results.sites})
+    return ["--audit", *audits, "--labels", labels, "--settings", settings]

@@ -1,4 +1,4 @@
-"""Figures 1 to 3: what they say, what they choose, their marks, and equal bytes on a rerun."""
+"""Figures 1 to 3 and the audit: what they say and choose, their marks, equal bytes on a rerun."""
 
 import json
 
@@ -6,10 +6,17 @@ import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
-from made_results import HOSPITAL, RSNA, SIIM, figure3_arguments, make_results
+from made_results import (
+    HOSPITAL,
+    RSNA,
+    SIIM,
+    figure3_arguments,
+    figure_audit_arguments,
+    make_results,
+)
 from PIL import Image
 
-from chexviz import figure1, figure2, figure3, style
+from chexviz import figure1, figure2, figure3, figure_audit, style
 from chexviz.errors import InputError
 
 MARK = "DEMO: phantom radiographs"
@@ -48,6 +55,7 @@ def all_arguments(made):
         figure1: figure1_arguments(made),
         figure2: figure2_arguments(made),
         figure3: figure3_arguments(made, "paper"),
+        figure_audit: figure_audit_arguments(made),
     }
 
 
@@ -70,7 +78,7 @@ def drawn(monkeypatch):
         style.plt.close(figure)
 
 
-@pytest.mark.parametrize("module", [figure1, figure2, figure3])
+@pytest.mark.parametrize("module", [figure1, figure2, figure3, figure_audit])
 def test_rerun_gives_the_same_bytes_without_a_date(module, made, tmp_path):
     arguments = [*all_arguments(made)[module], *outputs(tmp_path), "--mark", MARK]
     module.main(arguments)
@@ -81,7 +89,7 @@ def test_rerun_gives_the_same_bytes_without_a_date(module, made, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.pdf", "figure.png"]
 
 
-@pytest.mark.parametrize("module", [figure1, figure2, figure3])
+@pytest.mark.parametrize("module", [figure1, figure2, figure3, figure_audit])
 def test_mark_is_a_strip_that_covers_nothing(module, made, tmp_path):
     arguments = [*all_arguments(made)[module], *outputs(tmp_path)]
     module.main(arguments)
@@ -307,3 +315,36 @@ def test_figure3_names_what_is_missing(tmp_path, made):
         figure3.main(one_less)
     with pytest.raises(InputError, match=r"absent\.npz"):
         figure3.main([*arguments[:-1], str(tmp_path / "absent.npz"), *outputs(tmp_path)])
+
+
+def test_audit_figure_shows_the_tables_numbers(three_sites, drawn, tmp_path):
+    figure_audit.main([*figure_audit_arguments(three_sites), *outputs(tmp_path)])
+    (figure,) = drawn
+    assert style.size_mm(figure)[0] == pytest.approx(style.DOUBLE_COLUMN)
+    shown = texts(figure)
+    assert shown.count("66.7 %") == 2
+    assert shown.count("patients unknown") == 2  # within and across, of the site in between
+    labels = pd.read_csv(three_sites.root / "audit" / "labels.csv")
+    for row in labels[labels["check"] == "positive"].itertuples():
+        if row.group != "all":
+            assert f"{100 * row.value:.1f} % of {row.images}" in shown
+    for row in labels[labels["group"] == "view AP against PA"].itertuples():
+        text = f"odds ratio AP : PA  {row.value:.2f} ({row.low:.2f}–{row.high:.2f})"
+        assert text in shown
+    first = figure.axes[0]
+    assert first.patches[0].get_width() == pytest.approx(160 / 240)
+
+
+def test_audit_figure_of_one_site_and_one_class(tmp_path, drawn):
+    made = make_results(tmp_path / "one", sites=(RSNA,), protocols=("patient",), images=40)
+    path = made.root / "audit" / "labels.csv"
+    table = pd.read_csv(path)
+    odds = table["check"] == "odds ratio"
+    table.loc[odds, ["value", "low", "high"]] = np.nan
+    table.to_csv(path, index=False)
+    audit = pd.read_csv(made.root / "audit" / "patient.csv")
+    audit[audit["scope"] != "across"].to_csv(made.root / "audit" / "patient.csv", index=False)
+    figure_audit.main([*figure_audit_arguments(made), *outputs(tmp_path)])
+    shown = texts(drawn[0])
+    assert shown.count("no other site") == 2
+    assert "odds ratio AP : PA  not defined" in shown

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import typst
 
+from chexviz.audit import AUDIT
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
+from chexviz.labels import COLUMNS
 from chexviz.results import (
     ARCHITECTURES,
     METRICS,
@@ -26,11 +28,19 @@ from chexviz.table1 import HEADINGS, PERCENT, SPREAD, cell
 SUBSETS = ("train", "validation", "evaluation")
 BY_PROTOCOL = ("metrics", "comparisons", "table1", "audit", "splits", "figure2", "figure3")
 BY_SITE = ("samples", "rejected")
-ALONE = ("figure1", "published", "bibliography")
+ALONE = ("figure1", "figure_audit", "labels", "published", "bibliography")
 SETTINGS = (
     *("sites", "protocols", "architectures", "methods", "seeds"),
     *("preprocess", "split", "training", "evaluation"),
 )
+# The checks of labels and tags that the supplement shows, and what it calls them.
+CHECKS = {
+    "conflicting labels": "Conflicting labels of near-identical images",
+    "missing": "Missing: {group}",
+    "impossible": "Impossible: {group}",
+    "positive": "Positive: {group}",
+    "odds ratio": "Odds ratio: {group}",
+}
 SIGNIFICANCE = 0.05  # as in the original paper
 
 
@@ -54,7 +64,9 @@ def collect(inputs: dict, settings: dict, mark: str) -> dict:
         "sites": [site_facts(site, inputs) for site in settings["sites"]],
         "protocols": [protocol_facts(name, inputs, titles) for name in settings["protocols"]],
         "published": published_facts(inputs, titles) if "paper" in settings["protocols"] else None,
+        "labels": label_facts(inputs["labels"], settings["sites"]),
         "figure1": absolute(inputs["figure1"]),
+        "figure_audit": absolute(inputs["figure_audit"]),
         "bibliography": absolute(inputs["bibliography"]),
     }
 
@@ -207,22 +219,63 @@ def subset_facts(path: str, titles: dict[str, str]) -> list[dict]:
 
 
 def audit_facts(path: str, titles: dict[str, str]) -> list[dict]:
-    """The leakage audit, a row a pair of sites."""
-    columns = ["site", "other", "shared", "evaluation_images", "affected_images", "note"]
-    audit = read_table(path, [*columns, "fraction"])
+    """The leakage audit: a row for each pair of sites and for all sites together."""
+    audit = read_table(path, AUDIT)
+    shown = audit[audit["other"].notna() | (audit["scope"] == "any")]
     return [
         {
             "site": capitalised(titles[row.site]),
-            "other": capitalised(titles[row.other]),
-            "own": row.site == row.other,
+            "other": "Any" if row.scope == "any" else capitalised(titles[row.other]),
+            "scope": row.scope,
             "shared": row.shared,
             "images": int(row.evaluation_images),
             "affected": int(row.affected_images),
             "fraction": float(row.fraction),
             "note": row.note if isinstance(row.note, str) else "",
         }
-        for row in audit.itertuples()
+        for row in shown.itertuples()
     ]
+
+
+def label_facts(path: str, sites: list[dict]) -> dict:
+    """The checks of labels and tags: a row a check, a cell a site; and confounders in numbers."""
+    table = read_table(path, COLUMNS)
+    cells = {(row.site, row.check, row.group): row for row in table.itertuples()}
+    checks = table.loc[table["check"].isin(CHECKS), ["check", "group"]].drop_duplicates()
+    own = checks["check"] == "conflicting labels"
+    rows = [("conflicting labels", "")] * bool(own.any()) + checks[~own].values.tolist()
+    view = [cells[site["name"], "odds ratio", "view AP against PA"] for site in sites]
+    return {
+        "sites": [site["title"] for site in sites],
+        "rows": [
+            {
+                "title": CHECKS[check].format(group=group),
+                "cells": [
+                    label_cell(cells.get((site["name"], check, group or site["name"])))
+                    for site in sites
+                ],
+            }
+            for check, group in rows
+        ],
+        "view": [
+            {
+                "site": site["title"],
+                "shown": label_cell(row),
+                "far": bool(row.low > 1 or row.high < 1),
+                "more": bool(row.value > 1),
+            }
+            for site, row in zip(sites, view, strict=True)
+        ],
+    }
+
+
+def label_cell(row) -> str:
+    """What the table shows of a check: 'count of images (percent)', or the odds ratio."""
+    if row is None or np.isnan(row.value):
+        return "–"
+    if row.check == "odds ratio":
+        return f"{row.value:.2f} ({row.low:.2f}–{row.high:.2f})"
+    return f"{row.count:,.0f} of {row.images:,.0f} ({100 * row.value:.1f} %)"
 
 
 def published_facts(inputs: dict, titles: dict[str, str]) -> list[dict]:

@@ -218,7 +218,11 @@ def fingerprint(config: Config, site: str) -> str:
 
 def paper_files(config: Config) -> dict[str, str]:
     """Result files that the PDF reads, named by kind and key, e.g. 'metrics__paper'."""
-    files = {"figure1": "<results>/figures/figure1.pdf"}
+    files = {
+        "figure1": "<results>/figures/figure1.pdf",
+        "figure_audit": "<results>/figures/audit.pdf",
+        "labels": "<results>/audit/labels.csv",
+    }
     for protocol in config["run"]["protocols"]:
         files |= {
             f"metrics__{protocol}": f"<results>/evaluation/{protocol}/metrics.csv",

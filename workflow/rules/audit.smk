@@ -1,0 +1,78 @@
+"""Whether labels and tags can be trusted, and a figure of that and of what leaks."""
+
+
+rule labels:
+    """Check labels and tags of all sites: conflicts, missing tags, class balance."""
+    input:
+        code=code("labels"),
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+        duplicates="<results>/duplicates.csv",
+    output:
+        table=report(
+            "<results>/audit/labels.csv",
+            caption="../report/audit_labels.rst",
+            category="Audit",
+            labels={"protocol": "all", "shows": "labels and tags"},
+        ),
+    log:
+        "<logs>/labels.log",
+    benchmark:
+        "<benchmarks>/labels.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        sites=SITES,
+        tasks=[config["sites"][site]["task"] for site in SITES],
+    shell:
+        """
+        python -m chexviz.labels \
+            --site {params.sites} \
+            --task {params.tasks:q} \
+            --samples {input.samples:q} \
+            --duplicates {input.duplicates:q} \
+            --output {output.table:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_audit:
+    """Draw what evaluation images share with training images, and labels by view and sex."""
+    input:
+        code=code("figure_audit"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        audit=expand("<results>/audit/{protocol}.csv", protocol=PROTOCOLS),
+        labels="<results>/audit/labels.csv",
+    output:
+        pdf="<results>/figures/audit.pdf",
+        png=report(
+            "<results>/figures/audit.png",
+            caption="../report/audit_figure.rst",
+            category="Audit",
+            labels={"protocol": "all", "shows": "figure"},
+        ),
+    log:
+        "<logs>/figure_audit.log",
+    benchmark:
+        "<benchmarks>/figure_audit.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=plan.text({"sites": plan.titles(config)}),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_audit \
+            --audit {input.audit:q} \
+            --labels {input.labels:q} \
+            --settings {params.settings:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
