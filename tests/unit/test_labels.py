@@ -77,6 +77,15 @@ def test_what_sites_share(table):
     assert counts(table, "a", "shared exact", "b") == (4, 0)
 
 
+def test_unknown_patients_are_said_not_counted():
+    images = pd.DataFrame(ROWS).assign(patient_known=lambda rows: rows["site"] != "b")
+    table = check(images, PAIRS, TASKS).set_index(["site", "check", "group"])
+    for site, other in (("a", "b"), ("b", "c")):
+        note = table.loc[(site, "shared patient", other), "note"]
+        assert note == "patients of one or both are unknown"
+    assert table.loc[("a", "shared patient", "c"), "note"] == "patients: 1"
+
+
 def test_missing_tags_and_impossible_ages(table):
     missing = {tag: counts(table, "a", "missing", tag) for tag in labels.TAGS}
     assert missing == dict.fromkeys(labels.TAGS, (4, 1))

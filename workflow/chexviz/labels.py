@@ -49,11 +49,16 @@ def share(check: str, group: str, images: int, count: int, note: str = "") -> di
 def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> Iterator[dict]:
     """Images of `site` that share a patient, a near-identical image or a file with `other`."""
     here, there = ((images["site"] == name).to_numpy() for name in (site, other))
+    known = images["patient_known"].to_numpy()
     for kind, affected in sharing(images, pairs, here, there).items():
-        if kind != "any":
-            people = images.loc[affected & images["patient_known"], "patient"].nunique()
-            note = f"patients: {people}" if kind == "patient" else ""
-            yield share(f"shared {kind}", other, int(here.sum()), int(affected.sum()), note)
+        if kind == "any":
+            continue
+        note = ""
+        if kind == "patient" and (known & here).any() and (known & there).any():
+            note = f"patients: {images.loc[affected & known, 'patient'].nunique()}"
+        elif kind == "patient":
+            note = "patients of one or both are unknown"
+        yield share(f"shared {kind}", other, int(here.sum()), int(affected.sum()), note)
 
 
 def conflicts(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> dict:

@@ -1,0 +1,67 @@
+"""The leakage of the published split, counted on the complete label tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexviz.audit import audit, person, prove_disjoint
+from chexviz.readers import patients, rsna_labels
+from chexviz.split import by_image, by_patient, groups
+
+NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
+FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
+
+
+@pytest.fixture(scope="module")
+def images(real_data) -> pd.DataFrame:
+    """All labelled images of the RSNA challenge, with the patients of the published match."""
+    labels, _ = rsna_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
+    patient = labels["image"].map(patients(real_data / "tables" / "rsna_to_nih_match.csv.gz"))
+    images = labels.assign(site="rsna", sha256=labels["image"], patient=patient)
+    images["patient_known"] = patient.notna()
+    images["patient"] = person(images)
+    return images
+
+
+def test_the_patients_of_all_images(images):
+    sizes = images.loc[images["patient_known"], "patient"].value_counts()
+    assert len(sizes) == 11_410
+    assert (sizes > 1).sum() == 4_342
+    assert sizes[sizes > 1].sum() == 19_518
+
+
+def leaking(images: pd.DataFrame, seed: int) -> pd.Series:
+    """The audit's count of patients shared within the site, under the paper's protocol."""
+    divided = images.assign(subset=by_image(images, FRACTIONS, seed))
+    return audit(divided, NO_PAIRS, "paper").set_index(["scope", "shared"]).loc["within", "patient"]
+
+
+def test_seven_in_ten_evaluation_images_leak(images):
+    """A published count has 70.4 % for one draw; draws differ by half a percent."""
+    rows = [leaking(images, seed) for seed in range(10)]
+    assert all(row["evaluation_images"] == 5_336 for row in rows)
+    shares = np.array([row["affected_images"] / row["known_images"] for row in rows])
+    assert abs(shares - 0.704).max() < 0.02
+    assert shares.mean() == pytest.approx(0.704, abs=0.004)
+    assert "of 5336 images" in rows[0]["note"]
+
+
+def test_as_many_leak_as_probability_says(images):
+    """An evaluation image leaks unless all other images of its patient evaluate as well."""
+    count, evaluated = len(images), int(0.2 * len(images))
+    expected = 0.0
+    for size, patients_of_size in images["patient"].value_counts().value_counts().items():
+        others = np.arange(1, size)
+        alone = np.prod((evaluated - others) / (count - others))
+        expected += size * patients_of_size * (1 - alone) / count
+    found = np.mean([leaking(images, seed)["fraction"] for seed in range(10)])
+    assert found == pytest.approx(expected, abs=0.005)
+
+
+def test_the_patient_protocol_does_not_leak(images):
+    images = images.assign(group=groups(images, NO_PAIRS))
+    images["subset"] = by_patient(images, FRACTIONS, 2022)
+    prove_disjoint(images, NO_PAIRS)
+    assert audit(images, NO_PAIRS, "patient")["affected_images"].sum() == 0
+    share = (images["subset"] == "evaluation").groupby(images["label"]).mean()
+    assert np.allclose(share, 0.2, atol=0.01)
