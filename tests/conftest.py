@@ -69,11 +69,22 @@ def draw_split(path: Path, folders: dict[str, Path]) -> None:
     pd.concat(tables)[columns].to_csv(path, index=False)
 
 
-@pytest.fixture
-def federation(tmp_path) -> Path:
+def draw_federation(folder: Path) -> Path:
     """A folder with two small sites, `north` and `south`, and split.csv."""
-    folders = {site: tmp_path / site for site in ("north", "south")}
+    folders = {site: folder / site for site in ("north", "south")}
     draw_site(folders["north"], "north", count=60)
     draw_site(folders["south"], "south", count=45)
-    draw_split(tmp_path / "split.csv", folders)
-    return tmp_path
+    draw_split(folder / "split.csv", folders)
+    return folder
+
+
+@pytest.fixture
+def federation(tmp_path) -> Path:
+    """Two small sites of a test's own."""
+    return draw_federation(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_federation(tmp_path_factory) -> Path:
+    """Two small sites that the tests of a module share."""
+    return draw_federation(tmp_path_factory.mktemp("federation"))

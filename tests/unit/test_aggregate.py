@@ -1,84 +1,124 @@
-"""What is averaged, tensor by tensor."""
+"""What travels, and how it is combined, tensor by tensor."""
 
 import pytest
 import torch
 
-from chexviz.aggregate import average
+from chexviz.aggregate import Exchange, batchnorm_names, combine, enough_sites
+from chexviz.errors import InputError
 from chexviz.models import Standard
 
 
-def states(count: int) -> list[dict[str, torch.Tensor]]:
-    """Representation blocks of `count` sites, all tensors different."""
-    blocks = []
-    for site in range(count):
-        torch.manual_seed(site)
-        block = Standard()
-        with torch.no_grad():
-            for tensor in block.state_dict().values():
-                tensor.copy_(torch.rand_like(tensor.float()) * 100)
-        blocks.append(block.state_dict())
-    return blocks
+def block(seed: int) -> Standard:
+    """A representation block whose tensors are all different."""
+    torch.manual_seed(seed)
+    made = Standard()
+    with torch.no_grad():
+        for tensor in made.state_dict().values():
+            tensor.copy_(torch.rand_like(tensor.float()) * 100)
+    return made
+
+
+def averaged(blocks, weights, batchnorm="average", **how) -> Standard:
+    """What the first block becomes when all are exchanged and combined."""
+    exchange = Exchange(blocks[0], batchnorm)
+    updates = [exchange.pack(one.state_dict(), "x") for one in blocks]
+    result = Standard()
+    result.load_state_dict(blocks[0].state_dict())
+    exchange.unpack(combine(updates, weights, **({"how": "mean"} | how)), result)
+    return result
 
 
 def test_every_floating_tensor_is_the_size_weighted_mean():
-    one, two, three = states(3)
-    averaged = average([one, two, three], [100, 300, 600])
-    assert averaged.keys() == one.keys()
-    for name, tensor in averaged.items():
+    blocks = [block(seed) for seed in range(3)]
+    result = averaged(blocks, [100, 300, 600]).state_dict()
+    one, two, three = (made.state_dict() for made in blocks)
+    for name, tensor in result.items():
         if tensor.is_floating_point():
             expected = (
                 0.1 * one[name].double() + 0.3 * two[name].double() + 0.6 * three[name].double()
             )
             torch.testing.assert_close(tensor, expected.float())
-            assert tensor.dtype == one[name].dtype
+        else:
+            assert torch.equal(tensor, one[name]), name
 
 
-def test_batchnorm_statistics_are_averaged_and_step_counts_come_from_the_largest_site():
-    one, two = states(2)
-    averaged = average([one, two], [10, 30])
-    mean = "layers.1.running_mean"
-    torch.testing.assert_close(averaged[mean], 0.25 * one[mean] + 0.75 * two[mean])
-    count = "layers.1.num_batches_tracked"
-    assert averaged[count] == two[count] != one[count]
+@pytest.mark.parametrize("batchnorm", ["local", "frozen"])
+def test_only_batchnorm_stays_under_the_other_policies(batchnorm):
+    one, two = block(0), block(1)
+    result = averaged([one, two], [1, 1], batchnorm).state_dict()
+    for name, tensor in one.state_dict().items():
+        stays = name in batchnorm_names(one)
+        assert torch.equal(result[name], tensor) == stays, name
+    assert len(batchnorm_names(one)) == 15
 
 
 def test_one_site_comes_back_bit_for_bit():
-    (only,) = states(1)
-    averaged = average([only], [1234])
-    assert all(torch.equal(averaged[name], tensor) for name, tensor in only.items())
-    assert all(averaged[name].data_ptr() != tensor.data_ptr() for name, tensor in only.items())
+    only = block(0)
+    result = averaged([only], [1234]).state_dict()
+    assert all(torch.equal(result[name], tensor) for name, tensor in only.state_dict().items())
 
 
 def test_uniform_equals_weighted_for_equal_sizes():
-    blocks = states(4)
-    uniform, weighted = average(blocks, [1] * 4), average(blocks, [250] * 4)
-    assert all(torch.equal(uniform[name], weighted[name]) for name in uniform)
+    updates = [torch.randn(1000) for _ in range(4)]
+    uniform, weighted = combine(updates, [1] * 4, "mean"), combine(updates, [250] * 4, "mean")
+    assert torch.equal(uniform, weighted)
 
 
-def test_channels_last_tensors_average_to_the_same_values():
-    one, two = states(2)
-    plain = average([one, two], [1, 2])
-    swapped = {
-        name: tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-        for name, tensor in one.items()
-    }
-    mixed = average([swapped, two], [1, 2])
+def test_channels_last_blocks_are_combined_to_the_same_values():
+    one, two = block(0), block(1)
+    plain = averaged([one, two], [1, 2]).state_dict()
+    mixed = averaged([block(0).to(memory_format=torch.channels_last), two], [1, 2]).state_dict()
     assert all(torch.equal(mixed[name], plain[name]) for name in plain)
+
+
+@pytest.mark.parametrize(("sites", "kept"), [(3, [1]), (4, [1, 2]), (5, [2])])
+def test_the_median_of_each_coordinate(sites, kept):
+    updates = [torch.randn(50) for _ in range(sites)]
+    expected = torch.stack(updates).sort(dim=0).values[kept].mean(dim=0)
+    torch.testing.assert_close(combine(updates, [1] * sites, "median"), expected)
+
+
+def test_a_trimmed_mean_forgets_the_extremes_of_each_coordinate():
+    updates = [torch.full((6,), float(value)) for value in range(10)]
+    updates[9][:3], updates[0][3:] = 1e9, -1e9
+    assert combine(updates, [1] * 10, "trimmed", 0.1).tolist() == [4.5] * 6
+    honest = torch.stack(updates[1:9]).mean(dim=0)
+    torch.testing.assert_close(combine(updates, [1] * 10, "trimmed", 0.1), honest)
+
+
+@pytest.mark.parametrize(
+    ("sites", "how", "trim", "enough"),
+    [
+        (1, "mean", 0, True),
+        (2, "median", 0, False),
+        (3, "median", 0, True),
+        (9, "trimmed", 0.1, False),
+        (10, "trimmed", 0.1, True),
+        (6, "trimmed", 0.15, False),
+        (7, "trimmed", 0.15, True),
+    ],
+)
+def test_robust_combinations_need_sites(sites, how, trim, enough):
+    problem = enough_sites(sites, how, trim)
+    assert (problem is None) == enough
+    if problem and how == "trimmed":
+        assert enough_sites(int(problem.split()[-2]), how, trim) is None
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda state: state.pop("layers.0.weight"), "other tensors"),
-        (lambda state: state.update({"extra": torch.zeros(1)}), "extra"),
-        (lambda state: state.update({"layers.0.weight": torch.zeros(2)}), "layers.0.weight is"),
+        (lambda state: state.pop("layers.0.weight"), "layers.0.weight"),
+        (lambda state: state.update({"layers.0.weight": torch.zeros(2)}), "(2,)"),
         (lambda state: state.update({"layers.1.bias": torch.zeros(32).double()}), "float64"),
-        (lambda state: state["layers.1.bias"].fill_(torch.nan), "not finite"),
-        (lambda state: state["layers.1.bias"].fill_(torch.inf), "not finite"),
+        (lambda state: state["layers.1.bias"].fill_(torch.nan), "layers.1.bias: finite"),
+        (lambda state: state["layers.1.running_var"].fill_(torch.inf), "running_var: finite"),
     ],
 )
-def test_what_cannot_be_averaged_is_refused(spoil, said):
-    one, two = states(2)
-    spoil(two)
-    with pytest.raises(ValueError, match=said):
-        average([one, two], [1, 1])
+def test_an_update_that_cannot_be_averaged_is_refused(spoil, said):
+    state = block(0).state_dict()
+    spoil(state)
+    with pytest.raises(InputError) as caught:
+        Exchange(block(1), "average").pack(state, "site north")
+    assert "update of site north" in str(caught.value)
+    assert said in str(caught.value)

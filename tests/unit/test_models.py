@@ -19,8 +19,10 @@ def test_shapes(architecture, channels, stride):
     images = torch.rand(2, 1, 64, 64)
     assert model.representation(images).shape == (2, channels, 64 // stride, 64 // stride)
     assert model.features(images).shape == (2, channels)
-    assert model(images, "north").shape == (2,)
-    assert not torch.equal(model(images, "north"), model(images, "south"))
+    logits = model(images, ["north", "south"])
+    assert logits.shape == (2, 2)
+    assert torch.equal(logits[:, :1], model(images, ["north"]))
+    assert not torch.equal(logits[:, 0], logits[:, 1])
 
 
 def test_standard_has_three_convolutions():
@@ -64,7 +66,7 @@ def test_a_model_file_round_trip(tmp_path):
     about = {"architecture": "standard", "sites": ["north", "south"]}
     models.save(tmp_path / "a.safetensors", model.state_dict(), **about)
     models.save(tmp_path / "b.safetensors", model.state_dict(), **about)
-    again = models.load_model(tmp_path / "a.safetensors").state_dict()
+    again = models.load_model(tmp_path / "a.safetensors", "north").state_dict()
     assert all(torch.equal(again[name], tensor) for name, tensor in model.state_dict().items())
     assert sha256(tmp_path / "a.safetensors") == sha256(tmp_path / "b.safetensors")
     (tmp_path / "plain").touch()
@@ -114,7 +116,7 @@ def test_a_local_file_of_weights_becomes_the_representation_block(tmp_path, suff
     assert torch.equal(block["layers.conv0.weight"], tensors["features.conv0.weight"])
     name = "denseblock4.denselayer16.conv2.weight"
     assert torch.equal(block[f"layers.{name}"], tensors[f"features.{name}"])
-    model = models.initial("densenet121", "north", 1, tmp_path / "block.safetensors")
+    model = models.initial("densenet121", ["north"], 1, tmp_path / "block.safetensors")
     assert torch.equal(model.representation.layers.conv0.weight, tensors["features.conv0.weight"])
 
 

@@ -1,60 +1,130 @@
-"""What the server averages, and how."""
+"""What travels between a site and the server, and how the server combines it."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from chexviz.errors import InputError
 
 State = Mapping[str, Tensor]
+COMBINATIONS = ("mean", "median", "trimmed")
 
 
-def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
-    """Weighted mean of the sites' representation blocks (McMahan et al. 2017, Algorithm 1).
+class Exchange:
+    """The tensors of a representation block that travel, as one flat vector.
 
-    states: a state_dict per site, in a fixed order of the sites, since floating sums depend on it.
-    weights: positive; the numbers of training images, or all 1 for a uniform mean.
-    Floating tensors are averaged in float64, BatchNorm's running statistics included; integer
-    buffers (BatchNorm's step counts) come from the site of the largest weight, the first of equals.
-    One site returns as it came, bit for bit. Raises ValueError as `validate` does.
+    batchnorm: 'average' (BatchNorm's weights and running statistics travel like all else), 'local'
+    (each site keeps its own; Li et al. 2021) or 'frozen' (nobody changes them).
+    Integer buffers (BatchNorm's step counts, which nothing reads) never travel. Parameters come
+    first in the vector: `parameters` is how many of its numbers they are.
     """
-    validate(states)
-    largest = states[max(range(len(states)), key=lambda site: weights[site])]
-    floating = [name for name, tensor in largest.items() if tensor.is_floating_point()]
-    total = sum(weights)
-    # One flat buffer: adding 700 small tensors one by one takes ten times as long.
-    mean = sum(
-        flatten(state, floating).double() * (weight / total)
-        for state, weight in zip(states, weights, strict=True)
+
+    def __init__(self, representation: nn.Module, batchnorm: str):
+        kept = set() if batchnorm == "average" else set(batchnorm_names(representation))
+        parameters = dict(representation.named_parameters())
+        floating = [
+            name
+            for name, tensor in representation.state_dict().items()
+            if tensor.is_floating_point() and name not in kept
+        ]
+        self.names = sorted(floating, key=lambda name: name not in parameters)
+        state = representation.state_dict()
+        self.shapes = {name: state[name].shape for name in self.names}
+        self.sizes = [state[name].numel() for name in self.names]
+        self.parameters = sum(state[name].numel() for name in self.names if name in parameters)
+        self.bytes = sum(state[name].nbytes for name in self.names)
+
+    def pack(self, state: State, sender: str) -> Tensor:
+        """The travelling tensors of a state as one float32 vector, checked.
+
+        Raises InputError naming the sender and the tensor if one is absent, of another shape or
+        type, or holds a value that is not finite.
+        """
+        for name in self.names:
+            found = "absent"
+            if name in state:
+                found = f"{tuple(state[name].shape)} {state[name].dtype}"
+            if found != f"{tuple(self.shapes[name])} torch.float32":
+                raise refused(sender, name, f"{tuple(self.shapes[name])} torch.float32", found)
+        # One flat buffer: handling 700 small tensors one by one takes ten times as long.
+        vector = torch.cat([state[name].reshape(-1) for name in self.names])
+        if not torch.isfinite(vector).all():
+            odd = next(name for name in self.names if not torch.isfinite(state[name]).all())
+            raise refused(sender, odd, "finite values", "one that is not")
+        return vector
+
+    def tensors(self, vector: Tensor) -> dict[str, Tensor]:
+        """A vector's parts under their names and in their shapes; views, not copies."""
+        parts = vector.split(self.sizes)
+        return {
+            name: part.view(self.shapes[name]) for name, part in zip(self.names, parts, strict=True)
+        }
+
+    def unpack(self, vector: Tensor, representation: nn.Module) -> None:
+        """Copy a vector into the travelling tensors of a block."""
+        state = representation.state_dict()
+        with torch.no_grad():
+            for name, part in self.tensors(vector).items():
+                state[name].copy_(part)
+
+
+def batchnorm_names(representation: nn.Module) -> list[str]:
+    """All tensors of a block's BatchNorm layers: weights, running statistics and step counts."""
+    return [
+        f"{path}.{name}"
+        for path, layer in representation.named_modules()
+        if isinstance(layer, nn.BatchNorm2d)
+        for name in layer.state_dict()
+    ]
+
+
+def refused(sender: str, name: str, expected: str, found: str) -> InputError:
+    """The error for an update that cannot be averaged."""
+    return InputError(
+        f"update of {sender}",
+        expected=f"{name}: {expected}",
+        found=found,
+        fix="run the same version of the code and the same architecture at every site",
     )
-    averaged = {name: tensor.clone() for name, tensor in largest.items()}
-    start = 0
-    for name in floating:
-        size = averaged[name].numel()
-        averaged[name].copy_(mean[start : start + size].view_as(averaged[name]))
-        start += size
-    return averaged
 
 
-def flatten(state: State, names: Sequence[str]) -> Tensor:
-    """The named tensors one after another, as one vector."""
-    return torch.cat([state[name].reshape(-1) for name in names])
+def combine(
+    updates: Sequence[Tensor], weights: Sequence[float], how: str, trim: float = 0.0
+) -> Tensor:
+    """One vector from those of all sites.
 
-
-def validate(states: Sequence[State]) -> None:
-    """Refuse states that cannot be averaged.
-
-    Raises ValueError, naming the tensor, if names, shapes or types differ or a value is not finite.
+    updates: float32 (p,), in a fixed order of the sites, since floating sums depend on it.
+    weights: positive; the numbers of training images, or all 1 for a uniform mean.
+    how: 'mean' (McMahan et al. 2017, Algorithm 1; summed in float64, so one site returns as it
+    came, bit for bit), 'median' or 'trimmed' (Yin et al. 2018: of each coordinate, or its mean
+    without the `trim` fraction of smallest and of largest values). The robust ones ignore weights.
     """
-    first = states[0]
-    for number, state in enumerate(states):
-        if state.keys() != first.keys():
-            odd = sorted(state.keys() ^ first.keys())
-            raise ValueError(f"update {number} has other tensors than update 0: {odd[:3]}")
-        for name, tensor in state.items():
-            if (tensor.shape, tensor.dtype) != (first[name].shape, first[name].dtype):
-                raise ValueError(
-                    f"update {number}: {name} is {tuple(tensor.shape)} {tensor.dtype}, "
-                    f"expected {tuple(first[name].shape)} {first[name].dtype}"
-                )
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                raise ValueError(f"update {number}: {name} holds a value that is not finite")
+    if how == "mean":
+        total = sum(weights)
+        mean = torch.zeros_like(updates[0], dtype=torch.float64)
+        for update, weight in zip(updates, weights, strict=True):
+            mean.add_(update, alpha=weight / total)
+        return mean.float()
+    ordered = torch.stack(list(updates)).sort(dim=0).values
+    cut = trimmed(len(updates), trim) if how == "trimmed" else (len(updates) - 1) // 2
+    return ordered[cut : len(updates) - cut].double().mean(dim=0).float()
+
+
+def trimmed(sites: int, trim: float) -> int:
+    """How many of the values of `sites` sites are left out at each end."""
+    return int(sites * trim)
+
+
+def enough_sites(sites: int, how: str, trim: float) -> str | None:
+    """Why so few sites cannot be combined robustly; None if they can.
+
+    A median of two is their mean, and a trimmed mean that leaves out nobody is the mean: neither
+    would withstand a single wrong site.
+    """
+    if how == "median" and sites < 3:
+        return "a median needs at least 3 sites"
+    if how == "trimmed" and trimmed(sites, trim) < 1:
+        return f"a mean trimmed by {trim:g} at each end needs at least {math.ceil(1 / trim)} sites"
+    return None

@@ -8,20 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def augment(images: Tensor, generator: torch.Generator, settings: Mapping[str, float]) -> Tensor:
+def augment(images: Tensor, draws: Tensor, settings: Mapping[str, float]) -> Tensor:
     """Rotate, zoom, flip and change the contrast of each image at random.
 
     images: float32 (N, 1, S, S) in [0, 1]; so is the result. What moves in from outside is black.
+    draws: uniform in [0, 1), (4, N), on the device of the images; they decide all.
     settings: rotation (degrees to either side), zoom (fraction, in or out), flip (probability of
     a left-right flip), contrast (fraction, up or down, around each image's mean).
     """
-    count = len(images)
-    # Drawn on the CPU, so that every device sees the same augmentation.
-    draws = torch.rand(4, count, generator=generator)
     angle = (2 * draws[0] - 1) * math.radians(settings["rotation"])
     scale = 1 + (2 * draws[1] - 1) * settings["zoom"]
     side = torch.where(draws[2] < settings["flip"], -1.0, 1.0)
-    gain = (1 + (2 * draws[3] - 1) * settings["contrast"]).to(images.device)
+    gain = 1 + (2 * draws[3] - 1) * settings["contrast"]
     moved = warp(images, angle, scale, side)
     mean = moved.mean(dim=(1, 2, 3), keepdim=True)
     return ((moved - mean) * gain.view(-1, 1, 1, 1) + mean).clamp(0, 1)
@@ -35,5 +33,5 @@ def warp(images: Tensor, angle: Tensor, scale: Tensor, side: Tensor) -> Tensor:
         [torch.stack([cos * side, -sin, zero], dim=1), torch.stack([sin * side, cos, zero], dim=1)],
         dim=1,
     )
-    grid = F.affine_grid(rows.to(images.device), list(images.shape), align_corners=False)
+    grid = F.affine_grid(rows, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False)

@@ -1,10 +1,12 @@
-"""Checkpoints: a killed run goes on from its last one and ends with the same bytes."""
+"""Checkpoints: a run that is stopped or killed goes on from its last one, to the same bytes."""
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -12,44 +14,108 @@ from chexviz import closure
 from chexviz.errors import InputError
 from chexviz.files import replacing, sha256
 
-SECONDS_BETWEEN = 60  # a kill loses a minute of work; saving costs a fraction of a second
+SECONDS_BETWEEN = 60  # what a kill loses at most, where saving is quick
+SHARE = 0.02  # of the time that saving may take; large federations save less often
+DIGEST = hashlib.sha256().digest_size
 
 
 class Checkpoint:
-    """The state of one run in one file, saved at most once a minute, removed when the run is done.
+    """The state of one run: the last save and the one before it, both removed when the run is done.
 
-    fingerprint: of everything that decides the result; a checkpoint of another one is of no use.
+    A file is a SHA-256 and what torch.save wrote. fingerprint: of everything that decides the
+    result; a checkpoint of another one is of no use.
     """
 
     def __init__(self, path: Path, fingerprint: str):
-        self.path, self.fingerprint, self.saved = Path(path), fingerprint, time.monotonic()
+        self.path, self.fingerprint = Path(path), fingerprint
+        self.previous = self.path.with_name(f"{self.path.name}.previous")
+        self.saved, self.cost = time.monotonic(), 0.0
 
     def load(self) -> dict | None:
-        """The state that was saved last, or None if there is none of this run."""
-        if not self.path.exists():
-            return None
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever the unpickler stumbles over in a damaged file
-            raise InputError(
-                self.path,
-                expected="a checkpoint",
-                found=f"a damaged file ({type(error).__name__})",
-                fix="delete it; the run then starts from the beginning",
-            ) from error
-        return state if state["fingerprint"] == self.fingerprint else None
+        """The state that was saved last, or None if there is none of this run.
 
-    def save_if_due(self, state: Mapping) -> None:
-        """Save the state if the last save is long enough ago."""
-        if time.monotonic() - self.saved < SECONDS_BETWEEN:
-            return
-        with replacing(self.path) as temporary:
-            torch.save({**state, "fingerprint": self.fingerprint}, temporary)
+        A damaged file is named on stderr and the one before it is used. Raises InputError if all
+        that there are are damaged.
+        """
+        damaged = []
+        for path in filter(Path.exists, (self.path, self.previous)):
+            state = read(path)
+            if state is None:
+                damaged.append(str(path))
+                print(f"{path} is damaged and not used", file=sys.stderr, flush=True)
+            elif state["fingerprint"] == self.fingerprint:
+                return state
+            else:
+                return None
+        if damaged:
+            raise InputError(
+                " and ".join(damaged),
+                expected="a checkpoint",
+                found="damaged files alone",
+                fix="delete them; the run then starts from the beginning",
+            )
+        return None
+
+    def due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return time.monotonic() - self.saved >= max(SECONDS_BETWEEN, self.cost / SHARE)
+
+    def save(self, state: Mapping) -> None:
+        """Save the state; a full disk is said, and the last saves stay."""
+        start = time.monotonic()
+        try:
+            with replacing(self.path) as temporary:
+                write({**state, "fingerprint": self.fingerprint}, temporary)
+                if self.path.exists():
+                    self.path.replace(self.previous)
+        except OSError as error:
+            print(f"no checkpoint at {self.path}: {error}; the run goes on", file=sys.stderr)
         self.saved = time.monotonic()
+        self.cost = self.saved - start
 
     def remove(self) -> None:
         """Forget the run: its result is written."""
         self.path.unlink(missing_ok=True)
+        self.previous.unlink(missing_ok=True)
+
+
+class Hashed:
+    """A file for torch.save that hashes what is written to it."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.digest, self.flush = file, hashlib.sha256(), file.flush
+        self.error: OSError | None = None
+
+    def write(self, data) -> int:
+        self.digest.update(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error  # torch.save reports it as something else
+            raise
+
+
+def write(state: Mapping, path: Path) -> None:
+    """Write a state after its digest, without a second copy of it in memory."""
+    with path.open("wb") as file:
+        file.write(bytes(DIGEST))
+        hashed = Hashed(file)
+        try:
+            torch.save(state, hashed)
+        except RuntimeError as error:
+            raise hashed.error or error from None
+        file.seek(0)
+        file.write(hashed.digest.digest())
+
+
+def read(path: Path) -> dict | None:
+    """The state in a file; None if the file is damaged."""
+    with path.open("rb") as file:
+        expected = file.read(DIGEST)
+        if hashlib.file_digest(file, "sha256").digest() != expected:
+            return None
+        file.seek(DIGEST)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def fingerprint(entry: str, settings: Mapping, inputs: list[Path]) -> str:

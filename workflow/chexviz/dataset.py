@@ -1,6 +1,8 @@
-"""The images and labels of one site's subset, on the device that computes."""
+"""The images and labels of one site's subset, on the device that computes or streamed to it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +14,87 @@ from chexviz.errors import InputError
 
 
 @dataclass
+class Images:
+    """n images that lie in memory-mapped files, or also on the device once they are `resident`.
+
+    stacks: uint8 (N, S, S) each. stack, position: int64 (n,), where each image lies.
+    Both ways give the same bytes; streaming costs a copy to the device per batch.
+    """
+
+    stacks: list[np.ndarray]
+    stack: np.ndarray
+    position: np.ndarray
+    device: torch.device
+    pixels: Tensor | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    @property
+    def nbytes(self) -> int:
+        """What all images take on the device."""
+        return len(self) * self.stacks[0][0].nbytes
+
+    def make_resident(self) -> None:
+        """Copy all images to the device, where they stay."""
+        self.pixels = self.read(np.arange(len(self))).to(self.device)
+
+    def read(self, indices: np.ndarray) -> Tensor:
+        """Images (b, S, S) from the files, in host memory."""
+        out = np.empty((len(indices), *self.stacks[0].shape[1:]), dtype=np.uint8)
+        for number, stack in enumerate(self.stacks):
+            chosen = self.stack[indices] == number
+            out[chosen] = stack[self.position[indices[chosen]]]
+        return torch.from_numpy(out)
+
+    def batches(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The images (b, S, S) of each part (b,) of indices, on the device, uint8.
+
+        The next batch is read from the files while the last one is worked on.
+        """
+        if self.pixels is not None:
+            for part in parts:
+                yield self.pixels[part]
+            return
+        indices = [part.cpu().numpy() for part in parts]
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self.read, indices[0])
+            for following in [*indices[1:], None]:
+                ready = coming.result()
+                if following is not None:
+                    coming = reader.submit(self.read, following)
+                yield ready.to(self.device)
+
+
+@dataclass
 class Dataset:
-    """A site's subset. images: uint8 (n, S, S). labels: float32 (n,), 1, 0 or NaN (unknown)."""
+    """A site's subset, or that of several sites pooled.
+
+    heads: the sites whose task blocks the labels are for. labels: float32 (n, heads), 1, 0 or NaN
+    (unknown). rows: the split's rows of the images, index 0 to n - 1.
+    """
 
     site: str
-    images: Tensor
+    heads: list[str]
+    images: Images
     labels: Tensor
     rows: pd.DataFrame
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def in_order(self, size: int) -> tuple[Tensor, ...]:
+        """All indices in order, in even batches of at most `size`, for Images.batches."""
+        indices = torch.arange(len(self), device=self.labels.device)
+        return indices.tensor_split(-(-len(self) // size))
+
 
 def load_dataset(
     site: str, images: Path, samples: Path, split: Path, subsets: list[str], device: torch.device
 ) -> Dataset:
-    """Read the images of a site that the split puts into `subsets`, in the order of the samples.
+    """The images of a site that the split puts into `subsets`, in the order of the samples.
 
-    rows has the split's columns for them, index 0 to n - 1. The images are copied to the device
-    as uint8: they are four times smaller there than as float32, and stay for the whole run.
+    They stay in the file until they are made resident.
     """
     table = read_split(split)
     table = table[(table["site"] == site) & table["subset"].isin(subsets)]
@@ -53,11 +117,42 @@ def load_dataset(
             fix=f"make {split} again",
         )
     table = table.sort_values("position").reset_index(drop=True)
+    where = table["position"].to_numpy(dtype=np.int64)
     stack = np.load(images, mmap_mode="r")
-    pixels = torch.from_numpy(stack[table["position"].to_numpy(dtype=np.int64)])
-    labels = torch.tensor(table["label"].to_numpy(dtype=np.float32))
-    rows = table.drop(columns="position")
-    return Dataset(site, pixels.to(device), labels.to(device), rows)
+    labels = torch.tensor(table["label"].to_numpy(dtype=np.float32)).unsqueeze(1)
+    return Dataset(
+        site,
+        [site],
+        Images([stack], np.zeros_like(where), where, device),
+        labels.to(device),
+        table.drop(columns="position"),
+    )
+
+
+def pool(datasets: Sequence[Dataset]) -> Dataset:
+    """All images in one dataset; an image has no label (NaN) for the heads of other sites."""
+    images = [dataset.images for dataset in datasets]
+    heads = [head for dataset in datasets for head in dataset.heads]
+    labels = torch.full((sum(map(len, datasets)), len(heads)), torch.nan, device=images[0].device)
+    row = column = 0
+    for dataset in datasets:
+        bottom, right = row + len(dataset), column + len(dataset.heads)
+        labels[row:bottom, column:right] = dataset.labels
+        row, column = bottom, right
+    stacks = [stack for one in images for stack in one.stacks]
+    firsts = np.cumsum([0, *(len(one.stacks) for one in images)])
+    return Dataset(
+        "+".join(heads),
+        heads,
+        Images(
+            stacks,
+            np.concatenate([one.stack + first for one, first in zip(images, firsts, strict=False)]),
+            np.concatenate([one.position for one in images]),
+            images[0].device,
+        ),
+        labels,
+        pd.concat([dataset.rows for dataset in datasets], ignore_index=True),
+    )
 
 
 def read_split(path: Path) -> pd.DataFrame:

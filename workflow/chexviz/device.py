@@ -6,19 +6,24 @@ import torch
 
 
 def choose(threads: int) -> torch.device:
-    """The first GPU, or this machine's CPU with a fixed number of threads.
+    """The first GPU, or this machine's CPU with a fixed number of threads."""
+    return choose_all(threads)[0]
+
+
+def choose_all(threads: int) -> list[torch.device]:
+    """All GPUs that are visible, or this machine's CPU with a fixed number of threads.
 
     The number of threads belongs to a result: another one adds in another order.
     """
     torch.set_num_threads(threads)
     if not torch.cuda.is_available():
-        return torch.device("cpu")
+        return [torch.device("cpu")]
     # Only where it is needed: on a CPU all that is used here is deterministic, and the call alone
     # imports the compiler, which takes longer than a small job.
     torch.use_deterministic_algorithms(True, warn_only=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
     torch.backends.cudnn.benchmark = False
-    return torch.device("cuda")
+    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -1,11 +1,11 @@
 """Local training: what a site does with its own images between two averages."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from chexviz.augment import augment
 from chexviz.dataset import Dataset, to_unit
@@ -14,62 +14,145 @@ from chexviz.errors import InputError
 from chexviz.models import Model
 from chexviz.randomness import stream
 
+ALL, TASK, REPRESENTATION = "all", "task", "representation"  # what an epoch trains
+LAST = 5  # losses shown when training diverges
+
 
 class LocalSite:
     """A site of the federation: its images, its model and its optimiser, which never leave it.
 
     The optimiser's moments stay with the site from round to round. settings: batch, precision,
-    augmentation, learning_rate, schedule; epochs is the length of the whole run.
+    compile, augmentation, learning_rate, schedule, method: batchnorm; epochs: of the whole run.
+    `epoch` and `batch` say how far the site is within a round, so that it can be left after any
+    batch and taken up again.
     """
 
     def __init__(self, data: Dataset, model: Model, settings: Mapping, *, epochs: int, seed: int):
         self.data, self.settings, self.epochs, self.seed = data, settings, epochs, seed
-        self.model = model.to(data.images.device, memory_format=torch.channels_last)
+        self.name, self.device = data.site, data.images.device
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.frozen = batchnorm_layers(model) if settings["method"]["batchnorm"] == "frozen" else []
+        if settings["compile"]:
+            self.model.representation.compile()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"])
+        self.dropout = torch.Generator(self.device)
+        for head in data.heads:
+            self.model.tasks[head].dropout.generator = self.dropout
+        self.epoch = self.batch = 0
+        self.losses = torch.zeros(math.ceil(len(data) / settings["batch"]), device=self.device)
+        self.means: list[float] = []  # of the epochs of this round
 
-    @property
-    def task(self) -> torch.nn.Module:
-        """The task block, which stays at the site."""
-        return self.model.tasks[self.data.site]
+    def train(
+        self, number: int, phases: Sequence[str], correct: Callable[[], None] | None
+    ) -> Iterator[None]:
+        """Train the epochs of round `number` (from 0), from where the site is in it.
 
-    def train(self, epoch: int) -> tuple[float, float]:
-        """Train one pass over the site's images; epoch counts from 0. Gives (mean loss, rate).
+        phases: what each epoch trains. correct: is called between the gradients and the step.
+        Yields after every batch, where a checkpoint can be taken.
+        """
+        while self.epoch < len(phases):
+            epoch = number * len(phases) + self.epoch
+            self.set_up(epoch, phases[self.epoch])
+            for _ in self.batches_of(epoch, correct):
+                yield
+            self.means.append(self.mean_loss(number))
+            self.epoch, self.batch = self.epoch + 1, 0
+
+    def start_round(self) -> None:
+        """Forget how far the last round came."""
+        self.epoch, self.batch, self.means = 0, 0, []
+        self.optimizer.zero_grad()  # gives the memory to the next site
+
+    def set_up(self, epoch: int, phase: str) -> None:
+        """Bring model and optimiser into the state in which an epoch trains."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, epoch, self.epochs)
+        self.model.requires_grad_(True)
+        self.model.representation.requires_grad_(phase != TASK)
+        self.model.tasks.requires_grad_(phase != REPRESENTATION)
+        self.model.train()
+        # Frozen means frozen: running statistics stay as well.
+        self.model.representation.train(phase != TASK)
+        for layer in self.frozen:
+            layer.eval().requires_grad_(False)
+
+    def batches_of(self, epoch: int, correct: Callable[[], None] | None) -> Iterator[None]:
+        """Train the batches of an epoch that are left; yields after each.
 
         Order, augmentation and dropout are drawn from streams keyed by (seed, site, epoch), so
-        they do not depend on other sites or on whether the run was interrupted.
+        they do not depend on other sites or on whether the run was interrupted. Nothing here waits
+        for the device.
         """
-        site = self.data.site
-        draws = torch.Generator().manual_seed(stream(self.seed, "epoch", site, epoch))
-        torch.manual_seed(stream(self.seed, "dropout", site, epoch))
-        rate = learning_rate(self.settings, epoch, self.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        device = self.data.images.device
-        total = torch.zeros((), device=device)
-        for batch in batches(len(self.data), self.settings["batch"], draws):
-            batch = batch.to(device)
-            images = to_unit(self.data.images[batch])
-            images = augment(images, draws, self.settings["augmentation"])
-            with autocast(device, self.settings["precision"]):
-                logits = self.model(images.to(memory_format=torch.channels_last), site)
-            loss = masked_loss(logits.float(), self.data.labels[batch])
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            total += loss.detach() * len(batch)
-        return self.finite(total.item() / len(self.data), epoch), rate
+        draws = torch.Generator().manual_seed(stream(self.seed, "epoch", self.name, epoch))
+        order = batches(len(self.data), self.settings["batch"], draws)
+        changes = torch.rand(4, len(self.data), generator=draws).to(self.device)
+        changes = changes.tensor_split(len(order), dim=1)
+        order = torch.cat(order).to(self.device).tensor_split(len(order))
+        left = slice(self.batch, None)
+        pixels = self.data.images.batches(order[left])
+        for batch, change, images in zip(order[left], changes[left], pixels, strict=True):
+            self.dropout.manual_seed(stream(self.seed, "dropout", self.name, epoch, self.batch))
+            loss = self.step(images, self.data.labels[batch], change, correct)
+            self.losses[self.batch] = loss * len(batch)
+            self.batch += 1
+            yield
 
-    def finite(self, loss: float, epoch: int) -> float:
-        """The loss, if training has not diverged."""
-        if not math.isfinite(loss):
+    def step(
+        self, images: Tensor, labels: Tensor, change: Tensor, correct: Callable[[], None] | None
+    ) -> Tensor:
+        """One step on uint8 images (b, S, S) with labels (b, heads); the loss."""
+        images = augment(to_unit(images), change, self.settings["augmentation"])
+        images = images.to(memory_format=torch.channels_last)
+        with autocast(self.device, self.settings["precision"]):
+            logits = self.model(images, self.data.heads)
+        loss = masked_loss(logits.float(), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if correct:
+            with torch.no_grad():
+                correct()
+        self.optimizer.step()
+        return loss.detach()
+
+    def mean_loss(self, number: int) -> float:
+        """The mean loss of the epoch that just ended. Raises InputError if training diverged."""
+        losses = self.losses.cpu()
+        odd = (~torch.isfinite(losses)).nonzero()
+        if len(odd):
+            batch = int(odd[0])
+            last = losses[max(0, batch - LAST) : batch] * len(losses) / len(self.data)
+            before = ", ".join(f"{loss:.4g}" for loss in last.tolist()) or "none"
             raise InputError(
-                f"training of site {self.data.site}",
-                expected="a finite loss",
-                found=f"{loss} in epoch {epoch + 1}",
+                f"training of site {self.name}",
+                expected="finite losses",
+                found=f"not finite in round {number + 1}, batch {batch + 1} of {len(losses)}; "
+                f"the losses before it: {before}",
                 fix="lower the learning rate",
             )
-        return loss
+        return losses.double().sum().item() / len(self.data)
+
+    def state(self) -> dict:
+        """All that the site needs to go on from where it is."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "position": [self.epoch, self.batch],
+            "losses": self.losses,
+            "means": self.means,
+        }
+
+    def load(self, state: Mapping) -> None:
+        """Go on from where `state` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.batch = state["position"]
+        self.losses.copy_(state["losses"])
+        self.means = list(state["means"])
+
+
+def batchnorm_layers(model: nn.Module) -> list[nn.Module]:
+    """The BatchNorm layers of a model."""
+    return [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -81,7 +164,7 @@ def batches(count: int, size: int, generator: torch.Generator) -> tuple[Tensor, 
 
 
 def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the annotated images; a NaN label contributes no loss."""
+    """Mean binary cross-entropy over what is annotated; a NaN label contributes no loss."""
     known = ~torch.isnan(labels)
     losses = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
     return (losses * known).sum() / known.sum().clamp(min=1)

@@ -63,13 +63,32 @@ class DenseNet121(nn.Module):
         return torch.relu(self.layers((images - self.mean) / self.std))
 
 
+class Dropout(nn.Module):
+    """Dropout whose mask comes from `generator`, so that nobody else's draws change it.
+
+    torch.nn.Dropout knows the device's one generator alone.
+    """
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+        self.generator: torch.Generator | None = None  # None: the device's own
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return features
+        draws = torch.rand(features.shape, generator=self.generator, device=features.device)
+        return features * (draws >= self.share) / (1 - self.share)
+
+
 class TaskBlock(nn.Module):
     """Pooled features (N, C) to one logit (N,): C -> 256 -> dropout 0.3 -> 1."""
 
     def __init__(self, channels: int):
         super().__init__()
+        self.dropout = Dropout(0.3)
         self.layers = nn.Sequential(
-            nn.Linear(channels, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 1)
+            nn.Linear(channels, 256), nn.ReLU(), self.dropout, nn.Linear(256, 1)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -88,9 +107,10 @@ class Model(nn.Module):
         """Images (N, 1, S, S) in [0, 1] to globally averaged features (N, C)."""
         return self.representation(images).mean(dim=(2, 3))
 
-    def forward(self, images: Tensor, site: str) -> Tensor:
-        """Images (N, 1, S, S) in [0, 1] to the logits (N,) of one site's task."""
-        return self.tasks[site](self.features(images))
+    def forward(self, images: Tensor, heads: Sequence[str]) -> Tensor:
+        """Images (N, 1, S, S) in [0, 1] to the logits (N, heads) of some sites' task blocks."""
+        features = self.features(images)
+        return torch.stack([self.tasks[head](features) for head in heads], dim=1)
 
 
 ARCHITECTURES = {"standard": Standard, "densenet121": DenseNet121}
@@ -112,14 +132,21 @@ def build(architecture: str, sites: Sequence[str], seed: int) -> Model:
 
 
 def initial(
-    architecture: str, site: str, seed: int, weights: Path | None, task: Path | None = None
+    architecture: str,
+    heads: Sequence[str],
+    seed: int,
+    weights: Path | None,
+    tasks: Mapping[str, Path] | None = None,
 ) -> Model:
-    """The model that one site starts from: blocks from files where given, random ones elsewhere."""
-    model = build(architecture, [site], seed)
+    """The model that training starts from: blocks from files where given, random ones elsewhere.
+
+    heads: the sites whose task blocks it has. tasks: their warmed-up task blocks.
+    """
+    model = build(architecture, heads, seed)
     if weights:
         load_into(model.representation, load(weights)[0], weights)
-    if task:
-        load_into(model.tasks[site], load(task)[0], task)
+    for head in heads if tasks else ():
+        load_into(model.tasks[head], load(tasks[head])[0], tasks[head])
     return model
 
 
@@ -171,9 +198,18 @@ def shape_of(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | str:
     return tuple(tensors[name].shape) if name in tensors else "absent"
 
 
-def load_model(path: str | Path) -> Model:
-    """The model of a file that `train` wrote."""
+def load_model(path: str | Path, site: str) -> Model:
+    """The model of a file that `train` wrote, as `site` has it.
+
+    With BatchNorm kept local, the site's own layers take the place of the shared ones.
+    """
     tensors, about = load(path)
+    own = {}
+    for name in [name for name in tensors if name.startswith("local.")]:
+        _, owner, rest = name.split(".", 2)
+        tensor = tensors.pop(name)
+        if owner == site:
+            own[f"representation.{rest}"] = tensor
     model = build(about["architecture"], about["sites"], seed=0)
-    load_into(model, tensors, path)
+    load_into(model, tensors | own, path)
     return model

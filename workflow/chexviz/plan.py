@@ -14,6 +14,8 @@ from chexviz.download import list_files
 from chexviz.errors import InputError
 
 Config = Mapping
+BASELINE, ENSEMBLE = "baseline", "ensemble"  # methods that are no federation
+METHOD = {"weights": "size", "batchnorm": "average", "combine": "mean", "trim": 0.0}
 
 
 def text(settings: Mapping) -> str:
@@ -27,8 +29,8 @@ def take(config: Mapping, *keys: str) -> dict:
 
 
 def check(config: Config) -> None:
-    """Refuse what a schema cannot see: a run of sites or architectures that are not defined."""
-    for kind in ("sites", "architectures"):
+    """Refuse what a schema cannot see: a run of names that are not defined."""
+    for kind in ("sites", "architectures", "methods"):
         unknown = [name for name in config["run"][kind] if name not in config[kind]]
         if unknown:
             raise InputError(
@@ -67,15 +69,12 @@ def warmup(config: Config, architecture: str) -> dict:
 def train(config: Config, architecture: str, method: str) -> dict:
     """How a model is trained. A baseline is a federation of one site: an epoch is a round."""
     chosen = config["architectures"][architecture]
-    shared = take(config["training"], "batch", "threads", "precision", "augmentation")
+    shared = take(config["training"], "batch", "threads", "precision", "compile", "augmentation")
     shared |= take(chosen, "learning_rate", "schedule")
-    if method == "baseline":
-        return shared | {
-            "rounds": chosen["baseline"]["epochs"],
-            "local_epochs": 1,
-            "average": "size",
-        }
-    return shared | chosen["federated"] | {"average": config["training"]["average"]}
+    if method == BASELINE:
+        rounds = {"rounds": chosen["baseline"]["epochs"], "local_epochs": 1}
+        return shared | rounds | {"method": {"algorithm": "fedavg"} | METHOD}
+    return shared | chosen["federated"] | {"method": METHOD | config["methods"][method]}
 
 
 def pretrained(config: Config, architecture: str) -> bool:
@@ -108,13 +107,26 @@ def weight_files(config: Config, architecture: str) -> list[str]:
     return [f"<resources>/weights/{architecture}.safetensors"]
 
 
-def model_file(wildcards) -> str:
-    """The model that scores a site: its own baseline, or the global model of a method."""
+def model_files(config: Config, wildcards) -> list[str]:
+    """The models that score a site: its baseline, all baselines, or a method's global model."""
     folder = model_folder(
         wildcards.protocol, wildcards.architecture, wildcards.method, wildcards.seed
     )
-    name = wildcards.site if wildcards.method == "baseline" else "global"
-    return f"{folder}/{name}.safetensors"
+    if wildcards.method == BASELINE:
+        return [f"{folder}/{wildcards.site}.safetensors"]
+    if config["methods"][wildcards.method]["algorithm"] == ENSEMBLE:
+        alone = folder.replace(f"/{wildcards.method}/", f"/{BASELINE}/")
+        return [f"{alone}/{site}.safetensors" for site in config["run"]["sites"]]
+    return [f"{folder}/global.safetensors"]
+
+
+def heads(config: Config, wildcards) -> list[str]:
+    """Whose task blocks score a site's task: its own; in an ensemble those of all its task."""
+    site, sites = wildcards.site, config["sites"]
+    method = config["methods"].get(wildcards.method, {"algorithm": BASELINE})
+    if method["algorithm"] != ENSEMBLE:
+        return [site]
+    return [one for one in config["run"]["sites"] if sites[one]["task"] == sites[site]["task"]]
 
 
 def predictions(config: Config) -> list[dict]:
@@ -130,7 +142,7 @@ def predictions(config: Config) -> list[dict]:
         }
         for site in run["sites"]
         for architecture in run["architectures"]
-        for method in ["baseline", *run["methods"]]
+        for method in [BASELINE, *run["methods"]]
         for seed in run["seeds"]
     ]
 
@@ -138,7 +150,7 @@ def predictions(config: Config) -> list[dict]:
 def shown(config: Config) -> list[dict]:
     """The predictions that Figure 3 shows: baseline and the first method, of the first seed."""
     run = config["run"]
-    methods = ("baseline", run["methods"][0])
+    methods = (BASELINE, run["methods"][0])
     return [
         one
         for one in predictions(config)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +20,30 @@ from chexviz.progress import Progress
 BATCH = 64
 
 
-def scores(model: models.Model, data: Dataset) -> pd.DataFrame:
-    """Probabilities of every task block: `score` of the site's own, `score_<site>` of the others.
+def scores(trained: Sequence[models.Model], data: Dataset, heads: Sequence[str]) -> pd.DataFrame:
+    """Probabilities: `score` of the site's own task, `score_<site>` of every other task block.
 
+    heads: whose task blocks score the site's task; the mean of several (an ensemble).
     In float32 whatever the training precision was: bfloat16 would tie scores that differ.
     """
-    model.eval()
-    parts = data.images.tensor_split(math.ceil(len(data) / BATCH))
-    columns: dict[str, list[Tensor]] = {site: [] for site in model.tasks}
+    parts = data.in_order(BATCH)
+    columns: dict[str, list[Tensor]] = {head: [] for model in trained for head in model.tasks}
     with (
         torch.inference_mode(),
         Progress(f"score {data.site}", total=len(parts), unit="batch") as progress,
     ):
-        for part in parts:
-            features = model.features(to_unit(part))
-            for site, task in model.tasks.items():
-                columns[site].append(torch.sigmoid(task(features)))
+        for images in data.images.batches(parts):
+            for model in trained:
+                features = model.features(to_unit(images))
+                for head, task in model.tasks.items():
+                    columns[head].append(torch.sigmoid(task(features)))
             progress.step()
+    scored = {head: torch.cat(values).cpu().numpy() for head, values in columns.items()}
     table = data.rows[["image", "patient", "label", "subset"]].copy()
     table["label"] = table["label"].astype(int)
-    for site in sorted(columns, key=lambda site: (site != data.site, site)):
-        name = "score" if site == data.site else f"score_{site}"
-        table[name] = torch.cat(columns[site]).cpu().numpy()
+    table["score"] = np.mean([scored[head] for head in heads], axis=0)
+    for head in sorted(scored.keys() - {data.site}):
+        table[f"score_{head}"] = scored[head]
     return table
 
 
@@ -51,7 +54,6 @@ def gradcam(model: models.Model, images: Tensor, site: str) -> Tensor:
     block's output after its last ReLU, weighted by the pooled gradient of the logit, summed,
     and cut at zero.
     """
-    model.eval()
     maps = model.representation(to_unit(images)).detach().requires_grad_()
     logits = model.tasks[site](maps.mean(dim=(2, 3)))
     (gradient,) = torch.autograd.grad(logits.sum(), maps)
@@ -59,18 +61,25 @@ def gradcam(model: models.Model, images: Tensor, site: str) -> Tensor:
     return torch.relu((importance * maps).sum(dim=1)).detach()
 
 
-def maps_of_positives(model: models.Model, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The image ids (n,) and Grad-CAM maps (n, h, w) of the evaluation images with label 1."""
+def maps_of_positives(
+    trained: Sequence[models.Model], data: Dataset
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image ids (n,) and Grad-CAM maps (n, h, w) of the evaluation images with label 1.
+
+    Of the model that has the site's own task block; in an ensemble that is the site's baseline.
+    """
+    model = next(model for model in trained if data.site in model.tasks)
     chosen = (data.rows["subset"] == "evaluation") & (data.rows["label"] == 1)
     positions = torch.from_numpy(np.flatnonzero(chosen)).to(data.images.device)
     parts = positions.tensor_split(math.ceil(len(positions) / BATCH))
-    maps = [gradcam(model, data.images[part], data.site) for part in parts]
+    maps = [gradcam(model, images, data.site) for images in data.images.batches(parts)]
     return data.rows.loc[chosen, "image"].to_numpy(dtype=str), torch.cat(maps).cpu().numpy()
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--model", nargs="+", required=True, type=Path)
+    parser.add_argument("--head", nargs="+", required=True, help="task blocks of the site's task")
     parser.add_argument("--site", required=True)
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--samples", required=True, type=Path)
@@ -80,13 +89,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--gradcam", required=True, type=Path)
     arguments = parser.parse_args(argv)
     where = device.choose(arguments.settings["threads"])
-    model = models.load_model(arguments.model).to(where)
+    trained = [models.load_model(path, arguments.site).to(where).eval() for path in arguments.model]
     subsets = ["validation", "evaluation"]
     data = load_dataset(
         arguments.site, arguments.images, arguments.samples, arguments.split, subsets, where
     )
-    table = scores(model, data)
-    images, maps = maps_of_positives(model, data)
+    table = scores(trained, data, arguments.head)
+    images, maps = maps_of_positives(trained, data)
     with replacing(arguments.predictions) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     with replacing(arguments.gradcam) as temporary:

@@ -2,80 +2,190 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
-import torch
+from torch import Tensor
 
 from chexviz import device, models
-from chexviz.aggregate import average
+from chexviz.aggregate import combine
 from chexviz.checkpoint import Checkpoint, fingerprint
-from chexviz.dataset import load_dataset
+from chexviz.crew import Crew
+from chexviz.dataset import Dataset, load_dataset
 from chexviz.errors import run
 from chexviz.files import replacing
 from chexviz.local import LocalSite
+from chexviz.memory import free_bytes, make_room
+from chexviz.methods import ALGORITHMS, FedAvg, check_sites
 from chexviz.progress import Progress
 
+STOPPED = os.EX_TEMPFAIL  # 75: stopped on request, a checkpoint is saved; run again to go on
 
-def federate(
-    sites: list[LocalSite], settings: Mapping, checkpoint: Checkpoint, label: str
-) -> tuple[dict[str, torch.Tensor], list[dict]]:
-    """Run all rounds: every site trains locally, the server averages, the average goes back.
 
-    sites: in the order of the sum; all representation blocks equal at the start. settings: rounds,
-    local_epochs, average. Gives the averaged representation block, which is also in every site's
-    model, and the history, a row per round and site. Goes on from the checkpoint if there is one.
+class Federation:
+    """A run of all rounds: every site trains, the server combines, the result goes back.
+
+    sites: in the order of the sums; all representation blocks equal at the start. settings: rounds,
+    local_epochs and method; of a training (see plan.train). `shared` is the vector of the tensors
+    that travel (see aggregate.Exchange), `history` has a row per round and site.
     """
-    history, first = restore(sites, checkpoint)
-    rounds, epochs = settings["rounds"], settings["local_epochs"]
-    weights = [len(site.data) if settings["average"] == "size" else 1 for site in sites]
-    with Progress(label, total=rounds, unit="round", start=first) as progress:
-        for number in range(first, rounds):
-            for site in sites:
-                steps = [site.train(number * epochs + epoch) for epoch in range(epochs)]
-                history.append(
-                    {
-                        "round": number + 1,
-                        "site": site.data.site,
-                        "learning_rate": steps[-1][1],
-                        "loss": sum(loss for loss, _ in steps) / epochs,
-                        "images": len(site.data) * epochs,
-                    }
-                )
-            shared = average([site.model.representation.state_dict() for site in sites], weights)
-            for site in sites:
-                site.model.representation.load_state_dict(shared)
-            checkpoint.save_if_due(state_of(sites, history))
-            progress.step(loss=sum(row["loss"] for row in history[-len(sites) :]) / len(sites))
-    return sites[0].model.representation.state_dict(), history
+
+    def __init__(self, sites: Sequence[LocalSite], settings: Mapping, method: FedAvg):
+        self.sites, self.settings, self.method = sites, settings, method
+        self.phases = method.phases(settings)
+        self.shared = self.packed(sites[0])
+        self.history: list[dict] = []
+        self.round = 0
+        self.devices = list(dict.fromkeys(site.device for site in sites))
+
+    def packed(self, site: LocalSite) -> Tensor:
+        """A site's update, checked, where the server computes."""
+        state = site.model.representation.state_dict()
+        return self.method.exchange.pack(state, site.name).to(self.sites[0].device)
+
+    def train(self, checkpoint: Checkpoint, label: str, stop: threading.Event) -> None:
+        """Run the rounds that are left, from the checkpoint if there is one.
+
+        Once `stop` is set, it saves a checkpoint and ends the program with status STOPPED.
+        """
+        state = checkpoint.load()
+        if state:
+            self.load(state)
+        total = self.settings["rounds"] * sum(
+            len(site.losses) * len(self.phases) for site in self.sites
+        )
+        done = self.batches_done()
+        with (
+            Crew(self.devices) as crew,
+            Progress(label, total=total, unit="batch", start=done) as progress,
+        ):
+
+            def meanwhile() -> None:
+                if stop.is_set() or checkpoint.due():
+                    with crew.paused():
+                        checkpoint.save(self.state())
+                    if stop.is_set():
+                        # The reader of stderr may have been stopped as well.
+                        with suppress(OSError):
+                            print(
+                                f"{label}: stopped in round {self.round + 1}; run again to go on",
+                                file=sys.stderr,
+                            )
+                        sys.exit(STOPPED)
+                if self.batches_done() > progress.done:
+                    progress.step(self.batches_done() - progress.done, **self.last_losses())
+
+            while self.round < self.settings["rounds"]:
+                crew.work(self.jobs(), meanwhile)
+                self.average()
+
+    def jobs(self) -> list[list[Iterator]]:
+        """What is left of this round for each device: the training of its sites."""
+        return [
+            [self.local(site) for site in self.sites if site.device == where]
+            for where in self.devices
+        ]
+
+    def local(self, site: LocalSite) -> Iterator[None]:
+        """A site's share of this round."""
+        correct = self.method.correction(site, self.shared.to(site.device))
+        yield from site.train(self.round, self.phases, correct)
+
+    def average(self) -> None:
+        """End a round: combine what the sites send, give it back, write the history."""
+        method, updates = self.method, [self.packed(site) for site in self.sites]
+        combined = combine(
+            updates, method.weights, method.settings["combine"], method.settings["trim"]
+        )
+        self.round += 1
+        sent = method.vectors * method.exchange.bytes if len(self.sites) > 1 else 0
+        for site, update in zip(self.sites, updates, strict=True):
+            self.history.append(
+                {
+                    "round": self.round,
+                    "site": site.name,
+                    "learning_rate": site.optimizer.param_groups[0]["lr"],
+                    "loss": sum(site.means) / len(site.means),
+                    "images": len(site.data) * len(site.means),
+                    "drift": relative_distance(update, combined, method.exchange.parameters),
+                    "sent": sent,
+                }
+            )
+        self.shared = method.server(self.shared, combined)
+        for site in self.sites:
+            method.exchange.unpack(self.shared, site.model.representation)
+            site.start_round()
+
+    def batches_done(self) -> int:
+        """Batches that all sites have trained since the first round."""
+        whole = self.round * sum(len(site.losses) * len(self.phases) for site in self.sites)
+        return whole + sum(site.epoch * len(site.losses) + site.batch for site in self.sites)
+
+    def last_losses(self) -> dict[str, float]:
+        """The mean loss of the last round, and its number, to be shown."""
+        if not self.history:
+            return {}
+        losses = [row["loss"] for row in self.history[-len(self.sites) :]]
+        return {"round": self.round, "loss": sum(losses) / len(losses)}
+
+    def state(self) -> dict:
+        """All that the run needs to go on from where it is."""
+        return {
+            "round": self.round,
+            "history": self.history,
+            "shared": self.shared,
+            "method": self.method.state(),
+            "sites": {site.name: site.state() for site in self.sites},
+        }
+
+    def load(self, state: Mapping) -> None:
+        """Go on from where `state` was taken."""
+        self.round, self.history = state["round"], state["history"]
+        self.shared = state["shared"].to(self.sites[0].device)
+        self.method.load(state["method"])
+        for site in self.sites:
+            site.load(state["sites"][site.name])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The model: the representation block, what each site keeps of it, and all task blocks.
+
+        What no site keeps for itself and does not travel either is the same everywhere, or is
+        BatchNorm's count of steps, which nothing reads: taken from the first site.
+        """
+        own = self.settings["method"]["batchnorm"] == "local"
+        tensors = {}
+        for site in reversed(self.sites):
+            for name, tensor in site.model.representation.state_dict().items():
+                tensors[f"representation.{name}"] = tensor
+                if own and name not in self.method.exchange.shapes:
+                    tensors[f"local.{site.name}.{name}"] = tensor
+            for name, tensor in site.model.tasks.state_dict().items():
+                tensors[f"tasks.{name}"] = tensor
+        return tensors
 
 
-def state_of(sites: list[LocalSite], history: list[dict]) -> dict:
-    """All that a run needs to go on after its last round."""
-    return {
-        "history": history,
-        "representation": sites[0].model.representation.state_dict(),
-        "sites": {
-            site.data.site: {
-                "task": site.task.state_dict(),
-                "optimizer": site.optimizer.state_dict(),
-            }
-            for site in sites
-        },
-    }
+def relative_distance(update: Tensor, average: Tensor, count: int) -> float:
+    """Euclidean distance of the first `count` numbers, as a share of the average's length."""
+    return ((update[:count] - average[:count]).norm() / average[:count].norm()).item()
 
 
-def restore(sites: list[LocalSite], checkpoint: Checkpoint) -> tuple[list[dict], int]:
-    """Put the sites into the checkpoint's state; gives the history and the first round to do."""
-    state = checkpoint.load()
-    if state is None:
-        return [], 0
-    for site in sites:
-        site.model.representation.load_state_dict(state["representation"])
-        site.task.load_state_dict(state["sites"][site.data.site]["task"])
-        site.optimizer.load_state_dict(state["sites"][site.data.site]["optimizer"])
-    return state["history"], state["history"][-1]["round"]
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that SIGTERM (a cluster's warning) and SIGINT (Ctrl-C) set instead of killing."""
+    asked = threading.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: asked.set()) for number in signals]
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -97,26 +207,49 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def load_parties(arguments: argparse.Namespace, algorithm: type[FedAvg]) -> list[Dataset]:
+    """The training images of each party, the parties dealt to the devices in turn."""
+    devices = device.choose_all(arguments.settings["threads"])
+    files = zip(arguments.site, arguments.images, arguments.samples, strict=True)
+    return algorithm.gather(
+        [
+            load_dataset(
+                site, images, samples, arguments.split, ["train"], devices[number % len(devices)]
+            )
+            for number, (site, images, samples) in enumerate(files)
+        ]
+    )
+
+
+def build_sites(arguments: argparse.Namespace, datasets: Sequence[Dataset]) -> list[LocalSite]:
+    """The parties with their models, once there is room for them on their devices."""
+    settings = arguments.settings
+    tasks = dict(zip(arguments.site, arguments.task or [], strict=False))
+    method = ALGORITHMS[settings["method"]["algorithm"]]
+    epochs = settings["rounds"] * len(method.phases(settings))
+
+    def model_of(data: Dataset) -> models.Model:
+        return models.initial(
+            arguments.architecture, data.heads, arguments.seed, arguments.weights, tasks
+        )
+
+    for where in dict.fromkeys(data.images.device for data in datasets):
+        here = [data for data in datasets if data.images.device == where]
+        free = free_bytes(where)
+        make_room(here, model_of(here[0]), settings["batch"], settings["precision"], free)
+    return [
+        LocalSite(data, model_of(data), settings, epochs=epochs, seed=arguments.seed)
+        for data in datasets
+    ]
+
+
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
     settings = arguments.settings
-    where = device.choose(settings["threads"])
-    sites = []
-    for number, site in enumerate(arguments.site):
-        data = load_dataset(
-            site,
-            arguments.images[number],
-            arguments.samples[number],
-            arguments.split,
-            ["train"],
-            where,
-        )
-        task = arguments.task[number] if arguments.task else None
-        model = models.initial(
-            arguments.architecture, site, arguments.seed, arguments.weights, task
-        )
-        epochs = settings["rounds"] * settings["local_epochs"]
-        sites.append(LocalSite(data, model, settings, epochs=epochs, seed=arguments.seed))
+    check_sites(settings["method"], len(arguments.site))
+    method = ALGORITHMS[settings["method"]["algorithm"]]
+    sites = build_sites(arguments, load_parties(arguments, method))
+    federation = Federation(sites, settings, method(settings, sites))
     inputs = [*arguments.images, *arguments.samples, arguments.split]
     inputs += [arguments.weights] if arguments.weights else []
     inputs += arguments.task or []
@@ -131,28 +264,12 @@ def main(argv: list[str] | None = None) -> None:
     label = (
         f"train {arguments.architecture} on {' + '.join(arguments.site)}, {arguments.split.stem}"
     )
-    representation, history = federate(sites, settings, checkpoint, label)
-    write(arguments, sites, representation, history, about)
-    checkpoint.remove()
-
-
-def write(
-    arguments: argparse.Namespace,
-    sites: list[LocalSite],
-    representation: Mapping[str, torch.Tensor],
-    history: list[dict],
-    about: Mapping,
-) -> None:
-    """Write the model (the representation block and every site's task block) and its history."""
-    tensors = {f"representation.{name}": tensor for name, tensor in representation.items()}
-    for site in sites:
-        tensors |= {
-            f"tasks.{site.data.site}.{name}": tensor
-            for name, tensor in site.task.state_dict().items()
-        }
+    with stop_requests() as stop:
+        federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:
-        pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
-    models.save(arguments.model, tensors, **about)
+        pd.DataFrame(federation.history).to_csv(temporary, index=False, lineterminator="\n")
+    models.save(arguments.model, federation.tensors(), **about)
+    checkpoint.remove()
 
 
 if __name__ == "__main__":

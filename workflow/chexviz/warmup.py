@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,13 +28,14 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
     features = frozen_features(model, data)
     optimizer = torch.optim.Adam(task.parameters(), lr=settings["learning_rate"])
     draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
-    torch.manual_seed(stream(seed, "warmup dropout", site))
+    task.dropout.generator = torch.Generator(features.device)
+    task.dropout.generator.manual_seed(stream(seed, "warmup dropout", site))
     task.train()
     epochs = settings["epochs"]
     with Progress(f"warm up the head on {site}", total=epochs, unit="epoch") as progress:
         for _ in range(epochs):
             for batch in batches(len(data), settings["batch"], draws):
-                loss = masked_loss(task(features[batch]), data.labels[batch])
+                loss = masked_loss(task(features[batch]), data.labels[batch, 0])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -45,14 +45,14 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
 def frozen_features(model: models.Model, data: Dataset) -> torch.Tensor:
     """The representation block's features (n, C) of all images, in inference mode."""
     model.eval()
-    parts = data.images.tensor_split(math.ceil(len(data) / FEATURE_BATCH))
+    parts = data.in_order(FEATURE_BATCH)
     with (
         torch.inference_mode(),
         Progress(f"features of {data.site}", total=len(parts), unit="batch") as progress,
     ):
         features = []
-        for part in parts:
-            features.append(model.features(to_unit(part)))
+        for images in data.images.batches(parts):
+            features.append(model.features(to_unit(images)))
             progress.step()
     # A copy outside inference mode, which autograd may save for the backward pass.
     return torch.cat(features).clone()
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.site, arguments.images, arguments.samples, arguments.split, ["train"], where
     )
     model = models.initial(
-        arguments.architecture, arguments.site, arguments.seed, arguments.weights
+        arguments.architecture, [arguments.site], arguments.seed, arguments.weights
     )
     warm_up(model.to(where), data, arguments.settings, arguments.seed)
     about = {"architecture": arguments.architecture, "sites": [arguments.site]}

@@ -160,7 +160,7 @@ rule predict:
     """Score the images of {wildcards.site} that training did not see, and map where it looked."""
     input:
         code=code("predict"),
-        model=plan.model_file,
+        models=lambda wildcards: plan.model_files(config, wildcards),
         images="<results>/sites/{site}/images.npy",
         samples="<results>/sites/{site}/samples.csv",
         split="<results>/splits/{protocol}.csv",
@@ -179,11 +179,13 @@ rule predict:
         runtime=60,
         gpu=1,
     params:
+        heads=lambda wildcards: plan.heads(config, wildcards),
         settings=plan.text(plan.take(config["training"], "threads")),
     shell:
         """
         python -m chexviz.predict \
-            --model {input.model:q} \
+            --model {input.models:q} \
+            --head {params.heads} \
             --site {wildcards.site} \
             --images {input.images:q} \
             --samples {input.samples:q} \

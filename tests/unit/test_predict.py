@@ -1,0 +1,51 @@
+"""Scores and Grad-CAM."""
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score
+from trainings import arguments, dataset, files
+
+from chexviz import models, predict, train
+
+
+def test_predictions_are_the_models_own_scores(federation):
+    train.main(arguments(federation, ["north", "south"], "fed", rounds=12))
+    predict.main(
+        [
+            *files(federation, ["south"]),
+            f"--model={federation / 'fed.safetensors'}",
+            "--head=south",
+            '--settings={"threads": 1}',
+            f"--predictions={federation / 'p.csv'}",
+            f"--gradcam={federation / 'p.npz'}",
+        ]
+    )
+    table = pd.read_csv(federation / "p.csv")
+    columns = ["image", "patient", "label", "subset", "score", "score_north"]
+    assert list(table.columns) == columns
+    assert table["subset"].value_counts().to_dict() == {"validation": 9, "evaluation": 9}
+    model = models.load_model(federation / "fed.safetensors", "south").eval()
+    data = dataset(federation, "south", "validation", "evaluation")
+    with torch.no_grad():
+        for site, column in (("south", "score"), ("north", "score_north")):
+            expected = torch.sigmoid(model(data.images.pixels[:, None] / 255, [site])[:, 0])
+            np.testing.assert_allclose(table[column], expected, rtol=1e-4)
+    assert roc_auc_score(table["label"], table["score"]) > 0.7
+    maps = np.load(federation / "p.npz")
+    positive = table[(table["subset"] == "evaluation") & (table["label"] == 1)]
+    assert maps["image"].tolist() == positive["image"].tolist()
+    assert maps["map"].shape == (len(positive), 4, 4)
+
+
+def test_gradcam_is_its_closed_form_for_a_linear_head():
+    """With pooling and a linear head, the importance of a channel is its weight over the area."""
+    model = models.build("standard", ["north"], seed=1).eval()
+    linear = torch.nn.Linear(128, 1)
+    model.tasks["north"] = torch.nn.Sequential(linear, torch.nn.Flatten(0))
+    images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        maps = model.representation(images[:, None] / 255)
+        expected = torch.relu((maps * linear.weight.view(1, 128, 1, 1) / 16).sum(1))
+    torch.testing.assert_close(predict.gradcam(model, images, "north"), expected)
+    assert (predict.gradcam(model, images, "north") >= 0).all()

@@ -1,0 +1,79 @@
+"""Trainings of small sites, for the tests of all that trains."""
+
+import json
+
+import torch
+
+from chexviz import models
+from chexviz.dataset import Dataset, load_dataset
+from chexviz.local import LocalSite
+from chexviz.plan import METHOD
+
+SETTINGS = {
+    "batch": 8,
+    "threads": 1,
+    "precision": "float32",
+    "compile": False,
+    "augmentation": {"rotation": 10, "zoom": 0.1, "contrast": 0.1, "flip": 0.5},
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "rounds": 3,
+    "local_epochs": 1,
+    "method": METHOD | {"algorithm": "fedavg"},
+}
+CPU = torch.device("cpu")
+
+
+def files(folder, sites: list[str]) -> list[str]:
+    """The arguments that name the files of sites."""
+    return [
+        "--site",
+        *sites,
+        "--images",
+        *(str(folder / site / "images.npy") for site in sites),
+        "--samples",
+        *(str(folder / site / "samples.csv") for site in sites),
+        f"--split={folder / 'split.csv'}",
+    ]
+
+
+def arguments(folder, sites: list[str], name: str, **changes) -> list[str]:
+    """The command line of a training."""
+    return [
+        *files(folder, sites),
+        "--architecture=standard",
+        "--seed=1",
+        f"--settings={json.dumps(SETTINGS | changes)}",
+        f"--checkpoint={folder / name}.checkpoint",
+        f"--model={folder / name}.safetensors",
+        f"--history={folder / name}.history.csv",
+    ]
+
+
+def dataset(folder, site: str, *subsets: str) -> Dataset:
+    """A subset of a site, its images in memory."""
+    paths = (folder / site / "images.npy", folder / site / "samples.csv", folder / "split.csv")
+    data = load_dataset(site, *paths, list(subsets), CPU)
+    data.images.make_resident()
+    return data
+
+
+def local_site(data: Dataset, **changes) -> LocalSite:
+    """A party with the initial standard model."""
+    settings = SETTINGS | changes
+    epochs = settings["rounds"] * settings["local_epochs"]
+    model = models.build("standard", data.heads, seed=1)
+    return LocalSite(data, model, settings, epochs=epochs, seed=1)
+
+
+def local_sites(folder, names: list[str], **changes) -> list[LocalSite]:
+    """Sites that are about to train."""
+    return [local_site(dataset(folder, name, "train"), **changes) for name in names]
+
+
+def train_round(site: LocalSite, number: int = 0, phases=("all",), correct=None) -> list[float]:
+    """Let a site train one round; the mean losses of its epochs."""
+    site.start_round()
+    for _ in site.train(number, phases, correct):
+        pass
+    return site.means

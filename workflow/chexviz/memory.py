@@ -1,0 +1,110 @@
+"""What a training takes on its device, known and checked before it starts."""
+
+import copy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import torch
+
+from chexviz.dataset import Dataset, to_unit
+from chexviz.device import autocast
+from chexviz.errors import InputError
+from chexviz.local import masked_loss
+from chexviz.models import Model
+
+PROBE = 4  # images; enough to tell what grows with the batch from what does not
+# The backward pass holds, beside what the forward pass saved, the gradients of the widest layers.
+BACKWARD = 1.25
+
+
+def make_room(
+    datasets: Sequence[Dataset], model: Model, batch: int, precision: str, free: int
+) -> None:
+    """Make the images of all parties on one device resident there, if they fit beside training.
+
+    Else they stay in their files and are streamed. model: that one party trains. free: bytes that
+    the device has. Raises InputError, with the batch size that fits, if training alone does not.
+    """
+    device = datasets[0].images.device
+    size = datasets[0].images.stacks[0].shape[-1]
+    fixed = party_bytes(model) * len(datasets)
+    image = step_bytes(model.to(device), size, precision)
+    needed = fixed + image * batch
+    if needed > free:
+        fits = (free - fixed) // image
+        raise InputError(
+            f"training on {device} with batches of {batch}",
+            expected=f"at most {free / 1e9:.1f} GB, the free memory of the device",
+            found=f"{needed / 1e9:.1f} GB: {image / 1e6:.0f} MB an image, and {fixed / 1e9:.1f} GB",
+            fix=f"set training: batch: {fits} or less"
+            if fits >= 2
+            else "use a device with more memory, or fewer sites at once",
+        )
+    images = sum(dataset.images.nbytes for dataset in datasets)
+    if needed + images <= free:
+        for dataset in datasets:
+            dataset.images.make_resident()
+    else:
+        print(
+            f"{images / 1e9:.1f} GB of images do not fit beside {needed / 1e9:.1f} GB of training "
+            f"in the {free / 1e9:.1f} GB of {device}; they are read as they are needed",
+            file=sys.stderr,
+        )
+
+
+def party_bytes(model: Model) -> int:
+    """Weights, gradients, Adam's two moments, and an update in float32 and its sum in float64."""
+    return 7 * sum(tensor.nbytes for tensor in model.state_dict().values())
+
+
+def step_bytes(model: Model, size: int, precision: str) -> int:
+    """Bytes an image of a batch takes in a step: what the forward pass saves for the backward.
+
+    Counted by autograd's own hooks on batches of two sizes, on a copy of the model.
+    """
+    device = next(model.parameters()).device
+    probe = copy.deepcopy(model).train().to(memory_format=torch.channels_last)
+    counts = []
+    for count in (PROBE, 2 * PROBE):
+        saved: dict[int, int] = {}
+
+        def note(tensor: torch.Tensor, saved=saved) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            saved[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        images = to_unit(torch.zeros(count, size, size, dtype=torch.uint8, device=device))
+        labels = torch.zeros(count, len(model.tasks), device=device)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            with autocast(device, precision):
+                logits = probe(images.to(memory_format=torch.channels_last), list(model.tasks))
+            loss = masked_loss(logits.float(), labels)
+        counts.append(sum(saved.values()))
+        del loss, logits
+    return int(BACKWARD * (counts[1] - counts[0]) / PROBE)
+
+
+def free_bytes(device: torch.device) -> int:
+    """The memory that a device has left: the GPU's, or what the machine or the job may use."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min(psutil.virtual_memory().available, *job_limits())
+
+
+def job_limits() -> list[int]:
+    """What the control groups of this process leave it: a cluster limits its jobs so."""
+    root = Path("/sys/fs/cgroup")
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return [2**63]
+    left = [2**63]
+    own = next((line.partition("::")[2] for line in lines if line.startswith("0::")), "/")
+    group = root / own.lstrip("/")
+    for folder in (group, *group.parents):
+        limit, used = folder / "memory.max", folder / "memory.current"
+        if folder.is_relative_to(root) and limit.is_file() and limit.read_text().strip() != "max":
+            left.append(int(limit.read_text()) - int(used.read_text()))
+    return left
