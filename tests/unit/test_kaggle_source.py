@@ -12,11 +12,11 @@ import time
 import zipfile
 
 import pytest
-from made_archives import zip_bytes
 
 import kaggle_server
 from chexviz.kaggle_source import credentials
 from kaggle_server import KEY, SECRETS, SIGNATURE, TOKEN, serving
+from made_archives import zip_bytes
 
 COMPETITION, DATASET = "kaggle-competition:chests", "kaggle-dataset:someone/chests"
 CHUNK = 2**20  # what the client writes at once: a cut loses what has come of the next one
@@ -77,7 +77,7 @@ def fetch(kaggle, manifest, *source, **options):
 def complete(manifest):
     """Whether the site has exactly what the archive holds, and nothing else is left."""
     data = manifest.parent / "data"
-    assert sorted(path.name for path in manifest.parent.iterdir()) == ["data", "manifest.csv"]
+    assert left(manifest) == [".manifest.csv", "data", "manifest.csv"]
     lines = manifest.read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == ["file", "labels.csv", "train/a.dcm"]
     assert hashlib.sha256(IMAGE).hexdigest() in lines[2]
@@ -180,31 +180,51 @@ def test_a_token_that_the_client_would_print_is_refused(kaggle, manifest):
 # --- refusals ---
 
 
-@pytest.mark.parametrize(
-    ("source", "token", "words"),
-    [
-        (COMPETITION, "", ["no Kaggle credentials", "access_token", "c/chests/rules"]),
-        (COMPETITION, "KGAT_old", ["rejects the token in KAGGLE_API_TOKEN", "create a token"]),
-        (DATASET, "KGAT_old", ["rejects the credentials in KAGGLE_API_TOKEN (401)", "remove them"]),
-        ("kaggle-dataset:someone/unauthorised", "", ["asks for a login (401)", "create a token"]),
-        ("kaggle-competition:unauthorised", TOKEN, ["(401)", "create a token"]),
-        ("kaggle-competition:norules", TOKEN, ["rules", "https://www.kaggle.com/c/norules/rules"]),
-        ("kaggle-dataset:someone/norules", TOKEN, ["private or withdrawn", "another mirror"]),
-        ("kaggle-competition:nowhere", TOKEN, ["(404)", "correct `source`"]),
-        ("kaggle-dataset:someone/nowhere", TOKEN, ["(404)", "kaggle.com/datasets/someone/nowhere"]),
-        ("kaggle-competition:broken", TOKEN, ["status 500, again and again", "run again"]),
-        ("kaggle-competition:teapot", TOKEN, ["status 418", "by hand"]),
-    ],
-)
-def test_what_kaggle_refuses_is_said_and_leaves_nothing(kaggle, manifest, source, token, words):
-    status, said = fetch(kaggle, manifest, source, KAGGLE_API_TOKEN=token)
+REFUSED = {
+    TOKEN: {
+        "kaggle-competition:unauthorised": ["(401)", "create a token"],
+        "kaggle-competition:norules": ["rules", "https://www.kaggle.com/c/norules/rules"],
+        "kaggle-dataset:someone/norules": ["private or withdrawn", "another mirror"],
+        "kaggle-competition:nowhere": ["(404)", "correct `source`"],
+        "kaggle-dataset:someone/nowhere": ["(404)", "kaggle.com/datasets/someone/nowhere"],
+        "kaggle-competition:broken": ["status 500, again and again", "run again"],
+        "kaggle-competition:teapot": ["status 418", "by hand"],
+    },
+    "": {
+        COMPETITION: ["no Kaggle credentials", "access_token", "c/chests/rules"],
+        "kaggle-dataset:someone/unauthorised": ["asks for a login (401)", "create a token"],
+    },
+    "KGAT_old": {
+        COMPETITION: ["rejects the token in KAGGLE_API_TOKEN", "create a token"],
+        DATASET: ["rejects the credentials in KAGGLE_API_TOKEN (401)", "remove them"],
+    },
+}
+
+
+@pytest.mark.parametrize("token", REFUSED)
+def test_what_kaggle_refuses_is_said_and_leaves_nothing(kaggle, manifest, token):
+    status, said = fetch(kaggle, manifest, *REFUSED[token], KAGGLE_API_TOKEN=token)
     assert status == 1
-    for word in [source, "expected: ", "found: ", "fix: ", "make demo", *words]:
-        assert word in said
-    assert said.count("ERROR") == 1
+    for source, words in REFUSED[token].items():
+        message = said.split("none of them:")[1].split(f"\n{source}\n")[1].split("\nkaggle-")[0]
+        for word in ["expected: ", "found: ", "fix: ", *words]:
+            assert word in message, source
+    assert said.count("ERROR") == said.count("make demo") == 1
     assert left(manifest) == []
     assert kaggle.of("GET") == []
-    assert len(kaggle.of("DownloadDataFiles")) <= (3 if "broken" in source else 1)
+    tries = len(kaggle.of("DownloadDataFiles")) + len(kaggle.of("DownloadDataset"))
+    assert tries == {TOKEN: 6 + 3, "": 1, "KGAT_old": 1}[token]
+
+
+def test_one_refusal_is_one_message(kaggle, manifest):
+    status, said = fetch(kaggle, manifest, "kaggle-competition:norules")
+    assert status == 1
+    *_, where, expected, found, fix = said.splitlines()
+    assert where == "ERROR kaggle-competition:norules"
+    assert expected == "  expected: a download"
+    assert found.startswith("  found:    Kaggle refuses access (403)")
+    assert fix.startswith("  fix:      log in to Kaggle with the account of the token")
+    assert "make demo" in fix
 
 
 def test_a_mirror_that_is_gone_gives_way_to_the_next(kaggle, manifest):

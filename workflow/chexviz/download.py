@@ -137,16 +137,20 @@ def download(site: str, settings: Mapping, threads: int, manifest: Path) -> None
     Raises InputError if no source can be had or there are no files; nothing is changed then.
     """
     data, partial = manifest.parent / "data", manifest.parent / ".data.partial"
+    # Snakemake removes an output before its job, so what changes is told by a copy.
+    previous = manifest.with_name(".manifest.csv")
     remove(partial)  # of a killed run
     try:
         fetch_first(site, settings, threads, partial)
         write_manifest(site, partial / "data", threads, partial / "manifest.csv")
-        print_changes(site, manifest, partial / "manifest.csv")
+        print_changes(site, previous, partial / "manifest.csv")
         # An old manifest must never stand beside new data.
         manifest.unlink(missing_ok=True)
         remove(data)
         (partial / "data").rename(data)
         (partial / "manifest.csv").rename(manifest)
+        with replacing(previous) as temporary:
+            shutil.copyfile(manifest, temporary)
         remove(manifest.parent / ".archives")
     finally:
         remove(partial)

@@ -7,8 +7,7 @@ rule download:
         code=code("download"),
         local=lambda wildcards: plan.local_sources(config, wildcards.site),
     output:
-        # Not removed before the job, so that it can say what has changed since.
-        manifest=update("<resources>/{site}/manifest.csv"),
+        manifest="<resources>/{site}/manifest.csv",
     log:
         "<logs>/download/{site}.log",
     benchmark:
