@@ -1,16 +1,18 @@
 """DICOM files to displayed grey levels: the standard's transforms, tags, and refusals."""
 
+import fnmatch
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_dicoms import chest, write_dicom
 from PIL import Image
 from pydicom import dcmread
-from pydicom.data import get_testdata_file
+from pydicom.data import DATA_ROOT, get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels import apply_windowing
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 
 from chexviz.dicom import Unreadable, age, read_radiograph
 
@@ -289,21 +291,110 @@ def test_what_is_no_radiograph_is_refused(tmp_path, tags, reason):
         read(tmp_path, chest(1), **tags)
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("rtplan.dcm", "no pixel data"),
-        ("liver_1frame.dcm", "one bit"),
-        ("rtdose.dcm", "15 frames"),
-        ("SC_rgb_jpeg_dcmtk.dcm", "YBR_FULL"),
-        ("MR_truncated.dcm", "less than expected"),
-        ("JPEG-lossy.dcm", "no decoder for JPEG Extended of 12 bits"),
-    ],
-)
-def test_files_of_other_kinds_are_refused(name, reason):
-    with pytest.raises(Unreadable, match=reason) as caught:
-        read_radiograph(get_testdata_file(name))
-    assert "\n" not in str(caught.value)
+# Every file that pydicom ships, by pattern: how it ends.
+SHOWN = "shown"
+BUNDLED = {
+    "693_J2KI.dcm": SHOWN,
+    "CT_small.dcm": SHOWN,
+    "J2K_pixelrep_mismatch.dcm": SHOWN,
+    "JPEG2000.dcm": SHOWN,
+    "JPEGLSNearLossless_*.dcm": SHOWN,
+    "MR_small*.dcm": SHOWN,
+    "dicomdirtests/*/CR[123]/*": SHOWN,
+    "dicomdirtests/*/CT*/*": SHOWN,
+    "dicomdirtests/*/MR*/*": SHOWN,
+    "examples_overlay.dcm": SHOWN,
+    "image_dfl.dcm": SHOWN,
+    "rtdose*_1frame.dcm": SHOWN,
+    "JPEG-lossy.dcm": "no decoder for JPEG Extended of 12 bits is installed",
+    "JPGExtended.dcm": "no decoder for JPEG Extended of 12 bits is installed",
+    "JPEG2000-embedded-sequence-delimiter.dcm": "cannot be decoded",
+    "MR_truncated.dcm": "less than expected",
+    "rtdose.dcm": "15 frames",
+    "rtdose_expb.dcm": "15 frames",
+    "rtdose_rle.dcm": "15 frames",
+    "badVR.dcm": "1A frames",
+    "liver_*.dcm": "one bit per pixel",
+    "GDCMJ2K_TextGBR.dcm": "not a grey-level image: YBR_RCT",
+    "ExplVR_BigEnd.dcm": "not a grey-level image: RGB",
+    "SC_jpeg_*.dcm": "not a grey-level image: RGB",
+    "SC_rgb_*.dcm": "not a grey-level image: (RGB|YBR_FULL)",
+    "SC_ybr_*.dcm": "not a grey-level image: YBR_FULL_422",
+    "examples_jpeg2k.dcm": "not a grey-level image: YBR_RCT",
+    "examples_palette.dcm": "not a grey-level image: PALETTE COLOR",
+    "examples_*_color.dcm": "not a grey-level image: (RGB|YBR_FULL_422)",
+    "meta_missing_tsyntax.dcm": "no photometric interpretation",
+    "nested_priv_SQ.dcm": "no photometric interpretation",
+    "UN_sequence.dcm": "no pixel data",
+    "dicomdirtests/DICOMDIR*": "no pixel data",
+    "dicomdirtests/TINY_ALPHA/DICOMDIR": "no pixel data",
+    "dicomdirtests/TINY_ALPHA/*/*/*/IM*": "no pixel data",
+    "empty_charset_LEI.dcm": "no pixel data",
+    "no_meta_group_length.dcm": "no pixel data",
+    "priv_SQ.dcm": "no pixel data",
+    "reportsi*.dcm": "no pixel data",
+    "rtplan*.dcm": "no pixel data",
+    "test-SR.dcm": "no pixel data",
+    "waveform_ecg.dcm": "no pixel data",
+    "ExplVR_*NoMeta.dcm": "not a DICOM file",
+    "no_meta.dcm": "not a DICOM file",
+    "rtstruct.dcm": "not a DICOM file",
+    "*.dump": "not a DICOM file",
+    "*.json": "not a DICOM file",
+    "*README*": "not a DICOM file",
+    "crayons.icc": "not a DICOM file",
+    "zipMR.gz": "not a DICOM file",
+}
+FOLDER = Path(DATA_ROOT) / "test_files"
+FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file())
+
+
+def patterns(name):
+    """The patterns of the table that a file matches."""
+    return [pattern for pattern in BUNDLED if fnmatch.fnmatchcase(name, pattern)]
+
+
+def as_pydicom_shows(path):
+    """Grey levels by pydicom's own functions, float64 (H, W) in [0, 255]."""
+    dataset = dcmread(path)
+    stored = dataset.pixel_array
+    values = apply_modality_lut(stored, dataset).astype(float)
+    padding = np.zeros(stored.shape, bool)
+    if "PixelPaddingValue" in dataset:
+        padding = stored == dataset.PixelPaddingValue
+    low, high = values[~padding].min(), values[~padding].max()
+    if "WindowCenter" in dataset:
+        values = apply_voi_lut(values, dataset, index=0)
+        # pydicom stretches a window over all that the stored bits can hold.
+        low, high = 0, 2**dataset.BitsStored - 1
+        if dataset.PixelRepresentation:
+            low, high = -(2 ** (dataset.BitsStored - 1)), 2 ** (dataset.BitsStored - 1) - 1
+        slope, intercept = dataset.get("RescaleSlope", 1), dataset.get("RescaleIntercept", 0)
+        low, high = (float(end) * float(slope) + float(intercept) for end in (low, high))
+    elif dataset.BitsStored == 8:
+        low, high = 0, 255
+    grey = (values - low) / (high - low)
+    grey = 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+    return np.where(padding, 0, 255 * grey)
+
+
+def test_the_table_names_every_bundled_file_once():
+    assert len(FILES) > 150
+    assert {name: patterns(name) for name in FILES if len(patterns(name)) != 1} == {}
+    assert {pattern for name in FILES for pattern in patterns(name)} == set(BUNDLED)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", FILES)
+def test_bundled_files_are_shown_rightly_or_refused(name):
+    [pattern] = patterns(name)
+    if BUNDLED[pattern] == SHOWN:
+        shown = read_radiograph(FOLDER / name).pixels
+        assert np.allclose(shown, as_pydicom_shows(FOLDER / name), atol=1e-3)
+    else:
+        with pytest.raises(Unreadable, match=BUNDLED[pattern]) as caught:
+            read_radiograph(FOLDER / name)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Work on many chunks in processes, in order, outliving a process that crashes."""
 
 import ctypes
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 # Numbers of glibc's malloc.h: how much freed memory stays, and from which size on a block of its
 # own is taken from the system and given back.
@@ -47,9 +49,22 @@ def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
 
 def pool(processes: int) -> ProcessPoolExecutor:
     """A pool that shares no locks or open files with this process, as forked ones would."""
-    return ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=keep_freed_memory
-    )
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=prepare)
+
+
+def prepare() -> None:
+    """What a worker process does first."""
+    Thread(target=end_with_parent, daemon=True).start()
+    keep_freed_memory()
+
+
+def end_with_parent() -> None:
+    """Wait for the end of the parent process, then end this one.
+
+    Else a worker of a killed run would go on writing where the next run writes.
+    """
+    parent_process().join()
+    os._exit(1)
 
 
 def keep_freed_memory() -> None:
