@@ -163,6 +163,8 @@ def fetch_first(site: str, settings: Mapping, threads: int, partial: Path) -> No
     """
     failures = []
     for source in settings["source"]:
+        if failures:
+            print(f"{failures[-1].where}: {failures[-1].found}", file=sys.stderr, flush=True)
         remove(partial)
         partial.mkdir(parents=True)
         try:
@@ -173,17 +175,23 @@ def fetch_first(site: str, settings: Mapping, threads: int, partial: Path) -> No
                 )
             return
         except InputError as error:
-            print(f"{source}: {error.found}", file=sys.stderr, flush=True)
             failures.append(error)
+    raise no_source(site, failures)
+
+
+def no_source(site: str, failures: list[InputError]) -> InputError:
+    """One message for the failures of all sources; a fix that they share is said once."""
+    fixes = list(dict.fromkeys(one.fix for one in failures))
+    fix = f"{fixes[0] if len(fixes) == 1 else 'mend one of them'}. Or: {DEMO}"
     if len(failures) == 1:
         (one,) = failures
-        fix = f"{one.fix}. Or: {DEMO}"
-        raise InputError(one.where, expected=one.expected, found=one.found, fix=fix)
-    raise InputError(
-        f"site {site}",
-        expected=f"one of its {len(failures)} sources",
-        found="none of them:" + "".join(f"\n{failure}" for failure in failures),
-        fix=f"mend one of them. Or: {DEMO}",
+        return InputError(one.where, expected=one.expected, found=one.found, fix=fix)
+    found = "none of them"
+    for one in failures:
+        found += f"\n    {one.where}: {one.found}"
+        found += f"\n      fix: {one.fix}" if len(fixes) > 1 else ""
+    return InputError(
+        f"site {site}", expected=f"one of {len(failures)} sources", found=found, fix=fix
     )
 
 

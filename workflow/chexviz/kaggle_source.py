@@ -28,8 +28,8 @@ TOKEN = (
     "or set KAGGLE_API_TOKEN"
 )
 OFFLINE = (
-    "; on a cluster whose nodes have no network run `snakemake --until download` on one that has, "
-    "or name files of your own: `source: [local:PATH]`"
+    "; where cluster nodes have no network, run `snakemake --until download weights` on a machine "
+    "that has; or name files of your own: `source: [local:PATH]`"
 )
 PAUSES = (5, 20, 60, 180)  # seconds before each new attempt; counted anew once bytes have come
 SILENCE = 60  # seconds without a byte after which a connection counts as lost
@@ -298,8 +298,15 @@ def reason(error) -> str:
     """What failed, in words that hold no address."""
     status = status_of(error)
     if status is None:
-        return f"the connection broke ({type(error).__name__})"
+        return f"the connection broke ({cause(error)})"
     return f"{'the storage' if error.response.history else 'Kaggle'} answered with status {status}"
+
+
+def cause(error) -> str:
+    """The first cause of a connection that failed; texts with addresses are left out."""
+    inner = getattr(error.args[0] if error.args else None, "reason", error)
+    inner = getattr(inner, "original_error", inner)  # a proxy's own words
+    return str(inner) if str(inner).startswith("Tunnel connection") else type(inner).__name__
 
 
 def no_login(source: str) -> InputError:
@@ -353,16 +360,16 @@ def unreachable(source: str, error) -> InputError:
     """Why there is no connection, and what to do about it."""
     import requests
 
-    kind = type(error).__name__
+    why = cause(error)
     if isinstance(error, requests.exceptions.ProxyError):
-        found = f"the proxy{proxy()} lets nothing through to Kaggle ({kind})"
+        found = f"the proxy{proxy()} lets nothing through to Kaggle ({why})"
         fix = "correct HTTPS_PROXY and HTTP_PROXY, or ask who runs the proxy to allow *.kaggle.com"
         fix += " and storage.googleapis.com"
     elif isinstance(error, requests.exceptions.SSLError):
-        found = f"a certificate that this machine does not trust ({kind})"
+        found = f"a certificate that this machine does not trust ({why})"
         fix = "if a proxy reads all traffic, put its certificate's path into REQUESTS_CA_BUNDLE"
     else:
-        found = f"no connection to Kaggle ({kind})"
+        found = f"no connection to Kaggle ({why})"
         fix = "check the network, and run again: it goes on from where it was"
     return InputError(source, expected="a download", found=found, fix=f"{fix}{OFFLINE}")
 
