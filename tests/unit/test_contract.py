@@ -8,7 +8,6 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from made_archives import zip_bytes, zipped
 from made_dicoms import chest, make_manifest, write_dicom
 
 from chexviz.contract import check
@@ -16,6 +15,7 @@ from chexviz.download import main as download
 from chexviz.errors import InputError
 from chexviz.preprocess import main as preprocess
 from chexviz.readers import read
+from made_archives import zip_bytes, zipped
 
 SIIM = "ImageId, EncodedPixels\n1.2.3,-1\n1.2.4,2 5 2 5\n1.2.5,7 1\n"
 OPTIONS = {"task": "pneumothorax", "labels": None, "patients": None}
@@ -97,7 +97,7 @@ DIFFERENCES = [
     ),
     ({"columns": {"x.csv": ["a"]}}, "columns of x.csv", "a", "no such file", "another release"),
     ({"images": 12047}, "images", "12047", "3", "missing or too many"),
-    ({"positives": 1}, "positives", "1", "2", "labels were changed"),
+    ({"positives": 1}, "positives", "1", "2", "labels were edited"),
 ]
 
 
@@ -108,15 +108,15 @@ def test_every_kind_of_difference_is_named_with_what_to_do(
     with pytest.raises(InputError) as caught:
         checked(data, **change)
     said = str(caught.value)
-    words = (f"{data}, {name}", f"expected: {expected}\n", f"found:    {found}\n", fix)
-    for word in ("site north", "found:    1 differences", "strict: false", *words):
+    words = (f"\n    {name}: expected {expected}; found {found}\n", fix)
+    for word in ("site north", f"1 of its checks differ in {data}", "strict: false", *words):
         assert word in said
 
 
 def test_all_differences_come_at_once(data):
-    with pytest.raises(InputError, match="2 differences") as caught:
+    with pytest.raises(InputError, match="2 of its checks") as caught:
         checked(data, images=4, positives=3)
-    for word in ("expected: 4", "found:    3", "expected: 3", "found:    2"):
+    for word in ("images: expected 4; found 3", "positives: expected 3; found 2"):
         assert word in str(caught.value)
 
 
@@ -126,7 +126,7 @@ def test_what_is_not_strict_warns_and_is_in_the_table(data, capsys):
     assert found["positives"][2] == "as expected"
     said = capsys.readouterr().err
     assert "WARNING site north" in said
-    assert "expected: 12047" in said
+    assert "images: expected 12047; found 3" in said
 
 
 # --- through the stages ---

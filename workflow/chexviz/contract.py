@@ -16,9 +16,9 @@ FIXES = {
     "files": "the download or copy is not complete, or of another release: remove {manifest} and "
     "run again, or name another source",
     "columns": "the table is of another release or was edited: put the published one in its place",
-    "images": "radiographs or rows of the label table are missing or too many: compare with the "
-    "publisher's",
-    "positives": "labels were changed: put the published label table in its place",
+    "images": "radiographs, or rows of the label table, are missing or too many: compare both with "
+    "the publisher's",
+    "positives": "if the images are right, labels were edited: take the published table instead",
 }
 
 
@@ -36,17 +36,9 @@ def check(
         for name, expected, found in comparisons(contract, folder, files, listing)
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    broken = [
-        InputError(
-            f"{folder}, {row.check}",
-            expected=row.expected,
-            found=row.found,
-            fix=FIXES[row.check.partition(" ")[0]].format(manifest=folder.parent / "manifest.csv"),
-        )
-        for row in table[table["verdict"] == BROKEN].itertuples()
-    ]
-    if broken:
-        report(site, contract["strict"], broken)
+    broken = table[table["verdict"] == BROKEN]
+    if len(broken):
+        report(site, contract["strict"], folder, broken)
     return table
 
 
@@ -89,15 +81,19 @@ def verdict(expected, found) -> str:
     return MET if expected == found else BROKEN
 
 
-def report(site: str, strict: bool, broken: list[InputError]) -> None:
+def report(site: str, strict: bool, folder: Path, broken: pd.DataFrame) -> None:
     """Raise InputError with all differences if the contract is strict, else print them."""
-    differences = "".join(f"\n{one}" for one in broken)
+    differences = f"{len(broken)} of its checks differ in {folder}"
+    for row in broken.itertuples():
+        fix = FIXES[row.check.partition(" ")[0]].format(manifest=folder.parent / "manifest.csv")
+        differences += f"\n    {row.check}: expected {row.expected}; found {row.found}"
+        differences += f"\n      fix: {fix}"
     if strict:
         raise InputError(
             f"site {site}",
             expected="what its data contract says (`contract` of the site in the config)",
-            found=f"{len(broken)} differences:{differences}",
+            found=differences,
             fix="mend them; or set `strict: false` in the contract to go on with what there is, or "
             "`contract: null` if the site is not that dataset",
         )
-    print(f"WARNING site {site} is not as its contract says:{differences}", file=sys.stderr)
+    print(f"WARNING site {site} is not what its data contract says: {differences}", file=sys.stderr)
