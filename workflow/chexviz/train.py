@@ -162,9 +162,8 @@ class Federation:
         tensors = {}
         for site in reversed(self.sites):
             for name, tensor in site.model.representation.state_dict().items():
-                tensors[f"representation.{name}"] = tensor
-                if own and name not in self.method.exchange.shapes:
-                    tensors[f"local.{site.name}.{name}"] = tensor
+                kept = own and name not in self.method.exchange.shapes
+                tensors[f"local.{site.name}.{name}" if kept else f"representation.{name}"] = tensor
             for name, tensor in site.model.tasks.state_dict().items():
                 tensors[f"tasks.{name}"] = tensor
         return tensors

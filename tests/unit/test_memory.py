@@ -1,0 +1,72 @@
+"""The memory that training takes is known, and asked for before it starts."""
+
+import pytest
+import torch
+from trainings import arguments, dataset
+
+from chexviz import memory, models, train
+from chexviz.errors import InputError
+
+BATCH = 8
+
+
+@pytest.fixture
+def sites(federation):
+    made = [dataset(federation, name, "train") for name in ("north", "south")]
+    for data in made:
+        data.images.pixels = None
+    return made
+
+
+def needed() -> int:
+    """Bytes of training alone, as the error states them to be too much."""
+    model = models.build("standard", ["north"], seed=1)
+    return memory.party_bytes(model) * 2 + memory.step_bytes(model, 32, "float32") * BATCH
+
+
+def make_room(sites, free):
+    memory.make_room(sites, models.build("standard", ["north"], seed=1), BATCH, "float32", free)
+    return [data.images.pixels is not None for data in sites]
+
+
+def test_images_are_resident_where_they_fit_and_streamed_elsewhere(sites, capsys):
+    images = sum(len(data) for data in sites) * 32 * 32
+    assert make_room(sites, needed() + images - 1) == [False, False]
+    assert "read as they are needed" in capsys.readouterr().err
+    assert make_room(sites, needed() + images) == [True, True]
+
+
+def test_the_error_names_the_batch_that_fits(sites):
+    with pytest.raises(InputError, match="batches of 8") as caught:
+        make_room(sites, needed() - 1)
+    fits = int(str(caught.value).split("training: batch: ")[1].split()[0])
+    assert fits == BATCH - 1
+    with pytest.raises(InputError, match="a device with more memory"):
+        make_room(sites, 1000)
+
+
+def test_streamed_training_gives_the_bytes_of_resident_training(federation, monkeypatch, capsys):
+    train.main(arguments(federation, ["north", "south"], "resident"))
+    monkeypatch.setattr(train, "free_bytes", lambda where: needed() + 1000)
+    train.main(arguments(federation, ["north", "south"], "streamed"))
+    assert "read as they are needed" in capsys.readouterr().err
+    one, other = (
+        (federation / f"{name}.safetensors").read_bytes() for name in ("resident", "streamed")
+    )
+    assert one == other
+
+
+@pytest.mark.parametrize("architecture", ["standard", "densenet121"])
+def test_what_is_saved_for_the_backward_pass_grows_with_the_image(architecture):
+    """Both networks are convolutional: four times the pixels, four times the memory."""
+    model = models.build(architecture, ["north"], seed=1)
+    small, large = (memory.step_bytes(model, size, "float32") for size in (64, 128))
+    assert large / small == pytest.approx(4, rel=0.05)
+    # At least the output of the first convolution, in float32.
+    assert small > 32 * 64 * 64 * 4 / (1 if architecture == "standard" else 2)
+
+
+def test_a_limit_of_the_job_counts(tmp_path, monkeypatch):
+    assert 0 < memory.free_bytes(torch.device("cpu")) < 2**63
+    monkeypatch.setattr(memory, "job_limits", lambda: [12345])
+    assert memory.free_bytes(torch.device("cpu")) == 12345
