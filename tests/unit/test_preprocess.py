@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from made_dicoms import chest, make_manifest, write_dicom
 from PIL import Image
 
 from chexviz import preprocess as module
-from chexviz.convert import Task, annotate, perceptual_hash
+from chexviz.convert import Task, annotate, convert_chunk, perceptual_hash
 from chexviz.dicom import Unreadable
 from chexviz.errors import InputError
 from chexviz.geometry import Square, resized, square
@@ -278,6 +279,34 @@ def test_unlabelled_images_stay_without_label(data):
     assert samples["label"].tolist() == ["1", "", "0", "0"]
 
 
+def convert_or_die(tasks, images, size, fit):
+    """What a worker does, with a decoder that crashes on two of the files."""
+    if {"003", "021"} & {task.image for task in tasks}:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return convert_chunk(tasks, images, size, fit)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_that_crashes_its_decoder_is_rejected_alone(data, monkeypatch, threads):
+    monkeypatch.setattr(module, "convert_chunk", convert_or_die)
+    hospital(data, 40, broken=(5,))
+    images, samples, _, rejected = run(data, threads=threads)
+    assert rejected["file"].tolist() == ["003.dcm", "005.dcm", "021.dcm"]
+    assert rejected["reason"][0].startswith("it crashed the process that decoded it")
+    assert len(images) == len(samples) == 37
+    assert samples["phash"].tolist() == [perceptual_hash(image) for image in images]
+
+
+def test_what_a_killed_run_left_is_gone(data):
+    hospital(data, 4)
+    left = data.parent / "out" / ".images.partial.npy"
+    left.parent.mkdir()
+    left.write_bytes(b"x" * 10**6)
+    images, *_ = run(data)
+    assert images.shape == (4, 32, 32)
+    assert sorted(path.name for path in left.parent.iterdir()) == sorted(NAMES)
+
+
 def test_boxes_and_masks_reach_the_table(data):
     for name in ("a", "b"):
         write_dicom(data / f"{name}.dcm", chest(1))
@@ -323,6 +352,58 @@ def test_a_changed_file_is_noticed_before_any_work(data):
     with pytest.raises(InputError, match="7 bytes"):
         main(arguments(data, data.parent / "out"))
     assert_nothing_left(data)
+
+
+@pytest.mark.parametrize("file", ["001.dcm", "002.dcm", "labels.csv"])
+def test_other_bytes_of_the_same_size_are_noticed(data, file):
+    hospital(data, 40, broken=(2,))
+    make_manifest(data)
+    content = bytearray((data / file).read_bytes())
+    content[-1] ^= 1
+    (data / file).write_bytes(content)
+    with pytest.raises(InputError, match="SHA-256") as caught:
+        main(arguments(data, data.parent / "out", threads=2))
+    assert file in caught.value.where
+    assert "downloads it again" in caught.value.fix
+    assert_nothing_left(data)
+
+
+MEASURED = """
+import resource, sys
+from chexviz.preprocess import main
+main(sys.argv[1:])
+for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+    print(resource.getrusage(who).ru_maxrss)
+"""
+
+
+def peaks(data, count):
+    """Peak memory, in MiB, of preprocessing `count` images of 224 pixels: parent, worker."""
+    data.mkdir(parents=True)
+    for number in range(count):
+        source = data / f"{number % 20:04d}.dcm"
+        if number < 20:
+            write_dicom(source, chest(number, (256, 256)), jpeg=True)
+        else:
+            (data / f"{number:04d}.dcm").hardlink_to(source)
+    rows = [f"{number:04d}.dcm,{number},{number % 2}" for number in range(count)]
+    (data / "labels.csv").write_text("\n".join(["file,patient,pneumothorax", *rows]))
+    make_manifest(data)
+    out = data.parent / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments(data, out, threads=2, size=224)],
+        stdout=subprocess.PIPE,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert len(np.load(out / "images.npy", mmap_mode="r")) == count
+    return np.array([int(word) / 1024 for word in done.stdout.split()])
+
+
+def test_ten_times_the_images_need_no_more_memory(tmp_path):
+    few, many = peaks(tmp_path / "few" / "data", 200), peaks(tmp_path / "many" / "data", 2000)
+    # The images alone are 86 MiB more; the rows of the tables take 1 KiB each.
+    assert (many - few < 16).all(), (few, many)
 
 
 @pytest.mark.parametrize(

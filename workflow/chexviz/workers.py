@@ -34,16 +34,18 @@ def in_order(work: Callable, chunks: list[list], processes: int, crashed: Callab
 
 
 def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
-    """The results of `work` on single items, each with a process of its own."""
-    results = []
-    for item in items:
+    """The results of `work` on single items, with a new process after every crash."""
+    results, waiting = [], deque(items)
+    while waiting:
         with pool(1) as worker:
             # If even no work at all kills it, no item is at fault, and this error ends the job.
             worker.submit(work, []).result()
             try:
-                results += worker.submit(work, [item]).result()
+                while waiting:
+                    results += worker.submit(work, [waiting[0]]).result()
+                    waiting.popleft()
             except BrokenProcessPool:
-                results.append(crashed(item))
+                results.append(crashed(waiting.popleft()))
     return results
 
 
