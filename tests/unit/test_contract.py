@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 import yaml
 from made_dicoms import chest, make_manifest, write_dicom
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config, validate
 
+from chexviz import plan
 from chexviz.contract import check
 from chexviz.download import main as download
 from chexviz.errors import InputError
@@ -127,6 +130,44 @@ def test_what_is_not_strict_warns_and_is_in_the_table(data, capsys):
     said = capsys.readouterr().err
     assert "WARNING site north" in said
     assert "images: expected 12047; found 3" in said
+
+
+# --- in the config ---
+
+
+def merged(repository, *overlays, site="rsna"):
+    """A site's contract in the config with overlays, as Snakemake merges and validates it."""
+    config = yaml.safe_load((repository / "config" / "config.yaml").read_text())
+    together: dict = {}
+    for overlay in overlays:
+        update_config(together, overlay)
+    update_config(config, together)
+    validate(config, str(repository / "workflow" / "schemas" / "config.schema.yaml"))
+    return plan.preprocess(config, site)["contract"]
+
+
+def overlay(contract):
+    return {"sites": {"rsna": {"contract": contract}}}
+
+
+def test_an_overlay_can_null_a_contract_or_change_it(repository):
+    assert merged(repository)["strict"]
+    assert merged(repository, overlay({"strict": False}))["images"] == 26684
+    demo = yaml.safe_load((repository / "config" / "demo.yaml").read_text())
+    assert merged(repository, demo) is None
+    again = merged(repository, demo, overlay(CONTRACT))
+    assert (again["images"], again["positives"]) == (3, 2)
+
+
+def test_a_site_without_the_key_has_no_contract(repository):
+    hospital = {"title": "H", "task": "x", "reader": "table", "source": ["phantom"]}
+    assert merged(repository, {"sites": {"hospital": hospital}}, site="hospital") is None
+
+
+@pytest.mark.parametrize("wrong", [{"imagse": 3}, {"images": "many"}, {"columns": {"a.csv": []}}])
+def test_a_contract_with_a_mistake_is_refused(repository, wrong):
+    with pytest.raises(WorkflowError):
+        merged(repository, overlay(CONTRACT | wrong))
 
 
 # --- through the stages ---

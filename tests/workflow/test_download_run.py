@@ -1,4 +1,4 @@
-"""The rule download under Snakemake: secrets, a run that is cut off, and sources that change."""
+"""Getting data under Snakemake: secrets, stopped downloads, changed sources, data contracts."""
 
 import base64
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import pandas as pd
 import pytest
 
 import kaggle_server
@@ -98,3 +99,27 @@ def test_a_download_that_is_stopped_goes_on_in_the_next_run(workflow, tmp_path):
     assert server.of("GET")[-1]["Range"] == f"bytes={2**20}-"
     names = sorted(path.name for path in site.iterdir())
     assert names == [".manifest.csv", "data", "manifest.csv"]
+
+
+def test_a_contract_that_is_not_strict_is_carried_into_the_report(workflow, tmp_path):
+    target = ("--", "results/demo/sites/rsna/contract.csv")
+    # A mapping undoes the demo's null, and leaves the paper's numbers, which no phantom meets.
+    loose = {"sites": {"rsna": {"contract": {"strict": False}}}}
+    overlay = TINY | {"phantom": {"images": 20}} | loose
+    workflow.configure(overlay)
+    said = workflow.succeed(*target)
+    assert "WARNING site rsna is not what its data contract says" in said
+    assert "images: expected 26684; found " in said
+    table = pd.read_csv(tmp_path / target[1], dtype=str).set_index("check")["verdict"].to_dict()
+    assert table == {
+        "files stage_2_train_labels.csv": "as expected",
+        "files *.dcm": "differs",
+        "columns of stage_2_train_labels.csv": "as expected",
+        "images": "differs",
+        "positives": "differs",
+    }
+    workflow.succeed("--report", "report.html", *target)
+    page = (tmp_path / "report.html").read_text()
+    assert '"Audit"' in page
+    assert '"name": "contract.csv"' in page
+    assert "A second copy" in page
