@@ -177,6 +177,13 @@ def test_a_token_that_the_client_would_print_is_refused(kaggle, manifest):
     assert "~/.kaggle/access_token" in said
 
 
+def test_a_home_that_cannot_be_written_is_said(kaggle, manifest, tmp_path):
+    save(tmp_path / "file", "")
+    status, said = fetch(kaggle, manifest, DATASET, HOME=str(tmp_path / "file"))
+    assert status == 1
+    assert "KAGGLE_CONFIG_DIR" in said
+
+
 # --- refusals ---
 
 

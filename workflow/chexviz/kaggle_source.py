@@ -147,7 +147,15 @@ def logged_in(source: str):
             fix="save the token as ~/.kaggle/access_token and unset the variable",
         )
     # Importing it reads credentials and talks to Kaggle, so only who needs it imports it.
-    from kaggle.api.kaggle_api_extended import KaggleApi
+    try:
+        from kaggle.api.kaggle_api_extended import KaggleApi
+    except OSError as error:
+        raise InputError(
+            source,
+            expected="a home in which Kaggle's client can make a folder for its settings",
+            found=str(error),
+            fix="set KAGGLE_CONFIG_DIR to a folder that can be written",
+        ) from None
 
     class Client(KaggleApi):
         begun = False  # whether Kaggle has let us in and bytes are to come
