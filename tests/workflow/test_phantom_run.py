@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
+from chexviz import phantom
 from running import TINY, Workflow
 
 SITES = ["rsna", "siim", "hospital"]
@@ -41,7 +42,8 @@ def test_every_artifact_comes_out(done):
             assert "DEMO" in path.read_text() or suffix == "csv"
     (paper,) = done.results("paper.pdf")
     assert paper.read_bytes().startswith(b"%PDF")
-    assert len(done.results("figures/figure1.*")) == 2
+    for name in ("figure1", "audit"):
+        assert len(done.results(f"figures/{name}.*")) == 2
 
 
 def test_nothing_but_results_is_left(done):
@@ -89,6 +91,68 @@ def test_the_paper_protocol_leaks_and_the_patient_protocol_does_not(done):
     assert leaks["patient"] == 0
 
 
+def unordered(pairs: pd.DataFrame) -> list[frozenset]:
+    rows = pairs[["site_a", "image_a", "site_b", "image_b"]].itertuples(index=False, name=None)
+    return [frozenset([row[:2], row[2:]]) for row in rows]
+
+
+def test_the_planted_duplicates_are_found_and_no_others(done):
+    tables = []
+    for site, layout in zip(SITES, ("rsna", "siim", "table"), strict=True):
+        truth = phantom.planted(layout, images=TINY["phantom"]["images"], seed=2022)
+        tables.append(truth[truth["subset"] == "train"].assign(site=site))
+    truth = pd.concat(tables)
+    both = unordered(truth.merge(truth, on="radiograph", suffixes=("_a", "_b")))
+    planted = {pair for pair in both if len(pair) == 2}
+    found = unordered(pd.read_csv(done.results("duplicates.csv")[0], dtype=str))
+    assert len(planted) == 3 * phantom.COPIES + 3  # and one radiograph that all three sites hold
+    assert set(found) == planted
+    assert len(found) == len(planted)
+
+
+def test_labels_and_tags_are_checked(done):
+    table = pd.read_csv(done.results("audit/labels.csv")[0])
+    table = table.set_index(["site", "check", "group"])
+    for site in SITES:
+        samples = pd.read_csv(done.results(f"sites/{site}/samples.csv")[0])
+        for view, rows in samples.groupby("view"):
+            found = table.loc[(site, "positive", f"view {view}"), ["images", "count"]]
+            assert found.tolist() == [len(rows), rows["label"].sum()]
+        # Copies of a radiograph carry its label.
+        assert table.loc[(site, "conflicting labels", site), "count"] == 0
+        assert table.loc[(site, "conflicting labels", site), "images"] == 2 * phantom.COPIES
+    assert ("siim", "conflicting labels", "hospital") in table.index
+    assert ("rsna", "conflicting labels", "hospital") not in table.index
+    assert table.loc[("siim", "missing", "patient"), "value"] == 1
+
+
+def test_a_leak_of_the_patient_protocol_fails_the_run(done, repository, tmp_path):
+    """A copy of the workflow whose split forgets what belongs together."""
+    copy_of = tmp_path / "repository"
+    ignore = shutil.ignore_patterns(".venv", ".git", ".snakemake", "results", "resources", "tests")
+    shutil.copytree(repository, copy_of, ignore=ignore)
+    module = copy_of / "workflow" / "chexviz" / "split.py"
+    fault = "\ngroups = lambda images, pairs: np.arange(len(images))\n"
+    whole = module.read_text()
+    module.write_text(
+        whole.replace('\nif __name__ == "__main__":', f'{fault}\nif __name__ == "__main__":')
+    )
+    assert module.read_text() != whole
+    for name in ("sites", "duplicates.csv"):
+        source, target = done.results(name)[0], tmp_path / "run" / "results" / "demo" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    shutil.copytree(done.folder / "resources", tmp_path / "run" / "resources")
+    leaky = Workflow(tmp_path / "run", copy_of, THREE)
+    leaky.succeed("--touch", "--until", "duplicates")
+    run = leaky.run("--until", "split")
+    assert run.returncode != 0
+    assert "protocol patient leaks" in run.stdout
+    assert "share a patient with" in run.stdout
+    assert not leaky.results("splits/patient.csv") + leaky.results("audit/patient.csv")
+    assert not leaky.results("**/.*partial*")
+
+
 def test_progress_is_told_in_plain_lines(done):
     assert "train standard on rsna + siim + hospital, patient: round 2/2, loss " in done.said
     assert "\r" not in done.said
@@ -100,6 +164,8 @@ def test_the_report_holds_every_category_with_its_captions(done):
     for category in ("Audit", "Evaluation", "Figures", "Paper", "Table 1", "Training"):
         assert f'"{category}"' in page, category
     for name in ("figure1.png", "figure2.png", "figure3.png", "table1.csv", "paper.pdf"):
+        assert f'"name": "{name}"' in page, name
+    for name in ("audit.png", "labels.csv", "patient.csv"):
         assert f'"name": "{name}"' in page, name
     assert page.count('"caption": "<p>') >= 2 * 6
 
@@ -133,7 +199,7 @@ def test_another_title_retrains_nothing(done):
     done.configure(overlay)
     planned = done.planned()
     done.configure(THREE)
-    assert set(planned) <= {"all", "figure1", "paper"}
+    assert set(planned) <= {"all", "figure1", "figure_audit", "paper"}
     assert "paper" in planned
 
 

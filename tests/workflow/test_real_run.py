@@ -62,9 +62,40 @@ def test_the_patients_that_both_sites_share_are_found(done):
     assert len(patients["rsna"]) == 346
     assert len(patients["hospital"]) == 317
     audit = pd.read_csv(done.results("audit/paper.csv")[0])
-    across = audit[(audit["site"] != audit["other"]) & (audit["shared"] == "patient")]
+    across = audit[(audit["scope"] == "across") & (audit["shared"] == "patient")]
     assert across["affected_images"].sum() > 0
     assert pd.read_csv(done.results("audit/patient.csv")[0])["affected_images"].sum() == 0
+
+
+def test_the_image_that_both_sites_hold_is_found_and_no_other(done):
+    pairs = pd.read_csv(done.results("duplicates.csv")[0], dtype=str)
+    assert pairs[["site_a", "image_a", "site_b", "image_b"]].values.tolist() == [
+        ["rsna", "71d57bca-9142-4f4d-b35d-7c6d1da6ed6c", "hospital", "00002658_002"]
+    ]
+
+
+def test_the_audit_says_how_many_patients_the_sites_share(done):
+    labels = pd.read_csv(done.results("audit/labels.csv")[0])
+    shared = labels[labels["check"] == "shared patient"]
+    assert shared["note"].tolist() == ["patients: 30"] * 2
+    assert len(done.results("figures/audit.*")) == 2
+
+
+def test_portable_views_are_more_often_positive_at_rsna(done):
+    labels = pd.read_csv(done.results("audit/labels.csv")[0])
+    row = labels[(labels["site"] == "rsna") & (labels["group"] == "view AP against PA")].iloc[0]
+    assert row["low"] > 2
+
+
+def test_hashes_are_as_alike_as_those_that_the_search_is_measured_on(done):
+    """tests/unit/made_hashes.py was made after these."""
+    tables = [pd.read_csv(done.results(f"sites/{site}/samples.csv")[0]) for site in FILES]
+    hashes = np.array([int(text, 16) for text in pd.concat(tables)["phash"]], dtype=np.uint64)
+    first, second = np.triu_indices(len(hashes), 1)
+    differ = np.bitwise_count(hashes[first] ^ hashes[second])
+    assert abs(differ.mean() - 27.6) < 0.5
+    assert abs(differ.std() - 4.9) < 0.3
+    assert 4e-5 < (differ <= 8).mean() < 16e-5
 
 
 def test_every_box_lies_in_its_image(done):
