@@ -99,7 +99,7 @@ def convert(data: bytes, task: Task, size: int, fit: str) -> tuple[np.ndarray, d
     shape = (found.height, found.width)
     place = square(*shape, fit)
     grey = resized(found.pixels, shape, place, size)
-    image = np.rint(grey).astype(np.uint8)
+    image = np.ascontiguousarray(np.rint(grey).astype(np.uint8))
     return image, header(found, place.side / size, image), annotate(task, shape, place, size)
 
 

@@ -64,7 +64,7 @@ def resized(pixels: np.ndarray, shape: tuple[int, int], place: Square, size: int
     spread = np.empty((height, width + SPARE), dtype=np.float32)
     spread[:, :width], spread[:, width:] = pixels, 0
     lines = rows @ spread
-    return np.ascontiguousarray((columns @ lines[:, :width].T).T)
+    return (columns @ lines[:, :width].T).T
 
 
 def on_square(box, place: Square, size: int) -> tuple[float, ...] | None:
