@@ -32,9 +32,11 @@ def test_a_baseline_does_not_depend_on_the_rounds_or_on_how_sites_are_averaged(c
     for key in ("rounds", "local_epochs"):
         path = ("architectures", "standard", "federated", key)
         assert plan.train(changed(config, *path, value=7), "standard", "baseline") == before
-    other = changed(config, "training", "average", value="uniform")
+    uniform = {"algorithm": "fedavg", "weights": "uniform"}
+    other = changed(config, "methods", "fedavg", value=uniform)
     assert plan.train(other, "standard", "baseline") == before
     assert plan.train(other, "standard", "fedavg") != plan.train(config, "standard", "fedavg")
+    assert plan.train(other, "standard", "fedprox") == plan.train(config, "standard", "fedprox")
 
 
 def test_a_federation_does_not_depend_on_the_epochs_of_the_baseline(config):
@@ -79,12 +81,26 @@ def test_files_of_weights_and_warmed_up_heads_are_inputs_where_there_are_any(con
     assert plan.task_files(config, ["rsna"], wildcards) == []
 
 
-def test_a_site_is_scored_by_its_own_baseline_or_by_the_global_model():
-    where = {"protocol": "paper", "architecture": "standard", "seed": "1", "site": "rsna"}
-    folder = "<results>/models/paper/standard"
-    for method, name in (("baseline", "rsna"), ("fedavg", "global")):
-        file = plan.model_file(SimpleNamespace(**where, method=method))
-        assert file == f"{folder}/{method}/seed1/{name}.safetensors"
+@pytest.mark.parametrize(
+    ("method", "folder", "names", "heads"),
+    [
+        ("baseline", "baseline", ["rsna"], ["rsna"]),
+        ("fedavg", "fedavg", ["global"], ["rsna"]),
+        ("pooled", "pooled", ["global"], ["rsna"]),
+        ("ensemble", "baseline", ["rsna", "siim", "third"], ["rsna", "third"]),
+    ],
+)
+def test_which_models_score_a_site_by_which_heads(config, method, folder, names, heads):
+    sites = config["sites"] | {"third": {"task": "pneumonia"}}
+    config = changed(config, "sites", value=sites)
+    config = changed(config, "run", "sites", value=list(sites))
+    wildcards = SimpleNamespace(
+        protocol="paper", architecture="standard", seed="1", site="rsna", method=method
+    )
+    where = f"<results>/models/paper/standard/{folder}/seed1"
+    expected = [f"{where}/{name}.safetensors" for name in names]
+    assert plan.model_files(config, wildcards) == expected
+    assert plan.heads(config, wildcards) == heads
 
 
 def test_every_prediction_is_named_to_evaluate(config):

@@ -1,9 +1,12 @@
 """A run that is stopped or killed leaves nothing half-done under a final name, and goes on."""
 
+import copy
 import os
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,10 +18,10 @@ SHORT = TINY | {"run": {"protocols": ["paper"], "architectures": ["standard"]}}
 SECONDS = 240  # for a run to come as far as a test waits for; it takes a fraction of that
 
 
-def start(workflow) -> subprocess.Popen:
+def start(workflow, *options: str) -> subprocess.Popen:
     """Start a run in a process group of its own."""
     return subprocess.Popen(
-        workflow.line(),
+        workflow.line(*options),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=workflow.repository,
@@ -43,6 +46,48 @@ def assert_whole(workflow) -> None:
         assert not samples.exists() or len(np.load(path)) == len(pd.read_csv(samples))
     for path in [*workflow.results("**/*.csv"), *workflow.folder.glob("resources/**/*.csv")]:
         assert len(pd.read_csv(path).columns) > 1, path
+
+
+def training(group: int) -> int | None:
+    """A training of a process group that answers to SIGTERM by now; its process id."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if os.getpgid(int(status.parent.name)) != group:
+                continue
+            line = status.with_name("cmdline").read_bytes()
+            caught = int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16)
+        except OSError:  # it has ended meanwhile
+            continue
+        if line.startswith(b"python\0-m\0chexviz.train\0") and caught >> signal.SIGTERM - 1 & 1:
+            return int(status.parent.name)
+    return None
+
+
+def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow):
+    """Snakemake deletes what a failed job has made, but not its checkpoint, which is used."""
+    long = copy.deepcopy(SHORT)
+    long["architectures"]["standard"]["baseline"]["epochs"] = 60
+    workflow.configure(long)
+    target = workflow.folder / "results/demo/models/paper/standard/baseline/seed2022"
+    name = str((target / "rsna.safetensors").relative_to(workflow.folder))
+    process = start(workflow, "--", name)
+    end = time.monotonic() + SECONDS
+    while (trained := training(process.pid)) is None:
+        assert process.poll() is None, "the run ended before it could be stopped"
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.kill(trained, signal.SIGTERM)
+    assert process.wait(timeout=120) != 0
+    assert [path.name for path in target.iterdir()] == ["rsna.checkpoint"]
+    (log,) = workflow.folder.glob("logs/demo/train/**/rsna.log")
+    assert "run again to go on" in log.read_text()
+    workflow.succeed("--", name)
+    assert sorted(path.name for path in target.iterdir()) == [
+        *("rsna.history.csv", "rsna.safetensors")
+    ]
+    resumed = (target / "rsna.safetensors").read_bytes()
+    workflow.succeed("--forcerun", "train_baseline", "--", name)
+    assert (target / "rsna.safetensors").read_bytes() == resumed
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
