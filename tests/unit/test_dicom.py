@@ -412,6 +412,36 @@ def test_one_image_looks_the_same_in_every_transfer_syntax(name):
     assert np.array_equal(read_radiograph(get_testdata_file(name)).pixels, plain)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "693_J2KI.dcm",
+        "JPEG2000.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_jp2klossless.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "rtdose_rle_1frame.dcm",
+    ],
+)
+@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_frame_that_ends_early_is_refused_in_every_compression(tmp_path, name, fraction):
+    dataset = dcmread(get_testdata_file(name))
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: int(len(frame) * fraction)]])
+    dataset.save_as(tmp_path / "x.dcm")
+    with pytest.raises(Unreadable, match="cannot be decoded"):
+        read_radiograph(tmp_path / "x.dcm")
+
+
+def test_a_deflated_file_that_ends_early_is_refused(tmp_path):
+    data = Path(get_testdata_file("image_dfl.dcm")).read_bytes()
+    for fraction in (0.3, 0.6, 0.9, 0.99):
+        (tmp_path / "x.dcm").write_bytes(data[: int(len(data) * fraction)])
+        with pytest.raises(Unreadable):
+            read_radiograph(tmp_path / "x.dcm")
+
+
 def test_reduced_decoding_of_real_radiographs(real_data):
     for path in sorted((real_data / "hospital-mini" / "dicom").iterdir())[:20]:
         whole, reduced = read_radiograph(path), read_radiograph(path, enough=448)
