@@ -26,7 +26,7 @@ onstart:
 
 
 rule all:
-    """The paper: its PDF, Table 1 and the figures."""
+    """The paper: its PDF, the tables and the figures."""
     default_target: True
     input:
         "<results>/paper.pdf",
@@ -35,11 +35,12 @@ rule all:
         expand(
             "<results>/figures/{protocol}/{figure}.png",
             protocol=PROTOCOLS,
-            figure=["figure2", "figure3"],
+            figure=["figure2", "figure3", "training", "exchange"],
         ),
         expand(
-            "<results>/tables/{protocol}/table1.{format}",
+            "<results>/tables/{protocol}/{table}.{format}",
             protocol=PROTOCOLS,
+            table=["table1", "methods"],
             format=["csv", "tex", "md"],
         ),
 

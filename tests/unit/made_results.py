@@ -1,7 +1,7 @@
 """Result files as the stages before the figures write them, small, made from known scores."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,11 @@ from chexviz.audit import AUDIT
 from chexviz.labels import check
 
 SIZE = 64
+DRAWS = 12  # resamples: enough for an interval, few enough for many models
 GRID = np.linspace(0, 1, 51)
-SKILL = {
-    ("standard", "baseline"): 1.45,
-    ("standard", "fedavg"): 1.40,
-    ("densenet121", "baseline"): 1.75,
-    ("densenet121", "fedavg"): 1.70,
-}
+SKILL = {"standard": 1.45, "densenet121": 1.75}
+LACKING = {"baseline": 0.0, "pooled": -0.1}  # of an architecture's skill; other methods: 0.05
+ROUNDS, BYTES = 6, {"standard": 371_000, "densenet121": 28_200_000}
 RSNA = {"name": "rsna", "title": "RSNA", "task": "pneumonia"}
 SIIM = {"name": "siim", "title": "SIIM-ACR", "task": "pneumothorax"}
 HOSPITAL = {"name": "hospital", "title": "General Hospital", "task": "pneumonia"}
@@ -32,13 +30,22 @@ class Results:
     sites: list[dict]
     protocols: list[str]
     seeds: list[int]
-    models: list[tuple[str, str]] = field(default_factory=lambda: list(SKILL))
+    methods: list[str]
+
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        methods = ["baseline", *self.methods]
+        return [(architecture, method) for architecture in SKILL for method in methods]
 
     def predictions(self, protocol: str, model: tuple[str, str], seed: int, site: str) -> Path:
         return self.root / "predictions" / protocol / Path(*model) / f"seed{seed}" / f"{site}.csv"
 
     def gradcam(self, protocol: str, model: tuple[str, str], seed: int, site: str) -> Path:
         return self.predictions(protocol, model, seed, site).with_suffix(".gradcam.npz")
+
+    def history(self, protocol: str, model: tuple[str, str], seed: int, name: str) -> Path:
+        folder = self.root / "models" / protocol / Path(*model)
+        return folder / f"seed{seed}" / f"{name}.history.csv"
 
     def evaluation(self, protocol: str, name: str) -> Path:
         return self.root / "evaluation" / protocol / f"{name}.csv"
@@ -48,10 +55,16 @@ class Results:
 
 
 def make_results(
-    root: Path, *, sites=(RSNA, SIIM), protocols=("paper", "patient"), seeds=(2022,), images=240
+    root: Path,
+    *,
+    sites=(RSNA, SIIM),
+    protocols=("paper", "patient"),
+    seeds=(2022,),
+    methods=("fedavg",),
+    images=240,
 ) -> Results:
     """Write every file that tables, figures and the paper read. images: evaluated, per site."""
-    results = Results(Path(root), list(sites), list(protocols), list(seeds))
+    results = Results(Path(root), list(sites), list(protocols), list(seeds), list(methods))
     rng = np.random.default_rng(7)
     for site in results.sites:
         make_site(results, site["name"], images, rng)
@@ -61,7 +74,45 @@ def make_results(
         write(pd.concat(splits), results.root / "splits" / f"{protocol}.csv")
         write(audit_rows(results, protocol), results.root / "audit" / f"{protocol}.csv")
         make_protocol(results, protocol, rng)
+        make_histories(results, protocol)
     return results
+
+
+def make_histories(results: Results, protocol: str) -> None:
+    for number, (model, seed, name) in enumerate(trainings(results)):
+        path = results.history(protocol, model, seed, name)
+        write(history_rows(results, model, name, number), path)
+
+
+def trainings(results: Results) -> list[tuple[tuple[str, str], int, str]]:
+    """Model, seed and name of every training; an ensemble is none."""
+    names = [site["name"] for site in results.sites]
+    return [
+        (model, seed, name)
+        for model in results.models
+        if model[1] != "ensemble"
+        for seed in results.seeds
+        for name in (names if model[1] == "baseline" else ["global"])
+    ]
+
+
+def history_rows(results: Results, model: tuple[str, str], name: str, number: int) -> pd.DataFrame:
+    """Losses that fall from round to round; every training has its own."""
+    architecture, method = model
+    sites = [site["name"] for site in results.sites] if name == "global" else [name]
+    sites = ["+".join(sites)] if method == "pooled" else sites
+    exchanges = method not in ("baseline", "pooled") and len(sites) > 1
+    rows = [
+        {
+            **{"round": round + 1, "site": site, "learning_rate": 0.001},
+            **{"loss": (0.7 + 0.01 * number + 0.1 * position) * 0.8**round, "images": 100},
+            "drift": (0.3 + 0.01 * number) * 0.5**round if exchanges else 0.0,
+            "sent": BYTES[architecture] * (1 + (method == "scaffold")) if exchanges else 0,
+        }
+        for round in range(ROUNDS)
+        for position, site in enumerate(sites)
+    ]
+    return pd.DataFrame(rows)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
@@ -168,7 +219,7 @@ def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> 
             common = rng.normal(size=len(rows))
             scores = {}
             for model in results.models:
-                latent = 0.85 * common + 0.53 * rng.normal(size=len(rows)) + SKILL[model] * labels
+                latent = 0.85 * common + 0.53 * rng.normal(size=len(rows)) + skill(*model) * labels
                 scores[model] = 1 / (1 + np.exp(2.2 - 1.4 * latent))
                 table = rows[["image", "patient", "label", "subset"]].assign(score=scores[model])
                 write(table, results.predictions(protocol, model, seed, site["name"]))
@@ -187,6 +238,11 @@ def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> 
     write(pd.concat(curves), results.evaluation(protocol, "roc"))
 
 
+def skill(architecture: str, method: str) -> float:
+    """How far the scores of positive and negative images lie apart."""
+    return SKILL[architecture] - LACKING.get(method, 0.05)
+
+
 def make_gradcam(results, protocol, model, seed, site, rows, rng) -> None:
     positive = rows.loc[rows["label"] == 1, "image"]
     y, x = np.mgrid[0:7, 0:7]
@@ -201,7 +257,7 @@ def make_gradcam(results, protocol, model, seed, site, rows, rng) -> None:
 
 def resamples(labels: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     classes = [np.flatnonzero(labels == value) for value in (0, 1)]
-    return [np.concatenate([rng.choice(each, len(each)) for each in classes]) for _ in range(40)]
+    return [np.concatenate([rng.choice(each, len(each)) for each in classes]) for _ in range(DRAWS)]
 
 
 def metric_row(labels, score, patients: int, draws) -> dict:
@@ -262,7 +318,7 @@ def figure3_arguments(results: Results, protocol: str) -> list[str]:
         paths = [str(results.site(site["name"], name)) for name in files]
         arguments += ["--site", site["name"], site["task"], *paths]
         for model in results.models:
-            for seed in results.seeds:
+            for seed in results.seeds * (model[1] in ("baseline", results.methods[0])):
                 key = (protocol, model, seed, site["name"])
                 paths = [str(results.predictions(*key)), str(results.gradcam(*key))]
                 arguments += ["--prediction", site["name"], *model, str(seed), *paths]
@@ -275,3 +331,29 @@ def figure_audit_arguments(results: Results) -> list[str]:
     labels = str(results.root / "audit" / "labels.csv")
     settings = json.dumps({"sites": results.sites})
     return ["--audit", *audits, "--labels", labels, "--settings", settings]
+
+
+def history_arguments(results: Results, protocol: str) -> list[str]:
+    """The part of a command line that names every history."""
+    return [
+        word
+        for model, seed, name in trainings(results)
+        for word in (
+            "--history",
+            *model,
+            str(seed),
+            str(results.history(protocol, model, seed, name)),
+        )
+    ]
+
+
+def figure_training_arguments(results: Results, protocol: str) -> list[str]:
+    """The command line of the training figures for these results, without its outputs."""
+    settings = json.dumps({"sites": results.sites})
+    return [*history_arguments(results, protocol), "--settings", settings]
+
+
+def table_arguments(results: Results, protocol: str) -> list[str]:
+    """The evaluation's part of the command line of a table."""
+    names = ("metrics", "comparisons")
+    return [f"--{name}={results.evaluation(protocol, name)}" for name in names]

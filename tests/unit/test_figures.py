@@ -47,7 +47,8 @@ def figure1_arguments(made) -> list[str]:
 
 def figure2_arguments(made) -> list[str]:
     names = ("roc", "metrics", "comparisons")
-    return [word for name in names for word in (f"--{name}", str(made.evaluation("paper", name)))]
+    files = [word for name in names for word in (f"--{name}", str(made.evaluation("paper", name)))]
+    return [*files, "--method", made.methods[0]]
 
 
 def all_arguments(made):

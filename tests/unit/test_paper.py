@@ -10,17 +10,31 @@ import numpy as np
 import pandas as pd
 import pytest
 import typst
+import yaml
 from made_results import (
     HOSPITAL,
     RSNA,
     SIIM,
     figure3_arguments,
     figure_audit_arguments,
+    figure_training_arguments,
+    history_arguments,
     make_results,
+    table_arguments,
 )
 from PIL import Image
 
-from chexviz import figure1, figure2, figure3, figure_audit, paper, table1
+from chexviz import (
+    figure1,
+    figure2,
+    figure3,
+    figure_audit,
+    figure_training,
+    paper,
+    plan,
+    table1,
+    table_methods,
+)
 from chexviz.errors import InputError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -36,6 +50,7 @@ SCHEDULES = [
         **{"baseline": {"epochs": 150}, "federated": {"rounds": 150, "local_epochs": 2}},
     },
 ]
+METHODS = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())["methods"]
 AUGMENTATION = {"rotation": 10, "zoom": 0.1, "contrast": 0.1, "flip": 0.5}
 BOOTSTRAP = {"replicates": 2000, "unit": "patient", "confidence": 0.95, "seed": 2022}
 
@@ -43,15 +58,15 @@ BOOTSTRAP = {"replicates": 2000, "unit": "patient", "confidence": 0.95, "seed": 
 def settings_of(made) -> dict:
     return {
         **{"sites": made.sites, "protocols": made.protocols, "architectures": SCHEDULES},
-        **{"methods": ["fedavg"], "seeds": made.seeds},
+        "methods": [{"name": name} | plan.METHOD | METHODS[name] for name in made.methods],
+        "seeds": made.seeds,
         "preprocess": {"size": 224, "fit": "pad"},
         "split": {
             **{"seed": 2022, "paper": {"evaluation": 0.2}},
             "patient": {"evaluation": 0.2, "validation": 0.1},
         },
         "training": {
-            **{"batch": 64, "threads": 1, "precision": "auto", "average": "size"},
-            "augmentation": AUGMENTATION,
+            **{"batch": 64, "threads": 1, "precision": "auto", "augmentation": AUGMENTATION},
         },
         "evaluation": {"bootstrap": BOOTSTRAP},
     }
@@ -70,28 +85,43 @@ def draw_everything(made) -> dict:
     files = ["--pdf", inputs["figure_audit"], "--png", str(root / "audit.png")]
     figure_audit.main([*figure_audit_arguments(made), *files])
     for protocol in made.protocols:
-        evaluation = {
-            name: str(made.evaluation(protocol, name)) for name in ("metrics", "comparisons", "roc")
-        }
-        chosen = {f"--{name}": path for name, path in evaluation.items()}
-        out = {name: str(root / protocol / name) for name in ("table1", "figure2", "figure3")}
-        tables = [f"--{kind}={out['table1']}.{kind}" for kind in ("csv", "tex", "md")]
-        arguments = [f"{option}={path}" for option, path in chosen.items()]
-        table1.main([*arguments[:2], *tables])
-        figure2.main([*arguments, *(f"--{k}={out['figure2']}.{k}" for k in ("pdf", "png"))])
-        maps = [f"--{kind}={out['figure3']}.{kind}" for kind in ("pdf", "png")]
-        figure3.main([*figure3_arguments(made, protocol), *maps])
-        paths = {name: evaluation[name] for name in ("metrics", "comparisons")}
-        paths |= {"table1": f"{out['table1']}.csv", "figure2": f"{out['figure2']}.pdf"}
-        paths |= {"figure3": f"{out['figure3']}.pdf"}
-        paths |= {name: str(root / name / f"{protocol}.csv") for name in ("audit", "splits")}
-        paths["audit"] = str(root / "audit" / f"{protocol}.csv")
-        for name, path in paths.items():
-            inputs.setdefault(name, {})[protocol] = path
+        for name, path in draw_protocol(made, protocol).items():
+            inputs.setdefault(name, {})[protocol] = str(path)
     for site in made.sites:
         for name in ("samples", "rejected"):
             inputs.setdefault(name, {})[site["name"]] = str(made.site(site["name"], f"{name}.csv"))
     return inputs
+
+
+def draw_protocol(made, protocol: str) -> dict:
+    """Make the tables and figures of one protocol; return the files that the paper reads."""
+    folder = made.root / protocol
+    names = ("figure2", "figure3", "training", "exchange")
+    figures = {name: [folder / f"{name}.{kind}" for kind in ("pdf", "png")] for name in names}
+
+    def saved(name: str) -> list[str]:
+        return [
+            f"--{kind}={path}" for kind, path in zip(("pdf", "png"), figures[name], strict=True)
+        ]
+
+    def formats(name: str) -> list[str]:
+        return [f"--{kind}={folder / name}.{kind}" for kind in ("csv", "tex", "md")]
+
+    evaluated = table_arguments(made, protocol)
+    method = ["--method", made.methods[0]]
+    table1.main([*evaluated, *method, *formats("table1")])
+    table_methods.main([*evaluated, *history_arguments(made, protocol), *formats("methods")])
+    roc = f"--roc={made.evaluation(protocol, 'roc')}"
+    figure2.main([*evaluated, roc, *method, *saved("figure2")])
+    figure3.main([*figure3_arguments(made, protocol), *saved("figure3")])
+    both = [f for name in names[2:] for f in (f"--{name}", *map(str, figures[name]))]
+    figure_training.main([*figure_training_arguments(made, protocol), *both])
+    return {
+        **{name: made.evaluation(protocol, name) for name in ("metrics", "comparisons")},
+        **{name: folder / f"{name}.csv" for name in ("table1", "methods")},
+        **{name: made.root / name / f"{protocol}.csv" for name in ("audit", "splits")},
+        **{name: pdf for name, (pdf, _) in figures.items()},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +133,13 @@ def two(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    """Results of three sites under the paper's protocol alone, two seeds."""
+    """Results of three sites, the paper's protocol alone, two seeds, several methods."""
     folder = tmp_path_factory.mktemp("three")
     sites = (RSNA, SIIM, HOSPITAL)
-    made = make_results(folder, sites=sites, protocols=("paper",), seeds=(1, 2), images=60)
+    methods = ("fedavg", "scaffold", "pooled", "ensemble")
+    made = make_results(
+        folder, sites=sites, protocols=("paper",), seeds=(1, 2), methods=methods, images=60
+    )
     return made, draw_everything(made)
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from chexviz import plan
+from chexviz.errors import InputError
 
 
 @pytest.fixture
@@ -117,6 +118,34 @@ def test_figure_3_shows_the_first_seed_and_method(config):
     shown = plan.shown(config)
     assert {one["seed"] for one in shown} == {5}
     assert len(shown) == 8
+
+
+def test_every_training_has_a_history_and_an_ensemble_is_none(config):
+    config = changed(config, "run", "methods", value=["fedavg", "pooled", "ensemble"])
+    config = changed(config, "run", "seeds", value=[1, 2])
+    files = plan.history_files(config, "paper")
+    assert len(set(files)) == len(files) == 2 * (2 + 1 + 1) * 2
+    folder = "<results>/models/paper/standard"
+    for name in ("baseline/seed2/siim", "pooled/seed1/global"):
+        assert f"{folder}/{name}.history.csv" in files
+    assert not any("ensemble" in file for file in files)
+    line = plan.history_arguments(config, SimpleNamespace(histories=files))
+    assert line.count("--history") == 16
+    assert f"--history standard fedavg 2 '{folder}/fedavg/seed2/global.history.csv'" in line
+
+
+@pytest.mark.parametrize("first", ["pooled", "ensemble"])
+def test_the_paper_compares_a_federation(config, first):
+    plan.check(changed(config, "run", "methods", value=["fedavg", first]))
+    with pytest.raises(InputError, match=f"a federated method first[\\s\\S]*{first}"):
+        plan.check(changed(config, "run", "methods", value=[first, "fedavg"]))
+
+
+def test_the_paper_is_told_what_the_methods_mean(config):
+    other = changed(config, "run", "methods", value=["median", "fedprox"])
+    median, fedprox = plan.paper(other)["methods"]
+    assert (median["name"], median["combine"], median["weights"]) == ("median", "median", "size")
+    assert (fedprox["algorithm"], fedprox["mu"]) == ("fedprox", 0.01)
 
 
 def test_the_papers_inputs_are_grouped_by_kind(config):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz import results, table1
+from chexviz import results, table1, tables
 from chexviz.errors import InputError
 
 VALUES = {
@@ -27,25 +27,26 @@ def metric_row(site="rsna", task="pneumonia", method="baseline", seed=1, shift=0
     return row
 
 
-def comparison_row(p, site="rsna", task="pneumonia", seed=1) -> dict:
-    row = {"site": site, "task": task, "architecture": "standard", "method": "fedavg"}
+def comparison_row(p, site="rsna", task="pneumonia", seed=1, method="fedavg") -> dict:
+    row = {"site": site, "task": task, "architecture": "standard", "method": method}
     row |= {"reference": "baseline", "seed": seed, "difference": -0.01, "low": -0.02}
     return row | {"high": 0.003, "standard_error": 0.006, "z": -1.6, "p": p}
 
 
-def tables(*sites, seeds=(1,), p=0.104):
-    """Metrics (baseline and federated) and comparisons for these (site, task)."""
+def evaluated(*sites, seeds=(1,), p=0.104, methods=("fedavg",)):
+    """Metrics (of baseline and methods) and comparisons for these (site, task)."""
     metrics, comparisons = [], []
     for site, task in sites or [("rsna", "pneumonia")]:
         for number, seed in enumerate(seeds):
-            for method in ("fedavg", "baseline"):
+            for method in (*methods, "baseline"):
                 metrics.append(metric_row(site, task, method, seed, shift=0.02 * number))
-            comparisons.append(comparison_row(p, site, task, seed))
+            for method in methods:
+                comparisons.append(comparison_row(p, site, task, seed, method))
     return pd.DataFrame(metrics), pd.DataFrame(comparisons)
 
 
 def write(folder, metrics, comparisons) -> list[str]:
-    arguments = []
+    arguments = ["--method", "fedavg"]
     for name, table in {"metrics": metrics, "comparisons": comparisons}.items():
         table.to_csv(folder / f"{name}.csv", index=False)
         arguments += [f"--{name}", str(folder / f"{name}.csv")]
@@ -84,7 +85,7 @@ def test_p_values_of_seeds_are_combined_by_rugers_rule():
 
 
 def test_markdown_has_the_papers_rows_in_order():
-    table = table1.summarise(*tables())
+    table = tables.summarise(*evaluated())
     lines = table1.to_markdown(table, "").splitlines()
     assert lines[2] == (
         "| Pneumonia | Standard | 0.381 (0.351–0.410) | 82.6 (80.1–84.6) | 72.0 (70.0–74.0) "
@@ -96,47 +97,66 @@ def test_markdown_has_the_papers_rows_in_order():
 
 
 def test_two_tasks_are_named_alone_and_three_sites_with_their_site():
-    two = table1.summarise(*tables(("rsna", "pneumonia"), ("siim", "pneumothorax")))
+    two = tables.summarise(*evaluated(("rsna", "pneumonia"), ("siim", "pneumothorax")))
     assert two["group"].drop_duplicates().tolist() == ["Pneumonia", "Pneumothorax"]
-    same = table1.summarise(*tables(("a", "pneumonia"), ("b", "pneumonia")))
+    same = tables.summarise(*evaluated(("a", "pneumonia"), ("b", "pneumonia")))
     assert same["group"].drop_duplicates().tolist() == ["Pneumonia (a)", "Pneumonia (b)"]
     sites = (("rsna", "pneumonia"), ("siim", "pneumothorax"), ("h", "edema"))
-    three = table1.summarise(*tables(*sites))
+    three = tables.summarise(*evaluated(*sites))
     assert three["group"].drop_duplicates().tolist()[2] == "Edema (h)"
 
 
 def test_several_seeds_give_mean_and_standard_deviation():
-    table = table1.summarise(*tables(seeds=(1, 2, 3), p=0.04))
+    table = tables.summarise(*evaluated(seeds=(1, 2, 3), p=0.04))
     row = table.iloc[1]
     assert row["uncertainty"] == "SD over seeds"
     assert row["auroc"] == pytest.approx(0.87049)
     assert row["auroc_sd"] == pytest.approx(0.02)
     assert np.isnan(row["auroc_low"])
     assert row["p"] == pytest.approx(0.06)
-    assert table1.cell(row, "auroc") == "0.870 ± 0.020"
-    assert table1.cell(row, "sensitivity") == "84.6 ± 2.0"
+    assert row["difference"] == pytest.approx(-0.01)
+    assert row["difference_sd"] == pytest.approx(0, abs=1e-12)
+    assert table.iloc[0][["difference", "difference_sd", "p"]].isna().all()
+    assert tables.cell(row, "auroc") == "0.870 ± 0.020"
+    assert tables.cell(row, "sensitivity") == "84.6 ± 2.0"
     assert "over 3 seeds" in table1.to_markdown(table, "")
 
 
+def test_of_several_methods_table_1_shows_the_one_that_is_asked_for(tmp_path):
+    several = evaluated(methods=("fedprox", "fedavg", "unheard"))
+    arguments = write(tmp_path, *several)
+    table1.main(arguments)
+    table = pd.read_csv(tmp_path / "table1.csv")
+    assert table["model"].tolist() == ["Standard", "Standard w/ FL"]
+    assert "FedProx" not in (tmp_path / "table1.tex").read_text()
+    table1.main([*arguments, "--method", "fedprox"])
+    assert "| Standard w/ FedProx |" in (tmp_path / "table1.md").read_text()
+    table1.main([*arguments, "--method", "unheard"])
+    assert "| Standard w/ unheard |" in (tmp_path / "table1.md").read_text()
+    with pytest.raises(InputError, match=r"metrics\.csv[\s\S]*rows of the method scaffold"):
+        table1.main([*arguments, "--method", "scaffold"])
+
+
 def test_undefined_metric_is_a_dash():
-    metrics, comparisons = tables()
+    metrics, comparisons = evaluated()
     metrics.loc[:, ["sensitivity", "sensitivity_low", "sensitivity_high"]] = np.nan
-    assert table1.cells(table1.summarise(metrics, comparisons))["sensitivity"].tolist() == ["–"] * 2
+    assert table1.cells(tables.summarise(metrics, comparisons))["sensitivity"].tolist() == ["–"] * 2
 
 
 def test_csv_is_tidy_and_unrounded():
-    text = table1.to_csv(table1.summarise(*tables()), "")
+    text = tables.to_csv(tables.summarise(*evaluated()), "")
     table = pd.read_csv(io.StringIO(text))
     assert table["model"].tolist() == ["Standard", "Standard w/ FL"]
     assert table.loc[1, "auroc"] == 0.85049
     assert table.loc[1, "auroc_low"] == 0.8399
     assert table.loc[1, "p"] == 0.104
+    assert table.loc[1, ["difference", "difference_low"]].tolist() == [-0.01, -0.02]
     assert np.isnan(table.loc[0, "p"])
 
 
 def test_tex_escapes_and_keeps_its_columns():
-    metrics, comparisons = tables(("a_1", "50% & #$~^{x}\\"), ("b", "y"), ("c", "z"))
-    tex = table1.to_tex(table1.summarise(metrics, comparisons), "DEMO_1: 5% & more")
+    metrics, comparisons = evaluated(("a_1", "50% & #$~^{x}\\"), ("b", "y"), ("c", "z"))
+    tex = table1.to_tex(tables.summarise(metrics, comparisons), "DEMO_1: 5% & more")
     assert r"\textbf{DEMO\_1: 5\% \& more}" in tex
     assert r"50\% \& \#\$\textasciitilde{}\textasciicircum{}\{x\}\textbackslash{} (a\_1)" in tex
     for command in (r"\toprule", r"\midrule", r"\bottomrule"):
@@ -153,25 +173,25 @@ def test_tex_escapes_and_keeps_its_columns():
 
 
 def test_every_format_shows_the_mark_and_a_rerun_gives_the_same_bytes(tmp_path):
-    arguments = [*write(tmp_path, *tables()), "--mark", "DEMO: phantoms"]
+    arguments = [*write(tmp_path, *evaluated()), "--mark", "DEMO: phantoms"]
     table1.main(arguments)
     first = {kind: (tmp_path / f"table1.{kind}").read_bytes() for kind in ("csv", "tex", "md")}
     assert all(b"DEMO: phantoms" in content for content in first.values())
     table1.main(arguments)
     for kind, content in first.items():
         assert (tmp_path / f"table1.{kind}").read_bytes() == content
-    table1.main(write(tmp_path, *tables()))
+    table1.main(write(tmp_path, *evaluated()))
     assert all(b"DEMO" not in (tmp_path / f"table1.{kind}").read_bytes() for kind in first)
 
 
 def test_uncompared_seed_is_refused(tmp_path):
-    metrics, comparisons = tables(seeds=(1, 2))
+    metrics, comparisons = evaluated(seeds=(1, 2))
     with pytest.raises(InputError, match=r"comparisons\.csv[\s\S]*Standard w/ FL on rsna"):
         table1.main(write(tmp_path, metrics, comparisons.iloc[:1]))
 
 
 def test_missing_file_and_column_are_named(tmp_path):
-    metrics, comparisons = tables()
+    metrics, comparisons = evaluated()
     arguments = write(tmp_path, metrics.drop(columns="aupr_low"), comparisons)
     with pytest.raises(InputError, match=r"metrics\.csv[\s\S]*no aupr_low"):
         table1.main(arguments)

@@ -1,4 +1,4 @@
-"""Figure 2: ROC curves of the baselines and of CheXViz, a panel a task and architecture."""
+"""Figure 2: ROC curves of the baselines and of one method, a panel a task and architecture."""
 
 import argparse
 from pathlib import Path
@@ -11,10 +11,11 @@ from chexviz import style
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
+    compared,
+    curve_title,
     group_titles,
     in_order,
-    method_title,
-    p_text,
+    p_phrase,
     read_comparisons,
     read_metrics,
     read_table,
@@ -77,10 +78,9 @@ def write_label(axes: Axes, line: int, method: str, metrics, comparisons, colour
     test = comparisons[comparisons["method"] == method]
     y = 0.045 + 0.068 * line
     axes.text(0.985, y, value, color=colour, ha="right", va="baseline")
-    name = method_title(method)
+    name = curve_title(method)
     if not test.empty:
-        p = p_text(test["p"].iloc[0])
-        name += f", p {p}" if p[0] in "<>" else f", p = {p}"
+        name += f", {p_phrase(test['p'].iloc[0])}"
     axes.text(0.535, y, name, color=colour, ha="right", va="baseline", fontweight="bold")
 
 
@@ -102,13 +102,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--roc", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
+    parser.add_argument("--method", required=True, help="shown beside the baseline")
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
 
     roc = read_table(arguments.roc, ROC_COLUMNS)
-    metrics, comparisons = read_metrics(arguments.metrics), read_comparisons(arguments.comparisons)
+    metrics = compared(read_metrics(arguments.metrics), arguments.method, arguments.metrics)
+    comparisons = read_comparisons(arguments.comparisons)
     seeds = metrics["seed"].unique()
     note = (
         "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC."

@@ -17,9 +17,9 @@ from chexviz import style
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
+    curve_title,
     group_titles,
     in_order,
-    method_title,
     missing,
     read_metrics,
     read_table,
@@ -130,7 +130,7 @@ def draw_head(figure: Figure, models, lefts: list[float], panel: float) -> None:
     look = {"ha": "center", "va": "baseline"}
     style.text_at(figure, lefts[0] + panel / 2, 8.3, "Radiograph", **look)
     for index, (architecture, method) in enumerate(models):
-        style.text_at(figure, lefts[index + 1] + panel / 2, 8.3, method_title(method), **look)
+        style.text_at(figure, lefts[index + 1] + panel / 2, 8.3, curve_title(method), **look)
         if opens(models, index):
             last = max(i for i, model in enumerate(models) if model[0] == architecture)
             left, right = lefts[index + 1], lefts[last + 1] + panel

@@ -17,16 +17,22 @@ from chexviz.results import (
     METRICS,
     capitalised,
     combined_p,
+    compared,
+    method_title,
     missing,
     p_text,
     read_comparisons,
     read_metrics,
     read_table,
 )
-from chexviz.table1 import HEADINGS, PERCENT, SPREAD, cell
+from chexviz.table1 import HEADINGS
+from chexviz.table_methods import COLUMNS as METHOD_COLUMNS
+from chexviz.table_methods import cells as method_cells
+from chexviz.tables import PERCENT, SPREAD, cell
 
 SUBSETS = ("train", "validation", "evaluation")
-BY_PROTOCOL = ("metrics", "comparisons", "table1", "audit", "splits", "figure2", "figure3")
+FIGURES = ("figure2", "figure3", "training", "exchange")
+BY_PROTOCOL = ("metrics", "comparisons", "table1", "methods", "audit", "splits", *FIGURES)
 BY_SITE = ("samples", "rejected")
 ALONE = ("figure1", "figure_audit", "labels", "published", "bibliography")
 SETTINGS = (
@@ -59,10 +65,14 @@ def collect(inputs: dict, settings: dict, mark: str) -> dict:
         | {
             "architectures": [
                 one | {"title": ARCHITECTURES[one["name"]]} for one in settings["architectures"]
-            ]
+            ],
+            "methods": [one | {"title": method_title(one["name"])} for one in settings["methods"]],
         },
         "sites": [site_facts(site, inputs) for site in settings["sites"]],
-        "protocols": [protocol_facts(name, inputs, titles) for name in settings["protocols"]],
+        "protocols": [
+            protocol_facts(name, inputs, titles, settings["methods"][0]["name"])
+            for name in settings["protocols"]
+        ],
         "published": published_facts(inputs, titles) if "paper" in settings["protocols"] else None,
         "labels": label_facts(inputs["labels"], settings["sites"]),
         "figure1": absolute(inputs["figure1"]),
@@ -127,12 +137,17 @@ def site_facts(site: dict, inputs: dict) -> dict:
     }
 
 
-def protocol_facts(protocol: str, inputs: dict, titles: dict[str, str]) -> dict:
-    """Subsets, table, comparisons and leakage audit of one protocol."""
+def protocol_facts(protocol: str, inputs: dict, titles: dict[str, str], method: str) -> dict:
+    """Subsets, tables, comparisons and leakage audit of one protocol.
+
+    method: the one that the paper compares with the baselines.
+    """
     path = inputs["table1"][protocol]
     columns = ["site", "task", "model", "architecture", "method", "images", "positives", "seeds"]
     table = read_table(path, [*columns, "uncertainty", *METRICS, "p"])
     metrics = read_metrics(inputs["metrics"][protocol])
+    tests = inputs["comparisons"][protocol]
+    comparisons = compared(read_comparisons(tests), method, tests)
     patients = metrics.drop_duplicates("site").set_index("site")["patients"]
     groups = [
         {
@@ -153,13 +168,11 @@ def protocol_facts(protocol: str, inputs: dict, titles: dict[str, str]) -> dict:
         "groups": groups,
         "mean_auroc": float(table["auroc"].mean()),
         "spread": bool((table["uncertainty"] == SPREAD).any()),
-        "comparisons": comparison_facts(
-            table, read_comparisons(inputs["comparisons"][protocol]), titles
-        ),
+        "comparisons": comparison_facts(table, comparisons, titles),
+        "methods": method_facts(inputs["methods"][protocol], titles),
         "subsets": subset_facts(inputs["splits"][protocol], titles),
         "audit": audit_facts(inputs["audit"][protocol], titles),
-        "figure2": absolute(inputs["figure2"][protocol]),
-        "figure3": absolute(inputs["figure3"][protocol]),
+        **{figure: absolute(inputs[figure][protocol]) for figure in FIGURES},
     }
 
 
@@ -193,6 +206,24 @@ def comparison_facts(
             }
         )
     return facts
+
+
+def method_facts(path: str, titles: dict[str, str]) -> dict:
+    """The table of all methods: a column a site, a row an architecture and method."""
+    table = read_table(path, [column for column in METHOD_COLUMNS if column != "group"])
+    shown = method_cells(table.assign(group=table["site"].map(titles).map(capitalised)))
+    return {
+        "groups": list(shown.columns[2:-1]),
+        "rows": [
+            {
+                "architecture": architecture,
+                "method": method,
+                "cells": [value.split("\n") for value in values],
+                "sent": sent,
+            }
+            for architecture, method, *values, sent in shown.itertuples(index=False)
+        ],
+    }
 
 
 def verdict(p: float, difference: float) -> str:

@@ -14,7 +14,7 @@ from chexviz.download import list_files
 from chexviz.errors import InputError
 
 Config = Mapping
-BASELINE, ENSEMBLE = "baseline", "ensemble"  # methods that are no federation
+BASELINE, POOLED, ENSEMBLE = "baseline", "pooled", "ensemble"  # that are no federation
 METHOD = {"weights": "size", "batchnorm": "average", "combine": "mean", "trim": 0.0}
 
 
@@ -29,7 +29,7 @@ def take(config: Mapping, *keys: str) -> dict:
 
 
 def check(config: Config) -> None:
-    """Refuse what a schema cannot see: a run of names that are not defined."""
+    """Refuse what a schema cannot see: names that are not defined, no federation to compare."""
     for kind in ("sites", "architectures", "methods"):
         unknown = [name for name in config["run"][kind] if name not in config[kind]]
         if unknown:
@@ -39,6 +39,14 @@ def check(config: Config) -> None:
                 found=", ".join(unknown),
                 fix=f"define them under {kind}, or correct the names",
             )
+    first = config["run"]["methods"][0]
+    if config["methods"][first]["algorithm"] in (POOLED, ENSEMBLE):
+        raise InputError(
+            "config: run: methods",
+            expected="a federated method first, which Table 1 and the text compare with baselines",
+            found=first,
+            fix="put a federated method, such as fedavg, first",
+        )
 
 
 def download(config: Config, site: str) -> dict:
@@ -195,6 +203,38 @@ def figure3_arguments(config: Config, files) -> str:
     )
 
 
+def histories(config: Config) -> list[dict]:
+    """Every training of the run: architecture, method, seed, and the name of its files."""
+    run, methods = config["run"], config["methods"]
+    trained = [method for method in run["methods"] if methods[method]["algorithm"] != ENSEMBLE]
+    names = [(BASELINE, site) for site in run["sites"]]
+    names += [(method, "global") for method in trained]
+    return [
+        {"architecture": architecture, "method": method, "seed": seed, "name": name}
+        for architecture in run["architectures"]
+        for method, name in names
+        for seed in run["seeds"]
+    ]
+
+
+def history_files(config: Config, protocol: str) -> list[str]:
+    """The history of every training under a protocol."""
+    return [
+        f"{model_folder(protocol, one['architecture'], one['method'], one['seed'])}"
+        f"/{one['name']}.history.csv"
+        for one in histories(config)
+    ]
+
+
+def history_arguments(config: Config, files) -> str:
+    """Command-line arguments that say which training each history is of."""
+    keys = ("architecture", "method", "seed")
+    return " ".join(
+        shlex.join(["--history", *(str(one[key]) for key in keys), path])
+        for one, path in zip(histories(config), files.histories, strict=True)
+    )
+
+
 def local_weights(config: Config, architecture: str) -> list[str]:
     """The local file of pretrained weights, if that is where they come from and it exists."""
     source = config["architectures"][architecture]["weights"]
@@ -242,6 +282,9 @@ def paper_files(config: Config) -> dict[str, str]:
             f"table1__{protocol}": f"<results>/tables/{protocol}/table1.csv",
             f"figure2__{protocol}": f"<results>/figures/{protocol}/figure2.pdf",
             f"figure3__{protocol}": f"<results>/figures/{protocol}/figure3.pdf",
+            f"methods__{protocol}": f"<results>/tables/{protocol}/methods.csv",
+            f"training__{protocol}": f"<results>/figures/{protocol}/training.pdf",
+            f"exchange__{protocol}": f"<results>/figures/{protocol}/exchange.pdf",
             f"splits__{protocol}": f"<results>/splits/{protocol}.csv",
             f"audit__{protocol}": f"<results>/audit/{protocol}.csv",
         }
@@ -273,6 +316,9 @@ def paper(config: Config) -> dict:
         "architectures": [
             {"name": name, **config["architectures"][name]}
             for name in config["run"]["architectures"]
+        ],
+        "methods": [
+            {"name": name, **METHOD, **config["methods"][name]} for name in config["run"]["methods"]
         ],
     }
 

@@ -15,7 +15,13 @@ TEXT = (
     "runs",
 )
 ARCHITECTURES = {"standard": "Standard", "densenet121": "DenseNet121"}
-METHODS = {"fedavg": "FL"}
+METHODS = {
+    **{BASELINE: "Baseline", "fedavg": "FedAvg", "uniform": "Uniform FedAvg"},
+    **{"fedprox": "FedProx", "fedbn": "FedBN", "fedfbn": "FedFBN", "fedrep": "FedRep"},
+    **{"scaffold": "SCAFFOLD", "fedadam": "FedAdam", "median": "Median"},
+    **{"pooled": "Pooled", "ensemble": "Ensemble"},
+}
+HISTORY = ("round", "site", "learning_rate", "loss", "images", "drift", "sent")
 
 
 def read_table(path: str | Path, columns: list[str] | tuple[str, ...]) -> pd.DataFrame:
@@ -63,6 +69,43 @@ def read_comparisons(path: str | Path) -> pd.DataFrame:
     return read_table(path, [*keys, "difference", "low", "high", "p"])
 
 
+def read_histories(trainings: list[list[str]]) -> pd.DataFrame:
+    """The rows of all history.csv, with what was trained: architecture, method and seed.
+
+    trainings: lists of ARCHITECTURE METHOD SEED FILE.
+    """
+    tables = [
+        read_table(path, HISTORY).assign(architecture=architecture, method=method, seed=int(seed))
+        for architecture, method, seed, path in trainings
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def sent_per_round(histories: pd.DataFrame) -> pd.Series:
+    """Bytes that a site sends in a round, mean, by (architecture, method); 0 without exchange."""
+    return histories.groupby(["architecture", "method"], sort=False)["sent"].mean()
+
+
+def megabytes(count: float) -> str:
+    """Bytes as megabytes with three digits: '28.2', '0.371'; '–' for none."""
+    return f"{count / 1e6:#.3g}".rstrip(".") if count else "–"
+
+
+def compared(table: pd.DataFrame, method: str, path: str | Path) -> pd.DataFrame:
+    """The rows of the paper's comparison: those of the baselines and of `method`.
+
+    Raises InputError, naming the table's file, if there are none of `method`.
+    """
+    if not (table["method"] == method).any():
+        raise InputError(
+            path,
+            expected=f"rows of the method {method}",
+            found="rows of " + ", ".join(table["method"].unique()),
+            fix="make the evaluation of this protocol again",
+        )
+    return table[table["method"].isin([BASELINE, method])]
+
+
 def missing(path: str | Path) -> InputError:
     """The error for an input file that is not there."""
     return InputError(
@@ -76,12 +119,19 @@ def missing(path: str | Path) -> InputError:
 def model_title(architecture: str, method: str) -> str:
     """What the paper's Table 1 calls a model: 'Standard', 'DenseNet121 w/ FL'."""
     title = ARCHITECTURES.get(architecture, architecture)
-    return title if method == BASELINE else f"{title} w/ {METHODS.get(method, method)}"
+    if method == BASELINE:
+        return title
+    return f"{title} w/ {'FL' if method == 'fedavg' else method_title(method)}"
+
+
+def curve_title(method: str) -> str:
+    """What the paper's Figures 2 and 3 call a method: 'CheXViz' for federated averaging."""
+    return "CheXViz" if method == "fedavg" else method_title(method)
 
 
 def method_title(method: str) -> str:
-    """What the paper's figures call a method: 'Baseline', 'CheXViz' (federated averaging)."""
-    return {BASELINE: "Baseline", "fedavg": "CheXViz"}.get(method, METHODS.get(method, method))
+    """What readers call a method; an unknown name stands for itself."""
+    return METHODS.get(method, method)
 
 
 def in_order(values: pd.Series) -> list:
@@ -119,6 +169,12 @@ def p_text(p: float) -> str:
     if p >= 0.995:
         return ">0.99"
     return f"{p:.3f}" if p < 0.01 or 0.045 <= p < 0.055 else f"{p:.2f}"
+
+
+def p_phrase(p: float) -> str:
+    """A p value within a sentence: 'p = 0.19', 'p <0.001'."""
+    shown = p_text(p)
+    return f"p {shown}" if shown[0] in "<>" else f"p = {shown}"
 
 
 def combined_p(values: pd.Series) -> float:

@@ -1,4 +1,4 @@
-"""Metrics, intervals and paired tests of all models of a protocol, and Table 1."""
+"""Metrics, intervals and paired tests of all models of a protocol; Table 1 and all methods."""
 
 
 rule evaluate:
@@ -47,7 +47,7 @@ rule evaluate:
 
 
 rule table1:
-    """Set Table 1 in the paper's layout."""
+    """Set Table 1 in the paper's layout: the baseline and the first method."""
     input:
         code=code("table1"),
         metrics="<results>/evaluation/{protocol}/metrics.csv",
@@ -71,12 +71,56 @@ rule table1:
         mem_mb=1000,
         runtime=10,
     params:
+        method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
         """
         python -m chexviz.table1 \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
+            --method {params.method} \
+            --mark {params.mark:q} \
+            --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule table_methods:
+    """Set the table of all methods."""
+    input:
+        code=code("table_methods"),
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+        comparisons="<results>/evaluation/{protocol}/comparisons.csv",
+        histories=lambda wildcards: plan.history_files(config, wildcards.protocol),
+    output:
+        csv=report(
+            "<results>/tables/{protocol}/methods.csv",
+            caption="../report/methods.rst",
+            category="Evaluation",
+            labels={"protocol": "{protocol}", "shows": "all methods"},
+        ),
+        tex="<results>/tables/{protocol}/methods.tex",
+        md="<results>/tables/{protocol}/methods.md",
+    log:
+        "<logs>/table_methods/{protocol}.log",
+    benchmark:
+        "<benchmarks>/table_methods/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        histories=lambda wildcards, input: plan.history_arguments(config, input),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.table_methods \
+            --metrics {input.metrics:q} \
+            --comparisons {input.comparisons:q} \
+            {params.histories} \
             --mark {params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \

@@ -1,4 +1,4 @@
-"""Figures 1 to 3."""
+"""Figures 1 to 3, and those of the training."""
 
 
 rule figure1:
@@ -38,7 +38,7 @@ rule figure1:
 
 
 rule figure2:
-    """Draw the ROC curves, baseline against CheXViz."""
+    """Draw the ROC curves, baseline against the first method."""
     input:
         code=code("figure2"),
         style=here("workflow/chexviz/chexviz.mplstyle"),
@@ -63,6 +63,7 @@ rule figure2:
         mem_mb=1000,
         runtime=10,
     params:
+        method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
         """
@@ -70,6 +71,7 @@ rule figure2:
             --roc {input.roc:q} \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
+            --method {params.method} \
             --mark {params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -78,7 +80,7 @@ rule figure2:
 
 
 rule figure3:
-    """Draw Grad-CAM of true positives, baseline beside CheXViz."""
+    """Draw Grad-CAM of true positives, baseline beside the first method."""
     input:
         code=code("figure3"),
         style=here("workflow/chexviz/chexviz.mplstyle"),
@@ -118,5 +120,51 @@ rule figure3:
             --mark {params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_training:
+    """Draw learning curves, drift and bytes sent of every training."""
+    input:
+        code=code("figure_training"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        histories=lambda wildcards: plan.history_files(config, wildcards.protocol),
+    output:
+        training_pdf="<results>/figures/{protocol}/training.pdf",
+        training_png=report(
+            "<results>/figures/{protocol}/training.png",
+            caption="../report/training.rst",
+            category="Training",
+            labels={"protocol": "{protocol}", "shows": "learning curves"},
+        ),
+        exchange_pdf="<results>/figures/{protocol}/exchange.pdf",
+        exchange_png=report(
+            "<results>/figures/{protocol}/exchange.png",
+            caption="../report/exchange.rst",
+            category="Training",
+            labels={"protocol": "{protocol}", "shows": "drift, bytes sent"},
+        ),
+    log:
+        "<logs>/figure_training/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_training/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        histories=lambda wildcards, input: plan.history_arguments(config, input),
+        settings=plan.text({"sites": plan.titles(config)}),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_training \
+            {params.histories} \
+            --settings {params.settings:q} \
+            --mark {params.mark:q} \
+            --training {output.training_pdf:q} {output.training_png:q} \
+            --exchange {output.exchange_pdf:q} {output.exchange_png:q} \
             2>&1 | tee {log:q}
         """

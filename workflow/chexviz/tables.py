@@ -1,0 +1,151 @@
+"""What Table 1 and the table of all methods share: a row a model, and how its cells are written."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from chexviz.errors import InputError
+from chexviz.files import replacing
+from chexviz.results import (
+    BASELINE,
+    METRICS,
+    combined_p,
+    group_titles,
+    in_order,
+    model_title,
+    read_comparisons,
+    read_metrics,
+)
+
+INTERVAL, SPREAD = "95 % interval", "SD over seeds"
+PERCENT = ("sensitivity", "specificity")
+
+
+def read_models(metrics: Path, comparisons: Path) -> pd.DataFrame:
+    """The summary of all models of an evaluation. Raises InputError if one was not compared."""
+    try:
+        return summarise(read_metrics(metrics), read_comparisons(comparisons))
+    except ValueError as error:
+        raise InputError(
+            comparisons,
+            expected="a comparison of every federated model in metrics.csv, for each seed",
+            found=str(error),
+            fix="make the evaluation of this protocol again",
+        ) from None
+
+
+def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
+    """One row a model and site, in the order of Table 1. Fractions, not percent.
+
+    Each metric has its value and, for one seed, the bounds of its 95 % interval (`auroc_low`,
+    `auroc_high`); for several seeds the value is the mean and `auroc_sd` the standard deviation.
+    `uncertainty` says which. `difference`, likewise, is of the AUROC from that of the baseline of
+    the same architecture, and `p` that of the paired test, combined over seeds; baselines have
+    none. Raises ValueError if a model was not compared.
+    """
+    titles = group_titles(metrics)
+    keys = ["site", "architecture", "method"]
+    groups = dict(tuple(metrics.groupby(keys, sort=False)))
+    tests = dict(tuple(comparisons.groupby(keys, sort=False)))
+    rows = []
+    for site in titles:
+        for architecture in in_order(metrics["architecture"]):
+            for method in in_order(metrics["method"]):
+                key = (site, architecture, method)
+                if key in groups:
+                    rows.append(summarise_model(groups[key], titles[site], tests.get(key)))
+    return pd.DataFrame(rows)
+
+
+def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) -> dict:
+    """The row of one model. runs, tests: its rows of metrics and comparisons, one a seed."""
+    first = runs.iloc[0]
+    seeds = len(runs)
+    row = {
+        **{"group": title, "task": first["task"], "site": first["site"]},
+        "model": model_title(first["architecture"], first["method"]),
+        **{"architecture": first["architecture"], "method": first["method"]},
+        **{"images": first["images"], "positives": first["positives"]},
+        **{"seeds": seeds, "uncertainty": INTERVAL if seeds == 1 else SPREAD},
+    }
+    for metric in METRICS:
+        row |= over_seeds(metric, runs[[metric, f"{metric}_low", f"{metric}_high"]])
+    if first["method"] == BASELINE:
+        return row | over_seeds("difference", pd.DataFrame([[np.nan] * 3])) | {"p": np.nan}
+    if tests is None or len(tests) != seeds:
+        raise ValueError(
+            f"{row['model']} on {row['site']}: {seeds} seeds, not all of them compared"
+        )
+    differences = over_seeds("difference", tests[["difference", "low", "high"]])
+    return row | differences | {"p": combined_p(tests["p"])}
+
+
+def over_seeds(name: str, runs: pd.DataFrame) -> dict:
+    """A value with its interval, or of several seeds mean and standard deviation.
+
+    runs: the value and its lower and upper bound, in this order, a row a seed.
+    """
+    values, low, high = (runs.iloc[:, column] for column in range(3))
+    one = len(runs) == 1
+    return {
+        name: values.mean(skipna=False),
+        f"{name}_low": low.iloc[0] if one else np.nan,
+        f"{name}_high": high.iloc[0] if one else np.nan,
+        f"{name}_sd": np.nan if one else values.std(ddof=1, skipna=False),
+    }
+
+
+def cell(row: pd.Series, metric: str) -> str:
+    """One value as readers see it: '0.842 (0.831–0.853)', '80.1 ± 0.4', or '–' if undefined."""
+    scale, decimals = (100, 1) if metric in PERCENT else (1, 3)
+    value, low, high, sd = (
+        scale * row[name] for name in (metric, f"{metric}_low", f"{metric}_high", f"{metric}_sd")
+    )
+    if np.isnan(value):
+        return "–"
+    if row["uncertainty"] == SPREAD:
+        return f"{value:.{decimals}f} ± {sd:.{decimals}f}"
+    return f"{value:.{decimals}f} ({low:.{decimals}f}–{high:.{decimals}f})"
+
+
+def note(table: pd.DataFrame) -> str:
+    """What a reader must know below the table: the evaluation sets, and what follows a value."""
+    counts = table.drop_duplicates("group")
+    data = "; ".join(
+        f"{row.group}: {row.images:,} images, {row.positives:,} positive"
+        for row in counts.itertuples()
+    )
+    seeds = int(table["seeds"].max())
+    spread = (
+        "Values in brackets: 95 % bootstrap intervals."
+        if seeds == 1
+        else f"Mean ± standard deviation over {seeds} seeds; p combined over seeds (Rüger's rule)."
+    )
+    return f"Evaluation set: {data}. {spread}"
+
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": "$<$", ">": "$>$", "±": r"$\pm$", "−": "$-$", "–": "--", "ü": r"\"u"},
+}
+
+
+def escape_tex(text: str) -> str:
+    """`text` with every character that TeX would read as a command written out."""
+    return "".join(TEX.get(character, character) for character in text)
+
+
+def to_csv(table: pd.DataFrame, mark: str) -> str:
+    """The numbers, unrounded; `mark` is a column of its own, empty for the paper."""
+    tidy = table.drop(columns="group").assign(mark=mark)
+    return tidy.to_csv(index=False, lineterminator="\n")
+
+
+def write(texts: dict[Path, str]) -> None:
+    """Write each text to its file."""
+    for path, text in texts.items():
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
