@@ -25,6 +25,22 @@ def test_shapes(architecture, channels, stride):
     assert not torch.equal(logits[:, 0], logits[:, 1])
 
 
+def test_pooling_before_relu_changes_no_value_and_no_gradient():
+    torch.manual_seed(0)
+    images = torch.randn(4, 1, 32, 32, requires_grad=True)
+    ours = models.Standard()
+    layers = list(ours.layers)
+    usual = [layers[first + step] for first in (0, 4, 8) for step in (0, 1, 3, 2)]
+    results = []
+    for order in (layers, usual):
+        output = images
+        for layer in order:
+            output = layer(output).clone()  # an in-place ReLU must not reach back
+        results.append((output, *torch.autograd.grad(output.square().sum(), [images])))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_standard_has_three_convolutions():
     convolutions = [m for m in models.Standard().modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 3

@@ -31,8 +31,9 @@ class Standard(nn.Module):
             layers += [
                 nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(outputs),
-                nn.ReLU(),
+                # The maximum commutes with ReLU, which then has a quarter of the work.
                 nn.MaxPool2d(2),
+                nn.ReLU(inplace=True),
             ]
         self.layers = nn.Sequential(*layers)
 
