@@ -171,6 +171,25 @@ def test_figure2_shows_the_first_of_several_seeds_and_says_so(three_sites, drawn
     assert any("First of 2 seeds (5)" in text for text in shown)
 
 
+def test_figure2_shows_the_method_that_is_asked_for_with_a_name_that_fits(tmp_path, drawn):
+    methods = ("fedavg", "uniform")
+    made = make_results(tmp_path / "made", protocols=("paper",), methods=methods, images=40)
+    figure2.main([*figure2_arguments(made), *outputs(tmp_path), "--method", "uniform"])
+    (figure,) = drawn
+    assert not any(text.startswith("CheXViz") for text in texts(figure))
+    labels = [
+        text
+        for text in figure.findobj(matplotlib.text.Text)
+        if text.get_text().startswith("Uniform FedAvg, p")
+    ]
+    assert len(labels) == 4
+    for label in labels:
+        box = label.get_window_extent(figure.canvas.get_renderer())
+        assert box.x0 >= label.axes.get_window_extent().x0
+    with pytest.raises(InputError, match="rows of the method fedprox"):
+        figure2.main([*figure2_arguments(made), *outputs(tmp_path), "--method", "fedprox"])
+
+
 def test_figure2_names_a_missing_file(made, tmp_path):
     arguments = figure2_arguments(made)
     arguments[1] = str(tmp_path / "absent.csv")

@@ -21,6 +21,14 @@ TINY = {
     },
     "evaluation": {"bootstrap": {"replicates": 200}},
 }
+# A third site, in the table layout, to be added to the demo's two.
+HOSPITAL = {
+    "title": "Hospital",
+    "task": "pneumothorax",
+    "reader": "table",
+    "source": ["phantom"],
+    "labels": "labels.csv",
+}
 
 
 class Workflow:

@@ -10,16 +10,9 @@ import pytest
 from safetensors import safe_open
 
 from chexviz import phantom
-from running import TINY, Workflow
+from running import HOSPITAL, TINY, Workflow
 
 SITES = ["rsna", "siim", "hospital"]
-HOSPITAL = {
-    "title": "Hospital",
-    "task": "pneumothorax",
-    "reader": "table",
-    "source": ["phantom"],
-    "labels": "labels.csv",
-}
 THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL}}
 
 
@@ -33,13 +26,14 @@ def done(tmp_path_factory, repository) -> Workflow:
 
 def test_every_artifact_comes_out(done):
     for protocol in ("paper", "patient"):
-        for name in ("figure2", "figure3"):
+        for name in ("figure2", "figure3", "training", "exchange"):
             for suffix in ("pdf", "png"):
                 (path,) = done.results(f"figures/{protocol}/{name}.{suffix}")
                 assert path.stat().st_size > 10_000, path
         for suffix in ("csv", "tex", "md"):
-            (path,) = done.results(f"tables/{protocol}/table1.{suffix}")
-            assert "DEMO" in path.read_text() or suffix == "csv"
+            for name in ("table1", "methods"):
+                (path,) = done.results(f"tables/{protocol}/{name}.{suffix}")
+                assert "DEMO" in path.read_text()
     (paper,) = done.results("paper.pdf")
     assert paper.read_bytes().startswith(b"%PDF")
     for name in ("figure1", "audit"):
@@ -199,7 +193,7 @@ def test_another_title_retrains_nothing(done):
     done.configure(overlay)
     planned = done.planned()
     done.configure(THREE)
-    assert set(planned) <= {"all", "figure1", "figure_audit", "paper"}
+    assert set(planned) <= {"all", "figure1", "figure_audit", "figure_training", "paper"}
     assert "paper" in planned
 
 

@@ -23,7 +23,7 @@ from chexviz.results import (
 
 ROC_COLUMNS = ("site", "architecture", "method", "seed", "fpr", "tpr", "low", "high")
 # mm on the printed page
-PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, BOTTOM = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 15.0
+PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, BOTTOM = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 17.0
 
 
 def draw(roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame, note: str) -> Figure:
@@ -42,7 +42,8 @@ def draw(roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame, no
             tables = (of(table, site, architecture) for table in (roc, metrics, comparisons))
             draw_panel(axes, heading, *tables)
             style.panel_letter(axes, chr(ord("a") + row * columns + column), -11.5, 1.4)
-    footnote = style.text_at(figure, 2.5, height - 2, note, fontsize=6.5, color=style.GREY)
+    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
+    footnote = style.text_at(figure, 2.5, height - 1, note, **look)
     style.shrink_to_fit(footnote, width - 5)
     return figure
 
@@ -81,7 +82,8 @@ def write_label(axes: Axes, line: int, method: str, metrics, comparisons, colour
     name = curve_title(method)
     if not test.empty:
         name += f", {p_phrase(test['p'].iloc[0])}"
-    axes.text(0.535, y, name, color=colour, ha="right", va="baseline", fontweight="bold")
+    look = {"ha": "right", "va": "baseline", "fontweight": "bold"}
+    style.shrink_to_fit(axes.text(0.535, y, name, color=colour, **look), 0.53 * PANEL)
 
 
 def of_seed(table: pd.DataFrame, seed: int, path: Path) -> pd.DataFrame:
@@ -116,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
         "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC."
     )
     if len(seeds) > 1:
-        note += f" First of {len(seeds)} seeds ({seeds[0]})."
+        note += f"\nFirst of {len(seeds)} seeds ({seeds[0]})."
     figure = draw(
         of_seed(roc, seeds[0], arguments.roc),
         of_seed(metrics, seeds[0], arguments.metrics),
