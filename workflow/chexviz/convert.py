@@ -72,7 +72,7 @@ def convert_into(file, task: Task, size: int, fit: str) -> Done:
     except Unreadable as error:
         return Done(digest, {}, [], str(error))
     file.seek(slot_start(task.slot, size))
-    file.write(image.tobytes())
+    file.write(image)
     return Done(digest, row, annotations, "")
 
 
