@@ -11,7 +11,7 @@ from chexviz import checkpoint, train
 from chexviz.checkpoint import Checkpoint
 from chexviz.errors import InputError
 
-ROUNDS = 30
+ROUNDS = 16
 # Runs trainings in forked children, which need not import anything again. Checkpoints are due at
 # every look at the clock.
 HARNESS = """
