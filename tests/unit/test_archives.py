@@ -4,11 +4,11 @@ import stat
 import zipfile
 
 import pytest
-from made_archives import zip_bytes, zipped
 
 from chexviz import archives as module
 from chexviz.archives import DamagedArchive, check_space, unpack
 from chexviz.errors import InputError
+from made_archives import zip_bytes, zipped
 
 
 @pytest.fixture
