@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from chexviz.aggregate import Exchange, batchnorm_names, combine, enough_sites
+from chexviz.aggregate import Exchange, batchnorm_names, combine
 from chexviz.errors import InputError
 from chexviz.models import Standard
+from chexviz.robust import check_sites, trimmed
 
 
 def block(seed: int) -> Standard:
@@ -87,22 +88,16 @@ def test_a_trimmed_mean_forgets_the_extremes_of_each_coordinate():
 
 
 @pytest.mark.parametrize(
-    ("sites", "how", "trim", "enough"),
-    [
-        (1, "mean", 0, True),
-        (2, "median", 0, False),
-        (3, "median", 0, True),
-        (9, "trimmed", 0.1, False),
-        (10, "trimmed", 0.1, True),
-        (6, "trimmed", 0.15, False),
-        (7, "trimmed", 0.15, True),
-    ],
+    ("how", "trim", "needed"),
+    [("mean", 0, 1), ("median", 0, 3), ("trimmed", 0.1, 10), ("trimmed", 0.15, 7)],
 )
-def test_robust_combinations_need_sites(sites, how, trim, enough):
-    problem = enough_sites(sites, how, trim)
-    assert (problem is None) == enough
-    if problem and how == "trimmed":
-        assert enough_sites(int(problem.split()[-2]), how, trim) is None
+def test_robust_combinations_need_sites(how, trim, needed):
+    method = {"combine": how, "trim": trim}
+    check_sites("x", method, needed)
+    if needed > 1:
+        with pytest.raises(InputError, match=f"at least {needed} sites"):
+            check_sites("x", method, needed - 1)
+        assert trimmed(needed, trim) == (1 if trim else 0)
 
 
 @pytest.mark.parametrize(

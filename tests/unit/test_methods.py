@@ -13,7 +13,7 @@ from chexviz.aggregate import batchnorm_names, combine
 from chexviz.checkpoint import Checkpoint
 from chexviz.dataset import pool
 from chexviz.errors import InputError
-from chexviz.methods import ALGORITHMS, check_sites
+from chexviz.methods import ALGORITHMS
 from chexviz.plan import METHOD
 from chexviz.train import Federation
 
@@ -258,18 +258,14 @@ def test_every_method_goes_on_from_any_checkpoint(federation, name):
 
 
 def test_a_median_of_two_sites_is_refused(federation):
-    with pytest.raises(InputError, match="at least 3"):
-        check_sites(METHOD | {"algorithm": "fedavg", "combine": "median"}, 2)
-    line = arguments(
-        federation, NAMES, "m", method=METHOD | {"algorithm": "fedavg", "combine": "median"}
-    )
-    with pytest.raises(InputError, match="combine: median"):
-        train.main(line)
+    median = METHOD | {"algorithm": "fedavg", "combine": "median"}
+    with pytest.raises(InputError, match=r"combine: median\n.*at least 3 sites"):
+        train.main(arguments(federation, NAMES, "m", method=median))
     assert not list(federation.glob("m.*"))
 
 
-def test_a_median_withstands_a_wrong_site(federation):
-    """Three sites, one of which sends noise: the median stays between the two others."""
-    made = federation_of(federation, {"algorithm": "fedavg", "combine": "median"})
-    updates = [made.shared, made.shared + 0.01, torch.full_like(made.shared, 1e6)]
+def test_a_median_withstands_a_wrong_site():
+    """Three sites, one of which sends noise: the median is the honest one in the middle."""
+    honest = torch.randn(100)
+    updates = [honest, honest + 0.01, torch.full_like(honest, 1e6)]
     assert torch.equal(combine(updates, [1, 1, 1], "median"), updates[1])

@@ -1,15 +1,14 @@
 """What travels between a site and the server, and how the server combines it."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from chexviz.errors import InputError
+from chexviz.robust import trimmed
 
 State = Mapping[str, Tensor]
-COMBINATIONS = ("mean", "median", "trimmed")
 
 
 class Exchange:
@@ -110,21 +109,3 @@ def combine(
     ordered = torch.stack(list(updates)).sort(dim=0).values
     cut = trimmed(len(updates), trim) if how == "trimmed" else (len(updates) - 1) // 2
     return ordered[cut : len(updates) - cut].double().mean(dim=0).float()
-
-
-def trimmed(sites: int, trim: float) -> int:
-    """How many of the values of `sites` sites are left out at each end."""
-    return int(sites * trim)
-
-
-def enough_sites(sites: int, how: str, trim: float) -> str | None:
-    """Why so few sites cannot be combined robustly; None if they can.
-
-    A median of two is their mean, and a trimmed mean that leaves out nobody is the mean: neither
-    would withstand a single wrong site.
-    """
-    if how == "median" and sites < 3:
-        return "a median needs at least 3 sites"
-    if how == "trimmed" and trimmed(sites, trim) < 1:
-        return f"a mean trimmed by {trim:g} at each end needs at least {math.ceil(1 / trim)} sites"
-    return None

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from chexviz.aggregate import Exchange, enough_sites
+from chexviz.aggregate import Exchange
 from chexviz.dataset import Dataset, pool
-from chexviz.errors import InputError
 from chexviz.local import ALL, REPRESENTATION, TASK, LocalSite
+from chexviz.robust import check_sites
 
 Correction = Callable[[], None] | None
 
@@ -28,6 +28,7 @@ class FedAvg:
 
     def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
         self.settings = settings["method"]
+        check_sites(self.settings["algorithm"], self.settings, len(sites))
         self.exchange = Exchange(sites[0].model.representation, self.settings["batchnorm"])
         sizes = [len(site.data) for site in sites]
         self.weights = sizes if self.settings["weights"] == "size" else [1] * len(sites)
@@ -201,15 +202,3 @@ ALGORITHMS: dict[str, type[FedAvg]] = {
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Zeros like some parameters, without gradients."""
     return [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]
-
-
-def check_sites(method: Mapping, sites: int) -> None:
-    """Raise InputError if so few sites cannot be combined as the method asks."""
-    problem = enough_sites(sites, method["combine"], method["trim"])
-    if problem:
-        raise InputError(
-            f"method of {sites} sites: combine: {method['combine']}",
-            expected=problem,
-            found=f"{sites}",
-            fix="add sites, or use `combine: mean`",
-        )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chexviz.download import list_files
 from chexviz.errors import InputError
+from chexviz.robust import check_sites
 
 Config = Mapping
 BASELINE, POOLED, ENSEMBLE = "baseline", "pooled", "ensemble"  # that are no federation
@@ -47,6 +48,8 @@ def check(config: Config) -> None:
             found=first,
             fix="put a federated method, such as fedavg, first",
         )
+    for name in config["run"]["methods"]:
+        check_sites(name, METHOD | config["methods"][name], len(config["run"]["sites"]))
 
 
 def download(config: Config, site: str) -> dict:

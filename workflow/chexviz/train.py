@@ -22,7 +22,7 @@ from chexviz.errors import run
 from chexviz.files import replacing
 from chexviz.local import LocalSite
 from chexviz.memory import free_bytes, make_room
-from chexviz.methods import ALGORITHMS, FedAvg, check_sites
+from chexviz.methods import ALGORITHMS, FedAvg
 from chexviz.progress import Progress
 
 STOPPED = os.EX_TEMPFAIL  # 75: stopped on request, a checkpoint is saved; run again to go on
@@ -245,7 +245,6 @@ def build_sites(arguments: argparse.Namespace, datasets: Sequence[Dataset]) -> l
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
     settings = arguments.settings
-    check_sites(settings["method"], len(arguments.site))
     method = ALGORITHMS[settings["method"]["algorithm"]]
     sites = build_sites(arguments, load_parties(arguments, method))
     federation = Federation(sites, settings, method(settings, sites))
