@@ -249,13 +249,16 @@ def bench_warmup() -> None:
 # --- d, e: what federating costs ------------------------------------------------------------------
 
 
-def federation(architecture: str, sites: int, images: int, size: int) -> Federation:
+def federation(
+    architecture: str, sites: int, images: int, size: int, batch: int = SETTINGS["batch"]
+) -> Federation:
     """A federation of equal sites."""
+    settings = SETTINGS | {"batch": batch}
     parties = [
-        site_of(draw(images // sites, size, f"site{number}"), architecture)
+        site_of(draw(images // sites, size, f"site{number}"), architecture, batch=batch)
         for number in range(sites)
     ]
-    return Federation(parties, SETTINGS, FedAvg(SETTINGS, parties))
+    return Federation(parties, settings, FedAvg(settings, parties))
 
 
 def one_round(made: Federation) -> None:
@@ -278,11 +281,11 @@ def bench_round() -> None:
     print(f"### A round of FedAvg against its local epochs\n\nDenseNet121, {size} px.\n")
     print("| sites | images a site | local epochs, s | round, s | more | goal |")
     print("|---|---|---|---|---|---|")
-    for sites, images in ((2, 512), (50, 4800)):
+    for sites, images in ((2, 256), (50, 1600)):
         images *= 8 if GPU else 1
         made = federation("densenet121", sites, images, size)
         alone, whole = side_by_side(
-            lambda made=made: local_epochs(made), lambda made=made: one_round(made)
+            lambda made=made: local_epochs(made), lambda made=made: one_round(made), repeats=2
         )
         more = 100 * (whole / alone - 1)
         print(
@@ -293,12 +296,16 @@ def bench_round() -> None:
 
 def bench_sites() -> None:
     """Table e."""
-    images, size = 3200 * (8 if GPU else 1), 64
-    print(f"### Cost of a round by number of sites\n\n{images:,} images in all, {size} px.\n")
+    batch, size = (64, 64) if GPU else (16, 64)
+    images = 100 * batch
+    print(
+        "### Cost of a round by number of sites\n\n"
+        f"{images:,} images in all, batches of {batch}, {size} px.\n"
+    )
     print("| architecture | sites | round, s | against 2 sites | goal |\n|---|---|---|---|---|")
     for architecture in ("standard", "densenet121"):
         numbers = (2, 10, 100)
-        federations = [federation(architecture, sites, images, size) for sites in numbers]
+        federations = [federation(architecture, sites, images, size, batch) for sites in numbers]
         works = [lambda made=made: one_round(made) for made in federations]
         times = side_by_side(*works, repeats=REPEATS if architecture == "standard" or GPU else 1)
         for sites, taken in zip(numbers, times, strict=True):
