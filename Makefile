@@ -26,7 +26,7 @@ demo: $(VENV)/requirements.lock ## run the whole workflow on phantom radiographs
 	snakemake --cores $(CORES) --configfile config/demo.yaml
 
 test: $(VENV)/requirements.lock ## run all tests
-	python -m pytest -n logical --dist loadfile
+	python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/paper.pdf
 	snakemake --cores $(CORES)

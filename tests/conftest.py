@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Tests run side by side; more threads than cores would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pandas as pd
 import pytest

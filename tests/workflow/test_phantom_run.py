@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 
 import numpy as np
@@ -148,7 +149,8 @@ def test_a_leak_of_the_patient_protocol_fails_the_run(done, repository, tmp_path
 
 
 def test_progress_is_told_in_plain_lines(done):
-    assert "train standard on rsna + siim + hospital, patient: round 2/2, loss " in done.said
+    told = r"train standard on rsna \+ siim \+ hospital, patient: batch (\d+)/\1, round 2, loss "
+    assert re.search(told, done.said)
     assert "\r" not in done.said
 
 

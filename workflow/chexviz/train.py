@@ -78,12 +78,17 @@ class Federation:
                                 file=sys.stderr,
                             )
                         sys.exit(STOPPED)
+                if self.batches_done() < total:  # the last line waits for the last round's loss
+                    tell()
+
+            def tell() -> None:
                 if self.batches_done() > progress.done:
                     progress.step(self.batches_done() - progress.done, **self.last_losses())
 
             while self.round < self.settings["rounds"]:
                 crew.work(self.jobs(), meanwhile)
                 self.average()
+                tell()
 
     def jobs(self) -> list[list[Iterator]]:
         """What is left of this round for each device: the training of its sites."""
