@@ -35,7 +35,7 @@ from chexviz.workers import keep_freed_memory
 ROOT = Path(__file__).parents[1]
 SIZE = 224
 FILES, REPEATS, BLOCK = 240, 5, 12
-MANY, RUNS = 6_000, 3  # images and repeats of the comparison of workers
+MANY, RUNS = 12_000, 3  # images and repeats of the comparison of workers
 GOALS = {"Pillow": 2.5, "default": 5.0, "PNG": 8.0, "workers": 1.8}
 ROWS = [  # work, compared with, and the names of both in METHODS
     ("decode and resize", "pydicom with Pillow", "Pillow", "ours"),

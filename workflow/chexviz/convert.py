@@ -160,7 +160,9 @@ def perceptual_hash(image: np.ndarray) -> str:
     cosines = lowest_cosines()
     # Rounded, so that what is zero in theory has no sign.
     low = np.round(cosines @ small @ cosines.T, 6)
-    return np.packbits(low > np.median(low)).tobytes().hex()
+    # The median of 64 numbers; np.median takes ten times as long for so few.
+    middle = np.sort(low, axis=None)[low.size // 2 - 1 : low.size // 2 + 1].mean()
+    return np.packbits(low > middle).tobytes().hex()
 
 
 @cache
