@@ -1,6 +1,7 @@
 """What all tests share: the folder of real radiographs, and small sites of drawn ones."""
 
 import os
+import signal
 from pathlib import Path
 
 # Tests run side by side; more threads than cores would wait for each other.
@@ -9,6 +10,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import pytest
+
+# A shell starts background jobs with Ctrl-C ignored, and they pass that on to what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -48,10 +48,18 @@ def samples(real_data, tmp_path_factory):
     match = real_data / "tables" / "rsna_to_nih_match.csv.gz"
     archive = real_data / "rsna-mini" / "rsna-pneumonia-detection-challenge.zip"
     sites = {
-        "rsna": (archive, {"reader": "rsna", "task": "pneumonia", "patients": str(match)}),
+        "rsna": (
+            archive,
+            {"reader": "rsna", "task": "pneumonia", "findings": [], "patients": str(match)},
+        ),
         "hospital": (
             real_data / "hospital-mini",
-            {"reader": "table", "task": "pneumothorax", "patients": None},
+            {
+                "reader": "table",
+                "task": "pneumothorax",
+                "findings": ["pneumonia"],
+                "patients": None,
+            },
         ),
     }
     found = {}
@@ -76,6 +84,7 @@ def test_real_sites(samples):
     rsna, hospital = samples["rsna"], samples["hospital"]
     assert (len(rsna), (rsna["label"] == "1").sum(), rsna["patient"].nunique()) == (382, 104, 346)
     assert (len(hospital), (hospital["label"] == "1").sum()) == (352, 22)
+    assert (hospital["label_pneumonia"] == "1").sum() == 65
     assert hospital["patient"].nunique() == 317
     assert set(rsna["view"]) == {"AP", "PA"}
     assert pd.to_numeric(rsna["age"]).max() <= 120

@@ -21,7 +21,7 @@ from chexviz.readers import read
 from made_archives import zip_bytes, zipped
 
 SIIM = "ImageId, EncodedPixels\n1.2.3,-1\n1.2.4,2 5 2 5\n1.2.5,7 1\n"
-OPTIONS = {"task": "pneumothorax", "labels": None, "patients": None}
+OPTIONS = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
 CONTRACT = {
     "strict": True,
     "files": {"train-rle.csv": 1, "*.dcm": 4},

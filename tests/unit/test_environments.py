@@ -14,8 +14,11 @@ FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn"}
 ENTRIES = {
     "data": ["download", "preprocess", "duplicates", "split"],
     "train": ["weights", "warmup", "train", "predict"],
-    "evaluate": ["evaluate", "table1"],
-    "figures": ["figure1", "figure2", "figure3", "paper"],
+    "evaluate": ["evaluate", "calibrate", "subgroups", "crosstask", "localise", "table1"],
+    "figures": [
+        *("figure1", "figure2", "figure3", "figure_calibration", "figure_decision"),
+        *("figure_subgroups", "figure_crosstask", "figure_localisation", "contact_sheet", "paper"),
+    ],
 }
 
 

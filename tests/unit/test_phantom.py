@@ -55,7 +55,7 @@ def listing(folder: Path, reader: str, task: str, patients: str | None = None) -
         [(file, (folder / file).stat().st_size, digest) for file, digest in tree(folder).items()],
         columns=["file", "bytes", "sha256"],
     )
-    options = {"task": task, "labels": None, "patients": patients}
+    options = {"task": task, "findings": [], "labels": None, "patients": patients}
     return readers.read(reader, folder, files, options)
 
 

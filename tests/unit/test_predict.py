@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from trainings import arguments, dataset, files
@@ -36,6 +37,48 @@ def test_predictions_are_the_models_own_scores(federation):
     positive = table[(table["subset"] == "evaluation") & (table["label"] == 1)]
     assert maps["image"].tolist() == positive["image"].tolist()
     assert maps["map"].shape == (len(positive), 4, 4)
+
+
+@pytest.mark.parametrize(("architecture", "size"), [("standard", 32), ("densenet121", 64)])
+def test_gradcam_is_that_of_hooks_and_a_backward_pass_through_the_whole_model(architecture, size):
+    model = models.build(architecture, ["north", "south"], seed=3)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (5, size, size), dtype=torch.uint8, generator=generator)
+    model(images[:, None] / 255, ["north"])  # BatchNorm's statistics: else nothing is left to map
+    model.eval()
+    found = []
+    for _ in range(2):
+        expected = gradcam_by_hooks(model, images)
+        found.append(predict.gradcam(model, images, "north"))
+        torch.testing.assert_close(
+            found[-1], expected, rtol=1e-4, atol=1e-5 * float(expected.max())
+        )
+        assert not found[-1].requires_grad
+        model.tasks["north"].layers[-1].weight.data.neg_()  # what was cut is now shown
+    assert torch.cat(found).any()
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def gradcam_by_hooks(model, images):
+    kept = []
+    hook = model.representation.register_forward_hook(lambda *call: kept.append(call[-1]))
+    logits = model(images[:, None] / 255, ["north"])
+    hook.remove()
+    (gradients,) = torch.autograd.grad(logits.sum(), kept)
+    return torch.relu((gradients.mean(dim=(2, 3), keepdim=True) * kept[0]).sum(dim=1)).detach()
+
+
+def test_gradcam_is_after_the_last_relu():
+    """So its sum before the cut is the gradient times the features: what the task block saw."""
+    model = models.build("standard", ["north"], seed=1).eval()
+    linear = torch.nn.Linear(128, 1, bias=False)
+    torch.nn.init.uniform_(linear.weight)  # not negative: nothing is cut
+    model.tasks["north"] = torch.nn.Sequential(linear, torch.nn.Flatten(0))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=generator)
+    with torch.no_grad():
+        logits = model(images[:, None] / 255, ["north"])[:, 0]
+    torch.testing.assert_close(predict.gradcam(model, images, "north").sum(dim=(1, 2)), logits)
 
 
 def test_gradcam_is_its_closed_form_for_a_linear_head():

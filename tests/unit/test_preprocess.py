@@ -25,6 +25,7 @@ NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contra
 SETTINGS = {
     "reader": "table",
     "task": "pneumothorax",
+    "findings": [],
     "labels": None,
     "patients": None,
     "contract": None,

@@ -10,7 +10,7 @@ from made_dicoms import chest, make_manifest, write_dicom
 from chexviz.errors import InputError
 from chexviz.readers import patients, read, rsna_labels, siim_labels, table_labels
 
-PLAIN = {"task": "pneumothorax", "labels": None, "patients": None}
+PLAIN = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
 RSNA = """patientId,x,y,width,height,Target
 a,,,,,0
 b,1.0,2.0,30.0,40.0,1
@@ -221,6 +221,20 @@ def test_table(data):
     }
 
 
+def test_a_table_keeps_the_findings_that_are_asked_for(data):
+    site(data, "a.dcm", "b.dcm")
+    table = "file,pneumothorax,portable,pneumonia\na.dcm,1,1,0\nb.dcm,0,1,\n"
+    (data / "labels.csv").write_text(table)
+    records = listing("table", data, findings=["pneumonia"]).records
+    assert list(records)[4:] == ["label", "label_pneumonia"]
+    assert records["label_pneumonia"].tolist() == ["0", ""]
+    with pytest.raises(InputError, match="effusion"):
+        listing("table", data, findings=["effusion"])
+    (data / "labels.csv").write_text(table.replace("0,1,", "0,1,maybe"))
+    with pytest.raises(InputError, match="pneumonia: empty or 0 or 1"):
+        listing("table", data, findings=["pneumonia"])
+
+
 def test_a_table_without_patients(data):
     site(data, "a.dcm")
     (data / "labels.csv").write_text("file,pneumothorax\na.dcm,1\n")
@@ -263,7 +277,7 @@ def test_bad_tables(tmp_path, text, where, said):
     path = tmp_path / "labels.csv"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
-        table_labels(path, "pneumothorax")
+        table_labels(path, "pneumothorax", [])
     assert where in caught.value.where
     assert said in caught.value.found
 

@@ -49,7 +49,8 @@ class Exchange:
                 raise refused(sender, name, f"{tuple(self.shapes[name])} torch.float32", found)
         # One flat buffer: handling 700 small tensors one by one takes ten times as long.
         vector = torch.cat([state[name].reshape(-1) for name in self.names])
-        if not torch.isfinite(vector).all():
+        # The smallest and largest value are found in a tenth of the time of a test of each.
+        if not torch.isfinite(torch.stack(torch.aminmax(vector))).all():
             odd = next(name for name in self.names if not torch.isfinite(state[name]).all())
             raise refused(sender, odd, "finite values", "one that is not")
         return vector
@@ -65,8 +66,8 @@ class Exchange:
         """Copy a vector into the travelling tensors of a block."""
         state = representation.state_dict()
         with torch.no_grad():
-            for name, part in self.tensors(vector).items():
-                state[name].copy_(part)
+            parts = list(self.tensors(vector).values())
+            torch._foreach_copy_([state[name] for name in self.names], parts)
 
 
 def batchnorm_names(representation: nn.Module) -> list[str]:

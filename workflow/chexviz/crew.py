@@ -36,7 +36,14 @@ class Crew:
         """Do all jobs, a sequence of them per device; returns when all are done.
 
         meanwhile: called in this thread every now and then. Raises what a job or it raises.
+        One device is worked for in this thread: a CPU computes slower in any other.
         """
+        if len(jobs) == 1:
+            for job in jobs[0]:
+                for _ in job:
+                    meanwhile()
+            meanwhile()
+            return
         running = [
             self.pool.submit(self.do, number, mine) for number, mine in enumerate(jobs) if mine
         ]

@@ -4,6 +4,11 @@ import os
 
 import torch
 
+from chexviz.malloc import keep_freed_memory
+
+# Bytes: of a batch's activations that stay for the next one, and of the largest of their tensors.
+KEPT, LARGE = 2**31 - 1, 2**30
+
 
 def choose(threads: int) -> torch.device:
     """The first GPU, or this machine's CPU with a fixed number of threads."""
@@ -17,6 +22,7 @@ def choose_all(threads: int) -> list[torch.device]:
     """
     torch.set_num_threads(threads)
     if not torch.cuda.is_available():
+        keep_freed_memory(KEPT, LARGE)
         return [torch.device("cpu")]
     # Only where it is needed: on a CPU all that is used here is deterministic, and the call alone
     # imports the compiler, which takes longer than a small job.

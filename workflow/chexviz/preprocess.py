@@ -171,7 +171,8 @@ def tabulate(listing: Listing, checksums: list[str], done: list[Done]):
     records = listing.records.assign(reason=[one.reason for one in done], sha256=checksums)
     rows = pd.DataFrame([one.row for one in done], index=records.index)
     samples = pd.concat([records, rows], axis=1)
-    samples = samples[samples["reason"] == ""].reindex(columns=SAMPLES)
+    findings = [column for column in records if column.startswith("label_")]
+    samples = samples[samples["reason"] == ""].reindex(columns=[*SAMPLES, *findings])
     rejected = pd.concat(
         [listing.rejected, records.loc[records["reason"] != "", ["file", "reason"]]]
     )

@@ -1,6 +1,6 @@
 """A raw layout to one listing: which files are images, whose, with which label and annotations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +18,8 @@ class Listing:
     """What a site's files are, before any of them is opened.
 
     records: file (relative to the data folder), image, patient, patient_known, label ('1', '0' or
-    '' for not annotated), one row an image. boxes: image, x, y, width, height in pixels of the
+    '' for not annotated), one row an image; then label_<finding>, likewise, for each other finding
+    that the site's options name. boxes: image, x, y, width, height in pixels of the
     file. runs: image, runs (absolute, column-major, see `runlength`), in pixels of the file.
     rejected: file, reason, for every other DICOM file and every label without an image.
     """
@@ -33,8 +34,9 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Mapping) -> Li
     """List the images of a site.
 
     reader: a key of READERS. folder: the site's data. files: the manifest (file, bytes, sha256).
-    options: task, labels (the label table; None: under its usual name) and patients (a table that
-    says who is on the images; None: none). Paths are relative to the data folder if they exist
+    options: task, findings (other columns of a hospital's table that are labels), labels (the label
+    table; None: under its usual name) and patients (a table that says who is on the images; None:
+    none). Paths are relative to the data folder if they exist
     there, else to the working directory.
     Raises InputError if there is no such reader, a table is not as expected, or no image is left.
     """
@@ -91,12 +93,12 @@ def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) 
 
 
 def read_table(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) -> Listing:
-    """Any folder of DICOMs with a table: file (relative to the table), patient, <task>.
+    """Any folder of DICOMs with a table: file (relative to the table), patient, <task>, <finding>.
 
     Listed files are images whatever their name; other DICOM files are rejected.
     """
     path = label_table(folder, files, options["labels"], "labels.csv")
-    labels = table_labels(path, options["task"])
+    labels = table_labels(path, options["task"], options["findings"])
     if path.is_relative_to(folder):
         parent = PurePosixPath(path.relative_to(folder).parent.as_posix())
         labels["file"] = [(parent / file).as_posix() for file in labels["file"]]
@@ -108,7 +110,8 @@ def read_table(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options)
     lost = [(file, f"in {path.name}, but there is no such file") for file in labels["file"][~there]]
     unlisted = dicoms["file"][~dicoms["file"].isin(labels["file"])]
     strangers = [(file, f"no row in {path.name}") for file in unlisted]
-    records = records[["file", "image", "patient", "patient_known", "label"]]
+    findings = [f"label_{finding}" for finding in options["findings"]]
+    records = records[["file", "image", "patient", "patient_known", "label", *findings]]
     return Listing(records, no_boxes(), no_runs(), rejections(lost + strangers))
 
 
@@ -199,14 +202,15 @@ def absolute_runs(path: Path, row: int, relative: str) -> str:
     )
 
 
-def table_labels(path: Path, task: str) -> pd.DataFrame:
-    """A hospital's table to file, patient ('' if unknown), label ('1', '0' or '').
+def table_labels(path: Path, task: str, findings: Sequence[str]) -> pd.DataFrame:
+    """A hospital's table to file, patient ('' if unknown), label ('1', '0' or ''), label_<finding>.
 
     Raises InputError on a missing column, another label, or a file that has several rows.
     """
-    table = read_table_of_text(path, ["file", task])
+    table = read_table_of_text(path, ["file", task, *findings])
     table["file"] = [PurePosixPath(file).as_posix() for file in table["file"]]
-    check_values(path, table[task], {"0", "1", ""})
+    for column in (task, *findings):
+        check_values(path, table[column], {"0", "1", ""})
     twice = table.index[table["file"].duplicated()]
     if len(twice):
         raise InputError(
@@ -216,7 +220,8 @@ def table_labels(path: Path, task: str) -> pd.DataFrame:
             fix="remove one of them",
         )
     labels = pd.DataFrame({"file": table["file"], "label": table[task]})
-    return labels.assign(patient=table.get("patient", ""))
+    others = {f"label_{finding}": table[finding] for finding in findings}
+    return labels.assign(patient=table.get("patient", ""), **others)
 
 
 def label_table(folder: Path, files: pd.DataFrame, option: str | None, usual: str) -> Path:

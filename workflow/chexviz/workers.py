@@ -1,6 +1,5 @@
 """Work on many chunks in processes, in order, outliving a process that crashes."""
 
-import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,10 +8,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
 
-# Numbers of glibc's malloc.h: how much freed memory stays, and from which size on a block of its
-# own is taken from the system and given back.
-M_TRIM_THRESHOLD, KEPT = -1, 2**27
-M_MMAP_THRESHOLD, LARGE = -3, 2**25
+from chexviz.malloc import keep_freed_memory
+
+# Bytes: of freed memory that a worker keeps, and from which an array goes back all the same.
+KEPT, LARGE = 2**27, 2**25
 
 
 def in_order(work: Callable, chunks: list[list], processes: int, crashed: Callable) -> Iterator:
@@ -57,7 +56,7 @@ def pool(processes: int) -> ProcessPoolExecutor:
 def prepare() -> None:
     """What a worker process does first."""
     Thread(target=end_with_parent, daemon=True).start()
-    keep_freed_memory()
+    keep_freed_memory(KEPT, LARGE)
 
 
 def end_with_parent() -> None:
@@ -67,15 +66,3 @@ def end_with_parent() -> None:
     """
     parent_process().join()
     os._exit(1)
-
-
-def keep_freed_memory() -> None:
-    """Let this process use again the memory that it freed, up to 128 MiB.
-
-    By default every image's arrays are given back to the system and taken anew, empty page by
-    empty page, which takes more than half as long as everything else. Without glibc, no effect.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
