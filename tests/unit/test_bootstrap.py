@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -156,7 +158,7 @@ def test_resamples_do_not_depend_on_blocks_and_fewer_are_the_first_of_more(monke
     positive = np.arange(101) % 3 == 0
     whole = collect(positive, 50)
     np.testing.assert_array_equal(collect(positive, 20), whole[:, :20])
-    for values in (1, 101 * 7, 101 * 49):
+    for values in (1, 101 * 8, 101 * 49):
         monkeypatch.setattr(bootstrap, "BLOCK_VALUES", values)
         np.testing.assert_array_equal(collect(positive, 50), whole)
 
@@ -165,6 +167,35 @@ def test_memory_of_a_block_does_not_grow_with_images_or_replicates():
     for count in (1_000, 50_000):
         weights = next(resamples(np.arange(count) % 2 == 0, 10**9, np.random.default_rng(0)))
         assert weights.size <= bootstrap.BLOCK_VALUES
+
+
+@pytest.mark.parametrize("count", [5_336, 50_000, 400_000])
+def test_memory_is_bounded(count):
+    """40 MB, or 200 bytes for each of very many images."""
+    labels = np.arange(count) % 2
+    ranking = Ranking(labels, np.random.default_rng(0).random(count), np.arange(count))
+    blocks = resamples(labels == 1, 10**9, np.random.default_rng(0))
+    tracemalloc.start()
+    curve = ranking.curve(next(blocks))
+    auroc(curve), aupr(curve)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < max(40e6, 200 * count)
+
+
+@pytest.mark.parametrize("unit", [np.arange(70_000), np.arange(90_000) // 300])
+def test_counts_beyond_16_bits_are_exact(unit):
+    draws = np.random.default_rng(2)
+    labels = (unit % 3 == 0).astype(int)
+    scores = np.round(draws.normal(labels), 1)
+    weights = next(resamples(positive_units(labels, unit), 2, draws))
+    curve = Ranking(labels, scores, unit).curve(weights)
+    for column in range(2):
+        repeated = np.repeat(np.arange(len(labels)), weights[unit, column])
+        expected = roc_auc_score(labels[repeated], scores[repeated])
+        np.testing.assert_allclose(auroc(curve)[column], expected, **EXACT)
+        expected = average_precision_score(labels[repeated], scores[repeated])
+        np.testing.assert_allclose(aupr(curve)[column], expected, **EXACT)
 
 
 def test_seeds_differ():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, ttest_1samp
 from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
@@ -16,10 +16,15 @@ from sklearn.metrics import (
 from chexviz.bootstrap import Ranking, auroc, positive_units, resamples
 from chexviz.metrics import (
     ROC_POINTS,
+    Comparison,
     Measures,
     compare,
+    compare_delong,
+    compare_replicates,
     cross_entropy,
+    holm,
     interval,
+    non_inferiority,
     youden_threshold,
 )
 from chexviz.results import METRICS
@@ -134,15 +139,15 @@ def test_comparison_by_hand():
     replicates = np.array([0.01, 0.02, 0.03, 0.04, 0.05])
     result = compare(0.03, replicates, 0.5)
     assert result.standard_error == pytest.approx(math.sqrt(2.5e-4), rel=1e-12)
-    assert result.z == pytest.approx(0.03 / math.sqrt(2.5e-4), rel=1e-12)
-    assert result.p == pytest.approx(2 * norm.sf(result.z), rel=1e-12)
+    assert result.statistic == pytest.approx(0.03 / math.sqrt(2.5e-4), rel=1e-12)
+    assert result.p == pytest.approx(2 * norm.sf(result.statistic), rel=1e-12)
     assert (result.low, result.high) == pytest.approx((0.02, 0.04), rel=1e-12)
 
 
 def test_comparison_is_antisymmetric():
     replicates = np.random.default_rng(0).normal(0.01, 0.02, 500)
     one, other = compare(0.012, replicates, 0.95), compare(-0.012, -replicates, 0.95)
-    assert other.z == -one.z
+    assert other.statistic == -one.statistic
     assert other.p == one.p
     assert (other.low, other.high) == pytest.approx((-one.high, -one.low), rel=1e-12)
 
@@ -152,7 +157,7 @@ def test_comparison_without_spread():
     assert same == (0, 0, 0, 0, 0, 1)
     # 0.1 has no exact mean over 100 replicates; the spread is 0 all the same.
     constant = compare(-0.1, np.full(100, -0.1), 0.95)
-    assert (constant.standard_error, constant.z, constant.p) == (0, -math.inf, 0)
+    assert (constant.standard_error, constant.statistic, constant.p) == (0, -math.inf, 0)
 
 
 def test_the_test_keeps_its_size_whatever_the_number_of_replicates():
@@ -173,3 +178,37 @@ def test_the_test_keeps_its_size_whatever_the_number_of_replicates():
     # Nominal is 15 of 300 with a standard error of 3.8; the t-test over the replicates rejects
     # more than 200 of them.
     assert all(4 <= count <= 28 for count in rejected.values()), rejected
+
+
+def test_delong_of_models_that_rank_alike_finds_no_difference():
+    labels = np.arange(40) % 2
+    score = np.random.default_rng(5).random(40)
+    found = compare_delong(0.0, labels, np.stack([score, score**3]), 0.95)
+    assert found == (0, 0, 0, 0, 0, 1)
+
+
+def test_the_literal_t_test_is_scipys_and_shrinks_with_the_number_of_replicates():
+    replicates = np.random.default_rng(6).normal(0.01, 0.02, 500)
+    found = compare_replicates(0.01, replicates, 0.95)
+    expected = ttest_1samp(replicates, 0)
+    bounds = expected.confidence_interval(0.95)
+    assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high))
+    more = compare_replicates(0.01, np.tile(replicates, 4), 0.95)
+    assert more.standard_error == pytest.approx(found.standard_error / 2, rel=0.01)
+    assert compare_replicates(0, np.zeros(9), 0.95).p == 1
+
+
+def test_non_inferiority_by_hand():
+    """A loss of 0.01 with standard error 0.02, margin 0.05: z = 2."""
+    compared = Comparison(-0.01, -0.05, 0.03, 0.02, -0.5, 0.6)
+    assert non_inferiority(compared, 0.05) == pytest.approx(norm.sf(2), rel=1e-12)
+    assert math.isnan(non_inferiority(Comparison(0, 0, 0, 0, 0, 1), 0.05))
+
+
+def test_holm_by_hand():
+    """0.01 x 4; 0.02 x 3; 0.03 x 2 = 0.06, raised to nothing; 0.9 x 1."""
+    found = holm(np.array([0.03, 0.01, 0.9, 0.02]))
+    np.testing.assert_allclose(found, [0.06, 0.04, 0.9, 0.06], rtol=1e-12)
+    np.testing.assert_array_equal(holm(np.array([0.6, 0.7])), [1, 1])
+    assert len(holm(np.array([]))) == 0

@@ -1,12 +1,15 @@
 """Thresholds, point metrics, intervals and the paired comparison of two models."""
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.stats import t as student
 
 from chexviz.bootstrap import Ranking, aupr, auroc, require_both_classes, sensitivity_at
+from chexviz.delong import delong
 
 ROC_POINTS = 101
 
@@ -86,14 +89,32 @@ def interval(replicates: np.ndarray, confidence: float) -> np.ndarray:
 
 
 class Comparison(NamedTuple):
-    """A paired comparison: the difference, its interval, standard error, z and two-sided p."""
+    """A paired comparison: the difference, its interval, standard error, test statistic and p."""
 
     difference: float
     low: float
     high: float
     standard_error: float
-    z: float
+    statistic: float
     p: float
+
+
+def normal_test(difference: float, spread: float) -> tuple[float, float]:
+    """z = difference / spread and its two-sided p from the normal distribution.
+
+    A spread of 0: without a difference (models that rank alike) z is 0 and p is 1; with one
+    (models that separate the classes perfectly and not at all) z is infinite and p is 0.
+    """
+    if spread:
+        z = difference / spread
+    else:
+        z = math.copysign(math.inf, difference) if difference else 0.0
+    return z, math.erfc(abs(z) / math.sqrt(2))
+
+
+def standard_deviation(replicates: np.ndarray) -> float:
+    """Of replicates (B,), B >= 2; exactly 0 where all are equal, whose mean may round."""
+    return float(np.std(replicates, ddof=1)) if np.ptp(replicates) else 0.0
 
 
 def compare(difference: float, replicates: np.ndarray, confidence: float) -> Comparison:
@@ -102,17 +123,60 @@ def compare(difference: float, replicates: np.ndarray, confidence: float) -> Com
     z = difference / standard deviation of the replicates, p from the normal distribution: the test
     of pROC's roc.test(method="bootstrap", paired=TRUE) (Robin et al., BMC Bioinformatics 2011).
     It does not reject more often for larger B, as a t-test over the replicates does.
-
-    Where all replicates are equal the standard error is 0: without a difference (models that rank
-    alike) z is 0 and p is 1; with one (models that separate the classes perfectly and not at
-    all) z is infinite and p is 0.
     """
     low, high = interval(replicates, confidence)
-    # Equal replicates are compared as such: their mean may round, and the deviation not be 0.
-    spread = float(np.std(replicates, ddof=1)) if np.ptp(replicates) else 0.0
-    if spread:
-        z = difference / spread
-    else:
-        z = math.copysign(math.inf, difference) if difference else 0.0
-    p = math.erfc(abs(z) / math.sqrt(2))
-    return Comparison(difference, float(low), float(high), spread, z, p)
+    spread = standard_deviation(replicates)
+    return Comparison(difference, float(low), float(high), spread, *normal_test(difference, spread))
+
+
+def compare_delong(
+    difference: float, labels: np.ndarray, scores: np.ndarray, confidence: float
+) -> Comparison:
+    """DeLong's paired test of two models; labels: 0 or 1 (n,), scores: (2, n), see `delong`."""
+    _, covariance = delong(labels, scores)
+    # Of models that rank alike the terms cancel, up to rounding that may be negative.
+    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    spread = math.sqrt(variance) if variance > 1e-15 * covariance.trace() else 0.0
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * spread
+    z, p = normal_test(difference, spread)
+    return Comparison(difference, difference - half, difference + half, spread, z, p)
+
+
+def compare_replicates(difference: float, replicates: np.ndarray, confidence: float) -> Comparison:
+    """The paired t-test over bootstrap replicates (B,) taken as if they were B observations.
+
+    It is anti-conservative: its standard error shrinks with sqrt(B), a number that the analyst
+    chooses, so with enough replicates every difference becomes significant. Shown because a reader
+    may take it for what a paper's 'bootstrapping and paired t-tests' means.
+    """
+    count = len(replicates)
+    spread = standard_deviation(replicates) / math.sqrt(count)
+    mean = float(replicates.mean())
+    half = float(student.ppf((1 + confidence) / 2, count - 1)) * spread
+    if not spread:
+        return Comparison(difference, mean, mean, spread, *normal_test(mean, spread))
+    p = 2 * float(student.sf(abs(mean / spread), count - 1))
+    return Comparison(difference, mean - half, mean + half, spread, mean / spread, p)
+
+
+def non_inferiority(compared: Comparison, margin: float) -> float:
+    """One-sided p against a difference of -margin or less; NaN without a standard error.
+
+    Below (1 - confidence) / 2 the whole interval of a normal difference lies above -margin.
+    """
+    if not compared.standard_error:
+        return math.nan
+    z = (compared.difference + margin) / compared.standard_error
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p values (m,) corrected so that the chance of any false rejection among them is kept.
+
+    Holm's step-down method (Scandinavian Journal of Statistics 1979); whatever their dependence.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(steps, 1)
+    return corrected

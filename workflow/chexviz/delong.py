@@ -1,0 +1,28 @@
+"""DeLong's test of two correlated AUROCs, in O(n log n)."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+from chexviz.bootstrap import require_both_classes
+
+
+def delong(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC of each of k models on the same images, and the covariance of their errors.
+
+    labels: 0 or 1 (n,). scores: (k, n), higher means more likely positive; ties count half.
+    Returns the areas (k,) and DeLong's covariance (k, k) (DeLong et al., Biometrics 1988), from
+    midranks (Sun and Xu, IEEE Signal Processing Letters 2014). It takes images for independent:
+    with several images of a patient the covariance is too small.
+    Raises ValueError unless both classes have two images or more.
+    """
+    positive = labels == 1
+    require_both_classes(positive, "images")
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if min(positives, negatives) < 2:
+        raise ValueError(f"two images of each class are needed: {positives} positive, {negatives}")
+    among_all = rankdata(scores, axis=1)
+    # The share of negatives below each positive, and of positives above each negative.
+    below = (among_all[:, positive] - rankdata(scores[:, positive], axis=1)) / negatives
+    above = 1 - (among_all[:, ~positive] - rankdata(scores[:, ~positive], axis=1)) / positives
+    covariance = np.cov(below) / positives + np.cov(above) / negatives
+    return below.mean(axis=1), np.atleast_2d(covariance)
