@@ -17,7 +17,11 @@ include: "workflow/rules/split.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/calibration.smk"
+include: "workflow/rules/subgroups.smk"
+include: "workflow/rules/localisation.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/published.smk"
 include: "workflow/rules/paper.smk"
 
 
@@ -35,12 +39,25 @@ rule all:
         expand(
             "<results>/figures/{protocol}/{figure}.png",
             protocol=PROTOCOLS,
-            figure=["figure2", "figure3", "training", "exchange"],
+            figure=[
+                *("figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"),
+                *("calibration", "decision", "subgroups", "crosstask"),
+            ],
+        ),
+        expand(
+            "<results>/evaluation/{protocol}/{table}.csv",
+            protocol=PROTOCOLS,
+            table=["calibration", "operating_points", "decision"],
         ),
         expand(
             "<results>/tables/{protocol}/{table}.{format}",
             protocol=PROTOCOLS,
             table=["table1", "methods"],
+            format=["csv", "tex", "md"],
+        ),
+        expand(
+            "<results>/tables/{table}.{format}",
+            table=plan.study_tables(config),
             format=["csv", "tex", "md"],
         ),
 

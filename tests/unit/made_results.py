@@ -293,7 +293,9 @@ def comparison_row(labels, score, reference, draws) -> dict:
     z = observed / error
     return {
         **{"reference": "baseline", "difference": observed, "low": low, "high": high},
-        **{"standard_error": error, "z": z, "p": 2 * norm.sf(abs(z))},
+        **{"standard_error": error, "statistic": z, "p": 2 * norm.sf(abs(z))},
+        **{"test": "bootstrap_patients", "p_holm": min(1, 8 * norm.sf(abs(z)))},
+        **{"margin": 0.05, "p_non_inferior": norm.sf((observed + 0.05) / error)},
     }
 
 
@@ -322,6 +324,38 @@ def figure3_arguments(results: Results, protocol: str) -> list[str]:
                 key = (protocol, model, seed, site["name"])
                 paths = [str(results.predictions(*key)), str(results.gradcam(*key))]
                 arguments += ["--prediction", site["name"], *model, str(seed), *paths]
+    return arguments
+
+
+def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
+    """The command line of `localise` for these results, without its outputs."""
+    bootstrap = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 1}
+    settings = {"bootstrap": bootstrap, "threshold": 0.5, "patients": 10, "size": SIZE} | changes
+    arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
+    arguments += ["--split", str(results.root / "splits" / f"{protocol}.csv")]
+    arguments += ["--settings", json.dumps(settings)]
+    for site in results.sites:
+        name = site["name"]
+        arguments += ["--site", name, site["task"], str(results.site(name, "annotations.csv"))]
+        for model in results.models:
+            for seed in results.seeds:
+                key = (protocol, model, seed, name)
+                paths = [str(results.predictions(*key)), str(results.gradcam(*key))]
+                arguments += ["--prediction", name, *model, str(seed), *paths]
+    return arguments
+
+
+def contact_sheet_arguments(results: Results, protocol: str) -> list[str]:
+    """The command line of the contact sheet for these results, without its outputs."""
+    arguments = ["--scored", str(results.evaluation(protocol, "localisation_images"))]
+    for site in results.sites:
+        name = site["name"]
+        files = ("images.npy", "samples.csv", "annotations.csv")
+        arguments += ["--site", name, site["task"], *(str(results.site(name, f)) for f in files)]
+        for model in results.models:
+            if model[1] in ("baseline", results.methods[0]):
+                path = results.gradcam(protocol, model, results.seeds[0], name)
+                arguments += ["--gradcam", name, *model, str(results.seeds[0]), str(path)]
     return arguments
 
 

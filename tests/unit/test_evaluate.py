@@ -9,8 +9,9 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from chexviz.bootstrap import resamples
 from chexviz.errors import InputError
 from chexviz.evaluate import main, read_predictions
-from chexviz.metrics import compare
+from chexviz.metrics import compare, holm
 from chexviz.randomness import stream
+from chexviz.results import read_comparisons
 
 SETTINGS = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
 METRICS_COLUMNS = (
@@ -20,7 +21,8 @@ METRICS_COLUMNS = (
     "auroc,auroc_low,auroc_high"
 )
 COMPARISONS_COLUMNS = (
-    "site,task,architecture,method,reference,seed,difference,low,high,standard_error,z,p"
+    "site,task,architecture,method,reference,seed,test,difference,low,high,standard_error,"
+    "statistic,p,p_holm,margin,p_non_inferior"
 )
 
 
@@ -73,7 +75,8 @@ class Study:
         arguments = [part for one in self.predictions for part in ("--prediction", *one)]
         for name, output in zip(("metrics", "comparisons", "roc"), self.outputs, strict=True):
             arguments += [f"--{name}", str(output)]
-        return [*arguments, "--settings", json.dumps({"bootstrap": {**SETTINGS, **settings}})]
+        text = json.dumps({"bootstrap": SETTINGS | settings})
+        return [*arguments, "--margin", "0.05", "--settings", text]
 
     def run(self, **settings) -> list[pd.DataFrame]:
         main(self.arguments(**settings))
@@ -96,7 +99,7 @@ def test_tables_have_the_agreed_columns_and_rows(study):
     assert list(metrics["site"] + metrics["method"]) == [
         *("northbaseline", "northfedavg", "southbaseline", "southfedavg")
     ]
-    assert list(comparisons["site"]) == ["north", "south"]
+    assert list(comparisons["site"]) == 4 * ["north"] + 4 * ["south"]
     assert set(comparisons["reference"]) == {"baseline"}
     assert set(comparisons["method"]) == {"fedavg"}
     assert len(roc) == 4 * 101
@@ -200,7 +203,7 @@ def test_a_model_is_compared_with_the_baseline_of_its_architecture_and_seed(stud
             study.add("north", "pneumonia", architecture, method, seed, table)
     metrics, comparisons, _ = study.run()
     keys = ["site", "architecture", "method", "seed"]
-    assert len(comparisons) == 6
+    assert len(comparisons) == 4 * 6
     auroc = metrics.set_index(keys)["auroc"]
     for row in comparisons.itertuples():
         model = auroc[row.site, row.architecture, row.method, row.seed]
@@ -211,7 +214,7 @@ def test_a_model_is_compared_with_the_baseline_of_its_architecture_and_seed(stud
 def test_models_that_rank_alike_do_not_differ(study):
     study.replace(1, draw_predictions(1).assign(score=lambda table: table["score"] ** 2))
     row = study.run()[1].iloc[0]
-    assert (row.difference, row.standard_error, row.z, row.p) == (0, 0, 0, 1)
+    assert (row.difference, row.standard_error, row.statistic, row.p) == (0, 0, 0, 1)
 
 
 def test_without_federated_methods_there_is_nothing_to_compare(study):
@@ -428,3 +431,35 @@ def test_settings_that_are_not_the_expected_object_are_refused(study, text):
         main(arguments)
     assert caught.value.found == text
     assert not any(file.exists() for file in study.outputs)
+
+
+def test_every_comparison_is_tested_four_ways_the_configured_unit_first(study):
+    for unit, other in (("patient", "image"), ("image", "patient")):
+        _, comparisons, _ = study.run(unit=unit)
+        order = [f"bootstrap_{unit}s", f"bootstrap_{other}s", "delong", "t_test_replicates"]
+        assert comparisons["test"].tolist() == 2 * order
+        first = comparisons[comparisons["site"] == "north"].set_index("test")
+        assert first["difference"].nunique() == 1
+        # Two images of a patient share the label, but not their noise: the units differ little.
+        errors = first.loc[["bootstrap_patients", "bootstrap_images"], "standard_error"]
+        assert list(errors) == pytest.approx(2 * [first.loc["delong", "standard_error"]], rel=0.3)
+        assert first.loc["t_test_replicates", "standard_error"] < 0.1 * errors.min()
+        assert first["p_non_inferior"].isna().tolist() == [False, False, False, True]
+        primary = read_comparisons(study.outputs[1])
+        assert primary["test"].tolist() == 2 * order[:1]
+
+
+def test_units_that_cannot_be_resampled_leave_out_their_test(study):
+    """All patients have a positive image: only images can be resampled."""
+    for position in range(4):
+        table = draw_predictions(position)
+        study.replace(position, table.assign(label=np.arange(len(table)) % 2))
+    _, comparisons, _ = study.run(unit="image")
+    assert comparisons["test"].tolist() == 2 * ["bootstrap_images", "delong", "t_test_replicates"]
+
+
+def test_p_values_are_corrected_over_the_sites_of_a_method_and_test(study):
+    _, comparisons, _ = study.run()
+    for _, rows in comparisons.groupby("test"):
+        np.testing.assert_allclose(rows["p_holm"], holm(rows["p"].to_numpy()))
+    assert (comparisons["p_holm"] > comparisons["p"]).any()

@@ -227,20 +227,6 @@ def test_case_without_a_true_positive_of_all_is_called_by_most():
     assert figure3.choose_case(table.iloc[:0], {A: 0.5, B: 0.5}) is None
 
 
-def test_map_is_scaled_to_its_maximum_and_bilinear():
-    heat = figure3.upsample(np.array([[0.0, 4.0], [0.0, 4.0]]), 8)
-    assert heat.shape == (8, 8)
-    np.testing.assert_allclose(heat[0], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1], atol=1e-6)
-    assert not figure3.upsample(np.zeros((2, 2)), 8).any()
-
-
-def test_blend_leaves_the_radiograph_where_the_map_is_zero():
-    grey = np.array([[0, 100], [200, 255]], dtype=np.uint8)
-    clear = figure3.blend(grey, np.zeros((2, 2)))
-    np.testing.assert_allclose(clear, np.repeat(grey[..., None] / 255, 3, axis=2))
-    assert not np.allclose(figure3.blend(grey, np.ones((2, 2))), clear)
-
-
 def figure_of(made, drawn, tmp_path):
     figure3.main([*figure3_arguments(made, "paper"), *outputs(tmp_path)])
     return drawn.pop()

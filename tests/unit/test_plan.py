@@ -113,6 +113,12 @@ def test_every_prediction_is_named_to_evaluate(config):
     assert "--prediction rsna pneumonia standard baseline 1 " in line
 
 
+def test_every_site_names_its_samples(config):
+    files = [f"<results>/sites/{site}/samples.csv" for site in ("rsna", "siim")]
+    line = plan.samples_arguments(config, SimpleNamespace(samples=files))
+    assert line == f"--samples rsna '{files[0]}' --samples siim '{files[1]}'"
+
+
 def test_figure_3_shows_the_first_seed_and_method(config):
     config = changed(config, "run", "seeds", value=[5, 6])
     shown = plan.shown(config)

@@ -27,10 +27,13 @@ def metric_row(site="rsna", task="pneumonia", method="baseline", seed=1, shift=0
     return row
 
 
+TESTED = {"test": "bootstrap_patients", "p_holm": 1.0, "margin": 0.05, "p_non_inferior": 0.01}
+
+
 def comparison_row(p, site="rsna", task="pneumonia", seed=1, method="fedavg") -> dict:
     row = {"site": site, "task": task, "architecture": "standard", "method": method}
     row |= {"reference": "baseline", "seed": seed, "difference": -0.01, "low": -0.02}
-    return row | {"high": 0.003, "standard_error": 0.006, "z": -1.6, "p": p}
+    return row | {"high": 0.003, "standard_error": 0.006, "statistic": -1.6, "p": p} | TESTED
 
 
 def evaluated(*sites, seeds=(1,), p=0.104, methods=("fedavg",)):

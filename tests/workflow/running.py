@@ -25,6 +25,7 @@ TINY = {
 HOSPITAL = {
     "title": "Hospital",
     "task": "pneumothorax",
+    "findings": ["pneumonia"],
     "reader": "table",
     "source": ["phantom"],
     "labels": "labels.csv",

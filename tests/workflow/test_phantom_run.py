@@ -27,7 +27,8 @@ def done(tmp_path_factory, repository) -> Workflow:
 
 def test_every_artifact_comes_out(done):
     for protocol in ("paper", "patient"):
-        for name in ("figure2", "figure3", "training", "exchange"):
+        names = ["figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"]
+        for name in [*names, "calibration", "decision", "subgroups", "crosstask"]:
             for suffix in ("pdf", "png"):
                 (path,) = done.results(f"figures/{protocol}/{name}.{suffix}")
                 assert path.stat().st_size > 10_000, path
@@ -39,6 +40,17 @@ def test_every_artifact_comes_out(done):
     assert paper.read_bytes().startswith(b"%PDF")
     for name in ("figure1", "audit"):
         assert len(done.results(f"figures/{name}.*")) == 2
+
+
+def test_a_head_is_evaluated_on_the_hospitals_other_finding(done):
+    (path,) = done.results("evaluation/paper/crosstask.csv")
+    table = pd.read_csv(path, keep_default_na=False)
+    table = table[(table["measure"] == "auroc") & (table["head"] == "rsna")]
+    table = table[table["finding"] == "pneumonia"].drop_duplicates("site").set_index("site")
+    assert table["images"]["siim"] == 0
+    assert table["images"]["hospital"] == 18  # a fifth of 90
+    assert "no labels" in table["note"]["siim"]
+    assert "no labels" not in table["note"]["hospital"]
 
 
 def test_nothing_but_results_is_left(done):
@@ -195,7 +207,8 @@ def test_another_title_retrains_nothing(done):
     done.configure(overlay)
     planned = done.planned()
     done.configure(THREE)
-    assert set(planned) <= {"all", "figure1", "figure_audit", "figure_training", "paper"}
+    figures = {f"figure_{name}" for name in ("audit", "training", "crosstask")}
+    assert set(planned) <= {"all", "figure1", "paper"} | figures
     assert "paper" in planned
 
 

@@ -2,26 +2,38 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from chexviz.bootstrap import positive_units, require_both_classes, resamples
+from chexviz.bootstrap import Ranking, auroc, positive_units, require_both_classes, resamples
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
-from chexviz.metrics import ROC_POINTS, Measures, compare, interval, youden_threshold
+from chexviz.metrics import (
+    ROC_POINTS,
+    Measures,
+    compare,
+    compare_delong,
+    compare_replicates,
+    holm,
+    interval,
+    non_inferiority,
+    youden_threshold,
+)
 from chexviz.progress import Progress
 from chexviz.randomness import stream
-from chexviz.results import BASELINE, METRICS
+from chexviz.results import BASELINE, LITERAL, METRICS
 
 SUBSETS = ("validation", "evaluation")
 MODEL = ["site", "task", "architecture", "method", "seed"]
 COUNTS = ["images", "patients", "positives", "threshold"]
 INTERVALS = [f"{metric}{bound}" for metric in METRICS for bound in ("", "_low", "_high")]
-COMPARISON = ["difference", "low", "high", "standard_error", "z", "p"]
+COMPARISON = ["difference", "low", "high", "standard_error", "statistic", "p"]
+CORRECTED = ["p_holm", "margin", "p_non_inferior"]
+COMPARISONS = [*MODEL[:4], "reference", "seed", "test", *COMPARISON, *CORRECTED]
 ROC = ["site", "architecture", "method", "seed", "fpr", "tpr", "low", "high"]
 
 
@@ -77,8 +89,9 @@ def read_settings(text: str) -> Bootstrap:
 def read_predictions(file: str) -> pd.DataFrame:
     """A table of predictions, checked and sorted by image.
 
-    Returns image, patient, subset (str), label (0 or 1) and score (float64). Sorted, so that
-    resamples do not depend on the order in which a file lists its images.
+    Returns image, patient, subset (str), label (0 or 1), and as float64 score and the score_<site>
+    of other heads. Sorted, so that resamples do not depend on the order in which a file lists its
+    images.
     Raises InputError for anything that could not be evaluated.
     """
     rerun = "remove the file and run the prediction again"
@@ -94,15 +107,19 @@ def read_predictions(file: str) -> pd.DataFrame:
             found=f"no column {', '.join(missing)} in {', '.join(table)}",
             fix=rerun,
         )
+    scores = ["score", *(column for column in table if column.startswith("score_"))]
     # to_numeric tells numbers from text, but its parser may miss the nearest float64.
-    values = {name: pd.to_numeric(table[name], errors="coerce") for name in ("label", "score")}
+    values = {name: pd.to_numeric(table[name], errors="coerce") for name in ("label", *scores)}
     for column, expected, valid in (
         ("image", "an id in every row", table["image"] != ""),
         ("image", "every image once", ~table["image"].duplicated()),
         ("patient", "a patient in every row", table["patient"] != ""),
         ("subset", f"{' or '.join(SUBSETS)} in every row", table["subset"].isin(SUBSETS)),
         ("label", "a label of 0 or 1 in every row", values["label"].isin([0, 1])),
-        ("score", "a probability in [0, 1] in every row", values["score"].between(0, 1)),
+        *(
+            (score, "a probability in [0, 1] in every row", values[score].between(0, 1))
+            for score in scores
+        ),
     ):
         if not valid.all():
             first = table[~valid].iloc[0]
@@ -114,8 +131,8 @@ def read_predictions(file: str) -> pd.DataFrame:
                 fix=rerun,
             )
     table["label"] = values["label"].astype(int)
-    table["score"] = table["score"].astype(float)
-    return table[columns].sort_values("image", ignore_index=True)
+    table[scores] = table[scores].astype(float)
+    return table[[*columns[:-1], *scores]].sort_values("image", ignore_index=True)
 
 
 def require_classes(model: Model, unit: str) -> None:
@@ -221,6 +238,26 @@ def threshold(table: pd.DataFrame) -> float:
     return youden_threshold(rows["label"].to_numpy(), rows["score"].to_numpy())
 
 
+def draws(
+    rows: pd.DataFrame, site: str, settings: Bootstrap, label: str
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """The evaluation images of a site as they are (column 0), then resampled (columns 1 to B).
+
+    rows: of a table of predictions. Yields the columns of a block and how often each unit is in it
+    (units, block). Whoever resamples a site draws the same, so that the tables agree. label: of
+    the progress.
+    """
+    positive = positive_units(rows["label"].to_numpy(), units(rows, settings.unit))
+    yield slice(0, 1), np.ones((len(positive), 1))
+    generator = np.random.default_rng(stream(settings.seed, "bootstrap", site))
+    with Progress(label, total=settings.replicates, unit="resample") as progress:
+        done = 1
+        for weights in resamples(positive, settings.replicates, generator):
+            yield slice(done, done + weights.shape[1]), weights
+            done += weights.shape[1]
+            progress.step(weights.shape[1])
+
+
 def measure_site(models: list[Model], thresholds: list[float], settings: Bootstrap):
     """Measure all models of a site on the same resamples of its evaluation images.
 
@@ -237,20 +274,10 @@ def measure_site(models: list[Model], thresholds: list[float], settings: Bootstr
     metrics = np.empty((len(models), len(METRICS), 1 + settings.replicates))
     sensitivities = np.empty((len(models), ROC_POINTS, 1 + settings.replicates))
 
-    def fill(columns: slice, weights: np.ndarray) -> None:
+    label = f"evaluate {models[0].site} ({len(models)} models)"
+    for columns, weights in draws(rows, models[0].site, settings, label):
         for position, measure in enumerate(measures):
             metrics[position, :, columns], sensitivities[position, :, columns] = measure(weights)
-
-    positive = positive_units(labels, unit)
-    fill(slice(0, 1), np.ones((len(positive), 1)))
-    generator = np.random.default_rng(stream(settings.seed, "bootstrap", models[0].site))
-    label = f"evaluate {models[0].site} ({len(models)} models)"
-    with Progress(label, total=settings.replicates, unit="resample") as progress:
-        done = 1
-        for weights in resamples(positive, settings.replicates, generator):
-            fill(slice(done, done + weights.shape[1]), weights)
-            done += weights.shape[1]
-            progress.step(weights.shape[1])
     return metrics, sensitivities
 
 
@@ -266,16 +293,93 @@ def metric_rows(models, thresholds, metrics, confidence: float) -> list[list]:
     return rows
 
 
-def comparison_rows(models, metrics, confidence: float) -> list[list]:
-    """Rows of comparisons.csv; metrics: (models, METRICS, 1 + B), see measure_site."""
-    aurocs = metrics[:, METRICS.index("auroc")]
+def auroc_replicates(models: list[Model], settings: Bootstrap) -> np.ndarray | None:
+    """AUROC of each model (models, 1 + B), laid out as by measure_site; None where the units of
+    one class are missing, which can only happen to patients that are not the configured unit."""
+    is_evaluated = models[0].table["subset"] == "evaluation"
+    rows = models[0].table[is_evaluated]
+    labels, unit = rows["label"].to_numpy(), units(rows, settings.unit)
+    positive = positive_units(labels, unit)
+    if positive.all() or not positive.any():
+        return None
+    rankings = [
+        Ranking(labels, model.table.loc[is_evaluated, "score"].to_numpy(), unit) for model in models
+    ]
+    areas = np.empty((len(models), 1 + settings.replicates))
+    label = f"resample {settings.unit}s of {models[0].site}"
+    for columns, weights in draws(rows, models[0].site, settings, label):
+        for position, ranking in enumerate(rankings):
+            areas[position, columns] = auroc(ranking.curve(weights))
+    return areas
+
+
+def tests(pair: list[Model], areas: dict[str, np.ndarray], settings: Bootstrap):
+    """Every paired test of a model against its baseline, by name; the primary one first.
+
+    pair: model and baseline. areas: by resampled unit, the configured one first, the AUROC of both
+    (2, 1 + B) as data and replicates, or None.
+    """
+    evaluated = [model.table[model.table["subset"] == "evaluation"] for model in pair]
+    labels = evaluated[0]["label"].to_numpy()
+    scores = np.stack([rows["score"].to_numpy() for rows in evaluated])
+    differences = {
+        unit: values[0] - values[1] for unit, values in areas.items() if values is not None
+    }
+    primary = differences[settings.unit]
+    difference = float(primary[0])
+    found = {
+        f"bootstrap_{unit}s": compare(difference, values[1:], settings.confidence)
+        for unit, values in differences.items()
+    }
+    if min(labels.sum(), (1 - labels).sum()) > 1:
+        found["delong"] = compare_delong(difference, labels, scores, settings.confidence)
+    found[LITERAL] = compare_replicates(difference, primary[1:], settings.confidence)
+    return found
+
+
+def comparison_rows(
+    models: list[Model], metrics: np.ndarray, settings: Bootstrap, margin: float
+) -> list[list]:
+    """Rows of comparisons.csv; metrics: (models, METRICS, 1 + B), see measure_site.
+
+    margin: AUROC, > 0; a loss that is surely smaller is not inferior.
+    """
+    baselines = find_baselines(models)
+    if not baselines:
+        return []
+    other = "image" if settings.unit == "patient" else "patient"
+    areas = {
+        settings.unit: metrics[:, METRICS.index("auroc")],
+        other: auroc_replicates(models, settings._replace(unit=other)),
+    }
     rows = []
-    for position, reference in find_baselines(models).items():
-        differences = aurocs[position] - aurocs[reference]
-        compared = compare(float(differences[0]), differences[1:], confidence)
+    for position, reference in baselines.items():
+        both = [position, reference]
+        pair_areas = {
+            unit: None if values is None else values[both] for unit, values in areas.items()
+        }
+        found = tests([models[one] for one in both], pair_areas, settings)
         site, task, architecture, method, seed = models[position][:5]
-        rows.append([site, task, architecture, method, BASELINE, seed, *compared])
+        for name, compared in found.items():
+            tested = non_inferiority(compared, margin)
+            rows.append(
+                [
+                    *(site, task, architecture, method, BASELINE, seed, name, *compared),
+                    *(np.nan, margin, np.nan if name == LITERAL else tested),
+                ]
+            )
     return rows
+
+
+def correct(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Holm's correction within each family: a method, test and seed, over sites and architectures.
+
+    For the paper's method that is its four comparisons. Methods and seeds are families of their
+    own: adding one must not change what was found of another.
+    """
+    for _, rows in comparisons.groupby(["method", "test", "seed"]):
+        comparisons.loc[rows.index, "p_holm"] = holm(rows["p"].to_numpy())
+    return comparisons
 
 
 def roc_rows(models, sensitivities, confidence: float) -> list[list]:
@@ -291,25 +395,31 @@ def roc_rows(models, sensitivities, confidence: float) -> list[list]:
     return rows
 
 
-def evaluate(models: list[Model], settings: Bootstrap) -> tuple[pd.DataFrame, ...]:
-    """The tables metrics, comparisons and roc, site by site. Raises InputError before any work."""
+def by_site(models: list[Model], unit: str) -> dict[str, list[Model]]:
+    """The models of each site. Raises InputError unless they can be compared and resampled."""
     sites = {model.site: [] for model in models}
     for model in models:
         sites[model.site].append(model)
     find_baselines(models)
     for group in sites.values():
         require_same_images(group)
-        require_classes(group[0], settings.unit)
+        require_classes(group[0], unit)
+    return sites
+
+
+def evaluate(models: list[Model], settings: Bootstrap, margin: float) -> tuple[pd.DataFrame, ...]:
+    """The tables metrics, comparisons and roc, site by site. Raises InputError before any work."""
+    sites = by_site(models, settings.unit)
     metrics, comparisons, curves = [], [], []
     for group in sites.values():
         thresholds = [threshold(model.table) for model in group]
         measured, sensitivities = measure_site(group, thresholds, settings)
         metrics += metric_rows(group, thresholds, measured, settings.confidence)
-        comparisons += comparison_rows(group, measured, settings.confidence)
+        comparisons += comparison_rows(group, measured, settings, margin)
         curves += roc_rows(group, sensitivities, settings.confidence)
     return (
         pd.DataFrame(metrics, columns=[*MODEL, *COUNTS, *INTERVALS]),
-        pd.DataFrame(comparisons, columns=[*MODEL[:4], "reference", "seed", *COMPARISON]),
+        correct(pd.DataFrame(comparisons, columns=COMPARISONS)),
         pd.DataFrame(curves, columns=ROC),
     )
 
@@ -330,8 +440,8 @@ def read_models(arguments: Iterable[list[str]]) -> list[Model]:
     return models
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m chexviz.evaluate", description=__doc__)
+def add_predictions(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names each model's predictions; read_models takes its values."""
     parser.add_argument(
         "--prediction",
         nargs=6,
@@ -340,13 +450,19 @@ def main(argv: list[str] | None = None) -> None:
         metavar=("SITE", "TASK", "ARCHITECTURE", "METHOD", "SEED", "FILE"),
         help="a model's predictions on the images of one site (repeated)",
     )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m chexviz.evaluate", description=__doc__)
+    add_predictions(parser)
     parser.add_argument("--settings", required=True, metavar="JSON", help="{'bootstrap': {...}}")
+    parser.add_argument("--margin", required=True, type=float, help="AUROC, of non-inferiority")
     parser.add_argument("--metrics", required=True, type=Path, metavar="OUT")
     parser.add_argument("--comparisons", required=True, type=Path, metavar="OUT")
     parser.add_argument("--roc", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings = read_settings(arguments.settings)
-    tables = evaluate(read_models(arguments.prediction), settings)
+    tables = evaluate(read_models(arguments.prediction), settings, arguments.margin)
     outputs = (arguments.metrics, arguments.comparisons, arguments.roc)
     # All three are complete before the first takes its name.
     with (

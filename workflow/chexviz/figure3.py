@@ -5,30 +5,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from PIL import Image
 
 from chexviz import style
 from chexviz.errors import InputError, run
+from chexviz.overlay import below, draw_colours, show, show_map
 from chexviz.results import (
     ARCHITECTURES,
     curve_title,
     group_titles,
     in_order,
-    missing,
     read_metrics,
     read_table,
 )
-from chexviz.runlength import to_mask
+from chexviz.saliency import read_annotations, read_images, read_maps, upsample
 
 KEYS = ["site", "architecture", "method", "seed"]
-OUTLINE = "#56B4E9"
-OPACITY = 0.65  # of the map's maximum; lower values are more transparent, zero is clear
 # mm on the printed page
 LEFT, GAP, WIDE_GAP, RIGHT, TOP, BELOW, NOTE_LINE = 7.0, 1.2, 3.0, 1.0, 9.5, 6.5, 3.2
 WIDEST = 42.0  # of a panel
@@ -36,7 +31,7 @@ RULE = (
     "Case by rule: of the positive evaluation images that most models call positive, the one with "
     "the median mean score. "
 )
-BASICS = "Below each map: score and threshold. Each map is scaled to its own maximum."
+BASICS = "Maps: after the last ReLU, each scaled to its own maximum. Below: score and threshold."
 
 
 @dataclass
@@ -78,24 +73,6 @@ def choose_case(scores: pd.DataFrame, thresholds: dict) -> Case | None:
     best = scores[calls == calls.max()]
     order = sorted(zip(best.mean(axis=1), best.index, strict=True))
     return Case(order[(len(order) - 1) // 2][1], int(calls.max()), len(order))
-
-
-def upsample(heat: np.ndarray, size: int) -> np.ndarray:
-    """A map (h, w), not negative, as float32 (size, size) in [0, 1], bilinear.
-
-    Scaled before it is resized: the maximum of the coarse map is what counts as 1. All zero stays.
-    """
-    largest = heat.max()
-    scaled = heat / largest if largest > 0 else heat
-    image = Image.fromarray(np.asarray(scaled, dtype=np.float32))
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-
-
-def blend(grey: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A map over a radiograph, RGB (S, S, 3). grey: uint8 (S, S). heat: (S, S) in [0, 1]."""
-    colour = matplotlib.colormaps["inferno"](heat)[..., :3]
-    opacity = (OPACITY * heat)[..., np.newaxis]
-    return (1 - opacity) * grey[..., np.newaxis] / 255 + opacity * colour
 
 
 def draw(sites: list[Site], models: list[tuple[str, str]], extra: str) -> Figure:
@@ -161,17 +138,14 @@ def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> s
         text = "no evaluation image with label 1"
         frames[0].text(0.5, 0.5, text.replace("image ", "image\n"), ha="center", va="center")
         return text
-    grey = read_image(site, case.image)
-    outlines = read_annotations(site, case.image)
+    (grey,) = read_images(site.images, site.samples, [case.image])
+    annotations = read_annotations(site.annotations)
+    outlines = annotations[annotations["image"] == case.image]
     show(frames[0], np.repeat(grey[..., np.newaxis] / 255, 3, axis=2), outlines, linewidth=1.1)
     below(frames[0], "annotation outlined" if len(outlines) else "not annotated")
     for frame, model in zip(frames[1:], models, strict=True):
-        heat = upsample(read_map(site, model, case.image), len(grey))
-        show(frame, blend(grey, heat), outlines, linewidth=0.7)
-        if not heat.any():
-            patch = {"facecolor": "black", "alpha": 0.7, "edgecolor": "none", "pad": 1.5}
-            look = {"color": "white", "ha": "center", "va": "bottom", "bbox": patch}
-            frame.text(0.5, 0.04, "no activation", transform=frame.transAxes, **look)
+        (heat,) = upsample(read_maps(site.gradcam[model], [case.image]), len(grey))
+        show_map(frame, grey, heat, outlines)
         score, threshold = site.scores.loc[case.image, model], site.thresholds[model]
         below(frame, f"score {score:.2f} {'≥' if score >= threshold else '<'} {threshold:.2f}")
     if case.positive == len(models):
@@ -180,78 +154,6 @@ def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> s
         f"image {case.image}; no image is a true positive of all models, "
         f"{case.positive} of {len(models)} call this one positive"
     )
-
-
-def show(axes: Axes, rgb: np.ndarray, outlines: pd.DataFrame, linewidth: float) -> None:
-    """Show an RGB image (S, S, 3) with its boxes and masks outlined."""
-    size = len(rgb)
-    axes.imshow(np.clip(rgb, 0, 1), extent=(0, size, size, 0), interpolation="bilinear")
-    for row in outlines.itertuples():
-        if isinstance(row.runs, str):
-            middles = np.arange(size) + 0.5
-            mask = to_mask(row.runs, (size, size))
-            axes.contour(middles, middles, mask, [0.5], colors=OUTLINE, linewidths=linewidth)
-        else:
-            corner = (row.x, row.y)
-            look = {"fill": False, "edgecolor": OUTLINE, "linewidth": linewidth}
-            axes.add_patch(Rectangle(corner, row.width, row.height, **look))
-
-
-def below(axes: Axes, text: str) -> None:
-    axes.text(0.5, -0.025, text, transform=axes.transAxes, ha="center", va="top", fontsize=6.5)
-
-
-def draw_colours(axes: Axes) -> None:
-    """The map's colours as they look over mid grey, from zero to the maximum."""
-    ramp = np.tile(np.linspace(0, 1, 128), (2, 1))
-    axes.imshow(blend(np.full(ramp.shape, 128), ramp), aspect="auto")
-    axes.axis("off")
-    look = {"transform": axes.transAxes, "va": "center_baseline", "fontsize": 6.5}
-    axes.text(-0.06, 0.5, "0", ha="right", **look)
-    axes.text(1.05, 0.5, "max", ha="left", **look)
-
-
-def read_image(site: Site, image: str) -> np.ndarray:
-    """The radiograph, uint8 (S, S)."""
-    order = read_table(site.samples, ["image"])["image"]
-    positions = np.flatnonzero(order == image)
-    if len(positions) == 0:
-        raise InputError(
-            site.samples,
-            expected=f"the image {image}, as in the predictions",
-            found="no such image",
-            fix="predict again on the present images",
-        )
-    return np.array(open_array(site.images, mmap_mode="r")[positions[0]])
-
-
-def read_annotations(site: Site, image: str) -> pd.DataFrame:
-    """The boxes and masks of an image; runs is text where there is a mask."""
-    table = read_table(site.annotations, ["image", "x", "y", "width", "height", "runs"])
-    return table[table["image"] == image]
-
-
-def read_map(site: Site, model: tuple[str, str], image: str) -> np.ndarray:
-    """The Grad-CAM map (h, w) of a model for an image."""
-    path = site.gradcam[model]
-    with open_array(path) as archive:
-        positions = np.flatnonzero(archive["image"] == image)
-        if len(positions) == 0:
-            raise InputError(
-                path,
-                expected=f"a map of the image {image}",
-                found=f"maps of {len(archive['image'])} other images",
-                fix="run the prediction of this model again",
-            )
-        return archive["map"][positions[0]]
-
-
-def open_array(path: str, **options):
-    """numpy.load without pickles, with an error that names the file."""
-    try:
-        return np.load(path, allow_pickle=False, **options)
-    except FileNotFoundError:
-        raise missing(path) from None
 
 
 def read_sites(

@@ -60,7 +60,7 @@ def download(config: Config, site: str) -> dict:
 
 def preprocess(config: Config, site: str) -> dict:
     """How a site's files become arrays."""
-    keys = ("reader", "task", "labels", "patients", "contract")
+    keys = ("reader", "task", "findings", "labels", "patients", "contract")
     return take(config["sites"][site], *keys) | config["preprocess"]
 
 
@@ -189,20 +189,36 @@ def evaluate_arguments(config: Config, files) -> str:
     )
 
 
-def site_arguments(config: Config, files) -> str:
-    """Command-line arguments that tell `figure3` the files of each site."""
-    rows = zip(config["run"]["sites"], files.images, files.samples, files.annotations, strict=True)
+def samples_arguments(config: Config, files) -> str:
+    """Command-line arguments that name the samples of each site."""
+    return " ".join(
+        shlex.join(["--samples", site, path])
+        for site, path in zip(config["run"]["sites"], files.samples, strict=True)
+    )
+
+
+def site_arguments(config: Config, *files: list[str]) -> str:
+    """Command-line arguments that name each site, its task and its files of every kind."""
+    rows = zip(config["run"]["sites"], *files, strict=True)
     return " ".join(
         shlex.join(["--site", site, config["sites"][site]["task"], *paths]) for site, *paths in rows
     )
 
 
-def figure3_arguments(config: Config, files) -> str:
-    """Command-line arguments that tell `figure3` which model each prediction is of."""
+def model_arguments(option: str, models: list[dict], *files: list[str]) -> str:
+    """Command-line arguments that say which model the files of every kind are of."""
     keys = ("site", "architecture", "method", "seed")
     return " ".join(
-        shlex.join(["--prediction", *(str(one[key]) for key in keys), scores, maps])
-        for one, scores, maps in zip(shown(config), files.predictions, files.gradcam, strict=True)
+        shlex.join([option, *(str(one[key]) for key in keys), *paths])
+        for one, *paths in zip(models, *files, strict=True)
+    )
+
+
+def localise(config: Config) -> dict:
+    """How Grad-CAM maps are compared with annotations."""
+    evaluation = config["evaluation"]
+    return {**evaluation["localisation"], **take(evaluation, "bootstrap")} | take(
+        config["preprocess"], "size"
     )
 
 
@@ -269,6 +285,23 @@ def fingerprint(config: Config, site: str) -> str:
             state = (path / file).stat()
             digest.update(os.fsencode(f"{file}/{state.st_size}/{state.st_mtime_ns}/"))
     return digest.hexdigest() if paths else ""
+
+
+def published(config: Config) -> dict:
+    """What tells whether a run repeats the original's experiment: its data and training."""
+    run, keys = config["run"], ("name", "task", "reader", "source")
+    sites = {site: {"name": site} | config["sites"][site] for site in run["sites"]}
+    return {
+        "sites": [take(site, *keys) for site in sites.values()],
+        "architectures": take(config["architectures"], *run["architectures"]),
+    }
+
+
+def study_tables(config: Config) -> list[str]:
+    """The tables of the whole study: what the original reports, and what both protocols tell."""
+    protocols = config["run"]["protocols"]
+    wanted = {"published": "paper" in protocols, "grim": True, "inflation": len(protocols) == 2}
+    return [name for name, made in wanted.items() if made]
 
 
 def paper_files(config: Config) -> dict[str, str]:

@@ -9,10 +9,12 @@ from chexviz.errors import InputError
 
 METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
 BASELINE = "baseline"
+LITERAL = "t_test_replicates"  # what the paper's words may mean; anti-conservative
 TEXT = (
     *("site", "task", "architecture", "method", "reference", "model", "protocol", "subset"),
     *("image", "patient", "group", "file", "reason", "view", "sex", "other", "shared", "note"),
     "runs",
+    "test",
 )
 ARCHITECTURES = {"standard": "Standard", "densenet121": "DenseNet121"}
 METHODS = {
@@ -21,6 +23,7 @@ METHODS = {
     **{"scaffold": "SCAFFOLD", "fedadam": "FedAdam", "median": "Median"},
     **{"pooled": "Pooled", "ensemble": "Ensemble"},
 }
+COMPARED = ["site", "task", "architecture", "method", "reference", "seed"]
 HISTORY = ("round", "site", "learning_rate", "loss", "images", "drift", "sent")
 
 
@@ -64,9 +67,17 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
 
 
 def read_comparisons(path: str | Path) -> pd.DataFrame:
-    """Read comparisons.csv: AUROC of a method minus its baseline's, and the paired test."""
-    keys = ["site", "task", "architecture", "method", "reference", "seed"]
-    return read_table(path, [*keys, "difference", "low", "high", "p"])
+    """Read comparisons.csv: AUROC of a method minus its baseline's, and the primary paired test.
+
+    The primary test of a comparison is the first of its rows.
+    """
+    return read_tests(path).drop_duplicates(COMPARED, ignore_index=True)
+
+
+def read_tests(path: str | Path) -> pd.DataFrame:
+    """Read comparisons.csv with all tests: a row for each comparison and test."""
+    values = ["difference", "low", "high", "standard_error", "statistic", "p", "p_holm"]
+    return read_table(path, [*COMPARED, "test", *values, "margin", "p_non_inferior"])
 
 
 def read_histories(trainings: list[list[str]]) -> pd.DataFrame:

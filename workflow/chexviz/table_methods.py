@@ -15,7 +15,7 @@ from chexviz.results import (
     read_histories,
     sent_per_round,
 )
-from chexviz.tables import SPREAD, cell, escape_tex, note, read_models, to_csv, write
+from chexviz.tables import cell, escape_tex, note, read_models, signed_cell, to_csv, write
 
 COLUMNS = (
     *("group", "task", "site", "architecture", "method", "images", "positives", "seeds"),
@@ -64,13 +64,7 @@ def difference_cell(row: pd.Series) -> str:
     """'−0.012 (−0.031 to 0.007), p = 0.19', '−0.012 ± 0.004, p = 0.19'; '' for a baseline."""
     if np.isnan(row["difference"]):
         return ""
-    value, low, high = (
-        f"{row[f'difference{end}']:.3f}".replace("-", "−") for end in ("", "_low", "_high")
-    )
-    spread = (
-        f"± {row['difference_sd']:.3f}" if row["uncertainty"] == SPREAD else f"({low} to {high})"
-    )
-    return f"{value} {spread}, {p_phrase(row['p'])}"
+    return f"{signed_cell(row, 'difference')}, {p_phrase(row['p'])}"
 
 
 def to_markdown(table: pd.DataFrame, mark: str) -> str:

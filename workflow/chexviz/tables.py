@@ -109,6 +109,16 @@ def cell(row: pd.Series, metric: str) -> str:
     return f"{value:.{decimals}f} ({low:.{decimals}f}–{high:.{decimals}f})"
 
 
+def signed_cell(row: pd.Series, name: str) -> str:
+    """A difference as readers see it: '−0.012 (−0.031 to 0.007)', '−0.012 ± 0.004'."""
+    value, low, high = (
+        f"{row[f'{name}{end}']:.3f}".replace("-", "−") for end in ("", "_low", "_high")
+    )
+    if row["uncertainty"] == SPREAD:
+        return f"{value} ± {row[f'{name}_sd']:.3f}"
+    return f"{value} ({low} to {high})"
+
+
 def note(table: pd.DataFrame) -> str:
     """What a reader must know below the table: the evaluation sets, and what follows a value."""
     counts = table.drop_duplicates("group")
@@ -140,7 +150,7 @@ def escape_tex(text: str) -> str:
 
 def to_csv(table: pd.DataFrame, mark: str) -> str:
     """The numbers, unrounded; `mark` is a column of its own, empty for the paper."""
-    tidy = table.drop(columns="group").assign(mark=mark)
+    tidy = table.drop(columns="group", errors="ignore").assign(mark=mark)
     return tidy.to_csv(index=False, lineterminator="\n")
 
 

@@ -33,12 +33,14 @@ rule evaluate:
         runtime=60,
     params:
         predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
-        settings=plan.text(config["evaluation"]),
+        settings=plan.text(plan.take(config["evaluation"], "bootstrap")),
+        margin=config["evaluation"]["margin"],
     shell:
         """
         python -m chexviz.evaluate \
             {params.predictions} \
             --settings {params.settings:q} \
+            --margin {params.margin} \
             --metrics {output.metrics:q} \
             --comparisons {output.comparisons:q} \
             --roc {output.roc:q} \

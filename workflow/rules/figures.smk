@@ -108,8 +108,12 @@ rule figure3:
         mem_mb=2000,
         runtime=10,
     params:
-        sites=lambda wildcards, input: plan.site_arguments(config, input),
-        predictions=lambda wildcards, input: plan.figure3_arguments(config, input),
+        sites=lambda wildcards, input: plan.site_arguments(
+            config, input.images, input.samples, input.annotations
+        ),
+        predictions=lambda wildcards, input: plan.model_arguments(
+            "--prediction", plan.shown(config), input.predictions, input.gradcam
+        ),
         mark=config["mark"],
     shell:
         """

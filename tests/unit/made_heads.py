@@ -1,0 +1,80 @@
+"""A federation's predictions and samples with known structure: sites, heads, tags, labels."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+SETTINGS = {
+    "bootstrap": {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022},
+    "subgroups": {"positives": 10, "negatives": 10, "ages": [40, 60]},
+}
+TASKS = {"north": "pneumonia", "south": "pneumothorax"}
+
+
+def draw_site(seed: int, images: int = 300) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Images of a site, two of each patient: image, patient, label, subset; and their samples."""
+    draws = np.random.default_rng(seed)
+    number = np.arange(images)
+    label = (draws.random(images // 2) < 0.3).repeat(2).astype(int)
+    names = [f"{one:05d}" for one in number]
+    rows = pd.DataFrame({"image": names, "label": label, "subset": "evaluation"})
+    rows.insert(1, "patient", [f"p{one // 2:04d}" for one in number])
+    portable = draws.random(images) < np.where(label, 0.7, 0.3)
+    samples = pd.DataFrame(
+        {
+            "image": names,
+            "view": np.where(portable, "AP", "PA"),
+            "sex": draws.choice(["F", "M"], images // 2).repeat(2),
+            "age": draws.integers(20, 80, images // 2).repeat(2).astype(float),
+        }
+    )
+    return rows, samples
+
+
+def draw_scores(labels: np.ndarray, seed: int, skill: float = 1.5) -> np.ndarray:
+    logits = np.random.default_rng(seed).normal(skill * labels - 1)
+    return 1 / (1 + np.exp(-logits))
+
+
+class Federation:
+    """Files of a federation's baselines and methods; change tables, and write them again."""
+
+    def __init__(self, folder: Path, tasks=TASKS, methods=("fedavg",), seeds=(7,), **options):
+        self.folder, self.tasks = folder, tasks
+        self.samples, self.tables = {}, {}
+        for place, site in enumerate(tasks):
+            rows, self.samples[site] = draw_site(place, **options)
+            for architecture in ("standard", "densenet121"):
+                for method in ("baseline", *methods):
+                    for seed in seeds:
+                        key = (site, architecture, method, seed)
+                        self.tables[key] = self.scored(rows, key)
+
+    def scored(self, rows: pd.DataFrame, key: tuple) -> pd.DataFrame:
+        draws = np.random.default_rng([*"-".join(map(str, key)).encode()])
+        table = rows.assign(score=draw_scores(rows["label"], draws.integers(1000)))
+        if key[2] != "baseline":
+            for head in self.tasks.keys() - {key[0]}:
+                other = draw_scores(rows["label"], [*head.encode(), *key[1].encode()], 0.4)
+                table[f"score_{head}"] = other
+        return table
+
+    def arguments(self, **settings) -> list[str]:
+        """The command line of subgroups and crosstask, without the output."""
+        words = []
+        for (site, *model), table in self.tables.items():
+            file = self.folder / f"{'-'.join(map(str, (site, *model)))}.csv"
+            table.to_csv(file, index=False)
+            words += ["--prediction", site, self.tasks[site], *map(str, model), str(file)]
+        for site, table in self.samples.items():
+            table.to_csv(self.folder / f"{site}.csv", index=False)
+            words += ["--samples", site, str(self.folder / f"{site}.csv")]
+        changed = {name: SETTINGS[name] | settings.get(name, {}) for name in SETTINGS}
+        return [*words, "--settings", json.dumps(changed)]
+
+    def run(self, main, **settings) -> pd.DataFrame:
+        output = self.folder / "output.csv"
+        main([*self.arguments(**settings), "--output", str(output)])
+        return pd.read_csv(output, float_precision="round_trip", keep_default_na=False)

@@ -1,0 +1,284 @@
+"""The tables of calibration, operating points and decisions, and their figures."""
+
+import json
+
+import matplotlib.text
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import brier_score_loss
+
+from chexviz import figure_calibration, figure_decision, style
+from chexviz.calibrate import TABLES, main
+from chexviz.calibration import fit_temperature, scale
+from chexviz.errors import InputError
+
+BOOTSTRAP = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
+MARK = "DEMO: phantom radiographs"
+
+
+def draw_predictions(seed: int, *, images: int = 240, validation: bool = True) -> pd.DataFrame:
+    """Predictions on `images` images, two of each patient; `seed` changes the scores alone."""
+    number = np.arange(images)
+    label = (number // 2 % 3 == 0).astype(int)
+    logit = np.random.default_rng(seed).normal(2 * label - 1.5, 1.2)
+    return pd.DataFrame(
+        {
+            "image": [f"{one:05d}" for one in number],
+            "patient": [f"{one // 2:04d}" for one in number],
+            "label": label,
+            "subset": np.where(validation & (number % 4 < 2), "validation", "evaluation"),
+            "score": 1 / (1 + np.exp(-2 * logit)),
+        }
+    )
+
+
+class Study:
+    def __init__(self, folder, sites=("north", "south"), seeds=(7,), **predictions):
+        self.folder, self.files = folder, {}
+        for site in sites:
+            for architecture in ("standard", "densenet121"):
+                for method in ("baseline", "fedavg", "fedprox"):
+                    for seed in seeds:
+                        key = (site, f"{site} disease", architecture, method, str(seed))
+                        file = folder / f"{'-'.join(key)}.csv"
+                        table = draw_predictions(len(self.files), **predictions)
+                        table.to_csv(file, index=False)
+                        self.files[key] = file
+
+    def output(self, name: str):
+        return self.folder / f"{name}.csv"
+
+    def run(self, minimum_cases=20, sensitivities=(0.9, 0.95), **bootstrap) -> dict:
+        arguments = [
+            str(part) for key, file in self.files.items() for part in ("--prediction", *key, file)
+        ]
+        for name in TABLES:
+            arguments += [f"--{name.replace('_', '-')}", str(self.output(name))]
+        settings = {"minimum_cases": minimum_cases, "sensitivities": list(sensitivities)}
+        settings["bootstrap"] = BOOTSTRAP | bootstrap
+        main([*arguments, "--settings", json.dumps(settings)])
+        return {
+            name: pd.read_csv(self.output(name), keep_default_na=False, na_values=[""])
+            for name in TABLES
+        }
+
+    def figure_arguments(self, module) -> list[str]:
+        names = ["calibration", "reliability", "distribution"]
+        names = names if module is figure_calibration else ["decision"]
+        files = [part for name in names for part in (f"--{name}", str(self.output(name)))]
+        outputs = ["--pdf", str(self.folder / "f.pdf"), "--png", str(self.folder / "f.png")]
+        return [*files, "--method", "fedavg", "--mark", MARK, *outputs]
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path)
+
+
+def test_numbers_are_those_of_the_evaluation_images(study):
+    tables = study.run()
+    file = next(iter(study.files.values()))
+    table = pd.read_csv(file)
+    chosen, rows = (table[table["subset"] == name] for name in ("validation", "evaluation"))
+    plain, scaled = tables["calibration"].iloc[:2].itertuples()
+    temperature = fit_temperature(chosen["label"].to_numpy(), chosen["score"].to_numpy())
+    assert scaled.temperature == pytest.approx(temperature)
+    assert plain.brier == pytest.approx(brier_score_loss(rows["label"], rows["score"]))
+    after = scale(rows["score"].to_numpy(), temperature)
+    assert scaled.brier == pytest.approx(brier_score_loss(rows["label"], after))
+    assert scaled.slope == pytest.approx(plain.slope * temperature)
+    assert scaled.intercept == pytest.approx(plain.intercept)
+    assert (plain.images, plain.patients, plain.positives) == (120, 60, rows["label"].sum())
+    point = tables["operating_points"].iloc[0]
+    assert point["chosen_on"] == "validation"
+    positive = chosen.loc[chosen["label"] == 1, "score"]
+    assert np.mean(positive >= point["threshold"]) >= 0.9 > np.mean(positive > point["threshold"])
+    called = rows["score"] >= point["threshold"]
+    assert point["sensitivity"] == pytest.approx(called[rows["label"] == 1].mean())
+    assert point["specificity"] == pytest.approx((~called)[rows["label"] == 0].mean())
+    assert point["ppv"] == pytest.approx(rows.loc[called, "label"].mean())
+    assert point["npv"] == pytest.approx(1 - rows.loc[~called, "label"].mean())
+    decision = tables["decision"].iloc[29]
+    called = rows["score"] >= 0.3
+    true, false = ((called & (rows["label"] == value)).mean() for value in (1, 0))
+    assert decision["threshold"] == 0.3
+    assert decision["net_benefit"] == pytest.approx(true - false * 0.3 / 0.7)
+    rate = rows["label"].mean()
+    assert decision["all"] == pytest.approx(rate - (1 - rate) * 0.3 / 0.7)
+
+
+def test_bins_histogram_and_intervals_agree_with_the_counts(study):
+    tables = study.run()
+    keys = ["site", "architecture", "method", "seed", "scaling"]
+    for name in ("reliability", "distribution"):
+        rows = tables[name].assign(negatives=lambda table: table.get("negatives", 0))
+        sums = rows.groupby(keys)[["positives"]].sum()["positives"]
+        assert (sums == tables["calibration"].groupby(keys)["positives"].first()).all()
+    assert (tables["reliability"].groupby(keys)["images"].sum() == 120).all()
+    assert (tables["calibration"]["bins"] == 6).all()  # 120 images, 20 in each
+    for name, values in (
+        ("calibration", ["brier", "slope", "intercept"]),
+        ("reliability", ["observed"]),
+        ("operating_points", ["sensitivity", "specificity", "ppv", "npv"]),
+        ("decision", ["net_benefit"]),
+    ):
+        for value in values:
+            low, middle, high = (tables[name][f"{value}{end}"] for end in ("_low", "", "_high"))
+            bare = low.isna() & high.isna()
+            assert (bare | ((low <= middle) & (middle <= high))).all(), value
+            assert not (bare & ~middle.isin([0, 1])).any(), value
+
+
+def test_nothing_is_fitted_without_validation_images(tmp_path):
+    tables = Study(tmp_path, validation=False).run()
+    calibration = tables["calibration"].set_index("scaling")
+    assert (
+        calibration.loc["temperature", ["temperature", "brier", "ece", "slope"]]
+        .isna()
+        .all(axis=None)
+    )
+    assert calibration.loc["temperature", "note"].str.contains("no validation images").all()
+    assert calibration.loc["none", "brier"].notna().all()
+    assert (tables["reliability"]["scaling"] == "none").all()
+    assert (tables["operating_points"]["chosen_on"] == "evaluation").all()
+    points = tables["operating_points"]
+    assert (points["sensitivity"] >= points["target"]).all()
+
+
+def test_too_few_cases_are_said_and_not_estimated(study):
+    tables = study.run(minimum_cases=45)
+    for name in ("calibration", "operating_points", "decision"):
+        assert tables[name]["note"].str.contains("fewer than 45 of a class").all()
+    for name, value in (
+        ("calibration", "brier"),
+        ("calibration", "ece"),
+        ("operating_points", "threshold"),
+        ("operating_points", "sensitivity"),
+        ("decision", "net_benefit"),
+    ):
+        assert tables[name][value].isna().all()
+    assert tables["reliability"].empty
+    assert tables["distribution"].empty
+
+
+def test_validation_images_of_one_class_choose_nothing(tmp_path):
+    study = Study(tmp_path)
+    for file in study.files.values():
+        table = pd.read_csv(file, dtype={"image": str, "patient": str})
+        table.loc[table["subset"] == "validation", "label"] = 0
+        table.to_csv(file, index=False)
+    tables = study.run()
+    scaled = tables["calibration"].query("scaling == 'temperature'")
+    assert scaled["note"].str.contains("0 positive and 120 negative validation images").all()
+    assert tables["operating_points"]["threshold"].isna().all()
+
+
+def test_a_bin_of_few_images_has_no_frequency(tmp_path):
+    study = Study(tmp_path)
+    for file in study.files.values():
+        table = pd.read_csv(file, dtype={"image": str, "patient": str})
+        table["score"] = np.where(np.arange(len(table)) % 24 == 3, 0.9, 0.1)
+        table.to_csv(file, index=False)
+    rows = study.run()["reliability"].query("scaling == 'none' and images < 20")
+    assert len(rows)
+    assert rows["observed"].isna().all()
+    assert rows["note"].str.contains("fewer than 20 images").all()
+
+
+def test_a_rate_of_0_or_1_is_not_taken_for_certain(tmp_path):
+    study = Study(tmp_path)
+    for file in study.files.values():
+        table = pd.read_csv(file, dtype={"image": str, "patient": str})
+        is_low = (table["label"] == 0) & (table["image"].astype(int) % 3 == 0)
+        table["score"] = np.where(is_low, 0.2, table["label"] * 0.1 + 0.6)
+        table.to_csv(file, index=False)
+    point = study.run()["operating_points"].iloc[0]
+    assert point["sensitivity"] == point["specificity"] == point["npv"] == 1
+    assert pd.isna(point["sensitivity_low"])
+    assert point["note"].startswith("sensitivity, specificity, ppv, npv: without interval")
+    for file in study.files.values():
+        table = pd.read_csv(file, dtype={"image": str, "patient": str})
+        table.assign(score=0.5).to_csv(file, index=False)
+    point = study.run()["operating_points"].iloc[0]
+    assert pd.isna(point["npv"])
+    assert point["note"].startswith("npv: not defined, no image is called so")
+    assert point["ppv_low"] < point["ppv"] < point["ppv_high"]
+
+
+def test_neither_the_order_of_rows_nor_a_rerun_changes_a_byte(study):
+    study.run()
+    first = [study.output(name).read_bytes() for name in TABLES]
+    for file in study.files.values():
+        table = pd.read_csv(file, dtype=str)
+        table.sample(frac=1, random_state=3).to_csv(file, index=False)
+    study.run()
+    assert [study.output(name).read_bytes() for name in TABLES] == first
+
+
+@pytest.mark.parametrize(
+    "settings", [{"minimum_cases": 1}, {"sensitivities": [1.2]}, {"sensitivities": ["0.9"]}]
+)
+def test_wrong_settings_are_refused(study, settings):
+    with pytest.raises(InputError, match="minimum_cases"):
+        study.run(**settings)
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Catch the figure that a main would save, and close it after the test."""
+    figures = []
+    monkeypatch.setattr(style, "save", lambda figure, *rest: figures.append(figure))
+    yield figures
+    for figure in figures:
+        style.plt.close(figure)
+
+
+@pytest.mark.parametrize("module", [figure_calibration, figure_decision])
+def test_figures_are_the_same_bytes_on_a_rerun(module, study):
+    study.run()
+    arguments = study.figure_arguments(module)
+    module.main(arguments)
+    first = [(study.folder / f"f.{kind}").read_bytes() for kind in ("pdf", "png")]
+    module.main(arguments)
+    assert [(study.folder / f"f.{kind}").read_bytes() for kind in ("pdf", "png")] == first
+    assert b"CreationDate" not in first[0]
+
+
+@pytest.mark.parametrize("sites", [("north",), ("north", "south", "west")])
+def test_figures_show_the_first_method_and_seed_of_every_site(tmp_path, drawn, sites):
+    study = Study(tmp_path, sites=sites, seeds=(5, 6))
+    table = study.run()["calibration"]
+    for module in (figure_calibration, figure_decision):
+        module.main(study.figure_arguments(module))
+    row = table[(table["method"] == "fedavg") & (table["scaling"] == "temperature")].iloc[0]
+    for figure in drawn:
+        said = texts(figure)
+        assert said.count("CheXViz") == 2 * len(sites)
+        assert "FedProx" not in " ".join(said)
+        assert any("First of 2 seeds (5)" in text for text in said)
+    assert f"   T = {row['temperature']:.2f}" in texts(drawn[0])
+    expected = f"ECE {row['ece']:.3f} ({row['ece_chance']:.3f}), Brier {row['brier']:.3f}"
+    assert expected in texts(drawn[0])
+    assert "temperature-scaled scores" in texts(drawn[1])
+
+
+def test_figures_say_why_they_are_not_scaled(tmp_path, drawn):
+    study = Study(tmp_path, validation=False)
+    study.run()
+    for module in (figure_calibration, figure_decision):
+        module.main(study.figure_arguments(module))
+    assert any("the protocol has no validation images" in text for text in texts(drawn[0]))
+    assert "scores as predicted" in texts(drawn[1])
+
+
+def test_empty_panels_say_why(study, drawn):
+    study.run(minimum_cases=45)
+    for module in (figure_calibration, figure_decision):
+        module.main(study.figure_arguments(module))
+    for figure in drawn:
+        assert sum("Not estimated: 40 positive" in text for text in texts(figure)) == 4

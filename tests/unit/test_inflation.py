@@ -1,0 +1,150 @@
+"""Inflation of the AUROC: its unpaired interval, one and several seeds, and bad input."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_results import make_results
+from scipy.stats import binomtest
+
+from chexviz import inflation
+from chexviz.errors import InputError
+
+
+def wilson(count: int, size: int) -> np.ndarray:
+    interval = binomtest(count, size).proportion_ci(method="wilson")
+    return np.array([count / size, interval.low, interval.high])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [
+        # Newcombe, Statistics in Medicine 1998, 17:873-890, table II, method 10.
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((10, 10), (0, 20), 0.6791, 1.0000),
+    ],
+)
+def test_intervals_of_two_proportions_give_newcombes_hybrid_score_interval(
+    first, second, low, high
+):
+    found = inflation.unpaired(wilson(*first), wilson(*second))
+    assert found[0] == pytest.approx(first[0] / first[1] - second[0] / second[1])
+    assert found[1] == pytest.approx(low, abs=5e-5)
+    assert found[2] == pytest.approx(high, abs=5e-5)
+
+
+distances = st.floats(0, 0.5)
+
+
+@given(st.tuples(*[distances] * 6))
+def test_interval_holds_the_difference_and_swaps_its_sides(values):
+    a, b, *arms = values
+    first, second = (a, a - arms[0], a + arms[1]), (b, b - arms[2], b + arms[3])
+    difference, low, high = inflation.unpaired(first, second)
+    assert low <= difference <= high
+    swapped = inflation.unpaired(second, first)
+    np.testing.assert_allclose(swapped, (-difference, -high, -low), atol=1e-12)
+
+
+def test_symmetric_intervals_add_as_variances():
+    difference, low, high = inflation.unpaired((0.9, 0.87, 0.93), (0.8, 0.76, 0.84))
+    assert (difference, low, high) == pytest.approx((0.1, 0.05, 0.15))
+
+
+def test_interval_covers_the_true_difference_of_two_independent_areas():
+    """Normal estimates with known errors: 95 of 100 intervals of the difference hold it."""
+    rng = np.random.default_rng(3)
+    errors = np.array([0.02, 0.035])
+    estimates = np.array([0.9, 0.85]) + errors * rng.standard_normal((20000, 2))
+    first, second = (
+        np.stack([value, value - 1.96 * error, value + 1.96 * error])
+        for value, error in zip(estimates.T, errors, strict=True)
+    )
+    _, low, high = inflation.unpaired(first, second)
+    assert np.mean((low < 0.05) & (high > 0.05)) == pytest.approx(0.95, abs=0.006)
+
+
+@pytest.fixture(scope="module")
+def one_seed(tmp_path_factory):
+    return make_results(tmp_path_factory.mktemp("one"), images=40)
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory):
+    return make_results(tmp_path_factory.mktemp("two"), seeds=(1, 2), images=40)
+
+
+def made(of, folder, *options: str) -> dict[str, str]:
+    files = {kind: folder / f"inflation.{kind}" for kind in ("csv", "tex", "md")}
+    inputs = [f"--{name}={of.evaluation(name, 'metrics')}" for name in ("paper", "patient")]
+    inflation.main([*inputs, *(f"--{kind}={path}" for kind, path in files.items()), *options])
+    return {kind: path.read_text() for kind, path in files.items()}
+
+
+def test_a_row_for_every_model_with_the_evaluations_numbers(one_seed, tmp_path):
+    texts = made(one_seed, tmp_path, "--mark", "DEMO")
+    keys = ["site", "architecture", "method"]
+    table = pd.read_csv(tmp_path / "inflation.csv").set_index(keys)
+    aurocs = {
+        protocol: pd.read_csv(one_seed.evaluation(protocol, "metrics")).set_index(keys)["auroc"]
+        for protocol in ("paper", "patient")
+    }
+    assert table.index.tolist() == [
+        (site, architecture, method)
+        for site in ("rsna", "siim")
+        for architecture in ("standard", "densenet121")
+        for method in ("baseline", "fedavg")
+    ]
+    difference = aurocs["paper"] - aurocs["patient"]
+    pd.testing.assert_series_equal(
+        table["inflation"].sort_index(), difference.sort_index(), check_names=False
+    )
+    row = table.iloc[0]
+    signed = f"{row['inflation']:.3f}".replace("-", "−")
+    assert f"| {signed} (" in texts["md"]
+    assert "**DEMO**" in texts["md"]
+    assert set(table["mark"]) == {"DEMO"}
+
+
+def test_several_seeds_give_the_spread_of_the_difference(two_seeds, tmp_path):
+    texts = made(two_seeds, tmp_path)
+    row = pd.read_csv(tmp_path / "inflation.csv").iloc[0]
+    paper, patient = (
+        pd.read_csv(two_seeds.evaluation(protocol, "metrics")).query(
+            "site == 'rsna' and architecture == 'standard' and method == 'baseline'"
+        )["auroc"]
+        for protocol in ("paper", "patient")
+    )
+    differences = paper.to_numpy() - patient.to_numpy()
+    assert row["inflation"] == pytest.approx(differences.mean())
+    assert row["inflation_sd"] == pytest.approx(differences.std(ddof=1))
+    assert np.isnan(row["inflation_low"])
+    assert f"± {differences.std(ddof=1):.3f} |" in texts["md"]
+    assert "over 2 seeds" in texts["md"]
+
+
+def test_order_of_the_rows_is_that_of_the_models_not_of_the_file(one_seed, tmp_path):
+    first = made(one_seed, tmp_path)
+    shuffled = pd.read_csv(one_seed.evaluation("patient", "metrics")).sample(frac=1, random_state=1)
+    shuffled.to_csv(tmp_path / "shuffled.csv", index=False)
+    assert made(one_seed, tmp_path, "--patient", str(tmp_path / "shuffled.csv")) == first
+
+
+def test_tex_keeps_its_columns(one_seed, tmp_path):
+    tex = made(one_seed, tmp_path)["tex"]
+    body = tex.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    rows = [line for line in body.splitlines() if "multicolumn" not in line and "&" in line]
+    assert len(rows) == 1 + 8
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {3}
+    assert tex.isascii()
+
+
+def test_model_of_one_protocol_only_is_named(one_seed, tmp_path):
+    fewer = pd.read_csv(one_seed.evaluation("patient", "metrics")).iloc[1:]
+    fewer.to_csv(tmp_path / "fewer.csv", index=False)
+    with pytest.raises(InputError, match=r"fewer\.csv[\s\S]*rsna pneumonia standard baseline"):
+        made(one_seed, tmp_path, "--patient", str(tmp_path / "fewer.csv"))

@@ -1,0 +1,250 @@
+"""The published table beside ours: verdicts, reasons, the three formats, and bad input."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from made_results import HOSPITAL, RSNA, SIIM, make_results, table_arguments
+
+from chexviz import plan, published
+from chexviz.errors import InputError
+from chexviz.original import read_data, read_table1
+from chexviz.results import METRICS
+
+ARCHITECTURES = {
+    "standard": {
+        **{"weights": "random", "learning_rate": 1e-3, "schedule": "cosine"},
+        **{"baseline": {"epochs": 300}, "federated": {"rounds": 300, "local_epochs": 1}},
+    },
+    "densenet121": {
+        **{"weights": "imagenet", "learning_rate": 1e-5, "schedule": "constant"},
+        **{"warmup": {"epochs": 30, "learning_rate": 1e-3}, "baseline": {"epochs": 150}},
+        "federated": {"rounds": 150, "local_epochs": 1},
+    },
+}
+READERS = {"rsna": "rsna", "siim": "siim", "hospital": "table"}
+
+
+@pytest.fixture
+def files(repository):
+    folder = repository / "paper"
+    return folder / "published_table1.csv", folder / "published_data.csv"
+
+
+@pytest.fixture(scope="module")
+def one_seed(tmp_path_factory):
+    """Evaluation sets of the size that a fifth of the public datasets has."""
+    made = make_results(tmp_path_factory.mktemp("one"), protocols=("paper",), images=30)
+    return with_images(made, {"rsna": 5336, "siim": 2409})
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory):
+    folder, sites = tmp_path_factory.mktemp("two"), (HOSPITAL, RSNA, SIIM)
+    made = make_results(folder, sites=sites, protocols=("paper",), seeds=(1, 2), images=30)
+    return with_images(made, {"rsna": 5336, "siim": 2409})
+
+
+def with_images(made, images: dict):
+    path = made.evaluation("paper", "metrics")
+    table = pd.read_csv(path)
+    table["images"] = table["site"].map(images).fillna(table["images"]).astype(int)
+    table.to_csv(path, index=False)
+    return made
+
+
+def settings_of(made, **sources) -> dict:
+    """The settings of a run on the public datasets; sources: of sites that have another one."""
+    sites = [
+        site | {"reader": READERS[site["name"]], "source": sources.get(site["name"], ["local:x"])}
+        for site in made.sites
+    ]
+    return {"sites": sites, "architectures": ARCHITECTURES}
+
+
+def write(made, files, folder, settings, *options: str) -> dict[str, str]:
+    outputs = {kind: folder / f"published.{kind}" for kind in ("csv", "tex", "md")}
+    published.main(
+        [
+            *table_arguments(made, "paper"),
+            *(f"--published={files[0]}", f"--data={files[1]}"),
+            *(f"--{kind}={path}" for kind, path in outputs.items()),
+            *("--settings", json.dumps(settings), *options),
+        ]
+    )
+    return {kind: path.read_text() for kind, path in outputs.items()}
+
+
+def table_of(made, files, folder, settings) -> pd.DataFrame:
+    write(made, files, folder, settings)
+    return pd.read_csv(
+        folder / "published.csv", dtype={"published": str}, keep_default_na=False, na_values=[""]
+    )
+
+
+def test_every_published_value_has_a_row_and_a_verdict(one_seed, files, tmp_path):
+    table = table_of(one_seed, files, tmp_path, settings_of(one_seed))
+    original = read_table1(files[0])
+    printed = original[[*METRICS, "p"]].to_numpy().ravel()
+    assert table["published"].tolist() == [value for value in printed if value]
+    assert len(table) == 8 * 5 + 4
+    values = table[table["metric"] != "p"]
+    assert values["reason"].isna().all()
+    for row in values.itertuples():
+        half = 0.005
+        above = float(row.published) - half > row.high
+        below = float(row.published) + half < row.low
+        assert row.verdict == ("above" if above else "below" if below else "inside")
+    assert set(values["verdict"]) == {"inside", "above", "below"}
+
+
+def test_our_values_are_those_of_the_evaluation(two_seeds, files, tmp_path):
+    table = table_of(two_seeds, files, tmp_path, settings_of(two_seeds)).set_index(
+        ["task", "model", "metric"]
+    )
+    runs = pd.read_csv(two_seeds.evaluation("paper", "metrics"))
+    runs = runs[(runs["site"] == "siim") & (runs["architecture"] == "standard")]
+    runs = runs[runs["method"] == "fedavg"]
+    for metric, scale in {"auroc": 1, "sensitivity": 100}.items():
+        row = table.loc["pneumothorax", "Standard w/ FL", metric]
+        assert row["ours"] == pytest.approx(scale * runs[metric].mean())
+        assert row["low"] == pytest.approx(scale * runs[f"{metric}_low"].min())
+        assert row["high"] == pytest.approx(scale * runs[f"{metric}_high"].max())
+        assert row["seeds"] == 2
+
+
+def test_a_p_value_is_shown_but_not_judged(one_seed, files, tmp_path):
+    table = table_of(one_seed, files, tmp_path, settings_of(one_seed))
+    rows = table[table["metric"] == "p"]
+    assert rows["published"].tolist() == ["0.10", "0.19", "0.71", "0.76"]
+    assert set(rows["verdict"]) == {"not comparable"}
+    assert set(rows["reason"]) == {published.P_REASON}
+    assert rows["ours"].between(0, 1).all()
+    assert rows["low"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("printed", "low", "high", "verdict"),
+    [
+        ("0.85", 0.8549, 0.88, "inside"),
+        ("0.85", 0.8551, 0.88, "below"),
+        ("0.85", 0.82, 0.846, "inside"),
+        ("0.85", 0.82, 0.844, "above"),
+        ("85.90", 78.0, 85.896, "inside"),
+        ("85.91", 78.0, 85.896, "above"),
+        ("86", 78.0, 85.6, "inside"),
+    ],
+)
+def test_a_published_value_is_judged_given_its_rounding(printed, low, high, verdict):
+    assert published.verdict({"published": printed, "low": low, "high": high}) == verdict
+
+
+def test_phantoms_are_not_compared(one_seed, files, tmp_path):
+    settings = settings_of(one_seed, siim=["phantom"])
+    table = table_of(one_seed, files, tmp_path, settings)
+    phantoms = table["task"] == "pneumothorax"
+    assert set(table.loc[phantoms, "verdict"]) == {"not comparable"}
+    reasons = table.loc[phantoms & (table["metric"] != "p"), "reason"]
+    assert set(reasons) == {"phantom radiographs"}
+    assert table.loc[phantoms, "ours"].notna().all()
+    assert table.loc[~phantoms & (table["metric"] != "p"), "reason"].isna().all()
+
+
+def test_another_dataset_of_the_task_is_not_compared(two_seeds, files, tmp_path):
+    """The hospital, listed first, labels pneumonia too."""
+    table = table_of(two_seeds, files, tmp_path, settings_of(two_seeds))
+    rows = table[(table["task"] == "pneumonia") & (table["metric"] == "auroc")]
+    assert set(rows["site"]) == {"hospital"}
+    assert set(rows["reason"]) == {"not the RSNA Pneumonia Detection Challenge dataset"}
+
+
+def test_part_of_the_dataset_is_not_compared(repository):
+    data = read_data(repository / "paper" / "published_data.csv")
+    site = {"task": "pneumonia", "reader": "rsna", "source": ["local:x"]}
+    assert published.other_data(site, 5336, data) == ""
+    assert published.other_data(site, 5300, data) == ""  # a few files are damaged
+    assert published.other_data(site, 533, data) == "533 evaluation images instead of 5,336"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change", "reason"),
+    [
+        ("standard", {}, ""),
+        ("densenet121", {"weights": "/models/densenet121.pth"}, ""),
+        ("standard", {"baseline": {"epochs": 12}}, "Standard trained otherwise (baseline)"),
+        (
+            "densenet121",
+            {"weights": "random", "learning_rate": 1e-3},
+            "DenseNet121 trained otherwise (pretrained, learning_rate)",
+        ),
+        ("standard", {"warmup": {"epochs": 1}}, "Standard trained otherwise (warmup)"),
+    ],
+)
+def test_another_training_is_named(architecture, change, reason):
+    training = ARCHITECTURES[architecture] | change
+    assert published.other_training(architecture, training) == reason
+
+
+def test_the_papers_own_configuration_trains_as_the_original(repository):
+    config = yaml.safe_load((repository / "config" / "config.yaml").read_text())
+    settings = plan.published(config)
+    for name, training in settings["architectures"].items():
+        assert published.other_training(name, training) == ""
+    data = read_data(repository / "paper" / "published_data.csv").set_index("task")
+    for site in settings["sites"]:
+        dataset = data.loc[site["task"]]
+        contract = config["sites"][site["name"]]["contract"]
+        assert site["reader"] == dataset["reader"]
+        assert contract["images"] == dataset["images"]
+        assert contract["positives"] == dataset["positives"]
+
+
+def test_models_that_did_not_run_keep_their_row(tmp_path, files):
+    made = make_results(tmp_path, protocols=("paper",), methods=("scaffold",), images=30)
+    table = table_of(made, files, tmp_path, settings_of(made))
+    absent = table[table["model"].str.contains("FL")]
+    assert set(absent["reason"]) == {"no such model in this run"}
+    assert absent["ours"].isna().all()
+    assert "0.84 (" in (tmp_path / "published.md").read_text()
+
+
+def test_undefined_value_is_a_dash_with_its_reason(one_seed, files, tmp_path):
+    metrics = pd.read_csv(one_seed.evaluation("paper", "metrics"))
+    columns = ["aupr", "aupr_low", "aupr_high"]
+    metrics.loc[:, columns] = np.nan
+    metrics.to_csv(tmp_path / "metrics.csv", index=False)
+    options = ["--metrics", str(tmp_path / "metrics.csv")]
+    texts = write(one_seed, files, tmp_path, settings_of(one_seed), *options)
+    assert "0.63 (a)<br>–" in texts["md"]
+    assert "(a) undefined in our evaluation" in texts["md"]
+
+
+def test_the_three_formats(one_seed, files, tmp_path):
+    settings = settings_of(one_seed, siim=["phantom"])
+    texts = write(one_seed, files, tmp_path, settings, "--mark", "DEMO: 5% & more")
+    assert "**DEMO: 5% & more**" in texts["md"]
+    assert r"\textbf{DEMO: 5\% \& more}" in texts["tex"]
+    row = pd.read_csv(tmp_path / "published.csv").iloc[4]
+    cell = f"0.85 {row['verdict']}<br>{row['ours']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
+    assert cell in texts["md"]
+    assert "(b) phantom radiographs." in texts["md"]
+    body = texts["tex"].split(r"\toprule")[1].split(r"\bottomrule")[0]
+    rows = [line for line in body.splitlines() if "multicolumn" not in line and "&" in line]
+    assert len(rows) == 1 + 2 * 8
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {6}
+    assert re.sub(r"\\.", "", texts["tex"]).count("{") == re.sub(r"\\.", "", texts["tex"]).count(
+        "}"
+    )
+    assert texts["tex"].isascii()
+    again = write(one_seed, files, tmp_path, settings, "--mark", "DEMO: 5% & more")
+    assert again == texts
+
+
+def test_missing_file_and_column_are_named(one_seed, files, tmp_path):
+    with pytest.raises(InputError, match=r"gone\.csv[\s\S]*no such file"):
+        write(one_seed, (tmp_path / "gone.csv", files[1]), tmp_path, settings_of(one_seed))
+    with pytest.raises(InputError, match=r"published_table1\.csv[\s\S]*no dataset, reader"):
+        write(one_seed, (files[0], files[0]), tmp_path, settings_of(one_seed))

@@ -1,0 +1,360 @@
+"""Entry point: predictions to calibration, operating points and decision curves."""
+
+import argparse
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.special import ndtri
+
+from chexviz.calibration import (
+    assign_bins,
+    chance_calibration_error,
+    expected_calibration_error,
+    fit_temperature,
+    recalibrate,
+    scale,
+)
+from chexviz.decision import (
+    RATES,
+    THRESHOLDS,
+    Outcomes,
+    net_benefit,
+    rates,
+    sensitivity_threshold,
+)
+from chexviz.errors import InputError, run
+from chexviz.evaluate import (
+    MODEL,
+    Bootstrap,
+    Model,
+    read_models,
+    read_settings,
+    require_same_images,
+    units,
+)
+from chexviz.files import replacing
+from chexviz.metrics import interval
+from chexviz.progress import Progress
+from chexviz.randomness import stream
+
+BINS = 10  # at most; fewer where a bin would hold too few images
+HISTOGRAM = 20  # bins of equal width for the distribution of scores
+SCALINGS = ("none", "temperature")
+COUNTS = ["images", "patients", "positives"]
+
+
+def with_bounds(*names: str) -> list[str]:
+    return [f"{name}{bound}" for name in names for bound in ("", "_low", "_high")]
+
+
+CALIBRATION = [
+    *(*MODEL, "scaling", "temperature", *COUNTS, "observed", "predicted"),
+    *with_bounds("brier"),
+    *("ece", "ece_chance", "bins"),
+    *with_bounds("intercept", "slope"),
+    "note",
+]
+RELIABILITY = [*MODEL, "scaling", "bin", "images", "positives", "predicted"]
+RELIABILITY += [*with_bounds("observed"), "note"]
+DISTRIBUTION = [*MODEL, "scaling", "score", "positives", "negatives"]
+OPERATING = [*MODEL, "target", "chosen_on", "threshold", *COUNTS, *with_bounds(*RATES), "note"]
+DECISION = [*MODEL, "scaling", "threshold", *with_bounds("net_benefit"), "all", "note"]
+
+
+class Settings(NamedTuple):
+    """bootstrap: see evaluate. minimum_cases: of each class. sensitivities: each in (0, 1)."""
+
+    bootstrap: Bootstrap
+    minimum_cases: int
+    sensitivities: list[float]
+
+
+def read(text: str) -> Settings:
+    """The settings from their JSON; raises InputError for a missing or wrong value."""
+    bootstrap = read_settings(text)
+    section = json.loads(text)
+    minimum, targets = section.get("minimum_cases"), section.get("sensitivities")
+    if not (
+        type(minimum) is int
+        and minimum >= 2
+        and isinstance(targets, list)
+        and all(type(target) is float and 0 < target < 1 for target in targets)
+    ):
+        raise InputError(
+            "--settings",
+            expected='"minimum_cases": integer >= 2, "sensitivities": list of numbers in (0, 1)',
+            found=f"minimum_cases {minimum!r}, sensitivities {targets!r}",
+            fix="correct the section 'evaluation' of the configuration",
+        )
+    return Settings(bootstrap, minimum, targets)
+
+
+def too_few(rows: pd.DataFrame, subset: str, minimum: int) -> str:
+    """Why nothing is estimated from these images; '' if both classes have enough."""
+    positives = int(rows["label"].sum())
+    negatives = len(rows) - positives
+    if min(positives, negatives) >= minimum:
+        return ""
+    return (
+        f"not estimated: {positives} positive and {negatives} negative {subset} images, "
+        f"fewer than {minimum} of a class"
+    )
+
+
+class Sample:
+    """A site's evaluation images and the bootstrap resamples of its units.
+
+    Weights are how often each unit was drawn (units, 1 + B), the data itself as column 0. Unlike
+    the resamples of AUROC these are not stratified: how frequent a finding is decides whether its
+    probabilities hold, and stratified resamples would never vary it. images: drawn (1 + B,).
+    """
+
+    def __init__(self, rows: pd.DataFrame, bootstrap: Bootstrap, site: str):
+        self.labels, self.unit = rows["label"].to_numpy(), units(rows, bootstrap.unit)
+        self.confidence = bootstrap.confidence
+        count = self.unit.max() + 1
+        generator = np.random.default_rng(stream(bootstrap.seed, "calibration", site))
+        self.weights = np.ones((count, 1 + bootstrap.replicates))
+        for replicate in range(1, 1 + bootstrap.replicates):
+            drawn = generator.integers(count, size=count)
+            self.weights[:, replicate] = np.bincount(drawn, minlength=count)
+        self.images = self.sums(np.zeros(len(rows), dtype=int), 1)[0]
+
+    def sums(self, group: np.ndarray, groups: int, values: np.ndarray | None = None) -> np.ndarray:
+        """Sums of the images' values (n,), 1 without any, in each group (groups, 1 + B).
+
+        group: of each image (n,), integers in [0, groups).
+        """
+        values = np.ones(len(group)) if values is None else values
+        kept = values != 0  # a stored 0 would cost as much as any value
+        entries = values[kept], (group[kept], self.unit[kept])
+        return csr_array(entries, shape=(groups, len(self.weights))) @ self.weights
+
+    def bounds(self, values: np.ndarray) -> np.ndarray:
+        """Values with their intervals (..., 3), from values with replicates (..., 1 + B).
+
+        Replicates that are all equal, as of a rate of 0 or 1, do not say that the value is
+        certain; of these, and where one is undefined (NaN), there is no interval (NaN).
+        """
+        bounds = interval(values[..., 1:], self.confidence)
+        bounds[:, np.ptp(values[..., 1:], axis=-1) == 0] = np.nan
+        return np.stack([values[..., 0], *bounds], axis=-1)
+
+    def normal_bounds(self, value: float, error: float) -> list[float]:
+        """A value with the interval of the normal distribution."""
+        margin = float(ndtri((1 + self.confidence) / 2)) * error
+        return [value, value - margin, value + margin]
+
+
+class Scaled(NamedTuple):
+    """The probabilities of a model's evaluation images (n,), and how they were scaled.
+
+    note: why there are none; '' otherwise.
+    """
+
+    scaling: str
+    temperature: float
+    scores: np.ndarray | None
+    note: str
+
+
+def scalings(model: Model, minimum: int) -> list[Scaled]:
+    """The scores as they are, and scaled by the temperature that the validation images choose.
+
+    Nothing is ever fitted on evaluation images: without validation images there is no scaling.
+    """
+    is_validation = model.table["subset"] == "validation"
+    rows, chosen = model.table[~is_validation], model.table[is_validation]
+    scores = rows["score"].to_numpy()
+    note = too_few(rows, "evaluation", minimum)
+    plain = Scaled(SCALINGS[0], 1.0, None if note else scores, note)
+    if len(chosen):
+        note = note or too_few(chosen, "validation", minimum)
+    else:
+        note = note or "not fitted: the protocol has no validation images"
+    if note:
+        return [plain, Scaled(SCALINGS[1], np.nan, None, note)]
+    temperature = fit_temperature(chosen["label"].to_numpy(), chosen["score"].to_numpy())
+    return [plain, Scaled(SCALINGS[1], temperature, scale(scores, temperature), "")]
+
+
+def counts(rows: pd.DataFrame) -> list[int]:
+    return [len(rows), rows["patient"].nunique(), int(rows["label"].sum())]
+
+
+def calibration_rows(sample: Sample, rows: pd.DataFrame, scaled: Scaled, minimum: int):
+    """The row of calibration.csv and those of reliability.csv, without the model's name."""
+    head = [scaled.scaling, scaled.temperature, *counts(rows)]
+    if scaled.scores is None:
+        empty = len(CALIBRATION) - len(MODEL) - len(head) - 1
+        return [*head, *[np.nan] * empty, scaled.note], []
+    labels, scores = sample.labels, scaled.scores
+    bin = assign_bins(scores, min(BINS, len(scores) // minimum))
+    bins = bin.max() + 1
+    images, positives = sample.sums(bin, bins), sample.sums(bin, bins, labels.astype(float))
+    predicted = np.bincount(bin, scores)
+    with np.errstate(invalid="ignore"):
+        observed = sample.bounds(positives / images)
+    whole = np.zeros(len(scores), dtype=int)
+    brier = sample.sums(whole, 1, (scores - labels) ** 2)[0] / sample.images
+    fit = recalibrate(labels, scores, sample.unit)
+    note = "" if np.isfinite(fit.slope) else "no intercept and slope: the classes do not overlap"
+    row = [
+        *(*head, labels.mean(), scores.mean(), *sample.bounds(brier)),
+        expected_calibration_error(positives[:, 0], predicted, len(scores)),
+        *(chance_calibration_error(scores, bin), bins),
+        *sample.normal_bounds(fit.intercept, fit.intercept_error),
+        *sample.normal_bounds(fit.slope, fit.slope_error),
+        note,
+    ]
+    reliability = []
+    for number, (size, found) in enumerate(zip(images[:, 0], positives[:, 0], strict=True)):
+        few = size < minimum
+        shown = [np.nan] * 3 if few else observed[number]
+        note = f"not estimated: fewer than {minimum} images" if few else ""
+        mean = predicted[number] / size
+        reliability.append([scaled.scaling, number + 1, int(size), int(found), mean, *shown, note])
+    return row, reliability
+
+
+def distribution_rows(labels: np.ndarray, scaled: Scaled) -> list[list]:
+    """Rows of distribution.csv: images of each class by score, in bins named by their low end."""
+    if scaled.scores is None:
+        return []
+    edges = np.linspace(0, 1, HISTOGRAM + 1)
+    positives, negatives = (
+        np.histogram(scaled.scores[labels == value], edges)[0] for value in (1, 0)
+    )
+    columns = zip(edges[:-1].round(6), positives, negatives, strict=True)
+    return [[scaled.scaling, *row] for row in columns]
+
+
+def gaps(values: np.ndarray) -> str:
+    """Which of the RATES (4, 3), see Sample.bounds, are missing or have no interval; '' if none."""
+    missing = np.isnan(values[:, 0])
+    bare = np.isnan(values[:, 1]) & ~missing
+    said = (
+        ("not defined, no image is called so", missing),
+        ("without interval, 0 or 1 or not defined in all resamples", bare),
+    )
+    return "; ".join(
+        f"{', '.join(np.array(RATES)[which])}: {reason}" for reason, which in said if which.any()
+    )
+
+
+def operating_rows(sample: Sample, model: Model, settings: Settings) -> list[list]:
+    """Rows of operating_points.csv, without the model's name: one for each wanted sensitivity."""
+    is_validation = model.table["subset"] == "validation"
+    rows, subset = (
+        model.table[~is_validation],
+        "validation" if is_validation.any() else "evaluation",
+    )
+    chosen = model.table[model.table["subset"] == subset]
+    note = too_few(rows, "evaluation", settings.minimum_cases)
+    note = note or too_few(chosen, subset, settings.minimum_cases)
+    found = []
+    for target in settings.sensitivities:
+        threshold, values = np.nan, np.full((len(RATES), 3), np.nan)
+        if not note:
+            choosing = chosen["label"].to_numpy(), chosen["score"].to_numpy()
+            threshold = sensitivity_threshold(*choosing, target)
+            called = rows["score"].to_numpy() >= threshold
+            # In the order of Outcomes.
+            outcome = 2 * (~called) + (sample.labels == 0)
+            values = sample.bounds(rates(Outcomes(*sample.sums(outcome, 4))))
+        said = note or gaps(values)
+        found.append([target, subset, threshold, *counts(rows), *values.ravel(), said])
+    return found
+
+
+def decision_rows(sample: Sample, scaled: Scaled) -> list[list]:
+    """Rows of decision.csv, without the model's name: net benefit at each of THRESHOLDS."""
+    if scaled.scores is None:
+        return [[scaled.scaling, *[np.nan] * 5, scaled.note]]
+    steps = np.searchsorted(THRESHOLDS, scaled.scores, side="right")
+    positive = sample.labels == 1
+    true, false = (
+        sample.sums(steps, len(THRESHOLDS) + 1, one.astype(float))[::-1].cumsum(axis=0)[-2::-1]
+        for one in (positive, ~positive)
+    )
+    benefit = net_benefit(true, false, sample.images, THRESHOLDS[:, np.newaxis])
+    values = sample.bounds(benefit)
+    all_treated = net_benefit(positive.sum(), (~positive).sum(), len(positive), THRESHOLDS)
+    columns = zip(THRESHOLDS, values, all_treated, strict=True)
+    return [[scaled.scaling, at, *value, treated, ""] for at, value, treated in columns]
+
+
+TABLES = {
+    "calibration": CALIBRATION,
+    "reliability": RELIABILITY,
+    "distribution": DISTRIBUTION,
+    "operating_points": OPERATING,
+    "decision": DECISION,
+}
+
+
+def calibrate(models: list[Model], settings: Settings) -> dict[str, pd.DataFrame]:
+    """The TABLES, site by site. Raises InputError where models of a site differ in their images."""
+    sites = {model.site: [] for model in models}
+    for model in models:
+        sites[model.site].append(model)
+    for group in sites.values():
+        require_same_images(group)
+    found = {name: [] for name in TABLES}
+
+    def add(table: str, model: Model, rows: list[list]) -> None:
+        found[table] += [[*model[: len(MODEL)], *row] for row in rows]
+
+    with Progress("calibrate", total=len(models), unit="model") as progress:
+        for site, group in sites.items():
+            rows = group[0].table[group[0].table["subset"] == "evaluation"]
+            sample = Sample(rows, settings.bootstrap, site)
+            for model in group:
+                add("operating_points", model, operating_rows(sample, model, settings))
+                for scaled in scalings(model, settings.minimum_cases):
+                    row, bins = calibration_rows(sample, rows, scaled, settings.minimum_cases)
+                    add("calibration", model, [row])
+                    add("reliability", model, bins)
+                    add("distribution", model, distribution_rows(sample.labels, scaled))
+                    add("decision", model, decision_rows(sample, scaled))
+                progress.step()
+    tables = {name: pd.DataFrame(found[name], columns=columns) for name, columns in TABLES.items()}
+    tables["calibration"] = tables["calibration"].astype({"bins": "Int64"})
+    return tables
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m chexviz.calibrate", description=__doc__)
+    parser.add_argument(
+        "--prediction",
+        nargs=6,
+        action="append",
+        required=True,
+        metavar=("SITE", "TASK", "ARCHITECTURE", "METHOD", "SEED", "FILE"),
+        help="a model's predictions on the images of one site (repeated)",
+    )
+    parser.add_argument(
+        "--settings",
+        required=True,
+        metavar="JSON",
+        help="{'bootstrap': {...}, 'minimum_cases': 20, 'sensitivities': [0.9]}",
+    )
+    for name in TABLES:
+        parser.add_argument(f"--{name.replace('_', '-')}", required=True, type=Path, metavar="OUT")
+    arguments = parser.parse_args(argv)
+    settings = read(arguments.settings)
+    tables = calibrate(read_models(arguments.prediction), settings)
+    # All are complete before the first takes its name.
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(replacing(getattr(arguments, name))) for name in TABLES}
+        for name, table in tables.items():
+            table.to_csv(files[name], index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

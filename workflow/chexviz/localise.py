@@ -1,0 +1,265 @@
+"""Entry point: Grad-CAM of all true positives against the annotations, with paired tests."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from chexviz.errors import InputError, run
+from chexviz.files import replacing
+from chexviz.localisation import MEASURES, area, energy_inside, iou, pointing_game
+from chexviz.metrics import compare, interval
+from chexviz.progress import Progress
+from chexviz.randomness import stream
+from chexviz.results import BASELINE, read_metrics, read_table
+from chexviz.saliency import masks, read_annotations, read_maps, upsample
+
+PIXELS_AT_ONCE = 1 << 22  # of all maps that are worked on together: 16 MB in float32
+DRAWS_AT_ONCE = 1 << 20
+MODEL = ["site", "architecture", "method", "seed"]
+REFERENCES = ["area", *(f"prior_{measure}" for measure in MEASURES)]
+IMAGES = [*MODEL, "image", "patient", *MEASURES, *REFERENCES, "empty"]
+SUMMARY = [
+    *("site", "task", "architecture", "method", "seed", "measure"),
+    *("images", "patients", "unannotated", "empty"),
+    *("value", "low", "high", "chance", "prior"),
+    *("paired_images", "paired_patients"),
+    *("difference", "difference_low", "difference_high", "p", "note"),
+]
+
+
+class Site(NamedTuple):
+    """What is known of a site. prior: its mean annotation (size, size), of images that trained."""
+
+    name: str
+    task: str
+    annotations: pd.DataFrame
+    prior: np.ndarray
+
+
+class Scored(NamedTuple):
+    """A model's true positives. table: the annotated ones, sorted by image (see IMAGES)."""
+
+    site: str
+    architecture: str
+    method: str
+    seed: int
+    table: pd.DataFrame
+    unannotated: int
+
+
+def true_positives(path: str, threshold: float) -> pd.DataFrame:
+    """Image and patient of the positive evaluation images that reach the threshold, by image."""
+    table = read_table(path, ["image", "patient", "label", "subset", "score"])
+    chosen = (table["subset"] == "evaluation") & (table["label"] == 1)
+    chosen &= table["score"] >= threshold
+    return table.loc[chosen, ["image", "patient"]].sort_values("image", ignore_index=True)
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """All of `count` images of (size, size), in parts that fit into memory."""
+    step = max(PIXELS_AT_ONCE // size**2, 1)
+    return (slice(first, first + step) for first in range(0, count, step))
+
+
+def mean_annotation(annotations: pd.DataFrame, images: list[str], size: int) -> np.ndarray:
+    """How often each place is annotated among the images, float32 (size, size); 0 without any."""
+    total = np.zeros((size, size))
+    for part in slices(len(images), size):
+        total += masks(annotations, images[part], size).sum(axis=0)
+    return (total / max(len(images), 1)).astype(np.float32)
+
+
+def measure(images: list[str], maps: np.ndarray, site: Site, threshold: float) -> pd.DataFrame:
+    """All measures of n annotated images and their maps (n, h, w), and of both references."""
+    size = len(site.prior)
+    parts = []
+    for part in slices(len(images), size):
+        inside = masks(site.annotations, images[part], size)
+        heat = upsample(maps[part], size)
+        prior = np.broadcast_to(site.prior, inside.shape)
+        columns = {"area": area(inside), "empty": ~heat.any(axis=(1, 2))}
+        for start, shown in (("", heat), ("prior_", prior)):
+            columns[f"{start}energy"] = energy_inside(shown, inside)
+            columns[f"{start}pointing"] = pointing_game(shown, inside)
+            columns[f"{start}iou"] = iou(shown, inside, threshold)
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def score(
+    model: list[str], predictions: str, gradcam: str, cut: float, site: Site, threshold: float
+) -> Scored:
+    """Score one model's true positives. cut: what is called positive; threshold: of the IoU."""
+    found = true_positives(predictions, cut)
+    annotated = found["image"].isin(site.annotations["image"])
+    table = found[annotated].reset_index(drop=True)
+    if len(table):
+        images = table["image"].tolist()
+        measured = measure(images, read_maps(gradcam, images), site, threshold)
+        table = pd.concat([table, measured], axis=1)
+    table = table.assign(**dict(zip(MODEL, model, strict=True))).reindex(columns=IMAGES)
+    return Scored(*model[:3], int(model[3]), table, int((~annotated).sum()))
+
+
+def resampled_means(
+    values: np.ndarray, unit: np.ndarray, replicates: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Means over images of bootstrap resamples of units, (replicates, columns).
+
+    values: (n, columns). unit: index of each image's unit, from 0 without gaps (n,). A unit comes
+    with all of its images, so larger ones weigh more, as they do in the mean itself.
+    """
+    units = unit.max() + 1
+    totals = np.zeros((units, values.shape[1] + 1))
+    np.add.at(totals, unit, np.column_stack([values, np.ones(len(values))]))
+    step = max(DRAWS_AT_ONCE // units, 1)
+    means = []
+    for first in range(0, replicates, step):
+        drawn = generator.integers(units, size=(min(step, replicates - first), units))
+        sums = totals[drawn].sum(axis=1)
+        means.append(sums[:, :-1] / sums[:, -1:])
+    return np.concatenate(means)
+
+
+def replicates(rows: pd.DataFrame, settings: dict, *purpose) -> np.ndarray | None:
+    """The means of all measures on resamples (MEASURES, B); None with too few to resample."""
+    bootstrap, measured = settings["bootstrap"], rows[list(MEASURES)].to_numpy(dtype=float)
+    if resampled(rows, settings) < settings["patients"]:
+        return None
+    by_patient = bootstrap["unit"] == "patient"
+    unit = pd.factorize(rows["patient"])[0] if by_patient else np.arange(len(rows))
+    generator = np.random.default_rng(stream(bootstrap["seed"], "localisation", *purpose))
+    return resampled_means(measured, unit, bootstrap["replicates"], generator).T
+
+
+def resampled(rows: pd.DataFrame, settings: dict) -> int:
+    """How many patients (or images, if those are resampled) there are."""
+    return rows["patient"].nunique() if settings["bootstrap"]["unit"] == "patient" else len(rows)
+
+
+def why_none(rows: pd.DataFrame, one: str, settings: dict, whose: str) -> str:
+    """Why a measure of these images has no interval, '' if it has one."""
+    count, least = resampled(rows, settings), settings["patients"]
+    if count < least:
+        return f"{whose}: {count} {settings['bootstrap']['unit']}s, fewer than {least}"
+    return "" if np.ptp(rows[one]) else f"{whose}: all alike, no interval"
+
+
+def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> list[dict]:
+    """The rows of one model, a measure each; see SUMMARY.
+
+    With fewer to resample than settings["patients"] there is no number, and where all score alike
+    no interval, since a bootstrap cannot tell that from certainty; the note says so.
+    """
+    table, confidence = model.table, settings["bootstrap"]["confidence"]
+    key = (model.site, task, model.architecture, model.method, model.seed)
+    counts = (len(table), table["patient"].nunique(), model.unannotated, int(table["empty"].sum()))
+    drawn = replicates(table, settings, "value", *key)
+    both = differences(model, baseline) if model.method != BASELINE else None
+    drawn_both = None if both is None else replicates(both, settings, "difference", *key)
+    rows = []
+    for position, one in enumerate(MEASURES):
+        row = dict(zip(SUMMARY, (*key, one, *counts), strict=False))
+        values = None if drawn is None else drawn[position]
+        notes = [why_none(table, one, settings, "true positives")]
+        if values is not None:
+            row |= {"value": table[one].mean(), "chance": table["area"].mean()}
+            row |= {"prior": table[f"prior_{one}"].mean()}
+        if not notes[0]:
+            row["low"], row["high"] = interval(values, confidence)
+        if both is not None:
+            row |= {"paired_images": len(both), "paired_patients": both["patient"].nunique()}
+            values = None if drawn_both is None else drawn_both[position]
+            notes.append(why_none(both, one, settings, "differences"))
+            if values is not None:
+                row["difference"] = both[one].mean()
+            if not notes[1]:
+                found = compare(float(both[one].mean()), values, confidence)
+                row |= {"difference_low": found.low, "difference_high": found.high, "p": found.p}
+        rows.append(row | {"note": "; ".join(filter(None, notes))})
+    return rows
+
+
+def differences(model: Scored, baseline: Scored) -> pd.DataFrame:
+    """Each measure of a model minus that of its baseline, on the true positives of both."""
+    both = model.table.merge(baseline.table, on=["image", "patient"], suffixes=("", "_baseline"))
+    for one in MEASURES:
+        both[one] -= both[f"{one}_baseline"]
+    return both
+
+
+def localise(sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Series, settings: dict):
+    """The tables of images and of models. predictions: see main. cuts: threshold by MODEL."""
+    models: dict[tuple, Scored] = {}
+    with Progress("localise", total=len(predictions), unit="model") as progress:
+        for *model, scores, gradcam in predictions:
+            if tuple(model) not in cuts.index:
+                raise InputError(
+                    "--metrics",
+                    expected=f"a row for {' '.join(model)}",
+                    found="none",
+                    fix="make the evaluation of this protocol again",
+                )
+            cut, site = float(cuts[tuple(model)]), sites[model[0]]
+            models[tuple(model)] = score(model, scores, gradcam, cut, site, settings["threshold"])
+            progress.step()
+    rows = []
+    for (site, architecture, method, seed), model in models.items():
+        reference = (site, architecture, BASELINE, seed)
+        if reference not in models:
+            raise InputError(
+                "--prediction",
+                expected=f"the prediction {' '.join(reference)}, to compare {method} with",
+                found="none",
+                fix="give the baseline of every model",
+            )
+        rows += summarise(model, models[reference], sites[site].task, settings)
+    tables = [model.table for model in models.values()]
+    summary = pd.DataFrame(rows, columns=SUMMARY)
+    counts = {"paired_images": "Int64", "paired_patients": "Int64"}
+    return pd.concat(tables, ignore_index=True), summary.astype(counts)
+
+
+def read_site(name: str, task: str, annotations: str, split: pd.DataFrame, size: int) -> Site:
+    """A site with its annotations, and their mean over the images that do not evaluate."""
+    table = read_annotations(annotations)
+    others = split.loc[(split["site"] == name) & (split["subset"] != "evaluation"), "image"]
+    trained = sorted(set(others) & set(table["image"]))
+    return Site(name, task, table, mean_annotation(table, trained, size))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--site", action="append", nargs=3, required=True, metavar=("SITE", "TASK", "ANNOTATIONS")
+    )
+    parser.add_argument(
+        "--prediction",
+        action="append",
+        nargs=6,
+        required=True,
+        metavar=("SITE", "ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
+    )
+    parser.add_argument("--split", required=True, type=Path)
+    parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
+    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--images", required=True, type=Path, help="output, a row an image")
+    parser.add_argument("--summary", required=True, type=Path, help="output, a row a measure")
+    arguments = parser.parse_args(argv)
+    settings = arguments.settings
+    split = read_table(arguments.split, ["site", "image", "subset"])
+    sites = {one[0]: read_site(*one, split=split, size=settings["size"]) for one in arguments.site}
+    cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index(MODEL)["threshold"]
+    tables = localise(sites, arguments.prediction, cuts, settings)
+    with replacing(arguments.images) as images, replacing(arguments.summary) as summary:
+        for table, file in zip(tables, (images, summary), strict=True):
+            table.to_csv(file, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

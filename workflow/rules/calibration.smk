@@ -1,0 +1,132 @@
+"""Calibration, operating points and decision curves of all models of a protocol."""
+
+
+rule calibrate:
+    """Judge the probabilities of all models under protocol {wildcards.protocol}."""
+    input:
+        code=code("calibrate"),
+        predictions=lambda wildcards: [
+            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
+        ],
+    output:
+        calibration=report(
+            "<results>/evaluation/{protocol}/calibration.csv",
+            caption="../report/calibration.rst",
+            category="Evaluation",
+            labels={"protocol": "{protocol}", "shows": "calibration"},
+        ),
+        operating_points=report(
+            "<results>/evaluation/{protocol}/operating_points.csv",
+            caption="../report/operating_points.rst",
+            category="Evaluation",
+            labels={"protocol": "{protocol}", "shows": "operating points"},
+        ),
+        decision="<results>/evaluation/{protocol}/decision.csv",
+        reliability="<results>/evaluation/{protocol}/reliability.csv",
+        distribution="<results>/evaluation/{protocol}/distribution.csv",
+    log:
+        "<logs>/calibrate/{protocol}.log",
+    benchmark:
+        "<benchmarks>/calibrate/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
+        settings=plan.text(
+            plan.take(config["evaluation"], "bootstrap", "minimum_cases", "sensitivities")
+        ),
+    shell:
+        """
+        python -m chexviz.calibrate \
+            {params.predictions} \
+            --settings {params.settings:q} \
+            --calibration {output.calibration:q} \
+            --reliability {output.reliability:q} \
+            --distribution {output.distribution:q} \
+            --operating-points {output.operating_points:q} \
+            --decision {output.decision:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_calibration:
+    """Draw reliability diagrams, baseline against the first method."""
+    input:
+        code=code("figure_calibration"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        calibration="<results>/evaluation/{protocol}/calibration.csv",
+        reliability="<results>/evaluation/{protocol}/reliability.csv",
+        distribution="<results>/evaluation/{protocol}/distribution.csv",
+    output:
+        pdf="<results>/figures/{protocol}/calibration.pdf",
+        png=report(
+            "<results>/figures/{protocol}/calibration.png",
+            caption="../report/calibration_figure.rst",
+            category="Evaluation",
+            labels={"protocol": "{protocol}", "shows": "reliability diagrams"},
+        ),
+    log:
+        "<logs>/figure_calibration/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_calibration/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        method=config["run"]["methods"][0],
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_calibration \
+            --calibration {input.calibration:q} \
+            --reliability {input.reliability:q} \
+            --distribution {input.distribution:q} \
+            --method {params.method} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_decision:
+    """Draw decision curves, baseline against the first method."""
+    input:
+        code=code("figure_decision"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        decision="<results>/evaluation/{protocol}/decision.csv",
+    output:
+        pdf="<results>/figures/{protocol}/decision.pdf",
+        png=report(
+            "<results>/figures/{protocol}/decision.png",
+            caption="../report/decision_figure.rst",
+            category="Evaluation",
+            labels={"protocol": "{protocol}", "shows": "decision curves"},
+        ),
+    log:
+        "<logs>/figure_decision/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_decision/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        method=config["run"]["methods"][0],
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_decision \
+            --decision {input.decision:q} \
+            --method {params.method} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """

@@ -1,0 +1,136 @@
+"""Grad-CAM against boxes and masks: measures of all models, their figure, and a contact sheet."""
+
+
+rule localise:
+    """Score the Grad-CAM maps of all models' true positives under {wildcards.protocol}."""
+    input:
+        code=code("localise"),
+        annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
+        predictions=lambda wildcards: [
+            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
+        ],
+        gradcam=lambda wildcards: [
+            plan.prediction_file(wildcards.protocol, one, ".gradcam.npz")
+            for one in plan.predictions(config)
+        ],
+        split="<results>/splits/{protocol}.csv",
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+    output:
+        summary=report(
+            "<results>/evaluation/{protocol}/localisation.csv",
+            caption="../report/localisation_table.rst",
+            category="Evaluation",
+            labels={"protocol": "{protocol}", "shows": "Grad-CAM against annotations"},
+        ),
+        images="<results>/evaluation/{protocol}/localisation_images.csv",
+    log:
+        "<logs>/localise/{protocol}.log",
+    benchmark:
+        "<benchmarks>/localise/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        sites=lambda wildcards, input: plan.site_arguments(config, input.annotations),
+        predictions=lambda wildcards, input: plan.model_arguments(
+            "--prediction", plan.predictions(config), input.predictions, input.gradcam
+        ),
+        settings=plan.text(plan.localise(config)),
+    shell:
+        """
+        python -m chexviz.localise \
+            {params.sites} \
+            {params.predictions} \
+            --split {input.split:q} \
+            --metrics {input.metrics:q} \
+            --settings {params.settings:q} \
+            --images {output.images:q} \
+            --summary {output.summary:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_localisation:
+    """Draw how well the maps of all models agree with the annotations."""
+    input:
+        code=code("figure_localisation"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        localisation="<results>/evaluation/{protocol}/localisation.csv",
+    output:
+        pdf="<results>/figures/{protocol}/localisation.pdf",
+        png=report(
+            "<results>/figures/{protocol}/localisation.png",
+            caption="../report/localisation.rst",
+            category="Localisation",
+            labels={"protocol": "{protocol}", "shows": "agreement with annotations"},
+        ),
+    log:
+        "<logs>/figure_localisation/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_localisation/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_localisation \
+            --localisation {input.localisation:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule contact_sheet:
+    """Show true positives from best to worst, baseline beside the first method."""
+    input:
+        code=code("contact_sheet"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        images=expand("<results>/sites/{site}/images.npy", site=SITES),
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+        annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
+        gradcam=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".gradcam.npz"),
+        scored="<results>/evaluation/{protocol}/localisation_images.csv",
+    output:
+        pdf="<results>/figures/{protocol}/contact_sheet.pdf",
+        png=report(
+            "<results>/figures/{protocol}/contact_sheet.png",
+            caption="../report/contact_sheet.rst",
+            category="Localisation",
+            labels={"protocol": "{protocol}", "shows": "true positives, best to worst"},
+        ),
+    log:
+        "<logs>/contact_sheet/{protocol}.log",
+    benchmark:
+        "<benchmarks>/contact_sheet/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        sites=lambda wildcards, input: plan.site_arguments(
+            config, input.images, input.samples, input.annotations
+        ),
+        gradcam=lambda wildcards, input: plan.model_arguments(
+            "--gradcam", plan.shown(config), input.gradcam
+        ),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.contact_sheet \
+            {params.sites} \
+            {params.gradcam} \
+            --scored {input.scored:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """

@@ -1,0 +1,124 @@
+"""What the original reports, beside what this run found."""
+
+
+rule published:
+    """Compare every published value with ours."""
+    input:
+        code=code("published"),
+        published=here("paper/published_table1.csv"),
+        data=here("paper/published_data.csv"),
+        metrics="<results>/evaluation/paper/metrics.csv",
+        comparisons="<results>/evaluation/paper/comparisons.csv",
+    output:
+        csv=report(
+            "<results>/tables/published.csv",
+            caption="../report/published.rst",
+            category="Published and reproduced",
+            labels={"table": "published values and ours"},
+        ),
+        tex="<results>/tables/published.tex",
+        md="<results>/tables/published.md",
+    log:
+        "<logs>/published.log",
+    benchmark:
+        "<benchmarks>/published.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=plan.text(plan.published(config)),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.published \
+            --published {input.published:q} \
+            --data {input.data:q} \
+            --metrics {input.metrics:q} \
+            --comparisons {input.comparisons:q} \
+            --settings {params.settings:q} \
+            --mark {params.mark:q} \
+            --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule grim:
+    """Find the evaluation sets that fit the published percentages."""
+    input:
+        code=code("grim"),
+        published=here("paper/published_table1.csv"),
+        data=here("paper/published_data.csv"),
+    output:
+        csv=report(
+            "<results>/tables/grim.csv",
+            caption="../report/grim.rst",
+            category="Published and reproduced",
+            labels={"table": "evaluation sets that fit (GRIM)"},
+        ),
+        tex="<results>/tables/grim.tex",
+        md="<results>/tables/grim.md",
+    log:
+        "<logs>/grim.log",
+    benchmark:
+        "<benchmarks>/grim.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.grim \
+            --published {input.published:q} \
+            --data {input.data:q} \
+            --mark {params.mark:q} \
+            --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule inflation:
+    """Subtract the AUROC of whole patients from that of random images."""
+    input:
+        code=code("inflation"),
+        paper="<results>/evaluation/paper/metrics.csv",
+        patient="<results>/evaluation/patient/metrics.csv",
+    output:
+        csv=report(
+            "<results>/tables/inflation.csv",
+            caption="../report/inflation.rst",
+            category="Published and reproduced",
+            labels={"table": "inflation by leakage"},
+        ),
+        tex="<results>/tables/inflation.tex",
+        md="<results>/tables/inflation.md",
+    log:
+        "<logs>/inflation.log",
+    benchmark:
+        "<benchmarks>/inflation.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.inflation \
+            --paper {input.paper:q} \
+            --patient {input.patient:q} \
+            --mark {params.mark:q} \
+            --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """

@@ -1,0 +1,157 @@
+"""Who the models work for, and what each head says of the images of other sites."""
+
+
+rule subgroups:
+    """Measure all models by view, sex and age under protocol {wildcards.protocol}."""
+    input:
+        code=code("subgroups"),
+        predictions=lambda wildcards: [
+            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
+        ],
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+    output:
+        table=report(
+            "<results>/evaluation/{protocol}/subgroups.csv",
+            caption="../report/subgroups.rst",
+            category="Subgroups",
+            labels={"protocol": "{protocol}", "shows": "table"},
+        ),
+    log:
+        "<logs>/subgroups/{protocol}.log",
+    benchmark:
+        "<benchmarks>/subgroups/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
+        samples=lambda wildcards, input: plan.samples_arguments(config, input),
+        settings=plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups")),
+    shell:
+        """
+        python -m chexviz.subgroups \
+            {params.predictions} \
+            {params.samples} \
+            --settings {params.settings:q} \
+            --output {output.table:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_subgroups:
+    """Draw AUROC by view, sex and age, baseline beside the first method."""
+    input:
+        code=code("figure_subgroups"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        table="<results>/evaluation/{protocol}/subgroups.csv",
+    output:
+        pdf="<results>/figures/{protocol}/subgroups.pdf",
+        png=report(
+            "<results>/figures/{protocol}/subgroups.png",
+            caption="../report/subgroups_figure.rst",
+            category="Subgroups",
+            labels={"protocol": "{protocol}", "shows": "figure"},
+        ),
+    log:
+        "<logs>/figure_subgroups/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_subgroups/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        method=config["run"]["methods"][0],
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_subgroups \
+            --subgroups {input.table:q} \
+            --method {params.method} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule crosstask:
+    """Compare all heads of every model on the same images under protocol {wildcards.protocol}."""
+    input:
+        code=code("crosstask"),
+        predictions=lambda wildcards: [
+            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
+        ],
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+    output:
+        table=report(
+            "<results>/evaluation/{protocol}/crosstask.csv",
+            caption="../report/crosstask.rst",
+            category="Cross-task",
+            labels={"protocol": "{protocol}", "shows": "table"},
+        ),
+    log:
+        "<logs>/crosstask/{protocol}.log",
+    benchmark:
+        "<benchmarks>/crosstask/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
+        samples=lambda wildcards, input: plan.samples_arguments(config, input),
+        settings=plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups")),
+    shell:
+        """
+        python -m chexviz.crosstask \
+            {params.predictions} \
+            {params.samples} \
+            --settings {params.settings:q} \
+            --output {output.table:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_crosstask:
+    """Draw the scores of every head of the first method on every site's images."""
+    input:
+        code=code("figure_crosstask"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        table="<results>/evaluation/{protocol}/crosstask.csv",
+    output:
+        pdf="<results>/figures/{protocol}/crosstask.pdf",
+        png=report(
+            "<results>/figures/{protocol}/crosstask.png",
+            caption="../report/crosstask_figure.rst",
+            category="Cross-task",
+            labels={"protocol": "{protocol}", "shows": "figure"},
+        ),
+    log:
+        "<logs>/figure_crosstask/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_crosstask/{protocol}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        method=config["run"]["methods"][0],
+        settings=plan.text({"sites": plan.titles(config)}),
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_crosstask \
+            --crosstask {input.table:q} \
+            --method {params.method} \
+            --settings {params.settings:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
