@@ -36,6 +36,7 @@ rule all:
         "<results>/paper.pdf",
         "<results>/figures/figure1.png",
         "<results>/figures/audit.png",
+        "<results>/figures/simulation.png",
         expand(
             "<results>/figures/{protocol}/{figure}.png",
             protocol=PROTOCOLS,
@@ -52,7 +53,7 @@ rule all:
         expand(
             "<results>/tables/{protocol}/{table}.{format}",
             protocol=PROTOCOLS,
-            table=["table1", "methods"],
+            table=["table1", "methods", "tests"],
             format=["csv", "tex", "md"],
         ),
         expand(

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
 
 from chexviz.delong import delong
+from chexviz.metrics import compare_delong
 
 
 def literal(labels, scores):
@@ -56,3 +58,47 @@ def test_only_ranks_count(seed, order):
 def test_too_few_images_of_a_class_are_refused(positives):
     with pytest.raises(ValueError, match="class"):
         delong((np.arange(4) < positives).astype(int), np.ones((2, 4)))
+
+
+@st.composite
+def two_models(draw):
+    """Labels with two images or more of both classes, and two models' scores, often tied."""
+    count = draw(st.integers(4, 40))
+    labels = draw(hnp.arrays(int, count, elements=st.integers(0, 1)))
+    labels[draw(st.permutations(range(count)))[:4]] = 0, 1, 0, 1
+    few = st.integers(0, 4).map(lambda step: step / 4)
+    every = st.floats(0, 1, allow_subnormal=False)
+    elements = draw(st.sampled_from([few, every]))
+    return labels, draw(hnp.arrays(float, (2, count), elements=elements))
+
+
+def compared(labels, scores):
+    return compare_delong(float(np.subtract(*delong(labels, scores)[0])), labels, scores, 0.95)
+
+
+@given(two_models())
+def test_areas_are_exact_where_ties_are_few_or_many(case):
+    labels, scores = case
+    areas, covariance = delong(labels, scores)
+    expected_areas, expected = literal(labels, scores)
+    np.testing.assert_allclose(areas, expected_areas, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(covariance, expected, rtol=0, atol=1e-14)
+
+
+@given(two_models())
+def test_swapped_models_or_classes_change_the_sign_alone(case):
+    labels, scores = case
+    one = compared(labels, scores)
+    for other in (compared(labels, scores[::-1]), compared(1 - labels, scores)):
+        found = [other.difference, other.low, other.high, other.standard_error]
+        expected = [-one.difference, -one.high, -one.low, one.standard_error]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)
+
+
+def test_a_copy_of_every_image_halves_the_variance():
+    """Of n - 1 in n: copies tell nothing new, but the test takes them for independent images."""
+    labels, scores = draw(3, count=300)
+    once = compared(labels, scores)
+    twice = compared(np.tile(labels, 2), np.tile(scores, 2))
+    assert twice.difference == pytest.approx(once.difference, abs=1e-14)
+    assert twice.standard_error**2 == pytest.approx(once.standard_error**2 / 2, rel=0.01)

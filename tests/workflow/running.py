@@ -19,7 +19,7 @@ TINY = {
             "federated": {"rounds": 1},
         },
     },
-    "evaluation": {"bootstrap": {"replicates": 200}},
+    "evaluation": {"bootstrap": {"replicates": 200}, "simulation": {"repetitions": 5}},
 }
 # A third site, in the table layout, to be added to the demo's two.
 HOSPITAL = {

@@ -86,8 +86,11 @@ def read_settings(text: str) -> Bootstrap:
     return settings
 
 
-def read_predictions(file: str) -> pd.DataFrame:
+def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
     """A table of predictions, checked and sorted by image.
+
+    alone: the table comes from elsewhere; without a patient each image is a patient of its own,
+    without a subset all images evaluate, and other columns are left out.
 
     Returns image, patient, subset (str), label (0 or 1), and as float64 score and the score_<site>
     of other heads. Sorted, so that resamples do not depend on the order in which a file lists its
@@ -95,11 +98,17 @@ def read_predictions(file: str) -> pd.DataFrame:
     Raises InputError for anything that could not be evaluated.
     """
     rerun = "remove the file and run the prediction again"
+    if alone:
+        rerun = "correct the table; docs/evaluation.md says what it must hold"
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(file, expected="a CSV table", found=str(error), fix=rerun) from None
     columns = ["image", "patient", "label", "subset", "score"]
+    if alone and "image" in table:
+        defaults = {"patient": table["image"], "subset": "evaluation"}
+        table = table.assign(**{key: defaults[key] for key in defaults if key not in table})
+        table = table[[column for column in columns if column in table]]
     if missing := [column for column in columns if column not in table]:
         raise InputError(
             file,
@@ -159,7 +168,7 @@ def require_classes(model: Model, unit: str) -> None:
             model.file,
             expected=f"evaluation patients with and without {model.task}, to resample both",
             found=str(error),
-            fix="set bootstrap.unit to 'image', or evaluate on more patients",
+            fix="set bootstrap.unit to 'image' (compare: --unit image), or add patients",
         ) from None
 
 

@@ -23,6 +23,13 @@ METHODS = {
     **{"scaffold": "SCAFFOLD", "fedadam": "FedAdam", "median": "Median"},
     **{"pooled": "Pooled", "ensemble": "Ensemble"},
 }
+# What readers call the paired tests of AUROC.
+TESTS = {
+    "bootstrap_patients": "Bootstrap over patients",
+    "bootstrap_images": "Bootstrap over images",
+    "delong": "DeLong",
+    LITERAL: "t-test over replicates",
+}
 COMPARED = ["site", "task", "architecture", "method", "reference", "seed"]
 HISTORY = ("round", "site", "learning_rate", "loss", "images", "drift", "sent")
 

@@ -1,4 +1,4 @@
-"""Metrics, intervals and paired tests of all models of a protocol; Table 1 and all methods."""
+"""Metrics, intervals and paired tests of all models of a protocol; the tables of them."""
 
 
 rule evaluate:
@@ -127,5 +127,75 @@ rule table_methods:
             --csv {output.csv:q} \
             --tex {output.tex:q} \
             --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule table_tests:
+    """Set the table of all paired tests of the first method."""
+    input:
+        code=code("table_tests"),
+        comparisons="<results>/evaluation/{protocol}/comparisons.csv",
+    output:
+        csv=report(
+            "<results>/tables/{protocol}/tests.csv",
+            caption="../report/tests.rst",
+            category="Evaluation",
+            labels={"protocol": "{protocol}", "shows": "paired tests, four ways"},
+        ),
+        tex="<results>/tables/{protocol}/tests.tex",
+        md="<results>/tables/{protocol}/tests.md",
+    log:
+        "<logs>/table_tests/{protocol}.log",
+    benchmark:
+        "<benchmarks>/table_tests/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        method=config["run"]["methods"][0],
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.table_tests \
+            --comparisons {input.comparisons:q} \
+            --method {params.method} \
+            --mark {params.mark:q} \
+            --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule simulation:
+    """Simulate two equally good models: how often does each paired test call them different?"""
+    input:
+        code=code("simulation"),
+    output:
+        csv=report(
+            "<results>/evaluation/simulation.csv",
+            caption="../report/simulation.rst",
+            category="Evaluation",
+            labels={"protocol": "all", "shows": "false positives of the paired tests"},
+        ),
+    log:
+        "<logs>/simulation.log",
+    benchmark:
+        "<benchmarks>/simulation.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        settings=plan.text(config["evaluation"]["simulation"]),
+    shell:
+        """
+        python -m chexviz.simulation \
+            --settings {params.settings:q} \
+            --csv {output.csv:q} \
             2>&1 | tee {log:q}
         """

@@ -172,3 +172,39 @@ rule figure_training:
             --exchange {output.exchange_pdf:q} {output.exchange_png:q} \
             2>&1 | tee {log:q}
         """
+
+
+rule figure_simulation:
+    """Draw how often the paired tests call two equally good models different."""
+    input:
+        code=code("figure_simulation"),
+        style=here("workflow/chexviz/chexviz.mplstyle"),
+        simulation="<results>/evaluation/simulation.csv",
+    output:
+        pdf="<results>/figures/simulation.pdf",
+        png=report(
+            "<results>/figures/simulation.png",
+            caption="../report/simulation_figure.rst",
+            category="Evaluation",
+            labels={"protocol": "all", "shows": "false positives of the paired tests, figure"},
+        ),
+    log:
+        "<logs>/figure_simulation.log",
+    benchmark:
+        "<benchmarks>/figure_simulation.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        mark=config["mark"],
+    shell:
+        """
+        python -m chexviz.figure_simulation \
+            --simulation {input.simulation:q} \
+            --mark {params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """

@@ -1,0 +1,147 @@
+"""The table of all paired tests: a method against its baselines, four ways, corrected."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from chexviz.errors import run
+from chexviz.layout import Layout, to_markdown, to_tex
+from chexviz.metrics import holm
+from chexviz.results import (
+    COMPARED,
+    LITERAL,
+    TESTS,
+    combined_p,
+    compared,
+    group_titles,
+    model_title,
+    p_phrase,
+    p_text,
+    read_tests,
+)
+from chexviz.tables import INTERVAL, SPREAD, over_seeds, signed_cell, to_csv, write
+
+TEST = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
+ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % interval
+
+
+def summarise(tests: pd.DataFrame) -> pd.DataFrame:
+    """A row for each comparison and test, over all seeds. tests: of one method, see read_tests.
+
+    Of several seeds: mean and standard deviation of the difference, no standard error and no
+    statistic, and p values combined over seeds. `p_holm` is corrected, within each test, for all
+    comparisons of the table; the seeds of a comparison are one hypothesis. `primary`: as the other
+    tables show it. `verdict`: whether a loss of the margin is excluded; '' where it is not tested.
+    """
+    titles = group_titles(tests)
+    tests = tests.assign(primary=~tests.duplicated(COMPARED))
+    keys = ["site", "architecture", "method", "test"]
+    rows = [summarise_test(runs, titles) for _, runs in tests.groupby(keys, sort=False)]
+    table = pd.DataFrame(rows)
+    corrected = table.groupby("test")["p"].transform(lambda p: holm(p.to_numpy()))
+    table.insert(table.columns.get_loc("p") + 1, "p_holm", corrected)
+    return table
+
+
+def summarise_test(runs: pd.DataFrame, titles: dict[str, str]) -> dict:
+    """One row of the table, without p_holm; runs: of one comparison and test, one a seed."""
+    first, alone = runs.iloc[0], len(runs) == 1
+    p = combined_p(runs["p_non_inferior"])
+    return {
+        **{"group": titles[first["site"]], "task": first["task"], "site": first["site"]},
+        "model": model_title(first["architecture"], first["method"]),
+        **{"architecture": first["architecture"], "method": first["method"]},
+        **{"seeds": len(runs), "uncertainty": INTERVAL if alone else SPREAD},
+        **{"test": first["test"], "primary": first["primary"]},
+        **over_seeds("difference", runs[["difference", "low", "high"]]),
+        **{key: first[key] if alone else np.nan for key in ("standard_error", "statistic")},
+        **{"p": combined_p(runs["p"]), "margin": first["margin"]},
+        **{"p_non_inferior": p, "verdict": verdict(p)},
+    }
+
+
+def verdict(p_non_inferior: float) -> str:
+    """What a one-sided test of non-inferiority says; '' without a p value."""
+    if np.isnan(p_non_inferior):
+        return ""
+    return "non-inferior" if p_non_inferior < ONE_SIDED else "not shown"
+
+
+def test_cells(row: pd.Series) -> list[str]:
+    """One test as readers see it, by the headings TEST; row: as from summarise."""
+    literal = row["test"] == LITERAL
+    remark = " (primary)" * bool(row["primary"]) + " (anti-conservative)" * literal
+    statistic = f"{'t' if literal else 'z'} = {row['statistic']:.2f}".replace("-", "−")
+    shown = {"non-inferior": "yes", "not shown": "no"}.get(row["verdict"])
+    return [
+        TESTS[row["test"]] + remark,
+        signed_cell(row, "difference"),
+        "–" if np.isnan(row["standard_error"]) else f"{row['standard_error']:.4f}",
+        "–" if np.isnan(row["statistic"]) else statistic,
+        p_text(row["p"]),
+        p_text(row["p_holm"]),
+        f"{shown}, {p_phrase(row['p_non_inferior'])}" if shown else "–",
+    ]
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as readers see it, all text: columns group, model, then TEST."""
+    shown = [[row["group"], row["model"], *test_cells(row)] for _, row in table.iterrows()]
+    return pd.DataFrame(shown, columns=["group", "model", *TEST])
+
+
+def note(table: pd.DataFrame) -> str:
+    """What a reader must know below the table."""
+    family = len(table[["site", "architecture"]].drop_duplicates())
+    seeds = int(table["seeds"].max())
+    spread = (
+        "In brackets: 95 % intervals"
+        if seeds == 1
+        else f"Mean ± standard deviation over {seeds} seeds; p combined over seeds (Rüger's rule)"
+    )
+    return (
+        f"Difference: AUROC of the federated model minus that of its baseline. {spread}. "
+        f"p (Holm): corrected, within each test, for the {family} comparisons of this table. "
+        f"Non-inferior: no loss of {table['margin'].max():g} or more (one-sided p < {ONE_SIDED}, "
+        "not corrected). Images of one patient are not independent, which only the bootstrap over "
+        "patients respects. The t-test takes bootstrap replicates for observations: its p falls "
+        "with their number, and it rejects true null hypotheses."
+    )
+
+
+def layout(table: pd.DataFrame) -> Layout:
+    """The table as readers see it: a group a comparison, a row a test."""
+    groups = {
+        f"{group}, {model}": rows[[*TEST]].to_numpy().tolist()
+        for (group, model), rows in cells(table).groupby(["group", "model"], sort=False)
+    }
+    caption = "Paired tests of AUROC, federated models against their baselines."
+    return Layout([*TEST], groups, caption, note(table))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--comparisons", required=True, type=Path)
+    parser.add_argument("--method", required=True, help="compared with the baselines")
+    parser.add_argument("--mark", default="", help="a text that every output shows")
+    parser.add_argument("--csv", required=True, type=Path)
+    parser.add_argument("--tex", required=True, type=Path)
+    parser.add_argument("--md", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+
+    tests = compared(read_tests(arguments.comparisons), arguments.method, arguments.comparisons)
+    table = summarise(tests)
+    shown = layout(table)
+    write(
+        {
+            arguments.csv: to_csv(table, arguments.mark),
+            arguments.tex: to_tex(shown, arguments.mark),
+            arguments.md: to_markdown(shown, arguments.mark),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run(main)
