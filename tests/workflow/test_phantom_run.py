@@ -85,8 +85,14 @@ def test_three_sites_are_compared_with_their_baselines(done):
     for protocol in ("paper", "patient"):
         table = pd.read_csv(done.results(f"evaluation/{protocol}/comparisons.csv")[0])
         assert set(table["site"]) == set(SITES)
-        assert len(table) == 3 * 2
+        assert len(table) == 3 * 2 * 4  # architectures, tests
         assert table["p"].between(0, 1).all()
+        assert (table["p_holm"] >= table["p"]).all()
+
+
+def test_the_simulation_has_the_repetitions_of_the_settings(done):
+    table = pd.read_csv(done.results("evaluation/simulation.csv")[0])
+    assert set(table["repetitions"]) == {TINY["evaluation"]["simulation"]["repetitions"]}
 
 
 def test_the_paper_protocol_leaks_and_the_patient_protocol_does_not(done):

@@ -1,4 +1,4 @@
-"""Figures 1 to 3, and those of the training."""
+"""Figures 1 to 3, and those of the training and of the simulation."""
 
 
 rule figure1:
