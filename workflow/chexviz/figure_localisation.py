@@ -142,19 +142,20 @@ def write_notes(figure: Figure, seeds: int) -> None:
     axes = style.axes_at(figure, 0, height - NOTES, width, NOTES)
     axes.set(xlim=(0, width), ylim=(NOTES, 0))
     axes.axis("off")
-    bars = "95 % interval" if seeds == 1 else f"± standard deviation over {seeds} seeds"
+    mean = "mean over true positives, 95 % interval"
+    mean = mean if seeds == 1 else f"mean ± standard deviation over {seeds} seeds"
     axes.plot([3, 7], [3, 3], color=style.accent(0), linewidth=1.2)
     axes.plot(5, 3, "o", color=style.accent(0), markersize=3.6)
     axes.plot([66, 66], [1.6, 4.4], color=style.GREY, linewidth=1)
     look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
     axes.plot(109, 3, "D", color=style.GREY, **look)
-    p = "p" if seeds == 1 else "p, combined over seeds"
+    p = "p" if seeds == 1 else "p (of all seeds)"
     for x, y, text in (
-        (8.5, 3, f"mean over true positives, {bars}"),
+        (8.5, 3, mean),
         (68, 3, "chance: a uniform map"),
         (111.5, 3, "the mean annotation of the images that do not evaluate"),
         (3, 7, f"{p}: paired test against the baseline of the architecture, on the true positives "
-         "of both. A map that is all zero scores 0."),
+         "of both (–: too few). A map that is all zero scores 0."),
     ):  # fmt: skip
         axes.text(x, y, text, fontsize=6.5, color=style.GREY, va="center_baseline")
 

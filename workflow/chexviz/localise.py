@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from chexviz.draws import OCTET, Draws
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.localisation import MEASURES, area, energy_inside, iou, pointing_game
@@ -33,12 +34,12 @@ SUMMARY = [
 
 
 class Site(NamedTuple):
-    """What is known of a site. prior: its mean annotation (size, size), of images that trained."""
+    """What is known of a site. references: what chance and prior score, REFERENCES by image."""
 
     name: str
     task: str
     annotations: pd.DataFrame
-    prior: np.ndarray
+    references: pd.DataFrame
 
 
 class Scored(NamedTuple):
@@ -74,33 +75,50 @@ def mean_annotation(annotations: pd.DataFrame, images: list[str], size: int) -> 
     return (total / max(len(images), 1)).astype(np.float32)
 
 
-def measure(images: list[str], maps: np.ndarray, site: Site, threshold: float) -> pd.DataFrame:
-    """All measures of n annotated images and their maps (n, h, w), and of both references."""
-    size = len(site.prior)
+def agreement(heat: np.ndarray, inside: np.ndarray, threshold: float) -> pd.DataFrame:
+    """All measures of maps (n, S, S) and masks."""
+    values = (
+        energy_inside(heat, inside),
+        pointing_game(heat, inside),
+        iou(heat, inside, threshold),
+    )
+    return pd.DataFrame(dict(zip(MEASURES, values, strict=True)))
+
+
+def refer(
+    annotations: pd.DataFrame, images: list[str], prior: np.ndarray, threshold: float
+) -> pd.DataFrame:
+    """What a uniform map and the prior (size, size) score on the images; REFERENCES by image."""
     parts = []
-    for part in slices(len(images), size):
-        inside = masks(site.annotations, images[part], size)
-        heat = upsample(maps[part], size)
-        prior = np.broadcast_to(site.prior, inside.shape)
-        columns = {"area": area(inside), "empty": ~heat.any(axis=(1, 2))}
-        for start, shown in (("", heat), ("prior_", prior)):
-            columns[f"{start}energy"] = energy_inside(shown, inside)
-            columns[f"{start}pointing"] = pointing_game(shown, inside)
-            columns[f"{start}iou"] = iou(shown, inside, threshold)
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
+    for part in slices(len(images), len(prior)):
+        inside = masks(annotations, images[part], len(prior))
+        found = agreement(np.broadcast_to(prior, inside.shape), inside, threshold)
+        parts.append(found.add_prefix("prior_").assign(area=area(inside)))
+    return pd.concat(parts).set_axis(images) if parts else pd.DataFrame(columns=REFERENCES)
+
+
+def measure(images: list[str], maps: np.ndarray, site: Site, settings: dict) -> pd.DataFrame:
+    """All measures of n annotated images and their maps (n, h, w), chance and prior beside them."""
+    parts = []
+    for part in slices(len(images), settings["size"]):
+        inside = masks(site.annotations, images[part], settings["size"])
+        heat = upsample(maps[part], settings["size"])
+        found = agreement(heat, inside, settings["threshold"])
+        parts.append(found.assign(empty=~heat.any(axis=(1, 2))))
+    references = site.references.loc[images].reset_index(drop=True)
+    return pd.concat([pd.concat(parts, ignore_index=True), references], axis=1)
 
 
 def score(
-    model: list[str], predictions: str, gradcam: str, cut: float, site: Site, threshold: float
+    model: list[str], predictions: str, gradcam: str, cut: float, site: Site, settings: dict
 ) -> Scored:
-    """Score one model's true positives. cut: what is called positive; threshold: of the IoU."""
+    """Score one model's true positives. cut: the score from which it calls an image positive."""
     found = true_positives(predictions, cut)
-    annotated = found["image"].isin(site.annotations["image"])
+    annotated = found["image"].isin(site.references.index)
     table = found[annotated].reset_index(drop=True)
     if len(table):
         images = table["image"].tolist()
-        measured = measure(images, read_maps(gradcam, images), site, threshold)
+        measured = measure(images, read_maps(gradcam, images), site, settings)
         table = pd.concat([table, measured], axis=1)
     table = table.assign(**dict(zip(MODEL, model, strict=True))).reindex(columns=IMAGES)
     return Scored(*model[:3], int(model[3]), table, int((~annotated).sum()))
@@ -117,13 +135,13 @@ def resampled_means(
     units = unit.max() + 1
     totals = np.zeros((units, values.shape[1] + 1))
     np.add.at(totals, unit, np.column_stack([values, np.ones(len(values))]))
-    step = max(DRAWS_AT_ONCE // units, 1)
+    draws, octets = Draws(units, generator), max(DRAWS_AT_ONCE // (OCTET * units), 1)
     means = []
-    for first in range(0, replicates, step):
-        drawn = generator.integers(units, size=(min(step, replicates - first), units))
-        sums = totals[drawn].sum(axis=1)
+    for _ in range(0, replicates, OCTET * octets):
+        # Without a BLAS, whose order of adding depends on the number of threads.
+        sums = np.einsum("ur,uc->rc", draws.take(octets), totals)
         means.append(sums[:, :-1] / sums[:, -1:])
-    return np.concatenate(means)
+    return np.concatenate(means)[:replicates]
 
 
 def replicates(rows: pd.DataFrame, settings: dict, *purpose) -> np.ndarray | None:
@@ -206,7 +224,7 @@ def localise(sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Seri
                     fix="make the evaluation of this protocol again",
                 )
             cut, site = float(cuts[tuple(model)]), sites[model[0]]
-            models[tuple(model)] = score(model, scores, gradcam, cut, site, settings["threshold"])
+            models[tuple(model)] = score(model, scores, gradcam, cut, site, settings)
             progress.step()
     rows = []
     for (site, architecture, method, seed), model in models.items():
@@ -225,12 +243,17 @@ def localise(sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Seri
     return pd.concat(tables, ignore_index=True), summary.astype(counts)
 
 
-def read_site(name: str, task: str, annotations: str, split: pd.DataFrame, size: int) -> Site:
-    """A site with its annotations, and their mean over the images that do not evaluate."""
-    table = read_annotations(annotations)
-    others = split.loc[(split["site"] == name) & (split["subset"] != "evaluation"), "image"]
-    trained = sorted(set(others) & set(table["image"]))
-    return Site(name, task, table, mean_annotation(table, trained, size))
+def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: dict) -> Site:
+    """A site's annotations; what chance and their mean over the other images score where it
+    evaluates.
+    """
+    annotations = read_annotations(path)
+    rows = split[(split["site"] == name) & split["image"].isin(annotations["image"])]
+    evaluates = rows["subset"] == "evaluation"
+    images, others = (sorted(rows.loc[chosen, "image"]) for chosen in (evaluates, ~evaluates))
+    prior = mean_annotation(annotations, others, settings["size"])
+    references = refer(annotations, images, prior, settings["threshold"])
+    return Site(name, task, annotations, references)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -253,7 +276,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     settings = arguments.settings
     split = read_table(arguments.split, ["site", "image", "subset"])
-    sites = {one[0]: read_site(*one, split=split, size=settings["size"]) for one in arguments.site}
+    sites = {one[0]: read_site(*one, split=split, settings=settings) for one in arguments.site}
     cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index(MODEL)["threshold"]
     tables = localise(sites, arguments.prediction, cuts, settings)
     with replacing(arguments.images) as images, replacing(arguments.summary) as summary:
