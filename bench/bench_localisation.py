@@ -115,9 +115,10 @@ def main() -> None:
         scored = pd.read_csv(Path(folder) / "summary.csv").drop_duplicates("method")["images"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
     rows = gradcam_rows()
+    unit = "milliseconds" if DEVICE.type == "cuda" else "milliseconds of CPU"
     print(
         f"### Grad-CAM\n\nBatches of {BATCH}, {SIZE} px, float32, {THREADS} threads on "
-        f"{DEVICE.type}; median of {REPEATS} runs in turn, milliseconds of CPU an image.\n"
+        f"{DEVICE.type}; median of {REPEATS} runs in turn, {unit} an image.\n"
     )
     print("| architecture | forward pass | ours | ours / forward | hooks | hooks / ours | goal |")
     print("|---|---|---|---|---|---|---|")
