@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shlex
 from types import SimpleNamespace
 
 import pytest
@@ -211,3 +212,26 @@ def test_another_archive_changes_the_fingerprint(config, tmp_path):
     before = plan.fingerprint(local, "rsna")
     archive.write_text("12")
     assert plan.fingerprint(local, "rsna") != before
+
+
+def test_localisation_gets_its_own_slice_and_names_every_model_once(config):
+    settings = plan.localise(config)
+    assert set(settings) == {"bootstrap", "threshold", "patients", "size"}
+    assert plan.localise(changed(config, "training", "batch", value=8)) == settings
+    models = plan.predictions(config)
+    files = [[plan.prediction_file("paper", one, end) for one in models] for end in (".csv", ".n")]
+    words = shlex.split(plan.model_arguments("--prediction", models, *files))
+    assert words.count("--prediction") == len(models) == 2 * 2 * 2
+    first = ["--prediction", "rsna", "standard", "baseline", "2022", files[0][0], files[1][0]]
+    assert words[:7] == first
+    sites = shlex.split(plan.site_arguments(config, ["a b.csv", "c.csv"]))
+    assert sites == [
+        "--site",
+        "rsna",
+        "pneumonia",
+        "a b.csv",
+        "--site",
+        "siim",
+        "pneumothorax",
+        "c.csv",
+    ]
