@@ -14,7 +14,7 @@ import pandas as pd
 from chexviz.errors import run
 from chexviz.layout import Layout, to_markdown, to_tex
 from chexviz.original import read_data, read_table1
-from chexviz.results import capitalised
+from chexviz.results import capitalised, read_table
 from chexviz.tables import to_csv, write
 
 # A percentage, and the images of the evaluation set that it is a share of.
@@ -24,6 +24,8 @@ COLUMNS = (
     *("task", "metric", "of", "percentages", "counts", "smallest", "fitting", "sizes"),
     *("fifth", "divisions", "by_chance", "in_fifth"),
 )
+
+WHOLE_NUMBERS = {"smallest": "Int64", "in_fifth": "Int64"}
 
 
 def scaled(percentage: str) -> tuple[int, int]:
@@ -105,8 +107,12 @@ def check(published: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
             row = [dataset.task, metric, group, " ".join(percentages), " ".join(map(str, counts))]
             row += [smallest, len(sizes), of_class[group]]
             rows.append([*row, fifth, len(ways), chance, only])
-    whole_numbers = {"smallest": "Int64", "in_fifth": "Int64"}
-    return pd.DataFrame(rows, columns=COLUMNS).astype(whole_numbers)
+    return pd.DataFrame(rows, columns=COLUMNS).astype(WHOLE_NUMBERS)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read grim.csv as it was written."""
+    return read_table(path, COLUMNS).astype(WHOLE_NUMBERS)
 
 
 def layout(table: pd.DataFrame) -> Layout:

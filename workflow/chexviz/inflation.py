@@ -12,6 +12,11 @@ from chexviz.results import group_titles, in_order, model_title, read_metrics
 from chexviz.tables import INTERVAL, SPREAD, cell, over_seeds, signed_cell, to_csv, write
 
 KEYS = ["site", "task", "architecture", "method", "seed"]
+VALUES = ("auroc_paper", "auroc_patient", "inflation")
+COLUMNS = [
+    *("task", "site", "model", "architecture", "method", "seeds", "uncertainty"),
+    *(f"{value}{end}" for value in VALUES for end in ("", "_low", "_high", "_sd")),
+]
 AUROC = ["auroc", "auroc_low", "auroc_high"]
 
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from chexviz import reported
 from chexviz.download import list_files
 from chexviz.errors import InputError
 from chexviz.robust import check_sites
@@ -298,50 +299,14 @@ def published(config: Config) -> dict:
 
 
 def study_tables(config: Config) -> list[str]:
-    """The tables of the whole study: what the original reports, and what both protocols tell."""
-    protocols = config["run"]["protocols"]
-    wanted = {"published": "paper" in protocols, "grim": True, "inflation": len(protocols) == 2}
-    return [name for name, made in wanted.items() if made]
+    """The tables of the whole study, over all protocols."""
+    return reported.study_tables(config["run"]["protocols"])
 
 
-def paper_files(config: Config) -> dict[str, str]:
-    """Result files that the PDF reads, named by kind and key, e.g. 'metrics__paper'."""
-    files = {
-        "figure1": "<results>/figures/figure1.pdf",
-        "figure_audit": "<results>/figures/audit.pdf",
-        "labels": "<results>/audit/labels.csv",
-    }
-    for protocol in config["run"]["protocols"]:
-        files |= {
-            f"metrics__{protocol}": f"<results>/evaluation/{protocol}/metrics.csv",
-            f"comparisons__{protocol}": f"<results>/evaluation/{protocol}/comparisons.csv",
-            f"table1__{protocol}": f"<results>/tables/{protocol}/table1.csv",
-            f"figure2__{protocol}": f"<results>/figures/{protocol}/figure2.pdf",
-            f"figure3__{protocol}": f"<results>/figures/{protocol}/figure3.pdf",
-            f"methods__{protocol}": f"<results>/tables/{protocol}/methods.csv",
-            f"training__{protocol}": f"<results>/figures/{protocol}/training.pdf",
-            f"exchange__{protocol}": f"<results>/figures/{protocol}/exchange.pdf",
-            f"splits__{protocol}": f"<results>/splits/{protocol}.csv",
-            f"audit__{protocol}": f"<results>/audit/{protocol}.csv",
-        }
-    for site in config["run"]["sites"]:
-        files |= {
-            f"samples__{site}": f"<results>/sites/{site}/samples.csv",
-            f"rejected__{site}": f"<results>/sites/{site}/rejected.csv",
-        }
-    return files
-
-
-def paper_inputs(files) -> str:
-    """The input files of the rule `paper` as JSON: {'metrics': {'paper': path, ...}, ...}."""
-    nested: dict = {}
-    for name, path in files.items():
-        kind, _, key = name.partition("__")
-        if key:
-            nested.setdefault(kind, {})[key] = path
-        elif isinstance(path, str):
-            nested[kind] = path
-    return text(nested)
+def paper_files(config: Config) -> list[str]:
+    """Result files that the PDF reads."""
+    run = config["run"]
+    return [f"<results>/{name}" for name in reported.files(run["protocols"], run["sites"])]
 
 
 def paper(config: Config) -> dict:

@@ -11,7 +11,15 @@ import pandas as pd
 from chexviz.errors import run
 from chexviz.layout import Layout, to_markdown, to_tex
 from chexviz.original import read_data, read_table1
-from chexviz.results import ARCHITECTURES, METRICS, capitalised, group_titles, p_text, read_metrics
+from chexviz.results import (
+    ARCHITECTURES,
+    METRICS,
+    capitalised,
+    group_titles,
+    p_text,
+    read_metrics,
+    read_table,
+)
 from chexviz.table1 import HEADINGS
 from chexviz.tables import PERCENT, read_models, to_csv, write
 
@@ -131,6 +139,12 @@ def other_training(architecture: str, training: dict) -> str:
     if not differing:
         return ""
     return f"{ARCHITECTURES[architecture]} trained otherwise ({', '.join(differing)})"
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read published.csv as it was written, without the groups."""
+    table = read_table(path, [column for column in COLUMNS if column != "group"])
+    return table.fillna({"reason": ""})
 
 
 def letters(table: pd.DataFrame) -> dict[str, str]:

@@ -13,8 +13,7 @@ LITERAL = "t_test_replicates"  # what the paper's words may mean; anti-conservat
 TEXT = (
     *("site", "task", "architecture", "method", "reference", "model", "protocol", "subset"),
     *("image", "patient", "group", "file", "reason", "view", "sex", "other", "shared", "note"),
-    "runs",
-    "test",
+    *("runs", "test", "published", "percentages", "counts", "verdict", "reason"),
 )
 ARCHITECTURES = {"standard": "Standard", "densenet121": "DenseNet121"}
 METHODS = {

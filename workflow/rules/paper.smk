@@ -4,11 +4,10 @@
 rule paper:
     """Typeset the paper; every number in it is read from the result files."""
     input:
-        unpack(lambda wildcards: plan.paper_files(config)),
         code=code("paper"),
         template=here("paper/paper.typ"),
-        published=here("paper/published_table1.csv"),
         bibliography=here("paper/references.bib"),
+        results=plan.paper_files(config),
     output:
         pdf=report(
             "<results>/paper.pdf",
@@ -26,14 +25,15 @@ rule paper:
         mem_mb=1000,
         runtime=10,
     params:
-        inputs=lambda wildcards, input: plan.paper_inputs(input),
+        results=config["pathvars"]["results"],
         settings=plan.text(plan.paper(config)),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.paper \
             --template {input.template:q} \
-            --inputs {params.inputs:q} \
+            --bibliography {input.bibliography:q} \
+            --results {params.results:q} \
             --settings {params.settings:q} \
             --mark {params.mark:q} \
             --output {output.pdf:q} \
