@@ -222,6 +222,9 @@ def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> 
                 latent = 0.85 * common + 0.53 * rng.normal(size=len(rows)) + skill(*model) * labels
                 scores[model] = 1 / (1 + np.exp(2.2 - 1.4 * latent))
                 table = rows[["image", "patient", "label", "subset"]].assign(score=scores[model])
+                others = {one["name"] for one in results.sites} - {site["name"]}
+                for other in sorted(others if model[1] != "baseline" else ()):
+                    table[f"score_{other}"] = rng.random(len(rows))
                 write(table, results.predictions(protocol, model, seed, site["name"]))
                 make_gradcam(results, protocol, model, seed, site["name"], rows, rng)
             draws = resamples(labels, rng)

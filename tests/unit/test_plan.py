@@ -155,13 +155,15 @@ def test_the_paper_is_told_what_the_methods_mean(config):
     assert (fedprox["algorithm"], fedprox["mu"]) == ("fedprox", 0.01)
 
 
-def test_the_papers_inputs_are_grouped_by_kind(config):
-    files = plan.paper_files(config) | {"code": ["a.py"], "template": "paper.typ"}
-    nested = json.loads(plan.paper_inputs(files))
-    assert set(nested["metrics"]) == {"paper", "patient"}
-    assert set(nested["samples"]) == {"rsna", "siim"}
-    assert nested["template"] == "paper.typ"
-    assert "code" not in nested
+def test_the_paper_reads_what_the_run_makes(config):
+    both = plan.paper_files(config)
+    assert len(both) == len(set(both))
+    assert "<results>/evaluation/patient/metrics.csv" in both
+    assert "<results>/sites/siim/rejected.csv" in both
+    assert {f"<results>/tables/{name}.csv" for name in plan.study_tables(config)} <= set(both)
+    one = plan.paper_files(changed(config, "run", "protocols", value=["patient"]))
+    assert set(one) < set(both)
+    assert not [name for name in one if "published" in name or "/paper" in name]
 
 
 def test_the_same_settings_are_the_same_text():

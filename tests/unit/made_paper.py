@@ -1,0 +1,128 @@
+"""Every file that the paper reads, made by the stages themselves from small made results."""
+
+import json
+from pathlib import Path
+
+import yaml
+from made_results import (
+    Results,
+    history_arguments,
+    localise_arguments,
+    make_results,
+    table_arguments,
+)
+
+from chexviz import (
+    calibrate,
+    crosstask,
+    figure1,
+    grim,
+    inflation,
+    localise,
+    published,
+    reported,
+    simulation,
+    subgroups,
+    table1,
+    table_methods,
+    table_tests,
+)
+
+REPOSITORY = Path(__file__).parents[2]
+ORIGINAL = {
+    "--published": REPOSITORY / "paper" / "published_table1.csv",
+    "--data": REPOSITORY / "paper" / "published_data.csv",
+}
+SETTINGS = {
+    "bootstrap": {"replicates": 50, "unit": "patient", "confidence": 0.95, "seed": 1},
+    "subgroups": {"positives": 5, "negatives": 5, "ages": [40, 60]},
+    "minimum_cases": 10,
+    "sensitivities": [0.9, 0.95],
+}
+SIMULATION = {
+    **{"repetitions": 3, "images": 100, "prevalence": 0.2},
+    **{"auroc": 0.8, "correlation": 0.5, "seed": 1},
+}
+
+
+def make_paper(root: Path, **options) -> Results:
+    """Results as `make_results` with everything that `reported.files` names beside them.
+
+    Tables are made by their own stages. For figures, which other tests draw, Figure 1 stands in.
+    """
+    made = make_results(root, **options)
+    names = reported.files(made.protocols, [site["name"] for site in made.sites])
+    make_figures(made, [made.root / name for name in names if name.endswith(".pdf")])
+    for protocol in made.protocols:
+        make_evaluation(made, protocol)
+        make_tables(made, protocol)
+    make_study(made)
+    return made
+
+
+def make_figures(made: Results, paths: list[Path]) -> None:
+    first = made.root / "figures" / "figure1.pdf"
+    first.parent.mkdir(parents=True)
+    settings = json.dumps({"sites": made.sites})
+    figure1.main(["--settings", settings, f"--pdf={first}", f"--png={first.with_suffix('.png')}"])
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(first.read_bytes())
+
+
+def make_evaluation(made: Results, protocol: str) -> None:
+    predictions, samples = [], []
+    for site in made.sites:
+        name = site["name"]
+        samples += ["--samples", name, str(made.site(name, "samples.csv"))]
+        for model in made.models:
+            for seed in made.seeds:
+                path = made.predictions(protocol, model, seed, name)
+                words = (name, site["task"], *model, str(seed), str(path))
+                predictions += ["--prediction", *words]
+    settings = ["--settings", json.dumps(SETTINGS)]
+
+    def output(option: str, name: str) -> str:
+        return f"--{option}={made.evaluation(protocol, name)}"
+
+    tables = ("calibration", "reliability", "distribution", "operating_points", "decision")
+    outputs = [output(name.replace("_", "-"), name) for name in tables]
+    calibrate.main([*predictions, *settings, *outputs])
+    for stage, name in ((subgroups, "subgroups"), (crosstask, "crosstask")):
+        stage.main([*predictions, *samples, *settings, output("output", name)])
+    outputs = [output("images", "localisation_images"), output("summary", "localisation")]
+    localise.main([*localise_arguments(made, protocol), *outputs])
+
+
+def formats(folder: Path, name: str) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return [f"--{kind}={folder / name}.{kind}" for kind in ("csv", "tex", "md")]
+
+
+def make_tables(made: Results, protocol: str) -> None:
+    folder = made.root / "tables" / protocol
+    evaluated = table_arguments(made, protocol)
+    method = ["--method", made.methods[0]]
+    table1.main([*evaluated, *method, *formats(folder, "table1")])
+    table_methods.main(
+        [*evaluated, *history_arguments(made, protocol), *formats(folder, "methods")]
+    )
+    table_tests.main([evaluated[1], *method, *formats(folder, "tests")])
+
+
+def make_study(made: Results) -> None:
+    folder = made.root / "tables"
+    original = [f"{option}={path}" for option, path in ORIGINAL.items()]
+    made_tables = reported.study_tables(made.protocols)
+    grim.main([*original, *formats(folder, "grim")])
+    if "published" in made_tables:
+        sites = [site | {"reader": site["name"], "source": ["local:raw"]} for site in made.sites]
+        config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+        settings = json.dumps({"sites": sites, "architectures": config["architectures"]})
+        arguments = [*original, *table_arguments(made, "paper"), "--settings", settings]
+        published.main([*arguments, *formats(folder, "published")])
+    if "inflation" in made_tables:
+        metrics = [f"--{name}={made.evaluation(name, 'metrics')}" for name in made.protocols]
+        inflation.main([*metrics, *formats(folder, "inflation")])
+    path = made.root / "evaluation" / "simulation.csv"
+    simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])
