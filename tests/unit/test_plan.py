@@ -1,7 +1,6 @@
 """The slices of the config that jobs get: what is in them, and what must not be."""
 
 import copy
-import json
 import os
 import shlex
 from types import SimpleNamespace

@@ -1,0 +1,212 @@
+"""The supplement's sentences: each number is that of the table it is read from."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexviz import reported, supplement
+
+TITLES = {"rsna": "pneumonia", "siim": "pneumothorax"}
+SITES = [{"name": name, "title": name.upper()} for name in TITLES]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write rows as a table; gives its path."""
+
+    def written(*rows: dict, **common):
+        path = tmp_path / "table.csv"
+        pd.DataFrame([common | row for row in rows]).to_csv(path, index=False)
+        return path
+
+    return written
+
+
+def model(site="rsna", method="fedavg", architecture="standard") -> dict:
+    return {"site": site, "architecture": architecture, "method": method}
+
+
+def test_inflation_counts_intervals_on_either_side_of_zero(write):
+    def row(value, low, high, site):
+        bounds = {"inflation": value, "inflation_low": low, "inflation_high": high}
+        aurocs = {
+            f"auroc_{protocol}{end}": 0.8
+            for protocol in ("paper", "patient")
+            for end in ("", "_low", "_high")
+        }
+        names = {"task": TITLES[site], "model": "Standard", "seeds": 1}
+        return model(site) | names | aurocs | bounds | {"uncertainty": "95 % interval"}
+
+    path = write(
+        row(0.04, 0.01, 0.07, "rsna"),
+        row(0.02, -0.01, 0.05, "rsna"),
+        row(-0.03, -0.05, -0.01, "siim"),
+        auroc_paper_sd=np.nan,
+        auroc_patient_sd=np.nan,
+        inflation_sd=np.nan,
+    )
+    facts = supplement.inflation_facts(path, TITLES)
+    assert facts["mean"] == pytest.approx(0.01)
+    assert facts["range"] == [-0.03, 0.04]
+    assert (facts["models"], facts["positive"], facts["negative"]) == (3, 1, 1)
+    assert [group["title"] for group in facts["table"]["groups"]] == ["Pneumonia", "Pneumothorax"]
+
+
+def test_calibration_ranges_leave_out_what_is_not_known(write):
+    path = write(
+        {"scaling": "none", "ece": 0.1, "ece_chance": 0.02, "slope": 0.8},
+        {"scaling": "none", "ece": np.nan, "ece_chance": np.nan, "slope": 1.2},
+        {"scaling": "temperature", "ece": np.nan, "ece_chance": np.nan, "slope": np.nan},
+        **model(),
+    )
+    assert supplement.calibration_facts(path) == {
+        "none": {"ece": [0.1, 0.1], "ece_chance": [0.02, 0.02], "slope": [0.8, 1.2]},
+        "temperature": {"ece": None, "ece_chance": None, "slope": None},
+    }
+
+
+def rates(**known) -> dict:
+    columns = supplement.with_bounds(supplement.RATES)
+    return dict.fromkeys(columns, np.nan) | known
+
+
+def test_operating_points_of_the_compared_models(write):
+    sensitivity = {"sensitivity": 0.9, "sensitivity_low": 0.85, "sensitivity_high": 0.94}
+    chosen = {"target": 0.9, "chosen_on": "validation", "note": ""}
+    path = write(
+        model(method="baseline") | chosen | rates(**sensitivity, specificity=0.5),
+        model() | chosen | rates(sensitivity=0.8),
+        model() | chosen | {"target": 0.95} | rates(sensitivity=0.81),
+        model(method="pooled") | chosen | rates(sensitivity=0.1),
+        model("siim") | chosen | rates(),
+    )
+    facts = supplement.operating_facts(path, TITLES, "fedavg")
+    assert facts["chosen"] == ["validation"]
+    assert facts["table"]["groups"] == [
+        {
+            "title": "Pneumonia",
+            "rows": [
+                ["Standard", "90", "90.0 (85.0–94.0)", "50.0", "–", "–"],
+                ["Standard w/ FL", "90", "80.0", "–", "–", "–"],
+                ["", "95", "81.0", "–", "–", "–"],
+            ],
+        }
+    ]
+    none = write(model() | chosen | rates())
+    assert supplement.operating_facts(none, TITLES, "fedavg") is None
+
+
+def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
+    def row(threshold, benefit, everyone, seed=1):
+        values = {"threshold": threshold, "net_benefit": benefit, "all": everyone}
+        return model() | {"seed": seed, "scaling": "none"} | values
+
+    path = write(
+        *(row(0.1, 0.2, 0.1), row(0.2, 0.05, 0.1), row(0.3, 0.1, -0.2), row(0.4, -0.1, -0.4)),
+        row(0.5, 0.1, -0.4, seed=2),
+        row(0.1, 0.9, 0.1) | {"scaling": "temperature"},
+        row(0.9, np.nan, np.nan),
+    )
+    assert supplement.decision_facts(path) == {"share": [0.5, 1.0], "thresholds": [0.1, 0.5]}
+    assert supplement.decision_facts(write(row(0.1, np.nan, np.nan))) is None
+
+
+def test_localisation_counts_models_above_chance_and_prior(write):
+    path = write(
+        model() | {"measure": "energy", "value": 0.3, "chance": 0.1, "prior": 0.4},
+        model(method="baseline") | {"measure": "energy", "value": 0.5, "chance": 0.1, "prior": 0.4},
+        model() | {"measure": "iou", "value": 0.9, "chance": 0.1, "prior": 0.2},
+        model("siim") | {"measure": "energy", "value": np.nan, "chance": 0.1, "prior": 0.1},
+    )
+    (facts,) = supplement.localisation_facts(path, TITLES)
+    assert facts == {
+        **{"task": "pneumonia", "value": [0.3, 0.5], "chance": [0.1, 0.1], "prior": [0.4, 0.4]},
+        **{"models": 2, "above_chance": 2, "above_prior": 1},
+    }
+
+
+def test_the_largest_gap_is_that_of_the_largest_size(write):
+    def gap(value, low, high, **changes):
+        bounds = {"measure": "gap", "value": value, "low": low, "high": high}
+        names = {"attribute": "sex", "group": "F", "reference": "M"}
+        return model() | names | bounds | changes
+
+    tag = {"attribute": "view", "measure": "tag alone", "group": "", "reference": ""}
+    path = write(
+        *(gap(0.02, -0.01, 0.05), gap(-0.09, -0.15, -0.03), gap(np.nan, np.nan, np.nan)),
+        gap(0.5, 0.4, 0.6, method="pooled"),
+        gap(0.7, 0.6, 0.8) | tag,
+    )
+    facts = supplement.subgroup_facts(path, TITLES, "fedavg")
+    assert (facts["gaps"], facts["apart"]) == (2, 1)
+    assert (facts["largest"]["value"], facts["largest"]["model"]) == (-0.09, "Standard w/ FL")
+    assert facts["view_alone"] == [{"task": "pneumonia", "value": 0.7}]
+    none = supplement.subgroup_facts(write(gap(np.nan, np.nan, np.nan)), TITLES, "fedavg")
+    assert (none["gaps"], none["largest"]) == (0, None)
+
+
+def test_crosstask_is_about_the_heads_of_other_sites(write):
+    def row(head, measure, value, finding="pneumonia", **changes):
+        names = {"task": "pneumonia", "head": head, "measure": measure, "finding": finding}
+        return model(**changes) | names | {"value": value}
+
+    path = write(
+        *(row("rsna", "auroc", 0.9), row("siim", "auroc", 0.6), row("siim", "both_ratio", 1.5)),
+        row("siim", "auroc", 0.1, finding="pneumothorax"),
+        row("siim", "auroc", 0.2, method="pooled"),
+    )
+    expected = [{"task": "pneumonia", "auroc": [0.6, 0.6], "both": [1.5, 1.5]}]
+    assert supplement.crosstask_facts(path, TITLES, "fedavg") == expected
+
+
+def test_simulation_is_told_at_its_most_replicates(write):
+    path = write(
+        {"test": "delong", "replicates": np.nan, "rate": 0.05},
+        {"test": "t_test_replicates", "replicates": 1000, "rate": 0.95},
+        {"test": "t_test_replicates", "replicates": 25, "rate": 0.7},
+        repetitions=100,
+        expected=0.05,
+    )
+    told = {row["title"]: row for row in supplement.simulation_facts(path)}
+    assert told["DeLong's test"]["replicates"] is None
+    literal = told["the _t_ test over replicates"]
+    assert (literal["replicates"], literal["rate"]) == (1000, 0.95)
+
+
+def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
+    def row(site, check, group, **values):
+        names = {"site": site, "check": check, "group": group, "note": ""}
+        return names | dict.fromkeys(("images", "count", "value", "low", "high"), np.nan) | values
+
+    ratio = {"value": 2.5, "low": 1.5, "high": 4.0}
+    path = write(
+        row("rsna", "missing", "age", images=1000, count=25, value=0.025),
+        row("rsna", "odds ratio", "view AP against PA", **ratio),
+        row("siim", "odds ratio", "view AP against PA", value=0.9, low=0.5, high=1.5),
+    )
+    facts = supplement.label_facts(path, SITES)
+    assert facts["rows"] == [
+        {"title": "Missing: age", "cells": ["25 of 1,000 (2.5 %)", "–"]},
+        {
+            "title": "Odds ratio: view AP against PA",
+            "cells": ["2.50 (1.50–4.00)", "0.90 (0.50–1.50)"],
+        },
+    ]
+    assert [(one["far"], one["more"]) for one in facts["view"]] == [(True, True), (False, False)]
+
+
+@pytest.mark.parametrize(
+    ("protocols", "tables"),
+    [
+        (["paper", "patient"], ["published", "grim", "inflation"]),
+        (["paper"], ["published", "grim"]),
+        (["patient"], ["grim"]),
+    ],
+)
+def test_what_a_run_cannot_tell_is_not_read(protocols, tables):
+    assert reported.study_tables(protocols) == tables
+    files = reported.files(protocols, ["one"])
+    assert len(files) == len(set(files))
+    read = {name for name in ("published", "grim", "inflation") if f"tables/{name}.csv" in files}
+    assert read == set(tables)
+    assert "sites/one/samples.csv" in files
