@@ -250,4 +250,4 @@ def test_an_edit_reruns_what_depends_on_it(done, repository, tmp_path):
     assert edited.planned() == {}
     module = copy_of / "workflow" / "chexviz" / "table1.py"
     module.write_text(module.read_text() + "\n# an edit\n")
-    assert set(edited.planned()) == {"table1", "paper", "all"}
+    assert set(edited.planned()) == {"table1", "published", "paper", "all"}
