@@ -25,7 +25,7 @@ rule paper:
         mem_mb=1000,
         runtime=10,
     params:
-        results=config["pathvars"]["results"],
+        results=subpath(output.pdf, parent=True),
         settings=plan.text(plan.paper(config)),
         mark=config["mark"],
     shell:
