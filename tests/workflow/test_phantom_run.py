@@ -11,10 +11,11 @@ import pytest
 from safetensors import safe_open
 
 from chexviz import phantom
+from chexviz.stacks import open_images
 from running import HOSPITAL, TINY, Workflow
 
 SITES = ["rsna", "siim", "hospital"]
-THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL}}
+THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL | {"shards": 2}}}
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,24 @@ def test_every_file_is_in_samples_or_rejected(done):
         radiographs = manifest.loc[manifest["file"].str.endswith(".dcm"), "file"]
         assert set(radiographs) == set(samples["file"]) | (set(rejected["file"]) & set(radiographs))
         assert not set(samples["file"]) & set(rejected["file"])
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        assert images.shape == (len(samples), 32, 32)
-        assert images.dtype == np.uint8
+        stacks = open_images(folder / ("shards.csv" if site == "hospital" else "images.npy"))
+        assert len(stacks) == (2 if site == "hospital" else 1)
+        assert sum(map(len, stacks)) == len(samples)
+        assert all((one.dtype, *one.shape[1:]) == (np.uint8, 32, 32) for one in stacks)
+
+
+def test_the_number_of_shards_changes_no_prediction(done, tmp_path):
+    """A copy of the run in which the hospital is one piece again comes to the same bytes."""
+    shutil.copytree(done.folder / "resources", tmp_path / "resources")
+    overlay = copy.deepcopy(THREE)
+    del overlay["sites"]["hospital"]["shards"]
+    whole = Workflow(tmp_path, done.repository, overlay)
+    names = ["sites/hospital/samples.csv", "duplicates.csv", "splits/paper.csv"]
+    names += ["predictions/paper/standard/baseline/seed2022/hospital.csv"]
+    whole.succeed("--", *(f"results/demo/{name}" for name in names))
+    assert not whole.results("sites/hospital/shards*")
+    for name in names:
+        assert whole.results(name)[0].read_bytes() == done.results(name)[0].read_bytes(), name
 
 
 def test_the_global_model_has_every_sites_task_block(done):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from chexviz.errors import InputError
+from chexviz.stacks import gather, locate, open_images
 
 
 @dataclass
@@ -41,11 +42,7 @@ class Images:
 
     def read(self, indices: np.ndarray) -> Tensor:
         """Images (b, S, S) from the files, in host memory."""
-        out = np.empty((len(indices), *self.stacks[0].shape[1:]), dtype=np.uint8)
-        for number, stack in enumerate(self.stacks):
-            chosen = self.stack[indices] == number
-            out[chosen] = stack[self.position[indices[chosen]]]
-        return torch.from_numpy(out)
+        return torch.from_numpy(gather(self.stacks, self.stack[indices], self.position[indices]))
 
     def batches(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """The images (b, S, S) of each part (b,) of indices, on the device, uint8.
@@ -117,13 +114,13 @@ def load_dataset(
             fix=f"make {split} again",
         )
     table = table.sort_values("position").reset_index(drop=True)
-    where = table["position"].to_numpy(dtype=np.int64)
-    stack = np.load(images, mmap_mode="r")
+    stacks = open_images(images)
+    stack, position = locate(stacks, table["position"].to_numpy(dtype=np.int64))
     labels = torch.tensor(table["label"].to_numpy(dtype=np.float32)).unsqueeze(1)
     return Dataset(
         site,
         [site],
-        Images([stack], np.zeros_like(where), where, device),
+        Images(stacks, stack, position, device),
         labels.to(device),
         table.drop(columns="position"),
     )

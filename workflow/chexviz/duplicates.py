@@ -14,6 +14,7 @@ from PIL import Image
 from chexviz.errors import run
 from chexviz.files import replacing
 from chexviz.progress import Progress
+from chexviz.stacks import locate, open_images
 
 BITS = 64
 # Measured: what a bit of a key tells chests apart, in bits (they are neither even nor independent),
@@ -106,7 +107,7 @@ def equalised(thumbnails: np.ndarray) -> np.ndarray:
 def differences(stacks: list[np.ndarray], where: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Mean absolute grey level between the equalised thumbnails of each pair, float32 (p,).
 
-    stacks: images (N, S, S) per site. where: (n, 2), the stack and the position of each image.
+    stacks: images (N, S, S) each. where: (n, 2), the stack and the position of each image.
     """
     used, pairs = np.unique(pairs, return_inverse=True)
     pairs = pairs.reshape(-1, 2)
@@ -127,22 +128,23 @@ def find(
 ) -> pd.DataFrame:
     """The table of near-identical pairs (see COLUMNS), ordered as the sites and samples are.
 
-    settings: hamming (bits) and difference (grey levels): at most so much, both.
+    stacks: the arrays that hold all images in this order. settings: hamming (bits) and difference
+    (grey levels): at most so much, both.
     """
-    all_samples = pd.concat(samples, keys=range(len(sites)), names=["site", "position"])
+    all_samples = pd.concat(samples, ignore_index=True)
+    site = np.repeat(np.array(sites, dtype=object), [len(table) for table in samples])
     hashes = np.array([int(text, 16) for text in all_samples["phash"]], dtype=np.uint64)
-    where = np.array(all_samples.index.to_list(), dtype=np.int64).reshape(-1, 2)
+    where = np.column_stack(locate(stacks, np.arange(len(all_samples))))
     pairs = close_pairs(hashes, settings["hamming"])
     difference = differences(stacks, where, pairs)
     near = difference <= settings["difference"]
     pairs, difference = pairs[near], difference[near]
     one, two = (all_samples.iloc[pairs[:, side]] for side in (0, 1))
-    names = np.array(sites, dtype=object)
     return pd.DataFrame(
         {
-            "site_a": names[where[pairs[:, 0], 0]],
+            "site_a": site[pairs[:, 0]],
             "image_a": one["image"].to_numpy(),
-            "site_b": names[where[pairs[:, 1], 0]],
+            "site_b": site[pairs[:, 1]],
             "image_b": two["image"].to_numpy(),
             "hamming": np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]),
             "difference": difference.round(3),
@@ -161,7 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
     samples = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.samples]
-    stacks = [np.load(path, mmap_mode="r") for path in arguments.images]
+    stacks = [stack for path in arguments.images for stack in open_images(path)]
     table = find(arguments.site, samples, stacks, arguments.settings)
     with replacing(arguments.output) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

@@ -65,6 +65,23 @@ def preprocess(config: Config, site: str) -> dict:
     return take(config["sites"][site], *keys) | config["preprocess"]
 
 
+def sharded(config: Config) -> list[str]:
+    """The sites of the config that are preprocessed by several jobs."""
+    return [site for site, about in config["sites"].items() if about["shards"] > 1]
+
+
+def shard_files(config: Config, site: str, name: str) -> list[str]:
+    """One kind of file of every shard of a site, in order."""
+    shards = range(1, config["sites"][site]["shards"] + 1)
+    return [f"<results>/sites/{site}/shards/{shard}/{name}" for shard in shards]
+
+
+def image_file(config: Config, site: str) -> str:
+    """The images of a site: their array, or the list of the arrays of its shards."""
+    name = "shards.csv" if config["sites"][site]["shards"] > 1 else "images.npy"
+    return f"<results>/sites/{site}/{name}"
+
+
 def split(config: Config, protocol: str) -> dict:
     """How one protocol divides the images."""
     return {"seed": config["split"]["seed"], **config["split"][protocol]}

@@ -2,7 +2,8 @@
 
 Entry point: python -m chexviz.preprocess --site rsna --manifest CSV --settings JSON --threads 4
 --images NPY --samples CSV --annotations CSV --rejected CSV --contract CSV. What the files hold is
-said in docs/architecture.md. Order and bytes do not depend on the number of threads.
+said in docs/architecture.md. Order and bytes do not depend on the number of threads. With
+--shard 2 5 it is the second of five equal parts of the site, which `merge` puts together.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot
 from chexviz.errors import InputError, run
 from chexviz.files import replacing, sha256
 from chexviz.progress import Progress
-from chexviz.readers import BOX, Listing, empty_site, read
+from chexviz.readers import BOX, Listing, empty_site, is_named_dicom, kept, read
 from chexviz.workers import in_order
 
 SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age"]
@@ -29,6 +30,17 @@ SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
+
+
+def part(listing: Listing, number: int, count: int) -> Listing:
+    """Shard `number` (from 1) of `count` of the records, in order.
+
+    What is rejected without a record goes to the first shard.
+    """
+    first, stop = (len(listing.records) * end // count for end in (number - 1, number))
+    records = listing.records[first:stop].reset_index(drop=True)
+    rejected = listing.rejected if number == 1 else listing.rejected[:0]
+    return Listing(records, kept(listing.boxes, records), kept(listing.runs, records), rejected)
 
 
 def tasks_of(listing: Listing, folder: Path) -> list[Task]:
@@ -68,7 +80,7 @@ def close_gaps(images: Path, keep: np.ndarray, size: int) -> None:
 
 
 def check_files(folder: Path, files: pd.DataFrame) -> None:
-    """Raise InputError unless every file of the manifest is there, with the size it had."""
+    """Raise InputError unless every file of a manifest is there, with the size it had."""
     for file, size in zip(files["file"], files["bytes"], strict=True):
         path = folder / file
         found = f"{path.stat().st_size} bytes" if path.is_file() else "no such file"
@@ -82,7 +94,7 @@ def check_tables(folder: Path, files: pd.DataFrame, images: set[str]) -> None:
     images: files whose bytes are compared when they are decoded.
     """
     for file, expected in zip(files["file"], files["sha256"], strict=True):
-        if file not in images and not file.lower().endswith(".dcm"):
+        if file not in images and not is_named_dicom(file):
             compare(folder / file, expected, sha256(folder / file))
 
 
@@ -129,33 +141,55 @@ def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
     return f"{line} ({'; '.join(why)})" if why else line
 
 
-def preprocess(
-    site: str, manifest: Path, settings: Mapping, threads: int, outputs: Mapping[str, Path]
-) -> str:
-    """Read a site's files and write its outputs (images, samples, annotations, rejected, contract).
+def list_shard(
+    site: str, folder: Path, files: pd.DataFrame, settings: Mapping, shard: tuple[int, int]
+) -> tuple[Listing, pd.DataFrame]:
+    """The listing of a shard, sorted by image, and the site's contract (see contract.check).
 
-    All five appear together at the end, or none. Returns a line that sums them up.
-    Raises InputError if a table is not as expected, a strict contract is not met or no labelled
-    image is left.
+    The shard's files, and those that are no image, are known to be those of the manifest then, but
+    for the bytes of images, which are compared when they are decoded.
     """
-    folder = manifest.parent / "data"
-    files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
-    check_files(folder, files)
+    named = files["file"].map(is_named_dicom)
+    check_files(folder, files[~named])  # which the reader opens
     listing = read(settings["reader"], folder, files, settings)
     listing.records = listing.records.sort_values("image").reset_index(drop=True)
     agreed = contract.check(site, settings["contract"], folder, files, listing)
     check_tables(folder, files, set(listing.records["file"]))
+    mine = part(listing, *shard)
+    others = ~listing.records["file"].isin(mine.records["file"])
+    check_files(folder, files[~files["file"].isin(listing.records["file"][others])])
+    return mine, agreed
+
+
+def preprocess(
+    site: str,
+    manifest: Path,
+    settings: Mapping,
+    threads: int,
+    outputs: Mapping[str, Path],
+    shard: tuple[int, int] = (1, 1),
+) -> str:
+    """Read a site's files and write its outputs (images, samples, annotations, rejected, contract).
+
+    shard: its number, from 1, and how many there are. All five appear together at the end, or none.
+    Returns a line that sums them up. Raises InputError if a table is not as expected, a strict
+    contract is not met or no labelled image is left (of a site; a shard may have none).
+    """
+    folder = manifest.parent / "data"
+    files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
+    listing, agreed = list_shard(site, folder, files, settings, shard)
+    name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
     tasks, size = tasks_of(listing, folder), settings["size"]
     checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
     with ExitStack() as stack:
-        paths = {name: stack.enter_context(replacing(path)) for name, path in outputs.items()}
+        paths = {key: stack.enter_context(replacing(path)) for key, path in outputs.items()}
         results = convert_all(
-            tasks, paths["images"], size, settings["fit"], threads, label=f"preprocess {site}"
+            tasks, paths["images"], size, settings["fit"], threads, label=f"preprocess {name}"
         )
         done = list(unchanged(results, tasks, checksums))
         samples, rejected = tabulate(listing, checksums, done)
-        if not (samples["label"] != "").any():
-            raise empty_site(folder, summary(site, samples, rejected))
+        if shard == (1, 1) and not (samples["label"] != "").any():
+            raise empty_site(folder, summary(name, samples, rejected))
         keep = np.flatnonzero([not one.reason for one in done])
         close_gaps(paths["images"], keep, size)
         write(samples, paths["samples"])
@@ -163,7 +197,7 @@ def preprocess(
         write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
         write(rejected, paths["rejected"])
         write(agreed, paths["contract"])
-    return summary(site, samples, rejected)
+    return summary(name, samples, rejected)
 
 
 def tabulate(listing: Listing, checksums: list[str], done: list[Done]):
@@ -190,6 +224,7 @@ def main(argv=None) -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--shard", nargs=2, type=int, default=(1, 1), metavar=("NUMBER", "COUNT"))
     outputs = ("images", "samples", "annotations", "rejected", "contract")
     for name in outputs:
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -200,6 +235,7 @@ def main(argv=None) -> None:
         arguments.settings,
         arguments.threads,
         {name: getattr(arguments, name) for name in outputs},
+        tuple(arguments.shard),
     )
     print(line, file=sys.stderr)
 

@@ -282,9 +282,14 @@ def check_values(path: Path, column: pd.Series, allowed: set[str]) -> None:
 # --- files ---------------------------------------------------------------------------------------
 
 
+def is_named_dicom(file: str) -> bool:
+    """Whether a file claims to be DICOM by its suffix."""
+    return file.lower().endswith(".dcm")
+
+
 def is_dicom(folder: Path, file: str) -> bool:
     """Whether a file claims to be DICOM: by its suffix, or by its first bytes (PS3.10 7.1)."""
-    if file.lower().endswith(".dcm"):
+    if is_named_dicom(file):
         return True
     with (folder / file).open("rb") as opened:
         return opened.read(132)[128:] == b"DICM"
@@ -293,7 +298,7 @@ def is_dicom(folder: Path, file: str) -> bool:
 def stem(file: str) -> str:
     """The name of a file without .dcm; SOP instance identifiers have dots of their own."""
     name = PurePosixPath(file).name
-    return name[:-4] if name.lower().endswith(".dcm") else name
+    return name[:-4] if is_named_dicom(name) else name
 
 
 def image_ids(files: pd.Series) -> pd.Series:

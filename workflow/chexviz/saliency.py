@@ -10,14 +10,7 @@ from chexviz.errors import InputError
 from chexviz.geometry import weights
 from chexviz.results import missing, read_table
 from chexviz.runlength import to_mask
-
-
-def open_array(path: str | Path, **options):
-    """numpy.load without pickles, with an error that names the file."""
-    try:
-        return np.load(path, allow_pickle=False, **options)
-    except FileNotFoundError:
-        raise missing(path) from None
+from chexviz.stacks import gather, locate, open_images
 
 
 def read_images(images_path: str, samples_path: str, images: Sequence[str]) -> np.ndarray:
@@ -31,13 +24,17 @@ def read_images(images_path: str, samples_path: str, images: Sequence[str]) -> n
             found="no such image",
             fix="predict again on the present images",
         )
-    return np.array(open_array(images_path, mmap_mode="r")[positions])
+    stacks = open_images(images_path)
+    return gather(stacks, *locate(stacks, positions))
 
 
 def read_maps(path: str | Path, images: Sequence[str]) -> np.ndarray:
     """The Grad-CAM maps (n, h, w) of n images, in their order."""
-    with open_array(path) as archive:
-        held, maps = archive["image"], archive["map"]
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            held, maps = archive["image"], archive["map"]
+    except FileNotFoundError:
+        raise missing(path) from None
     positions = pd.Index(held).get_indexer(list(images))
     if (positions < 0).any():
         raise InputError(

@@ -30,6 +30,8 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow;
 
 SITES = config["run"]["sites"]
 PROTOCOLS = config["run"]["protocols"]
+IMAGES = [plan.image_file(config, site) for site in SITES]
+SHARDED = plan.sharded(config)
 
 
 wildcard_constraints:
@@ -38,6 +40,12 @@ wildcard_constraints:
     architecture="|".join(config["architectures"]),
     method="[a-z]+",
     seed="[0-9]+",
+    shard="[0-9]+",
+
+
+def names(sites):
+    """A wildcard that is one of these sites; of none, one that matches nothing."""
+    return "|".join(sites) or "(?!)"
 
 
 def here(path):

@@ -84,7 +84,7 @@ rule figure3:
     input:
         code=code("figure3"),
         style=here("workflow/chexviz/chexviz.mplstyle"),
-        images=expand("<results>/sites/{site}/images.npy", site=SITES),
+        images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
         predictions=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".csv"),

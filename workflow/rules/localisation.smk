@@ -93,7 +93,7 @@ rule contact_sheet:
     input:
         code=code("contact_sheet"),
         style=here("workflow/chexviz/chexviz.mplstyle"),
-        images=expand("<results>/sites/{site}/images.npy", site=SITES),
+        images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
         gradcam=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".gradcam.npz"),

@@ -22,6 +22,8 @@ rule preprocess:
         "<logs>/preprocess/{site}.log",
     benchmark:
         "<benchmarks>/preprocess/{site}.tsv"
+    wildcard_constraints:
+        site=names(config["sites"].keys() - SHARDED),
     conda:
         "../../envs/data.yaml"
     threads: 8
@@ -30,6 +32,7 @@ rule preprocess:
         runtime=120,
     params:
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
+        shard="1 1",
     shell:
         """
         python -m chexviz.preprocess \
@@ -37,7 +40,71 @@ rule preprocess:
             --manifest {input.manifest:q} \
             --settings {params.settings:q} \
             --threads {threads} \
+            --shard {params.shard} \
             --images {output.images:q} \
+            --samples {output.samples:q} \
+            --annotations {output.annotations:q} \
+            --rejected {output.rejected:q} \
+            --contract {output.contract:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+use rule preprocess as preprocess_shard with:
+    output:
+        images="<results>/sites/{site}/shards/{shard}/images.npy",
+        samples="<results>/sites/{site}/shards/{shard}/samples.csv",
+        annotations="<results>/sites/{site}/shards/{shard}/annotations.csv",
+        rejected="<results>/sites/{site}/shards/{shard}/rejected.csv",
+        contract="<results>/sites/{site}/shards/{shard}/contract.csv",
+    log:
+        "<logs>/preprocess/{site}/{shard}.log",
+    benchmark:
+        "<benchmarks>/preprocess/{site}/{shard}.tsv"
+    wildcard_constraints:
+        site=names(SHARDED),
+    params:
+        settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
+        shard=lambda wildcards: f"{wildcards.shard} {config['sites'][wildcards.site]['shards']}",
+
+
+rule merge:
+    """Join the tables of the shards of {wildcards.site}; their images stay where they are."""
+    input:
+        code=code("merge"),
+        images=lambda wildcards: plan.shard_files(config, wildcards.site, "images.npy"),
+        samples=lambda wildcards: plan.shard_files(config, wildcards.site, "samples.csv"),
+        annotations=lambda wildcards: plan.shard_files(config, wildcards.site, "annotations.csv"),
+        rejected=lambda wildcards: plan.shard_files(config, wildcards.site, "rejected.csv"),
+        contract=lambda wildcards: plan.shard_files(config, wildcards.site, "contract.csv"),
+    output:
+        index="<results>/sites/{site}/shards.csv",
+        samples="<results>/sites/{site}/samples.csv",
+        annotations="<results>/sites/{site}/annotations.csv",
+        rejected="<results>/sites/{site}/rejected.csv",
+        contract=report(
+            "<results>/sites/{site}/contract.csv",
+            caption="../report/contract.rst",
+            category="Audit",
+            labels={"site": "{site}", "shows": "data contract"},
+        ),
+    log:
+        "<logs>/merge/{site}.log",
+    benchmark:
+        "<benchmarks>/merge/{site}.tsv"
+    wildcard_constraints:
+        site=names(SHARDED),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        """
+        python -m chexviz.merge \
+            --site {wildcards.site} \
+            --shards {input.images:q} \
+            --index {output.index:q} \
             --samples {output.samples:q} \
             --annotations {output.annotations:q} \
             --rejected {output.rejected:q} \
@@ -50,7 +117,7 @@ rule duplicates:
     """Find near-identical images within and across all sites."""
     input:
         code=code("duplicates"),
-        images=expand("<results>/sites/{site}/images.npy", site=SITES),
+        images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
     output:
         pairs="<results>/duplicates.csv",

@@ -5,7 +5,7 @@ rule warmup:
     """Train the task block of {wildcards.site} on the frozen {wildcards.architecture}."""
     input:
         code=code("warmup"),
-        images="<results>/sites/{site}/images.npy",
+        images=lambda wildcards: plan.image_file(config, wildcards.site),
         samples="<results>/sites/{site}/samples.csv",
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
@@ -44,7 +44,7 @@ rule train_baseline:
     """Train {wildcards.architecture} on {wildcards.site} alone."""
     input:
         code=code("train"),
-        images="<results>/sites/{site}/images.npy",
+        images=lambda wildcards: plan.image_file(config, wildcards.site),
         samples="<results>/sites/{site}/samples.csv",
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
@@ -101,7 +101,7 @@ rule train_federated:
     """Train {wildcards.architecture} over all sites by {wildcards.method}."""
     input:
         code=code("train"),
-        images=expand("<results>/sites/{site}/images.npy", site=SITES),
+        images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
@@ -161,7 +161,7 @@ rule predict:
     input:
         code=code("predict"),
         models=lambda wildcards: plan.model_files(config, wildcards),
-        images="<results>/sites/{site}/images.npy",
+        images=lambda wildcards: plan.image_file(config, wildcards.site),
         samples="<results>/sites/{site}/samples.csv",
         split="<results>/splits/{protocol}.csv",
     output:

@@ -1,0 +1,101 @@
+"""The shards of a site to its tables, and to a list of their arrays, which stay where they are.
+
+Entry point: python -m chexviz.merge --site rsna --shards NPY... --index CSV --samples CSV
+--annotations CSV --rejected CSV --contract CSV. A shard's tables lie beside its array. The tables
+are those of the site preprocessed in one piece, byte for byte.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from chexviz.errors import InputError, run
+from chexviz.files import replacing, sha256
+from chexviz.preprocess import summary, write
+from chexviz.readers import empty_site
+from chexviz.stacks import INDEX, open_array
+
+OUTPUTS = ("index", "samples", "annotations", "rejected", "contract")
+
+
+def concatenate(tables: list[Path], output: Path) -> None:
+    """Write the rows of all tables under their common header; no table is held in memory.
+
+    Raises InputError if a header differs.
+    """
+    with output.open("wb") as target:
+        for path in tables:
+            with path.open("rb") as source:
+                header = source.readline()
+                if path == tables[0]:
+                    first = header
+                    target.write(header)
+                elif header != first:
+                    raise InputError(
+                        path,
+                        expected=f"the columns {first.decode().strip()}, as in {tables[0]}",
+                        found=header.decode().strip(),
+                        fix="remove both files and run again",
+                    )
+                shutil.copyfileobj(source, target)
+
+
+def listed(shards: list[Path], folder: Path) -> pd.DataFrame:
+    """The arrays that hold images, with their number and checksum; file: relative to `folder`."""
+    rows = [
+        (path.relative_to(folder).as_posix(), count, sha256(path))
+        for path in shards
+        if (count := len(open_array(path)))
+    ]
+    return pd.DataFrame(rows, columns=INDEX)
+
+
+def merge(site: str, shards: list[Path], outputs: Mapping[str, Path]) -> str:
+    """Write a site's tables from those of its shards, in order; all appear together, or none.
+
+    Returns a line that sums them up. Raises InputError if a shard's tables do not fit its array,
+    or no labelled image is left.
+    """
+    index = listed(shards, outputs["index"].parent)
+    beside = {name: [path.with_name(f"{name}.csv") for path in shards] for name in OUTPUTS[1:]}
+    text = {"dtype": str, "keep_default_na": False}
+    rejected = pd.concat([pd.read_csv(path, **text) for path in beside["rejected"]])
+    with ExitStack() as stack:
+        paths = {name: stack.enter_context(replacing(path)) for name, path in outputs.items()}
+        for name in ("samples", "annotations"):
+            concatenate(beside[name], paths[name])
+        samples = pd.read_csv(paths["samples"], usecols=["label"], **text)
+        if len(samples) != index["images"].sum():
+            raise InputError(
+                outputs["index"].parent,
+                expected=f"{len(samples)} images in its shards, one a row of their samples.csv",
+                found=f"{index['images'].sum()} images",
+                fix=f"remove {shards[0].parent.parent} and run again",
+            )
+        if not (samples["label"] != "").any():
+            raise empty_site(outputs["index"].parent, summary(site, samples, rejected))
+        write(rejected.sort_values(["file", "reason"]), paths["rejected"])
+        # Every shard has compared the whole site with its contract.
+        shutil.copyfile(beside["contract"][0], paths["contract"])
+        write(index, paths["index"])
+    return summary(site, samples, rejected)
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--site", required=True)
+    parser.add_argument("--shards", nargs="+", type=Path, required=True, help="arrays, in order")
+    for name in OUTPUTS:
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    outputs = {name: getattr(arguments, name) for name in OUTPUTS}
+    print(merge(arguments.site, arguments.shards, outputs), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)
