@@ -4,6 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+STUDY ?= demo# whose results `report` takes: demo or paper
+STUDIES := demo paper
+RESULTS_demo := results/demo
+RESULTS_paper := results
+OVERLAY_demo := --configfile config/demo.yaml
+RESULTS := $(RESULTS_$(STUDY))
+OVERLAY := $(OVERLAY_$(STUDY))
+ifeq ($(filter $(STUDY),$(STUDIES)),)
+$(error STUDY is one of: $(STUDIES); found: $(STUDY))
+endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help demo test paper report lint format bench lock clean
@@ -31,8 +41,9 @@ test: $(VENV)/requirements.lock ## run all tests
 paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/paper.pdf
 	snakemake --cores $(CORES)
 
-report: $(VENV)/requirements.lock ## the demo's results as one HTML page: results/demo/report.html
-	snakemake --configfile config/demo.yaml --report results/demo/report.html
+report: $(VENV)/requirements.lock ## all results as one page: results/demo/report.html; STUDY=paper: results/report.html
+	snakemake $(OVERLAY) --report-stylesheet workflow/report/report.css --report $(RESULTS)/report.html
+	PYTHONPATH=workflow python -m chexviz.report_page $(RESULTS)/report.html
 
 lint: $(VENV)/requirements.lock ## check style, formatting and the workflow
 	ruff check .

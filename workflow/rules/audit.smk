@@ -12,7 +12,7 @@ rule labels:
             "<results>/audit/labels.csv",
             caption="../report/audit_labels.rst",
             category="Audit",
-            labels={"protocol": "all", "shows": "labels and tags"},
+            labels={"shows": "labels and tags", "protocol": "all"},
         ),
     log:
         "<logs>/labels.log",
@@ -51,7 +51,7 @@ rule figure_audit:
             "<results>/figures/audit.png",
             caption="../report/audit_figure.rst",
             category="Audit",
-            labels={"protocol": "all", "shows": "figure"},
+            labels={"shows": "all of it, figure", "protocol": "all"},
         ),
     log:
         "<logs>/figure_audit.log",

@@ -12,14 +12,14 @@ rule calibrate:
         calibration=report(
             "<results>/evaluation/{protocol}/calibration.csv",
             caption="../report/calibration.rst",
-            category="Evaluation",
-            labels={"protocol": "{protocol}", "shows": "calibration"},
+            category="Calibration",
+            labels={"shows": "calibration", "protocol": "{protocol}"},
         ),
         operating_points=report(
             "<results>/evaluation/{protocol}/operating_points.csv",
             caption="../report/operating_points.rst",
-            category="Evaluation",
-            labels={"protocol": "{protocol}", "shows": "operating points"},
+            category="Calibration",
+            labels={"shows": "operating points", "protocol": "{protocol}"},
         ),
         decision="<results>/evaluation/{protocol}/decision.csv",
         reliability="<results>/evaluation/{protocol}/reliability.csv",
@@ -65,8 +65,8 @@ rule figure_calibration:
         png=report(
             "<results>/figures/{protocol}/calibration.png",
             caption="../report/calibration_figure.rst",
-            category="Evaluation",
-            labels={"protocol": "{protocol}", "shows": "reliability diagrams"},
+            category="Calibration",
+            labels={"shows": "reliability diagrams", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure_calibration/{protocol}.log",
@@ -105,8 +105,8 @@ rule figure_decision:
         png=report(
             "<results>/figures/{protocol}/decision.png",
             caption="../report/decision_figure.rst",
-            category="Evaluation",
-            labels={"protocol": "{protocol}", "shows": "decision curves"},
+            category="Calibration",
+            labels={"shows": "decision curves", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure_decision/{protocol}.log",

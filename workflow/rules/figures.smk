@@ -11,8 +11,8 @@ rule figure1:
         png=report(
             "<results>/figures/figure1.png",
             caption="../report/figure1.rst",
-            category="Figures",
-            labels={"figure": "1, framework", "protocol": "all"},
+            category="Paper",
+            labels={"shows": "Figure 1, framework", "protocol": "all"},
         ),
     log:
         "<logs>/figure1.log",
@@ -50,8 +50,8 @@ rule figure2:
         png=report(
             "<results>/figures/{protocol}/figure2.png",
             caption="../report/figure2.rst",
-            category="Figures",
-            labels={"figure": "2, ROC curves", "protocol": "{protocol}"},
+            category="Paper",
+            labels={"shows": "Figure 2, ROC curves", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure2/{protocol}.log",
@@ -95,8 +95,8 @@ rule figure3:
         png=report(
             "<results>/figures/{protocol}/figure3.png",
             caption="../report/figure3.rst",
-            category="Figures",
-            labels={"figure": "3, Grad-CAM", "protocol": "{protocol}"},
+            category="Paper",
+            labels={"shows": "Figure 3, Grad-CAM", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure3/{protocol}.log",
@@ -140,14 +140,14 @@ rule figure_training:
             "<results>/figures/{protocol}/training.png",
             caption="../report/training.rst",
             category="Training",
-            labels={"protocol": "{protocol}", "shows": "learning curves"},
+            labels={"shows": "learning curves", "protocol": "{protocol}"},
         ),
         exchange_pdf="<results>/figures/{protocol}/exchange.pdf",
         exchange_png=report(
             "<results>/figures/{protocol}/exchange.png",
             caption="../report/exchange.rst",
             category="Training",
-            labels={"protocol": "{protocol}", "shows": "drift, bytes sent"},
+            labels={"shows": "drift, bytes sent", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure_training/{protocol}.log",
@@ -186,7 +186,7 @@ rule figure_simulation:
             "<results>/figures/simulation.png",
             caption="../report/simulation_figure.rst",
             category="Evaluation",
-            labels={"protocol": "all", "shows": "false positives of the paired tests, figure"},
+            labels={"shows": "simulation of the tests, figure", "protocol": "all"},
         ),
     log:
         "<logs>/figure_simulation.log",

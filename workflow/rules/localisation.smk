@@ -19,8 +19,8 @@ rule localise:
         summary=report(
             "<results>/evaluation/{protocol}/localisation.csv",
             caption="../report/localisation_table.rst",
-            category="Evaluation",
-            labels={"protocol": "{protocol}", "shows": "Grad-CAM against annotations"},
+            category="Localisation",
+            labels={"shows": "agreement, table", "protocol": "{protocol}"},
         ),
         images="<results>/evaluation/{protocol}/localisation_images.csv",
     log:
@@ -64,7 +64,7 @@ rule figure_localisation:
             "<results>/figures/{protocol}/localisation.png",
             caption="../report/localisation.rst",
             category="Localisation",
-            labels={"protocol": "{protocol}", "shows": "agreement with annotations"},
+            labels={"shows": "agreement, figure", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure_localisation/{protocol}.log",
@@ -104,7 +104,7 @@ rule contact_sheet:
             "<results>/figures/{protocol}/contact_sheet.png",
             caption="../report/contact_sheet.rst",
             category="Localisation",
-            labels={"protocol": "{protocol}", "shows": "true positives, best to worst"},
+            labels={"shows": "true positives", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/contact_sheet/{protocol}.log",

@@ -13,7 +13,7 @@ rule paper:
             "<results>/paper.pdf",
             caption="../report/paper.rst",
             category="Paper",
-            labels={"document": "the paper"},
+            labels={"shows": "the paper (PDF)", "protocol": "all"},
         ),
     log:
         "<logs>/paper.log",

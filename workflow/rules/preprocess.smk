@@ -16,7 +16,7 @@ rule preprocess:
             "<results>/sites/{site}/contract.csv",
             caption="../report/contract.rst",
             category="Audit",
-            labels={"site": "{site}", "shows": "data contract"},
+            labels={"shows": "data contract", "protocol": "all", "site": "{site}"},
         ),
     log:
         "<logs>/preprocess/{site}.log",

@@ -13,7 +13,7 @@ rule split:
             "<results>/audit/{protocol}.csv",
             caption="../report/audit.rst",
             category="Audit",
-            labels={"protocol": "{protocol}", "shows": "leakage"},
+            labels={"shows": "leakage", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/split/{protocol}.log",

@@ -14,7 +14,7 @@ rule subgroups:
             "<results>/evaluation/{protocol}/subgroups.csv",
             caption="../report/subgroups.rst",
             category="Subgroups",
-            labels={"protocol": "{protocol}", "shows": "table"},
+            labels={"shows": "table", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/subgroups/{protocol}.log",
@@ -52,7 +52,7 @@ rule figure_subgroups:
             "<results>/figures/{protocol}/subgroups.png",
             caption="../report/subgroups_figure.rst",
             category="Subgroups",
-            labels={"protocol": "{protocol}", "shows": "figure"},
+            labels={"shows": "figure", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure_subgroups/{protocol}.log",
@@ -91,7 +91,7 @@ rule crosstask:
             "<results>/evaluation/{protocol}/crosstask.csv",
             caption="../report/crosstask.rst",
             category="Cross-task",
-            labels={"protocol": "{protocol}", "shows": "table"},
+            labels={"shows": "table", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/crosstask/{protocol}.log",
@@ -129,7 +129,7 @@ rule figure_crosstask:
             "<results>/figures/{protocol}/crosstask.png",
             caption="../report/crosstask_figure.rst",
             category="Cross-task",
-            labels={"protocol": "{protocol}", "shows": "figure"},
+            labels={"shows": "figure", "protocol": "{protocol}"},
         ),
     log:
         "<logs>/figure_crosstask/{protocol}.log",

@@ -56,6 +56,7 @@ rule train_baseline:
             caption="../report/history.rst",
             category="Training",
             labels={
+                "shows": "history",
                 "protocol": "{protocol}",
                 "architecture": "{architecture}",
                 "method": "baseline",
@@ -113,6 +114,7 @@ rule train_federated:
             caption="../report/history.rst",
             category="Training",
             labels={
+                "shows": "history",
                 "protocol": "{protocol}",
                 "architecture": "{architecture}",
                 "method": "{method}",
