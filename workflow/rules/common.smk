@@ -30,6 +30,7 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow;
 
 SITES = config["run"]["sites"]
 PROTOCOLS = config["run"]["protocols"]
+TRAINING_ENVIRONMENT = f"../../envs/train-{config['pytorch']}.yaml"
 
 
 wildcard_constraints:
