@@ -82,3 +82,8 @@ def test_the_lock_names_no_index_and_has_hashes(repository):
     lock = (repository / "envs" / "requirements.lock").read_text()
     assert "://" not in lock
     assert lock.count("--hash=sha256:") > 500
+
+
+def test_pin_files_are_not_part_of_the_repository(repository):
+    """They hold the address of the channel that they were made from, a mirror perhaps."""
+    assert "*.pin.txt" in (repository / ".gitignore").read_text().splitlines()
