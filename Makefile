@@ -16,11 +16,11 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test paper report lint format bench lock clean
+.PHONY: help demo test test-conda paper pins report lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 # The environment is complete when the copy of the lock beside it is the lock.
 $(VENV)/requirements.lock: envs/requirements.lock
@@ -37,6 +37,9 @@ demo: $(VENV)/requirements.lock ## run the whole workflow on phantom radiographs
 
 test: $(VENV)/requirements.lock ## run all tests
 	python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+
+test-conda: $(VENV)/requirements.lock ## run the demo in conda environments made from a channel on disk
+	python -m pytest tests/conda
 
 paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/paper.pdf
 	snakemake --cores $(CORES)
@@ -62,6 +65,10 @@ bench: $(VENV)/requirements.lock ## measure speed, as ratios side by side
 lock: $(VENV)/requirements.lock ## resolve the newest versions anew
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header \
 		envs/requirements.in --output-file envs/requirements.lock
+
+pins: $(VENV)/requirements.lock ## pin files beside envs/*.yaml; CUDA=13.0: what the GPU's driver supports
+	PYTHONPATH=workflow python -m chexviz.pin $(if $(CUDA),--cuda $(CUDA)) \
+		$(filter-out $(if $(CUDA),%-cpu.yaml,%-gpu.yaml),$(wildcard envs/*.yaml))
 
 clean: ## remove the environment and the demo's files, never the paper's
 	rm -rf $(VENV) results/demo resources/demo logs/demo benchmarks/demo

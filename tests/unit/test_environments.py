@@ -7,13 +7,14 @@ import pytest
 import yaml
 
 from chexviz import closure
+from environments import locked, pinned
 
-# Names that differ between conda-forge and PyPI, and between PyPI and the import statement.
-FROM_CONDA = {"pytorch": "torch"}
 FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn"}
+TRAIN = ["weights", "warmup", "train", "predict"]
 ENTRIES = {
     "data": ["download", "preprocess", "duplicates", "split"],
-    "train": ["weights", "warmup", "train", "predict"],
+    "train-cpu": TRAIN,
+    "train-gpu": TRAIN,
     "evaluate": ["evaluate", "calibrate", "subgroups", "crosstask", "localise", "table1"],
     "figures": [
         *("figure1", "figure2", "figure3", "figure_calibration", "figure_decision"),
@@ -22,36 +23,29 @@ ENTRIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def locked(repository) -> dict[str, set[str]]:
-    """The versions of every package in the lock (some have one per Python)."""
-    lock = (repository / "envs" / "requirements.lock").read_text()
-    versions: dict[str, set[str]] = {}
-    for name, version in re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", lock, re.M):
-        versions.setdefault(name, set()).add(version)
-    return versions
-
-
-def packages(repository, name: str) -> dict[str, str]:
-    """Packages and exact versions of an environment, by their names on PyPI."""
-    environment = yaml.safe_load((repository / "envs" / f"{name}.yaml").read_text())
-    found = {}
-    for line in environment["dependencies"]:
-        lines = line["pip"] if isinstance(line, dict) else [line]
-        for pinned in lines:
-            package, _, version = pinned.replace("==", "=").partition("=")
-            found[FROM_CONDA.get(package, package)] = version
-    return found
+@pytest.mark.parametrize("name", ENTRIES)
+def test_versions_are_those_of_the_lock(repository, name):
+    versions = locked(repository / "envs" / "requirements.lock")
+    found = pinned(repository / "envs" / f"{name}.yaml")
+    assert found
+    for package, version in found.items():
+        assert version in versions[package], package
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_versions_are_those_of_the_lock(repository, locked, name):
-    found = packages(repository, name)
-    assert found.pop("python") == "3.11"
-    found.pop("pip", None)
-    assert found
-    for package, version in found.items():
-        assert version in locked[package], package
+def test_everything_comes_from_conda_forge(repository, name):
+    environment = yaml.safe_load((repository / "envs" / f"{name}.yaml").read_text())
+    assert environment.keys() == {"channels", "dependencies"}
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert environment["dependencies"][0] == "python=3.11"
+    assert all(isinstance(line, str) for line in environment["dependencies"])  # no pip section
+
+
+def test_both_builds_of_pytorch_have_the_same_company(repository):
+    cpu, gpu = (
+        (repository / "envs" / f"train-{build}.yaml").read_text() for build in ("cpu", "gpu")
+    )
+    assert cpu.replace("pytorch-cpu", "pytorch-gpu") == gpu
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -66,18 +60,30 @@ def test_everything_imported_is_installed(repository, name):
                     imported.add(node.module.split(".")[0])
     ours = {"chexviz", *__import__("sys").stdlib_module_names}
     wanted = {FROM_IMPORT.get(module, module) for module in imported - ours}
-    missing = wanted - packages(repository, name).keys()
+    missing = wanted - pinned(repository / "envs" / f"{name}.yaml").keys()
     assert not missing
 
 
 def test_every_rule_has_one_of_these_environments(repository):
     used = set()
     for path in (repository / "workflow" / "rules").glob("*.smk"):
-        used |= set(re.findall(r"envs/([a-z]+)\.yaml", path.read_text()))
-    assert used == ENTRIES.keys()
+        rules = path.read_text().split("\nrule ")[1:]
+        for rule in rules:
+            (environment,) = re.findall(r"    conda:\n        (\S+)\n", rule)
+            used.add(environment)
+    training = {"TRAINING_ENVIRONMENT"}
+    others = {f'"../../envs/{name}.yaml"' for name in ENTRIES if not name.startswith("train-")}
+    assert used == training | others
+    files = {path.stem for path in (repository / "envs").glob("*.yaml")}
+    assert files == ENTRIES.keys()
 
 
 def test_the_lock_names_no_index_and_has_hashes(repository):
     lock = (repository / "envs" / "requirements.lock").read_text()
     assert "://" not in lock
     assert lock.count("--hash=sha256:") > 500
+
+
+def test_pin_files_are_not_part_of_the_repository(repository):
+    """They hold the address of the channel that they were made from, a mirror perhaps."""
+    assert "*.pin.txt" in (repository / ".gitignore").read_text().splitlines()

@@ -32,6 +32,7 @@ SITES = config["run"]["sites"]
 PROTOCOLS = config["run"]["protocols"]
 IMAGES = [plan.image_file(config, site) for site in SITES]
 SHARDED = plan.sharded(config)
+TRAINING_ENVIRONMENT = f"../../envs/train-{config['pytorch']}.yaml"
 
 
 wildcard_constraints:

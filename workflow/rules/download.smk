@@ -44,7 +44,7 @@ rule weights:
     benchmark:
         "<benchmarks>/weights/{architecture}.tsv"
     conda:
-        "../../envs/train.yaml"
+        TRAINING_ENVIRONMENT
     resources:
         mem_mb=2000,
         runtime=60,

@@ -16,7 +16,7 @@ rule warmup:
     benchmark:
         "<benchmarks>/warmup/{protocol}/{architecture}/seed{seed}/{site}.tsv"
     conda:
-        "../../envs/train.yaml"
+        TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
         mem_mb=8000,
@@ -69,7 +69,7 @@ rule train_baseline:
     benchmark:
         "<benchmarks>/train/{protocol}/{architecture}/baseline/seed{seed}/{site}.tsv"
     conda:
-        "../../envs/train.yaml"
+        TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
         mem_mb=8000,
@@ -127,7 +127,7 @@ rule train_federated:
     benchmark:
         "<benchmarks>/train/{protocol}/{architecture}/{method}/seed{seed}/global.tsv"
     conda:
-        "../../envs/train.yaml"
+        TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
         mem_mb=16000,
@@ -174,7 +174,7 @@ rule predict:
     benchmark:
         "<benchmarks>/predict/{protocol}/{architecture}/{method}/seed{seed}/{site}.tsv"
     conda:
-        "../../envs/train.yaml"
+        TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
         mem_mb=8000,
