@@ -86,7 +86,7 @@ rule merge:
             "<results>/sites/{site}/contract.csv",
             caption="../report/contract.rst",
             category="Audit",
-            labels={"site": "{site}", "shows": "data contract"},
+            labels={"shows": "data contract", "protocol": "all", "site": "{site}"},
         ),
     log:
         "<logs>/merge/{site}.log",
