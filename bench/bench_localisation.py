@@ -82,7 +82,7 @@ def write_study(folder: Path, generator: np.random.Generator) -> list[str]:
     rows = pd.DataFrame({"site": "rsna", "image": names, "subset": subset})
     rows.to_csv(folder / "split.csv", index=False)
     shown = names[:POSITIVES]
-    scores = {"image": shown, "patient": shown, "label": 1, "subset": "evaluation"}
+    scores = {"site": "rsna", "image": shown, "patient": shown, "label": 1, "subset": "evaluation"}
     arguments, metrics = [], []
     for number in range(MODELS):
         model = ["standard" if number < 2 else "densenet121", ["baseline", "fedavg"][number % 2]]
@@ -90,8 +90,8 @@ def write_study(folder: Path, generator: np.random.Generator) -> list[str]:
         paths = [str(folder / f"{number}.csv"), str(folder / f"{number}.npz")]
         pd.DataFrame(scores).assign(score=generator.random(POSITIVES)).to_csv(paths[0], index=False)
         maps = generator.random((POSITIVES, side, side), dtype=np.float32)
-        np.savez(paths[1], image=np.array(shown), map=maps)
-        arguments += ["--prediction", "rsna", *model, "1", *paths]
+        np.savez(paths[1], image_rsna=np.array(shown), map_rsna=maps)
+        arguments += ["--prediction", *model, "1", *paths]
         key = dict(
             zip(("site", "task", "architecture", "method"), ("rsna", "x", *model), strict=True)
         )

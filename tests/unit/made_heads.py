@@ -66,8 +66,10 @@ class Federation:
         words = []
         for (site, *model), table in self.tables.items():
             file = self.folder / f"{'-'.join(map(str, (site, *model)))}.csv"
-            table.to_csv(file, index=False)
-            words += ["--prediction", site, self.tasks[site], *map(str, model), str(file)]
+            table.assign(site=site).to_csv(file, index=False)
+            words += ["--prediction", *map(str, model), str(file)]
+        for site, task in self.tasks.items():
+            words += ["--task", site, task]
         for site, table in self.samples.items():
             table.to_csv(self.folder / f"{site}.csv", index=False)
             words += ["--samples", site, str(self.folder / f"{site}.csv")]

@@ -73,13 +73,12 @@ def make_figures(made: Results, paths: list[Path]) -> None:
 def make_evaluation(made: Results, protocol: str) -> None:
     predictions, samples = [], []
     for site in made.sites:
-        name = site["name"]
-        samples += ["--samples", name, str(made.site(name, "samples.csv"))]
-        for model in made.models:
-            for seed in made.seeds:
-                path = made.predictions(protocol, model, seed, name)
-                words = (name, site["task"], *model, str(seed), str(path))
-                predictions += ["--prediction", *words]
+        predictions += ["--task", site["name"], site["task"]]
+        samples += ["--samples", site["name"], str(made.site(site["name"], "samples.csv"))]
+    for model in made.models:
+        for seed in made.seeds:
+            path = made.predictions(protocol, model, seed)
+            predictions += ["--prediction", *model, str(seed), str(path)]
     settings = ["--settings", json.dumps(SETTINGS)]
 
     def output(option: str, name: str) -> str:

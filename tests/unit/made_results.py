@@ -37,11 +37,11 @@ class Results:
         methods = ["baseline", *self.methods]
         return [(architecture, method) for architecture in SKILL for method in methods]
 
-    def predictions(self, protocol: str, model: tuple[str, str], seed: int, site: str) -> Path:
-        return self.root / "predictions" / protocol / Path(*model) / f"seed{seed}" / f"{site}.csv"
+    def predictions(self, protocol: str, model: tuple[str, str], seed: int) -> Path:
+        return self.root / "predictions" / protocol / Path(*model) / f"seed{seed}.csv"
 
-    def gradcam(self, protocol: str, model: tuple[str, str], seed: int, site: str) -> Path:
-        return self.predictions(protocol, model, seed, site).with_suffix(".gradcam.npz")
+    def gradcam(self, protocol: str, model: tuple[str, str], seed: int) -> Path:
+        return self.predictions(protocol, model, seed).with_suffix(".gradcam.npz")
 
     def history(self, protocol: str, model: tuple[str, str], seed: int, name: str) -> Path:
         folder = self.root / "models" / protocol / Path(*model)
@@ -210,7 +210,7 @@ def label_rows(results: Results) -> pd.DataFrame:
 
 
 def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> None:
-    metrics, comparisons, curves = [], [], []
+    metrics, comparisons, curves, tables, maps = [], [], [], {}, {}
     splits = pd.read_csv(results.root / "splits" / f"{protocol}.csv", dtype={"image": str})
     for site in results.sites:
         rows = splits[(splits["site"] == site["name"]) & (splits["subset"] == "evaluation")]
@@ -221,12 +221,13 @@ def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> 
             for model in results.models:
                 latent = 0.85 * common + 0.53 * rng.normal(size=len(rows)) + skill(*model) * labels
                 scores[model] = 1 / (1 + np.exp(2.2 - 1.4 * latent))
-                table = rows[["image", "patient", "label", "subset"]].assign(score=scores[model])
+                columns = ["site", "image", "patient", "label", "subset"]
+                table = rows[columns].assign(score=scores[model])
                 others = {one["name"] for one in results.sites} - {site["name"]}
                 for other in sorted(others if model[1] != "baseline" else ()):
                     table[f"score_{other}"] = rng.random(len(rows))
-                write(table, results.predictions(protocol, model, seed, site["name"]))
-                make_gradcam(results, protocol, model, seed, site["name"], rows, rng)
+                tables.setdefault((model, seed), []).append(table)
+                maps.setdefault((model, seed), {}).update(made_gradcam(site["name"], rows, rng))
             draws = resamples(labels, rng)
             for model, score in scores.items():
                 key = {"site": site["name"], "task": site["task"]}
@@ -236,6 +237,9 @@ def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> 
                 if model[1] != "baseline":
                     reference = scores[(model[0], "baseline")]
                     comparisons.append(key | comparison_row(labels, score, reference, draws))
+    for key, parts in tables.items():
+        write(pd.concat(parts), results.predictions(protocol, *key))
+        np.savez(results.gradcam(protocol, *key), **maps[key])
     write(pd.DataFrame(metrics), results.evaluation(protocol, "metrics"))
     write(pd.DataFrame(comparisons), results.evaluation(protocol, "comparisons"))
     write(pd.concat(curves), results.evaluation(protocol, "roc"))
@@ -246,16 +250,22 @@ def skill(architecture: str, method: str) -> float:
     return SKILL[architecture] - LACKING.get(method, 0.05)
 
 
-def make_gradcam(results, protocol, model, seed, site, rows, rng) -> None:
+def made_gradcam(site: str, rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
     positive = rows.loc[rows["label"] == 1, "image"]
     y, x = np.mgrid[0:7, 0:7]
     centres = rng.uniform(1.5, 4.5, (len(positive), 2))
     maps = [np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 3) for cx, cy in centres]
-    np.savez(
-        results.gradcam(protocol, model, seed, site),
-        image=positive.to_numpy(dtype=str),
-        map=np.stack(maps).astype(np.float32),
-    )
+    return {
+        f"image_{site}": positive.to_numpy(dtype=str),
+        f"map_{site}": np.stack(maps).astype(np.float32),
+    }
+
+
+def blinded(path: Path, site: str) -> None:
+    """Make all maps of a site zero."""
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays | {f"map_{site}": np.zeros_like(arrays[f"map_{site}"])})
 
 
 def resamples(labels: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -322,12 +332,22 @@ def figure3_arguments(results: Results, protocol: str) -> list[str]:
         files = ("images.npy", "samples.csv", "annotations.csv")
         paths = [str(results.site(site["name"], name)) for name in files]
         arguments += ["--site", site["name"], site["task"], *paths]
-        for model in results.models:
-            for seed in results.seeds * (model[1] in ("baseline", results.methods[0])):
-                key = (protocol, model, seed, site["name"])
-                paths = [str(results.predictions(*key)), str(results.gradcam(*key))]
-                arguments += ["--prediction", site["name"], *model, str(seed), *paths]
-    return arguments
+    return arguments + prediction_arguments(results, protocol, ("baseline", results.methods[0]))
+
+
+def prediction_arguments(results: Results, protocol: str, methods) -> list[str]:
+    """The part of a command line that names the scores and maps of the models of some methods."""
+    keys = [(protocol, model, seed) for model in results.models for seed in results.seeds]
+    return [
+        word
+        for protocol, model, seed in keys
+        if model[1] in methods
+        for word in (
+            *("--prediction", *model, str(seed)),
+            str(results.predictions(protocol, model, seed)),
+            str(results.gradcam(protocol, model, seed)),
+        )
+    ]
 
 
 def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
@@ -340,12 +360,7 @@ def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
     for site in results.sites:
         name = site["name"]
         arguments += ["--site", name, site["task"], str(results.site(name, "annotations.csv"))]
-        for model in results.models:
-            for seed in results.seeds:
-                key = (protocol, model, seed, name)
-                paths = [str(results.predictions(*key)), str(results.gradcam(*key))]
-                arguments += ["--prediction", name, *model, str(seed), *paths]
-    return arguments
+    return arguments + prediction_arguments(results, protocol, ("baseline", *results.methods))
 
 
 def contact_sheet_arguments(results: Results, protocol: str) -> list[str]:
@@ -355,10 +370,10 @@ def contact_sheet_arguments(results: Results, protocol: str) -> list[str]:
         name = site["name"]
         files = ("images.npy", "samples.csv", "annotations.csv")
         arguments += ["--site", name, site["task"], *(str(results.site(name, f)) for f in files)]
-        for model in results.models:
-            if model[1] in ("baseline", results.methods[0]):
-                path = results.gradcam(protocol, model, results.seeds[0], name)
-                arguments += ["--gradcam", name, *model, str(results.seeds[0]), str(path)]
+    for model in results.models:
+        if model[1] in ("baseline", results.methods[0]):
+            path = results.gradcam(protocol, model, results.seeds[0])
+            arguments += ["--gradcam", *model, str(results.seeds[0]), str(path)]
     return arguments
 
 

@@ -43,7 +43,7 @@ class Study:
                         key = (site, f"{site} disease", architecture, method, str(seed))
                         file = folder / f"{'-'.join(key)}.csv"
                         table = draw_predictions(len(self.files), **predictions)
-                        table.to_csv(file, index=False)
+                        table.assign(site=site).to_csv(file, index=False)
                         self.files[key] = file
 
     def output(self, name: str):
@@ -51,7 +51,9 @@ class Study:
 
     def run(self, minimum_cases=20, sensitivities=(0.9, 0.95), **bootstrap) -> dict:
         arguments = [
-            str(part) for key, file in self.files.items() for part in ("--prediction", *key, file)
+            str(part)
+            for key, file in self.files.items()
+            for part in ("--prediction", *key[2:], file, "--task", *key[:2])
         ]
         for name in TABLES:
             arguments += [f"--{name.replace('_', '-')}", str(self.output(name))]

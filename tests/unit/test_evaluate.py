@@ -53,7 +53,7 @@ class Study:
     def __init__(self, folder: Path):
         self.folder = folder
         self.outputs = [folder / f"{name}.csv" for name in ("metrics", "comparisons", "roc")]
-        self.predictions = []
+        self.predictions, self.sites, self.tasks = [], [], {}
         for seed, site, task, method in (
             (1, "north", "pneumonia", "baseline"),
             (2, "north", "pneumonia", "fedavg"),
@@ -64,15 +64,19 @@ class Study:
 
     def add(self, site, task, architecture, method, seed, table) -> Path:
         file = self.folder / f"{len(self.predictions)}-{site}-{method}.csv"
-        self.predictions.append([site, task, architecture, method, seed, str(file)])
-        table.to_csv(file, index=False, lineterminator="\n")
+        self.predictions.append([architecture, method, seed, str(file)])
+        self.sites.append(site)
+        self.tasks[site] = task
+        self.replace(-1, table)
         return file
 
     def replace(self, position: int, table: pd.DataFrame) -> None:
+        table = table.assign(site=self.sites[position])
         table.to_csv(self.predictions[position][-1], index=False, lineterminator="\n")
 
     def arguments(self, **settings) -> list[str]:
         arguments = [part for one in self.predictions for part in ("--prediction", *one)]
+        arguments += [part for one in self.tasks.items() for part in ("--task", *one)]
         for name, output in zip(("metrics", "comparisons", "roc"), self.outputs, strict=True):
             arguments += [f"--{name}", str(output)]
         text = json.dumps({"bootstrap": SETTINGS | settings})
@@ -246,7 +250,7 @@ def test_the_threshold_comes_from_validation_images_where_there_are_any(study):
 def test_ids_stay_as_they_are_written(tmp_path):
     table = draw_predictions(1)
     table.loc[0, ["image", "patient"]] = "NA"
-    table.to_csv(tmp_path / "predictions.csv", index=False)
+    table.assign(site="north").to_csv(tmp_path / "predictions.csv", index=False)
     read = read_predictions(str(tmp_path / "predictions.csv"))
     assert list(read["image"][[0, 199]]) == ["00001", "NA"]
     assert list(read["patient"][[0, 199]]) == ["0000", "NA"]
@@ -375,11 +379,28 @@ def test_models_of_a_site_with_different_images_are_refused(study, table, expect
     assert error.found == found
 
 
-def test_two_tasks_of_a_site_are_refused(study):
-    study.predictions[1][1] = "pneumothorax"
+def test_a_site_without_a_task_is_refused(study):
+    del study.tasks["south"]
     error = study.refusal()
-    assert error.expected.startswith("the task pneumonia")
-    assert error.found == "the task pneumothorax"
+    assert error.where == study.predictions[2][-1]
+    assert error.expected == "images of north"
+    assert error.found == "images of south"
+
+
+def test_one_file_of_a_model_holds_all_sites(study):
+    apart = study.run()
+    tables = [
+        pd.read_csv(words[-1], dtype={"image": str, "patient": str}) for words in study.predictions
+    ]
+    for table, site in zip(tables, study.sites, strict=True):
+        # The head of the other site; its own column is empty.
+        table[f"score_{'south' if site == 'north' else 'north'}"] = 0.5
+    for place in (0, 1):
+        both = pd.concat([tables[place + 2], tables[place]])
+        both.to_csv(study.predictions[place][-1], index=False)
+    del study.predictions[2:]
+    for one, other in zip(apart, study.run(), strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_method_without_its_baseline_is_refused_before_any_work(study, capsys):
@@ -399,7 +420,7 @@ def test_a_model_given_twice_is_refused(study):
 
 
 def test_a_seed_that_is_no_integer_is_refused(study):
-    study.predictions[1][4] = "seed7"
+    study.predictions[1][2] = "seed7"
     error = study.refusal()
     assert error.expected == "an integer as seed"
     assert error.found == "'seed7'"

@@ -10,6 +10,7 @@ from made_results import (
     HOSPITAL,
     RSNA,
     SIIM,
+    blinded,
     figure3_arguments,
     figure_audit_arguments,
     make_results,
@@ -236,9 +237,9 @@ def test_figure3_shows_the_chosen_case_its_scores_and_annotation(made, drawn, tm
     sites, models, _ = figure3.read_sites(
         [["rsna", "pneumonia", *(str(made.site("rsna", f)) for f in SITE_FILES)]],
         [
-            ["rsna", *model, "2022", str(made.predictions(*key)), str(made.gradcam(*key))]
+            [*model, "2022", str(made.predictions(*key)), str(made.gradcam(*key))]
             for model in made.models
-            for key in [("paper", model, 2022, "rsna")]
+            for key in [("paper", model, 2022)]
         ],
         made.evaluation("paper", "metrics"),
     )
@@ -279,9 +280,10 @@ def rewritten(tmp_path, change) -> list[str]:
 def test_figure3_says_when_a_site_has_no_positive(tmp_path, drawn):
     def without_positives(copy):
         for model in copy.models:
-            path = copy.predictions("paper", model, 2022, "siim")
+            path = copy.predictions("paper", model, 2022)
             table = pd.read_csv(path)
-            table.assign(label=0).to_csv(path, index=False)
+            table.loc[table["site"] == "siim", "label"] = 0
+            table.to_csv(path, index=False)
 
     figure3.main(rewritten(tmp_path, without_positives))
     assert any("Pneumothorax: no evaluation image with label 1" in text for text in texts(drawn[0]))
@@ -289,9 +291,10 @@ def test_figure3_says_when_a_site_has_no_positive(tmp_path, drawn):
 
 def test_figure3_says_when_nothing_is_a_true_positive_of_all(tmp_path, drawn):
     def one_blind_model(copy):
-        path = copy.predictions("paper", ("standard", "fedavg"), 2022, "rsna")
+        path = copy.predictions("paper", ("standard", "fedavg"), 2022)
         table = pd.read_csv(path)
-        table.assign(score=0.0).to_csv(path, index=False)
+        table.loc[table["site"] == "rsna", "score"] = 0.0
+        table.to_csv(path, index=False)
 
     figure3.main(rewritten(tmp_path, one_blind_model))
     shown = texts(drawn[0])
@@ -301,10 +304,8 @@ def test_figure3_says_when_nothing_is_a_true_positive_of_all(tmp_path, drawn):
 
 def test_figure3_says_no_activation_and_no_annotation(tmp_path, drawn):
     def empty(copy):
-        path = copy.gradcam("paper", ("standard", "fedavg"), 2022, "rsna")
-        with np.load(path) as archive:
-            images, maps = archive["image"], archive["map"]
-        np.savez(path, image=images, map=np.zeros_like(maps))
+        path = copy.gradcam("paper", ("standard", "fedavg"), 2022)
+        blinded(path, "rsna")
         path = copy.site("siim", "annotations.csv")
         pd.read_csv(path).iloc[:0].to_csv(path, index=False)
 
@@ -316,9 +317,10 @@ def test_figure3_says_no_activation_and_no_annotation(tmp_path, drawn):
 
 def test_figure3_names_what_is_missing(tmp_path, made):
     arguments = figure3_arguments(made, "paper")
-    one_less = [*arguments[:-7], *outputs(tmp_path)]
-    with pytest.raises(InputError, match="siim densenet121 fedavg 2022"):
-        figure3.main(one_less)
+    metrics = pd.read_csv(made.evaluation("paper", "metrics")).iloc[:-1]
+    metrics.to_csv(tmp_path / "metrics.csv", index=False)
+    with pytest.raises(InputError, match="a row for siim densenet121 fedavg 2022"):
+        figure3.main([*arguments, f"--metrics={tmp_path / 'metrics.csv'}", *outputs(tmp_path)])
     with pytest.raises(InputError, match=r"absent\.npz"):
         figure3.main([*arguments[:-1], str(tmp_path / "absent.npz"), *outputs(tmp_path)])
 

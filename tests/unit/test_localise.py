@@ -10,6 +10,7 @@ from made_results import (
     HOSPITAL,
     RSNA,
     SIIM,
+    blinded,
     contact_sheet_arguments,
     localise_arguments,
     make_results,
@@ -50,8 +51,8 @@ def test_all_true_positives_are_scored(made):
     images, summary = made.tables
     metrics = pd.read_csv(made.evaluation("paper", "metrics")).set_index(MODEL)["threshold"]
     for (site, architecture, method, seed), rows in images.groupby(MODEL):
-        path = made.predictions("paper", (architecture, method), seed, site)
-        table = pd.read_csv(path)
+        table = pd.read_csv(made.predictions("paper", (architecture, method), seed))
+        table = table[table["site"] == site]
         chosen = (table["subset"] == "evaluation") & (table["label"] == 1)
         chosen &= table["score"] >= metrics[site, architecture, method, seed]
         assert rows["image"].tolist() == sorted(table.loc[chosen, "image"])
@@ -64,8 +65,8 @@ def test_all_true_positives_are_scored(made):
 def test_values_are_means_over_the_images(made, site):
     images, summary = made.tables
     rows = of(images, site, "fedavg")
-    with np.load(made.gradcam("paper", ("standard", "fedavg"), 2022, site)) as archive:
-        maps = dict(zip(archive["image"], archive["map"], strict=True))
+    with np.load(made.gradcam("paper", ("standard", "fedavg"), 2022)) as archive:
+        maps = dict(zip(archive[f"image_{site}"], archive[f"map_{site}"], strict=True))
     table = pd.read_csv(made.site(site, "annotations.csv"))
     inside = masks(table, rows["image"].tolist(), 64)
     heat = upsample(np.stack([maps[image] for image in rows["image"]]), 64)
@@ -145,16 +146,15 @@ def copied(tmp_path, change=lambda results: None, **options):
 
 def test_tables_do_not_depend_on_the_order_of_rows_or_the_size_of_parts(tmp_path, monkeypatch):
     def shuffled(results):
-        for site in ("rsna", "siim"):
-            tables = [results.site(site, "annotations.csv")]
-            for model in results.models:
-                tables.append(results.predictions("paper", model, 2022, site))
-                path = results.gradcam("paper", model, 2022, site)
-                with np.load(path) as archive:
-                    arrays = {name: archive[name][::-1] for name in archive}
-                np.savez(path, **arrays)
-            for path in tables:
-                pd.read_csv(path).sample(frac=1, random_state=3).to_csv(path, index=False)
+        tables = [results.site(site, "annotations.csv") for site in ("rsna", "siim")]
+        for model in results.models:
+            tables.append(results.predictions("paper", model, 2022))
+            path = results.gradcam("paper", model, 2022)
+            with np.load(path) as archive:
+                arrays = {name: archive[name][::-1] for name in archive}
+            np.savez(path, **arrays)
+        for path in tables:
+            pd.read_csv(path).sample(frac=1, random_state=3).to_csv(path, index=False)
 
     results = copied(tmp_path)
     files = [results.evaluation("paper", f"localisation{end}") for end in ("_images", "")]
@@ -183,10 +183,7 @@ def test_images_are_resampled_where_the_configuration_says_so(tmp_path):
 
 def test_maps_that_are_all_zero_score_0_and_are_counted(tmp_path):
     def blind(results):
-        path = results.gradcam("paper", ("standard", "fedavg"), 2022, "rsna")
-        with np.load(path) as archive:
-            images, maps = archive["image"], archive["map"]
-        np.savez(path, image=images, map=np.zeros_like(maps))
+        blinded(results.gradcam("paper", ("standard", "fedavg"), 2022), "rsna")
 
     _, summary = localised(copied(tmp_path, blind))
     rows = of(summary, "rsna", "fedavg")
@@ -228,7 +225,7 @@ def test_what_is_missing_is_named(tmp_path):
     out = [f"--images={tmp_path / 'i.csv'}", f"--summary={tmp_path / 's.csv'}"]
     first = arguments.index("--prediction")
     with pytest.raises(InputError, match="rsna standard baseline 2022, to compare fedavg"):
-        localise.main([*arguments[:first], *arguments[first + 7 :], *out])
+        localise.main([*arguments[:first], *arguments[first + 6 :], *out])
     path = results.evaluation("paper", "metrics")
     pd.read_csv(path).iloc[1:].to_csv(path, index=False)
     with pytest.raises(InputError, match="a row for rsna standard baseline 2022"):

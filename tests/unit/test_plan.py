@@ -83,34 +83,31 @@ def test_files_of_weights_and_warmed_up_heads_are_inputs_where_there_are_any(con
 
 
 @pytest.mark.parametrize(
-    ("method", "folder", "names", "heads"),
+    ("method", "folder", "names"),
     [
-        ("baseline", "baseline", ["rsna"], ["rsna"]),
-        ("fedavg", "fedavg", ["global"], ["rsna"]),
-        ("pooled", "pooled", ["global"], ["rsna"]),
-        ("ensemble", "baseline", ["rsna", "siim", "third"], ["rsna", "third"]),
+        ("baseline", "baseline", ["rsna", "siim"]),
+        ("fedavg", "fedavg", ["global"]),
+        ("pooled", "pooled", ["global"]),
+        ("ensemble", "baseline", ["rsna", "siim"]),
     ],
 )
-def test_which_models_score_a_site_by_which_heads(config, method, folder, names, heads):
-    sites = config["sites"] | {"third": {"task": "pneumonia"}}
-    config = changed(config, "sites", value=sites)
-    config = changed(config, "run", "sites", value=list(sites))
-    wildcards = SimpleNamespace(
-        protocol="paper", architecture="standard", seed="1", site="rsna", method=method
-    )
+def test_which_models_score_the_sites(config, method, folder, names):
+    wildcards = SimpleNamespace(protocol="paper", architecture="standard", seed="1", method=method)
     where = f"<results>/models/paper/standard/{folder}/seed1"
     expected = [f"{where}/{name}.safetensors" for name in names]
     assert plan.model_files(config, wildcards) == expected
-    assert plan.heads(config, wildcards) == heads
+    assert plan.is_ensemble(config, method) == (method == "ensemble")
 
 
 def test_every_prediction_is_named_to_evaluate(config):
     config = changed(config, "run", "seeds", value=[1, 2])
-    files = [plan.prediction_file("paper", one) for one in plan.predictions(config)]
-    assert len(set(files)) == len(files) == 2 * 2 * 2 * 2
-    line = plan.evaluate_arguments(config, SimpleNamespace(predictions=files))
-    assert line.count("--prediction") == 16
-    assert "--prediction rsna pneumonia standard baseline 1 " in line
+    models = plan.predictions(config)
+    files = plan.prediction_files(models, "paper")
+    assert len(set(files)) == len(files) == 2 * 2 * 2
+    line = plan.model_arguments("--prediction", models, files)
+    assert line.count("--prediction") == 8
+    assert "--prediction standard baseline 1 " in line
+    assert plan.task_arguments(config) == "--task rsna pneumonia --task siim pneumothorax"
 
 
 def test_every_site_names_its_samples(config):
@@ -123,7 +120,7 @@ def test_figure_3_shows_the_first_seed_and_method(config):
     config = changed(config, "run", "seeds", value=[5, 6])
     shown = plan.shown(config)
     assert {one["seed"] for one in shown} == {5}
-    assert len(shown) == 8
+    assert len(shown) == 4
 
 
 def test_every_training_has_a_history_and_an_ensemble_is_none(config):
@@ -220,11 +217,11 @@ def test_localisation_gets_its_own_slice_and_names_every_model_once(config):
     assert set(settings) == {"bootstrap", "threshold", "patients", "size"}
     assert plan.localise(changed(config, "training", "batch", value=8)) == settings
     models = plan.predictions(config)
-    files = [[plan.prediction_file("paper", one, end) for one in models] for end in (".csv", ".n")]
+    files = [plan.prediction_files(models, "paper", end) for end in (".csv", ".n")]
     words = shlex.split(plan.model_arguments("--prediction", models, *files))
-    assert words.count("--prediction") == len(models) == 2 * 2 * 2
-    first = ["--prediction", "rsna", "standard", "baseline", "2022", files[0][0], files[1][0]]
-    assert words[:7] == first
+    assert words.count("--prediction") == len(models) == 2 * 2
+    first = ["--prediction", "standard", "baseline", "2022", files[0][0], files[1][0]]
+    assert words[:6] == first
     sites = shlex.split(plan.site_arguments(config, ["a b.csv", "c.csv"]))
     assert sites == [
         "--site",

@@ -72,7 +72,7 @@ def test_the_papers_plan(workflow, repository):
     assert planned["train_baseline"] == 8
     assert planned["train_federated"] == 4
     assert planned["warmup"] == 4
-    assert planned["predict"] == 16
+    assert planned["predict"] == 8
 
 
 def test_the_demo_only_shrinks(repository):

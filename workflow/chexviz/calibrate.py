@@ -32,6 +32,7 @@ from chexviz.evaluate import (
     MODEL,
     Bootstrap,
     Model,
+    add_predictions,
     read_models,
     read_settings,
     require_same_images,
@@ -330,14 +331,7 @@ def calibrate(models: list[Model], settings: Settings) -> dict[str, pd.DataFrame
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m chexviz.calibrate", description=__doc__)
-    parser.add_argument(
-        "--prediction",
-        nargs=6,
-        action="append",
-        required=True,
-        metavar=("SITE", "TASK", "ARCHITECTURE", "METHOD", "SEED", "FILE"),
-        help="a model's predictions on the images of one site (repeated)",
-    )
+    add_predictions(parser)
     parser.add_argument(
         "--settings",
         required=True,
@@ -348,7 +342,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings = read(arguments.settings)
-    tables = calibrate(read_models(arguments.prediction), settings)
+    tables = calibrate(read_models(arguments.prediction, arguments.task), settings)
     # All are complete before the first takes its name.
     with ExitStack() as stack:
         files = {name: stack.enter_context(replacing(getattr(arguments, name))) for name in TABLES}

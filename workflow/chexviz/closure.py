@@ -1,6 +1,7 @@
 """Which modules an entry point runs, so that an edit reruns what depends on it and nothing else."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -22,8 +23,9 @@ def files(entry: str) -> list[Path]:
     return sorted(found)
 
 
+@cache
 def imports(path: Path) -> list[Path]:
-    """The modules of the package that one source file imports."""
+    """The modules of the package that one source file imports; read once for all entry points."""
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name:

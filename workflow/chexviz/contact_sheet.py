@@ -67,9 +67,12 @@ def numbers(case: pd.Series, method: str) -> str:
 
 
 def draw(sites: list[Site], scored: pd.DataFrame, maps: pd.DataFrame, note: str) -> Figure:
-    """The sheet: a block a site and architecture, pairs of maps in it. maps: MODEL and file."""
+    """The sheet: a block a site and architecture, pairs of maps in it.
+
+    maps: the columns architecture, method and file.
+    """
     _, method = in_order(maps["method"])
-    files = maps.set_index(MODEL[:3])["file"]
+    files = maps.set_index(["architecture", "method"])["file"]
     blocks = []
     for site in sites:
         for architecture in in_order(maps["architecture"]):
@@ -86,7 +89,7 @@ def draw(sites: list[Site], scored: pd.DataFrame, maps: pd.DataFrame, note: str)
         title = f"{titles[site.name]}, {ARCHITECTURES.get(architecture, architecture)}"
         draw_head(figure, y, title, cases, method)
         if len(cases):
-            pair = [files[site.name, architecture, one] for one in (BASELINE, method)]
+            pair = [files[architecture, one] for one in (BASELINE, method)]
             draw_cases(figure, y + HEAD, site, cases, method, pair)
         y += height
     write_notes(figure, note)
@@ -121,7 +124,7 @@ def draw_cases(figure, y: float, site: Site, cases: pd.DataFrame, method: str, f
     images = cases["image"].tolist()
     radiographs = read_images(site.images, site.samples, images)
     annotations = read_annotations(site.annotations)
-    heats = [upsample(read_maps(file, images), radiographs.shape[-1]) for file in files]
+    heats = [upsample(read_maps(file, site.name, images), radiographs.shape[-1]) for file in files]
     for position, (_, case) in enumerate(cases.iterrows()):
         row, column = divmod(position, ACROSS)
         outlines = annotations[annotations["image"] == case["image"]]
@@ -155,9 +158,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--gradcam",
         action="append",
-        nargs=5,
+        nargs=4,
         required=True,
-        metavar=("SITE", "ARCHITECTURE", "METHOD", "SEED", "GRADCAM"),
+        metavar=("ARCHITECTURE", "METHOD", "SEED", "GRADCAM"),
         help="of the baselines and one method; of several seeds the first is shown",
     )
     parser.add_argument("--scored", required=True, type=Path, help="a row an image, by `localise`")
@@ -166,10 +169,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
     scored = read_table(arguments.scored, [*MODEL, "image", *MEASURES])
-    given = pd.DataFrame(arguments.gradcam, columns=[*MODEL, "file"])
+    given = pd.DataFrame(arguments.gradcam, columns=[*MODEL[1:], "file"])
     seeds = scored["seed"].unique()
     given = given[given["seed"] == given["seed"].iloc[0]]
-    shown = scored.astype({"seed": str}).merge(given, on=MODEL)
+    shown = scored.astype({"seed": str}).merge(given, on=MODEL[1:])
     note = f"First of {len(seeds)} seeds ({given['seed'].iloc[0]})." if len(seeds) > 1 else ""
     figure = draw([Site(*site) for site in arguments.site], shown, given, note)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)

@@ -318,7 +318,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings, minima = read_settings(arguments.settings), read_subgroups(arguments.settings)
-    models = read_models(arguments.prediction)
+    models = read_models(arguments.prediction, arguments.task)
     table = crosstask(models, dict(arguments.samples), settings, minima)
     with replacing(arguments.output) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

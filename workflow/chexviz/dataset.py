@@ -93,18 +93,43 @@ def load_dataset(
 
     They stay in the file until they are made resident.
     """
+    (data,) = load_datasets([site], [images], [samples], split, subsets, [device])
+    return data
+
+
+def load_datasets(
+    sites: Sequence[str],
+    images: Sequence[Path],
+    samples: Sequence[Path],
+    split: Path,
+    subsets: list[str],
+    devices: Sequence[torch.device],
+) -> Iterator[Dataset]:
+    """The datasets of several sites (see load_dataset), dealt to the devices in turn.
+
+    images, samples: a file per site. The split, of all sites, is read once.
+    """
     table = read_split(split)
-    table = table[(table["site"] == site) & table["subset"].isin(subsets)]
-    if table.empty:
-        raise InputError(
-            split,
-            expected=f"images of site {site} in {' or '.join(subsets)}",
-            found="none",
-            fix="check that this split was made with this site",
-        )
+    table = table[table["subset"].isin(subsets)]
+    rows_of = dict(list(table.groupby("site")))
+    for number, files in enumerate(zip(sites, images, samples, strict=True)):
+        if files[0] not in rows_of:
+            raise InputError(
+                split,
+                expected=f"images of site {files[0]} in {' or '.join(subsets)}",
+                found="none",
+                fix="check that this split was made with this site",
+            )
+        yield subset_of(*files, rows_of[files[0]], split, devices[number % len(devices)])
+
+
+def subset_of(
+    site: str, images: Path, samples: Path, rows: pd.DataFrame, split: Path, device: torch.device
+) -> Dataset:
+    """The dataset of a site's `rows` of the split."""
     order = pd.read_csv(samples, dtype=str, keep_default_na=False, usecols=["image"])["image"]
     position = pd.Series(order.index, index=order)
-    table = table.assign(position=position.reindex(table["image"]).to_numpy())
+    table = rows.assign(position=position.reindex(rows["image"]).to_numpy())
     if table["position"].isna().any():
         stranger = table.loc[table["position"].isna(), "image"].iloc[0]
         raise InputError(

@@ -89,12 +89,12 @@ def read_settings(text: str) -> Bootstrap:
 def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
     """A table of predictions, checked and sorted by image.
 
-    alone: the table comes from elsewhere; without a patient each image is a patient of its own,
-    without a subset all images evaluate, and other columns are left out.
+    alone: the table comes from elsewhere; it is of one site, without a patient each image is a
+    patient of its own, without a subset all images evaluate, and other columns are left out.
 
-    Returns image, patient, subset (str), label (0 or 1), and as float64 score and the score_<site>
-    of other heads. Sorted, so that resamples do not depend on the order in which a file lists its
-    images.
+    Returns site (unless alone), image, patient, subset (str), label (0 or 1), and as float64 score
+    and score_<site> of the heads of other sites (NaN at their own). Sorted, so that resamples do
+    not depend on the order in which a file lists its images.
     Raises InputError for anything that could not be evaluated.
     """
     rerun = "remove the file and run the prediction again"
@@ -104,7 +104,8 @@ def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(file, expected="a CSV table", found=str(error), fix=rerun) from None
-    columns = ["image", "patient", "label", "subset", "score"]
+    key = ["image"] if alone else ["site", "image"]
+    columns = [*key, "patient", "label", "subset", "score"]
     if alone and "image" in table:
         defaults = {"patient": table["image"], "subset": "evaluation"}
         table = table.assign(**{key: defaults[key] for key in defaults if key not in table})
@@ -119,14 +120,19 @@ def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
     scores = ["score", *(column for column in table if column.startswith("score_"))]
     # to_numeric tells numbers from text, but its parser may miss the nearest float64.
     values = {name: pd.to_numeric(table[name], errors="coerce") for name in ("label", *scores)}
+    own = "score_" + table[key[0]]  # which is empty: `score` is that of the site's own head
     for column, expected, valid in (
         ("image", "an id in every row", table["image"] != ""),
-        ("image", "every image once", ~table["image"].duplicated()),
+        ("image", "every image once", ~table.duplicated(key)),
         ("patient", "a patient in every row", table["patient"] != ""),
         ("subset", f"{' or '.join(SUBSETS)} in every row", table["subset"].isin(SUBSETS)),
         ("label", "a label of 0 or 1 in every row", values["label"].isin([0, 1])),
         *(
-            (score, "a probability in [0, 1] in every row", values[score].between(0, 1))
+            (
+                score,
+                "a probability in [0, 1] in every row",
+                values[score].between(0, 1) | ((own == score) & (table[score] == "")),
+            )
             for score in scores
         ),
     ):
@@ -140,7 +146,7 @@ def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
                 fix=rerun,
             )
     table["label"] = values["label"].astype(int)
-    table[scores] = table[scores].astype(float)
+    table[scores] = table[scores].replace("", "nan").astype(float)
     return table[[*columns[:-1], *scores]].sort_values("image", ignore_index=True)
 
 
@@ -173,16 +179,9 @@ def require_classes(model: Model, unit: str) -> None:
 
 
 def require_same_images(models: list[Model]) -> None:
-    """Raise InputError unless all models of a site have the same task, images and labels."""
+    """Raise InputError unless all models of a site have the same images and labels."""
     first = models[0]
     for model in models[1:]:
-        if model.task != first.task:
-            raise InputError(
-                model.file,
-                expected=f"the task {first.task}, as in {first.file}",
-                found=f"the task {model.task}",
-                fix=f"name one task for site {model.site}",
-            )
         columns = ["image", "patient", "label", "subset"]
         both = first.table[columns].merge(model.table[columns], how="outer", indicator=True)
         differing = both[both["_merge"] != "both"]
@@ -433,31 +432,55 @@ def evaluate(models: list[Model], settings: Bootstrap, margin: float) -> tuple[p
     )
 
 
-def read_models(arguments: Iterable[list[str]]) -> list[Model]:
-    """Models from lists of site, task, architecture, method, seed and file."""
+def read_models(predictions: Iterable[list[str]], tasks: Iterable[list[str]]) -> list[Model]:
+    """Models on the images of each site, from lists of architecture, method, seed and file.
+
+    tasks: lists of site and task.
+    """
+    task_of = dict(tasks)
     models = []
-    for site, task, architecture, method, seed, file in arguments:
+    for architecture, method, seed, file in predictions:
         if not seed.isdecimal():
             raise InputError(
-                f"--prediction {site} {task} {architecture} {method} {seed} {file}",
+                f"--prediction {architecture} {method} {seed} {file}",
                 expected="an integer as seed",
                 found=repr(seed),
-                fix="give SITE TASK ARCHITECTURE METHOD SEED FILE in this order",
+                fix="give ARCHITECTURE METHOD SEED FILE in this order",
             )
         table = read_predictions(file)
-        models.append(Model(site, task, architecture, method, int(seed), file, table))
+        if strangers := set(table["site"]) - task_of.keys():
+            raise InputError(
+                file,
+                expected=f"images of {', '.join(task_of)}",
+                found=f"images of {', '.join(sorted(strangers))}",
+                fix="give --task SITE TASK for every site",
+            )
+        for site in task_of:
+            rows = table[table["site"] == site]
+            if len(rows):
+                rows = rows.drop(columns=["site", f"score_{site}"], errors="ignore")
+                key = (site, task_of[site], architecture, method, int(seed), file)
+                models.append(Model(*key, rows.reset_index(drop=True)))
     return models
 
 
 def add_predictions(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names each model's predictions; read_models takes its values."""
+    """Add the arguments that name each model's predictions; read_models takes their values."""
     parser.add_argument(
         "--prediction",
-        nargs=6,
+        nargs=4,
         action="append",
         required=True,
-        metavar=("SITE", "TASK", "ARCHITECTURE", "METHOD", "SEED", "FILE"),
-        help="a model's predictions on the images of one site (repeated)",
+        metavar=("ARCHITECTURE", "METHOD", "SEED", "FILE"),
+        help="a model's predictions on the images of all sites (repeated)",
+    )
+    parser.add_argument(
+        "--task",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("SITE", "TASK"),
+        help="what the labels of a site's images are of (repeated)",
     )
 
 
@@ -471,7 +494,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--roc", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings = read_settings(arguments.settings)
-    tables = evaluate(read_models(arguments.prediction), settings, arguments.margin)
+    tables = evaluate(read_models(arguments.prediction, arguments.task), settings, arguments.margin)
     outputs = (arguments.metrics, arguments.comparisons, arguments.roc)
     # All three are complete before the first takes its name.
     with (

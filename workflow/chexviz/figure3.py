@@ -144,7 +144,7 @@ def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> s
     show(frames[0], np.repeat(grey[..., np.newaxis] / 255, 3, axis=2), outlines, linewidth=1.1)
     below(frames[0], "annotation outlined" if len(outlines) else "not annotated")
     for frame, model in zip(frames[1:], models, strict=True):
-        (heat,) = upsample(read_maps(site.gradcam[model], [case.image]), len(grey))
+        (heat,) = upsample(read_maps(site.gradcam[model], site.name, [case.image]), len(grey))
         show_map(frame, grey, heat, outlines)
         score, threshold = site.scores.loc[case.image, model], site.thresholds[model]
         below(frame, f"score {score:.2f} {'≥' if score >= threshold else '<'} {threshold:.2f}")
@@ -161,31 +161,25 @@ def read_sites(
 ) -> tuple[list[Site], list[tuple[str, str]], str]:
     """The sites with the shown models' scores, the models in order, and a word on the seeds.
 
-    sites: SITE TASK IMAGES SAMPLES ANNOTATIONS. predictions: SITE ARCHITECTURE METHOD SEED
-    PREDICTIONS GRADCAM; of several seeds the first given is shown.
+    sites: SITE TASK IMAGES SAMPLES ANNOTATIONS. predictions: ARCHITECTURE METHOD SEED PREDICTIONS
+    GRADCAM; of several seeds the first given is shown.
     """
-    given = pd.DataFrame(predictions, columns=[*KEYS, "predictions", "gradcam"])
+    given = pd.DataFrame(predictions, columns=[*KEYS[1:], "predictions", "gradcam"])
     seeds = given["seed"].unique()
-    given = given[given["seed"] == seeds[0]]
+    given = given[given["seed"] == seeds[0]].set_index(["architecture", "method"])
     models = [
         (architecture, method)
-        for architecture in in_order(given["architecture"])
-        for method in in_order(given.loc[given["architecture"] == architecture, "method"])
+        for architecture in in_order(given.index.to_frame()["architecture"])
+        for method in in_order(given.loc[architecture].index.to_series())
     ]
     metrics = read_metrics(metrics_path).astype({"seed": str}).set_index(KEYS)["threshold"]
+    columns = ["site", "image", "label", "subset", "score"]
+    tables = {model: read_table(given.loc[model, "predictions"], columns) for model in models}
     found = [Site(*site) for site in sites]
     for site in found:
-        rows = given[given["site"] == site.name].set_index(["architecture", "method"])
-        columns = {}
-        for model in models:
+        scores = {}
+        for model, table in tables.items():
             key = (site.name, *model, seeds[0])
-            if model not in rows.index:
-                raise InputError(
-                    "--prediction",
-                    expected=f"the prediction {' '.join(key)}",
-                    found="none",
-                    fix="give every model for every site",
-                )
             if key not in metrics.index:
                 raise InputError(
                     metrics_path,
@@ -193,14 +187,11 @@ def read_sites(
                     found="none",
                     fix="make the evaluation of this protocol again",
                 )
-            table = read_table(
-                rows.loc[model, "predictions"], ["image", "label", "subset", "score"]
-            )
-            chosen = table[(table["subset"] == "evaluation") & (table["label"] == 1)]
-            columns[model] = chosen.set_index("image")["score"]
+            chosen = (table["site"] == site.name) & (table["subset"] == "evaluation")
+            scores[model] = table[chosen & (table["label"] == 1)].set_index("image")["score"]
             site.thresholds[model] = float(metrics[key])
-            site.gradcam[model] = rows.loc[model, "gradcam"]
-        site.scores = pd.DataFrame(columns).dropna()
+            site.gradcam[model] = given.loc[model, "gradcam"]
+        site.scores = pd.DataFrame(scores).dropna()
     extra = f"First of {len(seeds)} seeds ({seeds[0]})." if len(seeds) > 1 else ""
     return found, models, extra
 
@@ -217,9 +208,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--prediction",
         action="append",
-        nargs=6,
+        nargs=5,
         required=True,
-        metavar=("SITE", "ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
+        metavar=("ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
     )
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
     parser.add_argument("--mark", default="", help="a text that the figure shows")

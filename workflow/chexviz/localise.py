@@ -53,9 +53,8 @@ class Scored(NamedTuple):
     unannotated: int
 
 
-def true_positives(path: str, threshold: float) -> pd.DataFrame:
+def true_positives(table: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """Image and patient of the positive evaluation images that reach the threshold, by image."""
-    table = read_table(path, ["image", "patient", "label", "subset", "score"])
     chosen = (table["subset"] == "evaluation") & (table["label"] == 1)
     chosen &= table["score"] >= threshold
     return table.loc[chosen, ["image", "patient"]].sort_values("image", ignore_index=True)
@@ -110,15 +109,15 @@ def measure(images: list[str], maps: np.ndarray, site: Site, settings: dict) -> 
 
 
 def score(
-    model: list[str], predictions: str, gradcam: str, cut: float, site: Site, settings: dict
+    model: tuple, predictions: pd.DataFrame, gradcam: str, cut: float, site: Site, settings: dict
 ) -> Scored:
-    """Score one model's true positives. cut: the score from which it calls an image positive."""
+    """Score a model's true positives at a site. cut: the score from which it calls one positive."""
     found = true_positives(predictions, cut)
     annotated = found["image"].isin(site.references.index)
     table = found[annotated].reset_index(drop=True)
     if len(table):
         images = table["image"].tolist()
-        measured = measure(images, read_maps(gradcam, images), site, settings)
+        measured = measure(images, read_maps(gradcam, site.name, images), site, settings)
         table = pd.concat([table, measured], axis=1)
     table = table.assign(**dict(zip(MODEL, model, strict=True))).reindex(columns=IMAGES)
     return Scored(*model[:3], int(model[3]), table, int((~annotated).sum()))
@@ -215,17 +214,23 @@ def localise(sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Seri
     """The tables of images and of models. predictions: see main. cuts: threshold by MODEL."""
     models: dict[tuple, Scored] = {}
     with Progress("localise", total=len(predictions), unit="model") as progress:
-        for *model, scores, gradcam in predictions:
-            if tuple(model) not in cuts.index:
-                raise InputError(
-                    "--metrics",
-                    expected=f"a row for {' '.join(model)}",
-                    found="none",
-                    fix="make the evaluation of this protocol again",
-                )
-            cut, site = float(cuts[tuple(model)]), sites[model[0]]
-            models[tuple(model)] = score(model, scores, gradcam, cut, site, settings)
+        for *name, scores, gradcam in predictions:
+            table = read_table(scores, ["site", "image", "patient", "label", "subset", "score"])
+            for site in sites.values():
+                model = (site.name, *name)
+                if model not in cuts.index:
+                    raise InputError(
+                        "--metrics",
+                        expected=f"a row for {' '.join(model)}",
+                        found="none",
+                        fix="make the evaluation of this protocol again",
+                    )
+                rows = table[table["site"] == site.name]
+                models[model] = score(model, rows, gradcam, float(cuts[model]), site, settings)
             progress.step()
+    # Site by site, whatever the order of the files.
+    places = {name: place for place, name in enumerate(sites)}
+    models = dict(sorted(models.items(), key=lambda item: places[item[0][0]]))
     rows = []
     for (site, architecture, method, seed), model in models.items():
         reference = (site, architecture, BASELINE, seed)
@@ -264,9 +269,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--prediction",
         action="append",
-        nargs=6,
+        nargs=5,
         required=True,
-        metavar=("SITE", "ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
+        metavar=("ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
     )
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")

@@ -136,40 +136,30 @@ def weight_files(config: Config, architecture: str) -> list[str]:
     return [f"<resources>/weights/{architecture}.safetensors"]
 
 
+def is_ensemble(config: Config, method: str) -> bool:
+    """Whether a method is no model of its own, but all baselines together."""
+    return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
+
+
 def model_files(config: Config, wildcards) -> list[str]:
-    """The models that score a site: its baseline, all baselines, or a method's global model."""
-    folder = model_folder(
-        wildcards.protocol, wildcards.architecture, wildcards.method, wildcards.seed
-    )
-    if wildcards.method == BASELINE:
-        return [f"{folder}/{wildcards.site}.safetensors"]
-    if config["methods"][wildcards.method]["algorithm"] == ENSEMBLE:
-        alone = folder.replace(f"/{wildcards.method}/", f"/{BASELINE}/")
-        return [f"{alone}/{site}.safetensors" for site in config["run"]["sites"]]
-    return [f"{folder}/global.safetensors"]
+    """The models that score all sites: a method's global model, or the baseline of each site."""
+    several = wildcards.method == BASELINE or is_ensemble(config, wildcards.method)
+    names = config["run"]["sites"] if several else ["global"]
+    method = BASELINE if several else wildcards.method
+    folder = model_folder(wildcards.protocol, wildcards.architecture, method, wildcards.seed)
+    return [f"{folder}/{name}.safetensors" for name in names]
 
 
-def heads(config: Config, wildcards) -> list[str]:
-    """Whose task blocks score a site's task: its own; in an ensemble those of all its task."""
-    site, sites = wildcards.site, config["sites"]
-    method = config["methods"].get(wildcards.method, {"algorithm": BASELINE})
-    if method["algorithm"] != ENSEMBLE:
-        return [site]
-    return [one for one in config["run"]["sites"] if sites[one]["task"] == sites[site]["task"]]
+def tasks(config: Config) -> list[str]:
+    """The task of every site of the run."""
+    return [config["sites"][site]["task"] for site in config["run"]["sites"]]
 
 
 def predictions(config: Config) -> list[dict]:
-    """Every model's prediction of every site: site, task, architecture, method, seed."""
+    """Every model: architecture, method, seed."""
     run = config["run"]
     return [
-        {
-            "site": site,
-            "task": config["sites"][site]["task"],
-            "architecture": architecture,
-            "method": method,
-            "seed": seed,
-        }
-        for site in run["sites"]
+        {"architecture": architecture, "method": method, "seed": seed}
         for architecture in run["architectures"]
         for method in [BASELINE, *run["methods"]]
         for seed in run["seeds"]
@@ -187,24 +177,18 @@ def shown(config: Config) -> list[dict]:
     ]
 
 
-def prediction_file(protocol: str, one: Mapping, suffix: str = ".csv") -> str:
-    """Where the scores (.csv) or Grad-CAM maps (.gradcam.npz) of one prediction are."""
-    folder = model_folder(protocol, one["architecture"], one["method"], one["seed"])
-    return f"{folder.replace('/models/', '/predictions/')}/{one['site']}{suffix}"
+def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") -> list[str]:
+    """Where the scores (.csv) or Grad-CAM maps (.gradcam.npz) of models are."""
+    return [
+        model_folder(protocol, **one).replace("/models/", "/predictions/") + suffix
+        for one in models
+    ]
 
 
-def shown_files(config: Config, protocol: str, suffix: str) -> list[str]:
-    """One kind of file of every prediction that Figure 3 shows."""
-    return [prediction_file(protocol, one, suffix) for one in shown(config)]
-
-
-def evaluate_arguments(config: Config, files) -> str:
-    """Command-line arguments that tell `evaluate` which model each file of scores is of."""
-    keys = ("site", "task", "architecture", "method", "seed")
-    return " ".join(
-        shlex.join(["--prediction", *(str(one[key]) for key in keys), path])
-        for one, path in zip(predictions(config), files.predictions, strict=True)
-    )
+def task_arguments(config: Config) -> str:
+    """Command-line arguments that name each site's task."""
+    pairs = zip(config["run"]["sites"], tasks(config), strict=True)
+    return " ".join(shlex.join(["--task", site, task]) for site, task in pairs)
 
 
 def samples_arguments(config: Config, files) -> str:
@@ -217,15 +201,13 @@ def samples_arguments(config: Config, files) -> str:
 
 def site_arguments(config: Config, *files: list[str]) -> str:
     """Command-line arguments that name each site, its task and its files of every kind."""
-    rows = zip(config["run"]["sites"], *files, strict=True)
-    return " ".join(
-        shlex.join(["--site", site, config["sites"][site]["task"], *paths]) for site, *paths in rows
-    )
+    rows = zip(config["run"]["sites"], tasks(config), *files, strict=True)
+    return " ".join(shlex.join(["--site", *row]) for row in rows)
 
 
 def model_arguments(option: str, models: list[dict], *files: list[str]) -> str:
     """Command-line arguments that say which model the files of every kind are of."""
-    keys = ("site", "architecture", "method", "seed")
+    keys = ("architecture", "method", "seed")
     return " ".join(
         shlex.join([option, *(str(one[key]) for key in keys), *paths])
         for one, *paths in zip(models, *files, strict=True)
@@ -265,11 +247,7 @@ def history_files(config: Config, protocol: str) -> list[str]:
 
 def history_arguments(config: Config, files) -> str:
     """Command-line arguments that say which training each history is of."""
-    keys = ("architecture", "method", "seed")
-    return " ".join(
-        shlex.join(["--history", *(str(one[key]) for key in keys), path])
-        for one, path in zip(histories(config), files.histories, strict=True)
-    )
+    return model_arguments("--history", histories(config), files.histories)
 
 
 def local_weights(config: Config, architecture: str) -> list[str]:

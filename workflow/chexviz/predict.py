@@ -1,4 +1,4 @@
-"""Score a site's images with a model, and map where it looked (Grad-CAM)."""
+"""Score all sites' images with a model, and map where it looked (Grad-CAM)."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from chexviz import device, models
-from chexviz.dataset import Dataset, load_dataset, to_unit
+from chexviz.dataset import Dataset, load_datasets, to_unit
 from chexviz.errors import run
 from chexviz.files import replacing
 from chexviz.progress import Progress
@@ -22,6 +22,8 @@ BATCH = 64
 
 def scores(trained: Sequence[models.Model], data: Dataset, heads: Sequence[str]) -> pd.DataFrame:
     """Probabilities: `score` of the site's own task, `score_<site>` of every other task block.
+
+    A row an image: site, image, patient, label, subset, then these.
 
     heads: whose task blocks score the site's task; the mean of several (an ensemble).
     In float32 whatever the training precision was: bfloat16 would tie scores that differ.
@@ -39,7 +41,7 @@ def scores(trained: Sequence[models.Model], data: Dataset, heads: Sequence[str])
                     columns[head].append(torch.sigmoid(task(features)))
             progress.step()
     scored = {head: torch.cat(values).cpu().numpy() for head, values in columns.items()}
-    table = data.rows[["image", "patient", "label", "subset"]].copy()
+    table = data.rows[["site", "image", "patient", "label", "subset"]].copy()
     table["label"] = table["label"].astype(int)
     table["score"] = np.mean([scored[head] for head in heads], axis=0)
     for head in sorted(scored.keys() - {data.site}):
@@ -81,30 +83,53 @@ def maps_of_positives(
     return data.rows.loc[chosen, "image"].to_numpy(dtype=str), torch.cat(maps).cpu().numpy()
 
 
+def used(
+    site: str, sites: Sequence[str], tasks: Sequence[str], files: Sequence[Path], ensemble: bool
+) -> tuple[list[Path], list[str]]:
+    """The models that score a site, and whose task blocks score its task.
+
+    files: one model of all sites, or a model a site, of which each scores its own site; in an
+    ensemble all of them do, and the task blocks of all sites of the same task count.
+    """
+    place = sites.index(site)
+    if ensemble:
+        alike = zip(sites, tasks, strict=True)
+        return list(files), [one for one, task in alike if task == tasks[place]]
+    return [files[place if len(files) > 1 else 0]], [site]
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", nargs="+", required=True, type=Path)
-    parser.add_argument("--head", nargs="+", required=True, help="task blocks of the site's task")
-    parser.add_argument("--site", required=True)
-    parser.add_argument("--images", required=True, type=Path)
-    parser.add_argument("--samples", required=True, type=Path)
+    parser.add_argument(
+        "--model", nargs="+", required=True, type=Path, help="one of all sites, or one per site"
+    )
+    parser.add_argument(
+        "--ensemble", action="store_true", help="every model scores every site: their mean"
+    )
+    parser.add_argument("--site", nargs="+", required=True)
+    parser.add_argument("--task", nargs="+", required=True, help="of each site")
+    parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
+    parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--settings", required=True, type=json.loads)
     parser.add_argument("--predictions", required=True, type=Path)
     parser.add_argument("--gradcam", required=True, type=Path)
     arguments = parser.parse_args(argv)
     where = device.choose(arguments.settings["threads"])
-    trained = [models.load_model(path, arguments.site).to(where).eval() for path in arguments.model]
     subsets = ["validation", "evaluation"]
-    data = load_dataset(
-        arguments.site, arguments.images, arguments.samples, arguments.split, subsets, where
-    )
-    table = scores(trained, data, arguments.head)
-    images, maps = maps_of_positives(trained, data)
+    files = (arguments.images, arguments.samples, arguments.split)
+    tables, maps = [], {}
+    for data in load_datasets(arguments.site, *files, subsets, [where]):
+        paths, heads = used(
+            data.site, arguments.site, arguments.task, arguments.model, arguments.ensemble
+        )
+        trained = [models.load_model(path, data.site).to(where).eval() for path in paths]
+        tables.append(scores(trained, data, heads))
+        maps[f"image_{data.site}"], maps[f"map_{data.site}"] = maps_of_positives(trained, data)
     with replacing(arguments.predictions) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        pd.concat(tables).to_csv(temporary, index=False, lineterminator="\n")
     with replacing(arguments.gradcam) as temporary:
-        np.savez(temporary, image=images, map=maps)
+        np.savez(temporary, **maps)
 
 
 if __name__ == "__main__":

@@ -28,22 +28,27 @@ def read_images(images_path: str, samples_path: str, images: Sequence[str]) -> n
     return gather(stacks, *locate(stacks, positions))
 
 
-def read_maps(path: str | Path, images: Sequence[str]) -> np.ndarray:
-    """The Grad-CAM maps (n, h, w) of n images, in their order."""
+def read_maps(path: str | Path, site: str, images: Sequence[str]) -> np.ndarray:
+    """The Grad-CAM maps (n, h, w) of n images of a site, in their order."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            held, maps = archive["image"], archive["map"]
+            if f"map_{site}" not in archive:
+                raise no_maps(path, f"maps of the site {site}", ", ".join(archive))
+            held, maps = archive[f"image_{site}"], archive[f"map_{site}"]
     except FileNotFoundError:
         raise missing(path) from None
     positions = pd.Index(held).get_indexer(list(images))
     if (positions < 0).any():
-        raise InputError(
-            path,
-            expected=f"a map of the image {images[positions.argmin()]}",
-            found=f"maps of {len(held)} other images",
-            fix="run the prediction of this model again",
-        )
+        image = images[positions.argmin()]
+        raise no_maps(path, f"a map of the image {image}", f"maps of {len(held)} other images")
     return maps[positions]
+
+
+def no_maps(path: str | Path, expected: str, found: str) -> InputError:
+    """The error of maps that are not in their file."""
+    return InputError(
+        path, expected=expected, found=found, fix="run the prediction of this model again"
+    )
 
 
 def read_annotations(path: str | Path) -> pd.DataFrame:

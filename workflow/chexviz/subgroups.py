@@ -275,10 +275,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings, subgroups = read_settings(arguments.settings), read_subgroups(arguments.settings)
+    models = by_site(read_models(arguments.prediction, arguments.task), settings.unit)
     files = dict(arguments.samples)
     rows = []
-    for site, models in by_site(read_models(arguments.prediction), settings.unit).items():
-        rows += site_rows(models, samples_of(site, files), settings, subgroups)
+    for site, group in models.items():
+        rows += site_rows(group, samples_of(site, files), settings, subgroups)
     with replacing(arguments.output) as temporary:
         table = pd.DataFrame(rows, columns=COLUMNS)
         table.to_csv(temporary, index=False, lineterminator="\n")

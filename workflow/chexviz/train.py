@@ -17,7 +17,7 @@ from chexviz import device, models
 from chexviz.aggregate import combine
 from chexviz.checkpoint import Checkpoint, fingerprint
 from chexviz.crew import Crew
-from chexviz.dataset import Dataset, load_dataset
+from chexviz.dataset import Dataset, load_datasets
 from chexviz.errors import run
 from chexviz.files import replacing
 from chexviz.local import LocalSite
@@ -214,15 +214,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def load_parties(arguments: argparse.Namespace, algorithm: type[FedAvg]) -> list[Dataset]:
     """The training images of each party, the parties dealt to the devices in turn."""
     devices = device.choose_all(arguments.settings["threads"])
-    files = zip(arguments.site, arguments.images, arguments.samples, strict=True)
-    return algorithm.gather(
-        [
-            load_dataset(
-                site, images, samples, arguments.split, ["train"], devices[number % len(devices)]
-            )
-            for number, (site, images, samples) in enumerate(files)
-        ]
-    )
+    files = (arguments.images, arguments.samples, arguments.split)
+    return algorithm.gather([*load_datasets(arguments.site, *files, ["train"], devices)])
 
 
 def build_sites(arguments: argparse.Namespace, datasets: Sequence[Dataset]) -> list[LocalSite]:

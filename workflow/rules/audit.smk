@@ -25,7 +25,7 @@ rule labels:
         runtime=10,
     params:
         sites=SITES,
-        tasks=[config["sites"][site]["task"] for site in SITES],
+        tasks=plan.tasks(config),
     shell:
         """
         python -m chexviz.labels \

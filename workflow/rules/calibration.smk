@@ -5,9 +5,7 @@ rule calibrate:
     """Judge the probabilities of all models under protocol {wildcards.protocol}."""
     input:
         code=code("calibrate"),
-        predictions=lambda wildcards: [
-            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
-        ],
+        predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
     output:
         calibration=report(
             "<results>/evaluation/{protocol}/calibration.csv",
@@ -34,7 +32,10 @@ rule calibrate:
         mem_mb=2000,
         runtime=30,
     params:
-        predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
+        predictions=lambda wildcards, input: plan.model_arguments(
+            "--prediction", MODELS, input.predictions
+        ),
+        tasks=plan.task_arguments(config),
         settings=plan.text(
             plan.take(config["evaluation"], "bootstrap", "minimum_cases", "sensitivities")
         ),
@@ -42,6 +43,7 @@ rule calibrate:
         """
         python -m chexviz.calibrate \
             {params.predictions} \
+            {params.tasks} \
             --settings {params.settings:q} \
             --calibration {output.calibration:q} \
             --reliability {output.reliability:q} \

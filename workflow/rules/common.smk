@@ -30,6 +30,7 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow;
 
 SITES = config["run"]["sites"]
 PROTOCOLS = config["run"]["protocols"]
+MODELS, SHOWN = plan.predictions(config), plan.shown(config)
 IMAGES = [plan.image_file(config, site) for site in SITES]
 SHARDED = plan.sharded(config)
 TRAINING_ENVIRONMENT = f"../../envs/train-{config['pytorch']}.yaml"

@@ -5,9 +5,7 @@ rule evaluate:
     """Compare all models under protocol {wildcards.protocol}."""
     input:
         code=code("evaluate"),
-        predictions=lambda wildcards: [
-            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
-        ],
+        predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
     output:
         metrics=report(
             "<results>/evaluation/{protocol}/metrics.csv",
@@ -32,13 +30,17 @@ rule evaluate:
         mem_mb=2000,
         runtime=60,
     params:
-        predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
+        predictions=lambda wildcards, input: plan.model_arguments(
+            "--prediction", MODELS, input.predictions
+        ),
+        tasks=plan.task_arguments(config),
         settings=plan.text(plan.take(config["evaluation"], "bootstrap")),
         margin=config["evaluation"]["margin"],
     shell:
         """
         python -m chexviz.evaluate \
             {params.predictions} \
+            {params.tasks} \
             --settings {params.settings:q} \
             --margin {params.margin} \
             --metrics {output.metrics:q} \

@@ -87,8 +87,8 @@ rule figure3:
         images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
-        predictions=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".csv"),
-        gradcam=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".gradcam.npz"),
+        predictions=lambda wildcards: plan.prediction_files(SHOWN, wildcards.protocol),
+        gradcam=lambda wildcards: plan.prediction_files(SHOWN, wildcards.protocol, ".gradcam.npz"),
         metrics="<results>/evaluation/{protocol}/metrics.csv",
     output:
         pdf="<results>/figures/{protocol}/figure3.pdf",
@@ -112,7 +112,7 @@ rule figure3:
             config, input.images, input.samples, input.annotations
         ),
         predictions=lambda wildcards, input: plan.model_arguments(
-            "--prediction", plan.shown(config), input.predictions, input.gradcam
+            "--prediction", SHOWN, input.predictions, input.gradcam
         ),
         mark=config["mark"],
     shell:

@@ -6,13 +6,8 @@ rule localise:
     input:
         code=code("localise"),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
-        predictions=lambda wildcards: [
-            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
-        ],
-        gradcam=lambda wildcards: [
-            plan.prediction_file(wildcards.protocol, one, ".gradcam.npz")
-            for one in plan.predictions(config)
-        ],
+        predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
+        gradcam=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol, ".gradcam.npz"),
         split="<results>/splits/{protocol}.csv",
         metrics="<results>/evaluation/{protocol}/metrics.csv",
     output:
@@ -35,7 +30,7 @@ rule localise:
     params:
         sites=lambda wildcards, input: plan.site_arguments(config, input.annotations),
         predictions=lambda wildcards, input: plan.model_arguments(
-            "--prediction", plan.predictions(config), input.predictions, input.gradcam
+            "--prediction", MODELS, input.predictions, input.gradcam
         ),
         settings=plan.text(plan.localise(config)),
     shell:
@@ -96,7 +91,7 @@ rule contact_sheet:
         images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
-        gradcam=lambda wildcards: plan.shown_files(config, wildcards.protocol, ".gradcam.npz"),
+        gradcam=lambda wildcards: plan.prediction_files(SHOWN, wildcards.protocol, ".gradcam.npz"),
         scored="<results>/evaluation/{protocol}/localisation_images.csv",
     output:
         pdf="<results>/figures/{protocol}/contact_sheet.pdf",
@@ -119,9 +114,7 @@ rule contact_sheet:
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations
         ),
-        gradcam=lambda wildcards, input: plan.model_arguments(
-            "--gradcam", plan.shown(config), input.gradcam
-        ),
+        gradcam=lambda wildcards, input: plan.model_arguments("--gradcam", SHOWN, input.gradcam),
         mark=config["mark"],
     shell:
         """

@@ -5,9 +5,7 @@ rule subgroups:
     """Measure all models by view, sex and age under protocol {wildcards.protocol}."""
     input:
         code=code("subgroups"),
-        predictions=lambda wildcards: [
-            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
-        ],
+        predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
     output:
         table=report(
@@ -26,13 +24,17 @@ rule subgroups:
         mem_mb=2000,
         runtime=60,
     params:
-        predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
+        predictions=lambda wildcards, input: plan.model_arguments(
+            "--prediction", MODELS, input.predictions
+        ),
+        tasks=plan.task_arguments(config),
         samples=lambda wildcards, input: plan.samples_arguments(config, input),
         settings=plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups")),
     shell:
         """
         python -m chexviz.subgroups \
             {params.predictions} \
+            {params.tasks} \
             {params.samples} \
             --settings {params.settings:q} \
             --output {output.table:q} \
@@ -82,9 +84,7 @@ rule crosstask:
     """Compare all heads of every model on the same images under protocol {wildcards.protocol}."""
     input:
         code=code("crosstask"),
-        predictions=lambda wildcards: [
-            plan.prediction_file(wildcards.protocol, one) for one in plan.predictions(config)
-        ],
+        predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
     output:
         table=report(
@@ -103,13 +103,17 @@ rule crosstask:
         mem_mb=2000,
         runtime=60,
     params:
-        predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
+        predictions=lambda wildcards, input: plan.model_arguments(
+            "--prediction", MODELS, input.predictions
+        ),
+        tasks=plan.task_arguments(config),
         samples=lambda wildcards, input: plan.samples_arguments(config, input),
         settings=plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups")),
     shell:
         """
         python -m chexviz.crosstask \
             {params.predictions} \
+            {params.tasks} \
             {params.samples} \
             --settings {params.settings:q} \
             --output {output.table:q} \

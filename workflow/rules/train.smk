@@ -159,20 +159,20 @@ rule train_federated:
 
 
 rule predict:
-    """Score the images of {wildcards.site} that training did not see, and map where it looked."""
+    """Score all images that training did not see, and map where the model looked."""
     input:
         code=code("predict"),
         models=lambda wildcards: plan.model_files(config, wildcards),
-        images=lambda wildcards: plan.image_file(config, wildcards.site),
-        samples="<results>/sites/{site}/samples.csv",
+        images=IMAGES,
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         split="<results>/splits/{protocol}.csv",
     output:
-        predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}/{site}.csv",
-        gradcam="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}/{site}.gradcam.npz",
+        predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.csv",
+        gradcam="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.gradcam.npz",
     log:
-        "<logs>/predict/{protocol}/{architecture}/{method}/seed{seed}/{site}.log",
+        "<logs>/predict/{protocol}/{architecture}/{method}/seed{seed}.log",
     benchmark:
-        "<benchmarks>/predict/{protocol}/{architecture}/{method}/seed{seed}/{site}.tsv"
+        "<benchmarks>/predict/{protocol}/{architecture}/{method}/seed{seed}.tsv"
     conda:
         TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
@@ -181,14 +181,17 @@ rule predict:
         runtime=60,
         gpu=1,
     params:
-        heads=lambda wildcards: plan.heads(config, wildcards),
+        sites=SITES,
+        tasks=plan.tasks(config),
+        ensemble=lambda wildcards: "--ensemble" * plan.is_ensemble(config, wildcards.method),
         settings=plan.text(plan.take(config["training"], "threads")),
     shell:
         """
         python -m chexviz.predict \
             --model {input.models:q} \
-            --head {params.heads} \
-            --site {wildcards.site} \
+            {params.ensemble} \
+            --site {params.sites} \
+            --task {params.tasks:q} \
             --images {input.images:q} \
             --samples {input.samples:q} \
             --split {input.split:q} \
