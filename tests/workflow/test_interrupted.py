@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from running import TINY
@@ -63,7 +64,8 @@ def training(group: int) -> int | None:
     return None
 
 
-def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow):
+@pytest.mark.parametrize("told", ["the training", "the whole job"])
+def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow, told):
     """Snakemake deletes what a failed job has made, but not its checkpoint, which is used."""
     long = copy.deepcopy(SHORT)
     long["architectures"]["standard"]["baseline"]["epochs"] = 60
@@ -76,12 +78,16 @@ def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow):
         assert process.poll() is None, "the run ended before it could be stopped"
         assert time.monotonic() < end
         time.sleep(0.02)
-    os.kill(trained, signal.SIGTERM)
+    shell = psutil.Process(trained).parent()
+    everyone = [shell, *shell.children()]
+    for one in everyone if told == "the whole job" else [psutil.Process(trained)]:
+        one.terminate()
     assert process.wait(timeout=120) != 0
     assert [path.name for path in target.iterdir()] == ["rsna.checkpoint"]
     (log,) = workflow.folder.glob("logs/demo/train/**/rsna.log")
-    assert "run again to go on" in log.read_text()
+    (stopped,) = re.findall(r"stopped in (round \d+); run again to go on", log.read_text())
     workflow.succeed("--", name)
+    assert f"goes on from {stopped}\n" in log.read_text()
     assert sorted(path.name for path in target.iterdir()) == [
         *("rsna.history.csv", "rsna.safetensors")
     ]
