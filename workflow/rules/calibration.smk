@@ -31,8 +31,8 @@ rule calibrate:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
         settings=plan.text(
@@ -75,8 +75,8 @@ rule figure_calibration:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -115,8 +115,8 @@ rule figure_decision:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],

@@ -29,8 +29,8 @@ rule evaluate:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         predictions=lambda wildcards, input: plan.evaluate_arguments(config, input),
         settings=plan.text(plan.take(config["evaluation"], "bootstrap")),
@@ -70,8 +70,8 @@ rule table1:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -112,8 +112,8 @@ rule table_methods:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         histories=lambda wildcards, input: plan.history_arguments(config, input),
         mark=config["mark"],
@@ -152,8 +152,8 @@ rule table_tests:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -188,8 +188,8 @@ rule simulation:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         settings=plan.text(config["evaluation"]["simulation"]),
     shell:

@@ -23,8 +23,8 @@ rule paper:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         inputs=lambda wildcards, input: plan.paper_inputs(input),
         settings=plan.text(plan.paper(config)),

@@ -26,8 +26,8 @@ rule preprocess:
         "../../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
     shell:
@@ -61,8 +61,8 @@ rule duplicates:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         sites=SITES,
         settings=plan.text(config["duplicates"]),

@@ -19,8 +19,8 @@ rule warmup:
         "../../envs/train.yaml"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
         gpu=1,
     params:
         settings=lambda wildcards: plan.text(plan.warmup(config, wildcards.architecture)),
@@ -71,8 +71,8 @@ rule train_baseline:
         "../../envs/train.yaml"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=growing(8000),
+        runtime=growing(1440),
         gpu=1,
     params:
         settings=lambda wildcards: plan.text(plan.train(config, wildcards.architecture, "baseline")),
@@ -128,8 +128,8 @@ rule train_federated:
         "../../envs/train.yaml"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=16000,
-        runtime=2880,
+        mem_mb=growing(16000),
+        runtime=growing(2880),
         gpu=1,
     params:
         sites=SITES,
@@ -175,8 +175,8 @@ rule predict:
         "../../envs/train.yaml"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
         gpu=1,
     params:
         heads=lambda wildcards: plan.heads(config, wildcards),
