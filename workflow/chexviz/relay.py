@@ -1,4 +1,4 @@
-"""SIGTERM for all that a cluster's job runs, where the cluster sends it to the first process alone."""
+"""SIGTERM for all that a cluster's job runs, where the job's first process alone is sent one."""
 
 import signal
 import socket
@@ -11,10 +11,10 @@ import psutil
 def relay_termination() -> None:
     """From now on, what this process started gets SIGTERM whenever this process gets one.
 
-    SLURM tells no other process of a job that its end is near (cgroup.conf: SignalChildrenProcesses).
-    In a job that is Snakemake, which waits for its commands without a word to them. Who handles
-    the signal in this process, now or later, is not changed: Python writes the number of every
-    signal that it handles into a socket. Only the main thread may call this.
+    SLURM tells no other process of a job that its end is near, unless cgroup.conf has
+    SignalChildrenProcesses. In a job that is Snakemake, which waits for its commands without a word
+    to them. Who handles the signal in this process, now or later, is not changed: Python writes the
+    number of every signal that it handles into a socket. Only the main thread may call this.
     """
     heard, told = socket.socketpair()
     told.setblocking(False)
