@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test paper report lint format bench lock clean
+.PHONY: help install demo test test-cluster paper report lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # The environment is complete when the copy of the lock beside it is the lock.
 $(VENV)/requirements.lock: envs/requirements.lock
@@ -22,11 +22,16 @@ $(VENV)/requirements.lock: envs/requirements.lock
 	$(BIN)/uv pip sync --require-hashes --compile-bytecode envs/requirements.lock
 	@cp envs/requirements.lock $@
 
+install: $(VENV)/requirements.lock ## set up .venv, which every other command does too
+
 demo: $(VENV)/requirements.lock ## run the whole workflow on phantom radiographs: results/demo/paper.pdf
 	snakemake --cores $(CORES) --configfile config/demo.yaml
 
 test: $(VENV)/requirements.lock ## run all tests
 	python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+
+test-cluster: $(VENV)/requirements.lock ## run the demo through a SLURM of two nodes on this machine
+	python -m pytest tests/cluster
 
 paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/paper.pdf
 	snakemake --cores $(CORES)

@@ -4,16 +4,16 @@ import getpass
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
 PACKAGES = "slurmctld slurmd slurm-client munge"
-SECONDS = 15  # for a daemon to answer; it takes a fraction of that
+SECONDS = 60  # for a daemon to answer; it takes a fraction of that
 FREEZER = Path("/sys/fs/cgroup/freezer")
 # Nodes with more than this machine has, so that no job of the demo is refused. Jobs that have ended
 # stay to be asked about. A job whose node failed waits for the credentials of its first start.
@@ -24,7 +24,7 @@ SlurmctldPort={controller}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=30
+AuthInfo=socket={folder}/munge.socket,cred_expire=20
 ProctrackType=proctrack/{tracking}
 TaskPlugin=task/none
 MpiDefault=none
@@ -72,9 +72,14 @@ class Cluster:
             ports=ports,
         )
 
+    @staticmethod
+    def path() -> str:
+        """Where commands are, the daemons too if the user is not root."""
+        return f"{os.environ['PATH']}:/usr/sbin"
+
     def environment(self) -> dict[str, str]:
         """What the commands of SLURM need to find this cluster."""
-        path = f"{self.folder}/bin:{os.environ['PATH']}:/usr/sbin"
+        path = f"{self.folder}/bin:{self.path()}"
         return os.environ | {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
     def start(self) -> None:
@@ -96,7 +101,9 @@ class Cluster:
         key = self.folder / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(128))
-        files = [f"--{name}-file={self.folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
+        files = [
+            f"--{name}-file={self.folder}/munge.{name}" for name in ("key", "pid", "log", "seed")
+        ]
         gate = self.folder / "munge.socket"
         self.launch("munged", "munged", "--foreground", "--force", f"--socket={gate}", *files)
         self.wait(gate.exists, "munged")
@@ -142,29 +149,44 @@ class Cluster:
         return sorted(found, key=lambda job: int(job["JobId"]))
 
     def cut_power(self, node: str) -> None:
-        """Kill all that runs on a node, without a warning, and tell the controller that it is gone."""
+        """Kill all that runs on a node, without a warning, and tell the controller."""
         self.kill(node)
         self.order("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=power")
 
     def kill(self, node: str) -> None:
-        """Kill a node's daemon, its steps' and all that they run."""
-        for process in psutil.process_iter():
-            try:
-                environment = process.environ()
-            except psutil.Error:
-                continue
-            if node in (environment.get("CHEXVIZ_TEST_NODE"), environment.get("SLURMD_NODENAME")):
-                process.kill()
+        """Kill a node's daemon, then its steps', which could report it, then all that they run."""
+        self.daemons[node].kill()
         self.daemons[node].wait()
+        quiet = 0
+        while quiet < 10:  # a process that is just being started has no environment yet
+            found = processes(f"CHEXVIZ_TEST_NODE={node}") or processes(f"SLURMD_NODENAME={node}")
+            for process in found:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            quiet = 0 if found else quiet + 1
+            time.sleep(0.05)
 
     def stop(self) -> None:
-        """End all daemons and all jobs."""
+        """End all jobs and all daemons."""
         for node in self.nodes:
             if node in self.daemons:
                 self.kill(node)
         for daemon in self.daemons.values():
-            daemon.kill()
+            daemon.terminate()
             daemon.wait()
+
+
+def processes(variable: str) -> list[int]:
+    """The processes that have 'NAME=value' in their environment.
+
+    Read as bytes: the title that a step's daemon gives itself covers the first ones.
+    """
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 def free_ports(count: int) -> list[int]:
