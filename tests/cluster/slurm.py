@@ -174,6 +174,10 @@ class Cluster:
         for daemon in self.daemons.values():
             daemon.terminate()
             daemon.wait()
+        for node in self.nodes:
+            for group in sorted(FREEZER.glob(f"slurm_{node}/**"), reverse=True):
+                with suppress(OSError):  # of the kernel's own files in it, which go with it
+                    group.rmdir()
 
 
 def processes(variable: str) -> list[int]:
