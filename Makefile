@@ -16,11 +16,11 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-conda paper pins report lint format bench lock clean
+.PHONY: help install demo test test-conda test-cluster paper pins report lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # The environment is complete when the copy of the lock beside it is the lock.
 $(VENV)/requirements.lock: envs/requirements.lock
@@ -32,6 +32,8 @@ $(VENV)/requirements.lock: envs/requirements.lock
 	$(BIN)/uv pip sync --require-hashes --compile-bytecode envs/requirements.lock
 	@cp envs/requirements.lock $@
 
+install: $(VENV)/requirements.lock ## set up .venv, which every other command does too
+
 demo: $(VENV)/requirements.lock ## run the whole workflow on phantom radiographs: results/demo/paper.pdf
 	snakemake --cores $(CORES) --configfile config/demo.yaml
 
@@ -40,6 +42,9 @@ test: $(VENV)/requirements.lock ## run all tests
 
 test-conda: $(VENV)/requirements.lock ## run the demo in conda environments made from a channel on disk
 	python -m pytest tests/conda
+
+test-cluster: $(VENV)/requirements.lock ## run the demo through a SLURM of two nodes on this machine
+	python -m pytest tests/cluster
 
 paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/paper.pdf
 	snakemake --cores $(CORES)

@@ -28,6 +28,34 @@ include: "workflow/rules/published.smk"
 include: "workflow/rules/paper.smk"
 
 
+# These run where Snakemake does, on a cluster too: what needs the network, and what takes seconds.
+localrules:
+    all,
+    contact_sheet,
+    download,
+    figure1,
+    figure2,
+    figure3,
+    figure_audit,
+    figure_calibration,
+    figure_crosstask,
+    figure_decision,
+    figure_localisation,
+    figure_simulation,
+    figure_subgroups,
+    figure_training,
+    grim,
+    inflation,
+    labels,
+    paper,
+    published,
+    split,
+    table1,
+    table_methods,
+    table_tests,
+    weights,
+
+
 onstart:
     require_sources()
 

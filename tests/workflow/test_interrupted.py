@@ -6,13 +6,13 @@ import re
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
-from running import TINY
+from running import TINY, training
 
 SHORT = TINY | {"run": {"protocols": ["paper"], "architectures": ["standard"]}}
 SECONDS = 240  # for a run to come as far as a test waits for; it takes a fraction of that
@@ -48,22 +48,8 @@ def assert_whole(workflow) -> None:
         assert len(pd.read_csv(path).columns) > 1, path
 
 
-def training(group: int) -> int | None:
-    """A training of a process group that answers to SIGTERM by now; its process id."""
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            if os.getpgid(int(status.parent.name)) != group:
-                continue
-            line = status.with_name("cmdline").read_bytes()
-            caught = int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16)
-        except OSError:  # it has ended meanwhile
-            continue
-        if line.startswith(b"python\0-m\0chexviz.train\0") and caught >> signal.SIGTERM - 1 & 1:
-            return int(status.parent.name)
-    return None
-
-
-def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow):
+@pytest.mark.parametrize("told", ["the training", "the whole job"])
+def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow, told):
     """Snakemake deletes what a failed job has made, but not its checkpoint, which is used."""
     long = copy.deepcopy(SHORT)
     long["architectures"]["standard"]["baseline"]["epochs"] = 60
@@ -72,16 +58,20 @@ def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow):
     name = str((target / "rsna.safetensors").relative_to(workflow.folder))
     process = start(workflow, "--", name)
     end = time.monotonic() + SECONDS
-    while (trained := training(process.pid)) is None:
+    while (trained := training(lambda one: os.getpgid(one) == process.pid)) is None:
         assert process.poll() is None, "the run ended before it could be stopped"
         assert time.monotonic() < end
         time.sleep(0.02)
-    os.kill(trained, signal.SIGTERM)
+    shell = psutil.Process(trained).parent()
+    everyone = [shell, *shell.children()]
+    for one in everyone if told == "the whole job" else [psutil.Process(trained)]:
+        one.terminate()
     assert process.wait(timeout=120) != 0
     assert [path.name for path in target.iterdir()] == ["rsna.checkpoint"]
     (log,) = workflow.folder.glob("logs/demo/train/**/rsna.log")
-    assert "run again to go on" in log.read_text()
+    (stopped,) = re.findall(r"stopped in (round \d+); run again to go on", log.read_text())
     workflow.succeed("--", name)
+    assert f"goes on from {stopped}\n" in log.read_text()
     assert sorted(path.name for path in target.iterdir()) == [
         *("rsna.history.csv", "rsna.safetensors")
     ]

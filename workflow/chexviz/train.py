@@ -57,6 +57,7 @@ class Federation:
         state = checkpoint.load()
         if state:
             self.load(state)
+            print(f"{label}: goes on from round {self.round + 1}", file=sys.stderr, flush=True)
         total = self.settings["rounds"] * sum(
             len(site.losses) * len(self.phases) for site in self.sites
         )

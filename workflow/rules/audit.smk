@@ -21,8 +21,8 @@ rule labels:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         sites=SITES,
         tasks=plan.tasks(config),
@@ -60,8 +60,8 @@ rule figure_audit:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=plan.text({"sites": plan.titles(config)}),
         mark=config["mark"],

@@ -29,8 +29,8 @@ rule calibrate:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -77,8 +77,8 @@ rule figure_calibration:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -117,8 +117,8 @@ rule figure_decision:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],

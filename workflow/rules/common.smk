@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 from chexviz import closure, plan
 from chexviz.download import missing
 from chexviz.errors import InputError
+from chexviz.relay import relay_termination
 
 try:
     validate(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
@@ -26,7 +27,16 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 # A conda environment drops an inherited PYTHONPATH, and a prefix drops Snakemake's strict mode.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow; ")
+# What ends a job may reach all of its processes at once: the shell and the log's writer then wait
+# for the program, which may have a checkpoint to save and something to say about it.
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow; "
+    "trap : TERM; tee() {{ trap '' INT TERM; exec tee \"$@\"; }}; "
+)
+
+# The Snakemake that runs the command of a cluster's job is the first process of the job.
+if workflow.remote_exec and workflow.local_exec:
+    relay_termination()
 
 SITES = config["run"]["sites"]
 PROTOCOLS = config["run"]["protocols"]
@@ -58,6 +68,11 @@ def here(path):
 def code(entry):
     """The source files that an entry point runs: an edit of one reruns its jobs."""
     return [os.path.relpath(path) for path in closure.files(entry)]
+
+
+def growing(amount):
+    """A resource that a job gets `amount` of, and as much again with every retry."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def require_sources():

@@ -16,8 +16,8 @@ rule download:
         "../../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=growing(2000),
+        runtime=growing(720),
     params:
         settings=lambda wildcards: plan.text(plan.download(config, wildcards.site)),
         fingerprint=lambda wildcards: plan.fingerprint(config, wildcards.site),
@@ -46,8 +46,8 @@ rule weights:
     conda:
         TRAINING_ENVIRONMENT
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         source=lambda wildcards: config["architectures"][wildcards.architecture]["weights"],
         sha256=lambda wildcards: config["architectures"][wildcards.architecture]["weights_sha256"]

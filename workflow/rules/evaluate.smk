@@ -27,8 +27,8 @@ rule evaluate:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -72,8 +72,8 @@ rule table1:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -114,8 +114,8 @@ rule table_methods:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         histories=lambda wildcards, input: plan.history_arguments(config, input),
         mark=config["mark"],
@@ -154,8 +154,8 @@ rule table_tests:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -190,8 +190,8 @@ rule simulation:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         settings=plan.text(config["evaluation"]["simulation"]),
     shell:

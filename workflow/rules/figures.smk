@@ -21,8 +21,8 @@ rule figure1:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=plan.text({"sites": plan.titles(config)}),
         mark=config["mark"],
@@ -60,8 +60,8 @@ rule figure2:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -105,8 +105,8 @@ rule figure3:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations
@@ -156,8 +156,8 @@ rule figure_training:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         histories=lambda wildcards, input: plan.history_arguments(config, input),
         settings=plan.text({"sites": plan.titles(config)}),
@@ -195,8 +195,8 @@ rule figure_simulation:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         mark=config["mark"],
     shell:

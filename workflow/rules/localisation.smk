@@ -25,8 +25,8 @@ rule localise:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         sites=lambda wildcards, input: plan.site_arguments(config, input.annotations),
         predictions=lambda wildcards, input: plan.model_arguments(
@@ -68,8 +68,8 @@ rule figure_localisation:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         mark=config["mark"],
     shell:
@@ -108,8 +108,8 @@ rule contact_sheet:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations

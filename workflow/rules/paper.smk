@@ -22,8 +22,8 @@ rule paper:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         results=subpath(output.pdf, parent=True),
         settings=plan.text(plan.paper(config)),

@@ -28,8 +28,8 @@ rule preprocess:
         "../../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
         shard="1 1",
@@ -97,8 +97,8 @@ rule merge:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     shell:
         """
         python -m chexviz.merge \
@@ -128,8 +128,8 @@ rule duplicates:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         sites=SITES,
         settings=plan.text(config["duplicates"]),

@@ -25,8 +25,8 @@ rule published:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=plan.text(plan.published(config)),
         mark=config["mark"],
@@ -68,8 +68,8 @@ rule grim:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         mark=config["mark"],
     shell:
@@ -107,8 +107,8 @@ rule inflation:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         mark=config["mark"],
     shell:

@@ -22,8 +22,8 @@ rule split:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         sites=SITES,
         settings=lambda wildcards: plan.text(plan.split(config, wildcards.protocol)),

@@ -21,8 +21,8 @@ rule subgroups:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -63,8 +63,8 @@ rule figure_subgroups:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         mark=config["mark"],
@@ -100,8 +100,8 @@ rule crosstask:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -142,8 +142,8 @@ rule figure_crosstask:
     conda:
         "../../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         method=config["run"]["methods"][0],
         settings=plan.text({"sites": plan.titles(config)}),

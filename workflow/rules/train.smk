@@ -19,8 +19,8 @@ rule warmup:
         TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
         gpu=1,
     params:
         settings=lambda wildcards: plan.text(plan.warmup(config, wildcards.architecture)),
@@ -72,8 +72,8 @@ rule train_baseline:
         TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=growing(8000),
+        runtime=growing(1440),
         gpu=1,
     params:
         settings=lambda wildcards: plan.text(plan.train(config, wildcards.architecture, "baseline")),
@@ -130,8 +130,8 @@ rule train_federated:
         TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
-        mem_mb=16000,
-        runtime=2880,
+        mem_mb=growing(16000),
+        runtime=growing(2880),
         gpu=1,
     params:
         sites=SITES,
@@ -177,8 +177,8 @@ rule predict:
         TRAINING_ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
         gpu=1,
     params:
         sites=SITES,
