@@ -71,8 +71,11 @@ def step_bytes(model: Model, size: int, precision: str) -> int:
         saved: dict[int, int] = {}
 
         def note(tensor: torch.Tensor, saved=saved) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            saved[storage.data_ptr()] = storage.nbytes()
+            if tensor.is_mkldnn:  # has no storage to ask
+                saved[id(tensor)] = tensor.numel() * tensor.element_size()
+            else:
+                storage = tensor.untyped_storage()
+                saved[storage.data_ptr()] = storage.nbytes()
             return tensor
 
         images = to_unit(torch.zeros(count, size, size, dtype=torch.uint8, device=device))

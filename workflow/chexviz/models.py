@@ -33,12 +33,41 @@ class Standard(nn.Module):
                 nn.BatchNorm2d(outputs),
                 # The maximum commutes with ReLU, which then has a quarter of the work.
                 nn.MaxPool2d(2),
-                nn.ReLU(inplace=True),
+                nn.ReLU(),
             ]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers((images - 0.5) / 0.25)
+        images = (images - 0.5) / 0.25
+        return self.blocked(images) if self.takes_blocks(images) else self.layers(images)
+
+    def takes_blocks(self, images: Tensor) -> bool:
+        """Whether `blocked` can train: in bfloat16 on a CPU that has it, no layer frozen."""
+        return (
+            images.is_cpu
+            and torch.is_autocast_enabled("cpu")
+            and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            and all(layer.training for layer in self.layers)
+            and not torch.compiler.is_compiling()
+        )
+
+    @torch.autocast("cpu", enabled=False)  # it does not know this memory layout
+    def blocked(self, images: Tensor) -> Tensor:
+        """The layers, computed in bfloat16 and in the memory layout of oneDNN.
+
+        BatchNorm and pooling, which memory bounds, are then oneDNN's too: a step takes two thirds
+        of the time that it takes in channels_last.
+        """
+        maps = images.bfloat16().to_mkldnn()
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                weight = layer.weight.bfloat16()
+                maps = torch.mkldnn_convolution(
+                    maps, weight, None, layer.padding, layer.stride, layer.dilation, 1
+                )
+            else:
+                maps = layer(maps)
+        return maps.to_dense()
 
 
 class DenseNet121(nn.Module):
