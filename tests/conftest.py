@@ -69,10 +69,13 @@ def draw_split(path: Path, folders: dict[str, Path]) -> None:
         subset = np.array(["train", "train", "train", "validation", "evaluation"])
         tables.append(
             samples[["image", "patient", "label"]].assign(
-                site=site, group=0, subset=subset[np.arange(len(samples)) % 5]
+                site=site,
+                group=0,
+                subset=subset[np.arange(len(samples)) % 5],
+                position=range(len(samples)),
             )
         )
-    columns = ["site", "image", "patient", "label", "group", "subset"]
+    columns = ["site", "image", "patient", "label", "group", "subset", "position"]
     pd.concat(tables)[columns].to_csv(path, index=False)
 
 

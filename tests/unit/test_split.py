@@ -150,3 +150,6 @@ def test_unlabelled_images_are_in_no_subset(tmp_path):
     made = pd.read_csv(tmp_path / "split.csv", dtype=str)
     assert len(made) == 190
     assert not set(made["image"]) & set(samples["image"][:10])
+    # They are packed all the same, so the others lie where they are in the samples.
+    rows = made["position"].astype(int)
+    assert made["image"].tolist() == samples["image"].iloc[rows].tolist()

@@ -63,7 +63,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--architecture", required=True, choices=models.ARCHITECTURES)
     parser.add_argument("--site", required=True)
     parser.add_argument("--images", required=True, type=Path)
-    parser.add_argument("--samples", required=True, type=Path)
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument(
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
@@ -73,9 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--task", required=True, type=Path, help="the task block, written")
     arguments = parser.parse_args(argv)
     where = device.choose(arguments.settings["threads"])
-    data = load_dataset(
-        arguments.site, arguments.images, arguments.samples, arguments.split, ["train"], where
-    )
+    data = load_dataset(arguments.site, arguments.images, arguments.split, ["train"], where)
     model = models.initial(
         arguments.architecture, [arguments.site], arguments.seed, arguments.weights
     )
