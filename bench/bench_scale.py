@@ -16,7 +16,7 @@ SITES = (10, 100)
 METHODS = ["fedavg", "uniform", "fedprox", "fedbn", "fedrep", "scaffold", "fedadam"]
 METHODS += ["median", "pooled", "ensemble"]
 SEEDS = [1, 2, 3, 4, 5]
-BOUND = 10.0  # CPU seconds of a dry run of the most sites
+BOUND = 10.0  # CPU seconds to build the graph of the most sites
 
 
 def measured(line: list[str], **options) -> tuple[float, float, str]:
@@ -59,16 +59,18 @@ def study(count: int) -> dict:
     return {"run": {"sites": list(sites), "methods": METHODS, "seeds": SEEDS}, "sites": sites}
 
 
-def graph(folder: Path, count: int) -> tuple[int, float, float]:
-    """Jobs, CPU seconds and peak memory (MiB) of a dry run."""
+def graph(folder: Path, count: int) -> list[float]:
+    """Jobs; CPU seconds and peak memory (MiB) of building their graph; CPU seconds of a dry run."""
     overlay = folder / f"{count}.yaml"
     overlay.write_text(yaml.safe_dump(study(count)))
-    line = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run"]
+    line = [sys.executable, "-m", "snakemake", "--cores", "2"]
     line += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     line += ["--configfile", str(ROOT / "config" / "demo.yaml"), str(overlay)]
-    seconds, peak, said = measured(line, stderr=subprocess.STDOUT, cwd=ROOT)
+    options = {"stderr": subprocess.STDOUT, "cwd": ROOT}
+    built, peak, _ = measured([*line, "--rulegraph"], **options)
+    listed, _, said = measured([*line, "--dry-run"], **options)
     totals = [row.split()[1] for row in said.splitlines() if row.startswith("total ")]
-    return int(totals[0]), seconds, peak
+    return [int(totals[0]), built, peak, listed]
 
 
 def main() -> None:
@@ -83,15 +85,17 @@ def main() -> None:
         for row in rows:
             print("|", " | ".join(row), "|")
         print(
-            f"\n`snakemake --dry-run` of 2 protocols, 2 architectures, {len(METHODS)} methods and "
-            f"{len(SEEDS)} seeds.\n"
+            f"\nThe graph of 2 protocols, 2 architectures, {len(METHODS)} methods and {len(SEEDS)} "
+            "seeds, built (`snakemake --rulegraph`) and listed job by job (`--dry-run`): CPU "
+            "seconds, Snakemake's start included.\n"
         )
-        print("| sites | jobs | CPU, s | peak memory, MiB | bound |\n|---|---|---|---|---|")
+        print("| sites | jobs | built, s | peak memory, MiB | listed, s | bound of building |")
+        print("|---|---|---|---|---|---|")
         for count in SITES:
-            jobs, seconds, peak = graph(folder, count)
+            jobs, built, peak, listed = graph(folder, count)
             bound = f"{BOUND:.0f} s" if count == SITES[-1] else ""
-            print(f"| {count} | {jobs:,} | {seconds:.1f} | {peak:.0f} | {bound} |")
-    if seconds > BOUND:
+            print(f"| {count} | {jobs:,} | {built:.1f} | {peak:.0f} | {listed:.1f} | {bound} |")
+    if built > BOUND:
         sys.exit(f"The graph of {SITES[-1]} sites MISSES its bound of {BOUND:.0f} s.")
 
 
