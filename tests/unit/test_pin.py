@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+
 from chexviz.errors import InputError
 from chexviz.pin import line
 
@@ -15,5 +16,5 @@ def test_a_line_is_the_address_and_the_md5_of_a_package():
 
 
 def test_a_package_without_an_md5_is_refused():
-    with pytest.raises(InputError, match="tqdm.*\n.*MD5"):
+    with pytest.raises(InputError, match=r"tqdm.*\n.*MD5"):
         line(SimpleNamespace(url=URL, md5=None))
