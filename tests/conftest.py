@@ -10,6 +10,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 # A shell starts background jobs with Ctrl-C ignored, and they pass that on to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

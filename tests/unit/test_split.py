@@ -67,7 +67,7 @@ def test_groups_join_patients_and_duplicates_across_sites():
     assert len({found[0], found[2], found[5]}) == 3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(20, 300))
 def test_patient_protocol_shares_no_group_between_subsets(seed, patients):
     images = table(seed=seed % 100, patients=patients)

@@ -127,7 +127,7 @@ def odds_ratio(own: pd.DataFrame, tag: str, values: tuple[str, str]) -> dict:
     table = np.array(
         [[(positive & side).sum(), (~positive & side).sum()] for side in (first, ~first)]
     )
-    row = {"check": "odds ratio", "group": f"{tag} {values[0]} against {values[1]}"}
+    row: dict = {"check": "odds ratio", "group": f"{tag} {values[0]} against {values[1]}"}
     row |= {"images": len(labelled), "count": int(positive.sum())}
     if not (table.sum(axis=0).all() and table.sum(axis=1).all()):
         return row | {"value": np.nan, "note": "needs both values and both labels"}

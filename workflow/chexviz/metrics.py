@@ -52,7 +52,7 @@ class Measures:
     Raises ValueError unless both classes are present.
     """
 
-    def __init__(self, labels, scores, unit, threshold: float):
+    def __init__(self, labels: np.ndarray, scores: np.ndarray, unit: np.ndarray, threshold: float):
         self.ranking = Ranking(labels, scores, unit)
         called = scores >= threshold
         summands = np.stack(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -23,7 +24,7 @@ class Standard(nn.Module):
 
     channels = 128
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         widths = (1, 32, 64, self.channels)
         layers = []
@@ -62,9 +63,8 @@ class Standard(nn.Module):
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
                 weight = layer.weight.bfloat16()
-                maps = torch.mkldnn_convolution(
-                    maps, weight, None, layer.padding, layer.stride, layer.dilation, 1
-                )
+                # Padding, stride, dilation and groups, as the layer has them.
+                maps = torch.mkldnn_convolution(maps, weight, None, (1, 1), (1, 1), (1, 1), 1)
             else:
                 maps = layer(maps)
         return maps.to_dense()
@@ -79,8 +79,10 @@ class DenseNet121(nn.Module):
     """
 
     channels = 1024
+    mean: Tensor
+    std: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         # Imported here because it takes seconds, and the other model needs none of it.
         from torchvision.models import densenet121
@@ -128,10 +130,16 @@ class TaskBlock(nn.Module):
 class Model(nn.Module):
     """A representation block and the task blocks of one site (baseline) or several (federated)."""
 
-    def __init__(self, representation: nn.Module, tasks: Mapping[str, nn.Module]):
+    def __init__(self, representation: nn.Module, tasks: Mapping[str, TaskBlock]):
         super().__init__()
         self.representation = representation
         self.tasks = nn.ModuleDict(tasks)
+
+    def task(self, site: str) -> TaskBlock:
+        """The task block of a site."""
+        block = self.tasks[site]
+        assert isinstance(block, TaskBlock)
+        return block
 
     def features(self, images: Tensor) -> Tensor:
         """Images (N, 1, S, S) in [0, 1] to globally averaged features (N, C)."""
@@ -143,7 +151,10 @@ class Model(nn.Module):
         return torch.stack([self.tasks[head](features) for head in heads], dim=1)
 
 
-ARCHITECTURES = {"standard": Standard, "densenet121": DenseNet121}
+ARCHITECTURES: dict[str, type[Standard | DenseNet121]] = {
+    "standard": Standard,
+    "densenet121": DenseNet121,
+}
 
 
 def build(architecture: str, sites: Sequence[str], seed: int) -> Model:
@@ -175,12 +186,13 @@ def initial(
     model = build(architecture, heads, seed)
     if weights:
         load_into(model.representation, load(weights)[0], weights)
-    for head in heads if tasks else ():
-        load_into(model.tasks[head], load(tasks[head])[0], tasks[head])
+    if tasks:
+        for head in heads:
+            load_into(model.tasks[head], load(tasks[head])[0], tasks[head])
     return model
 
 
-def save(path: str | Path, tensors: Mapping[str, Tensor], **about) -> None:
+def save(path: str | Path, tensors: Mapping[str, Tensor], **about: Any) -> None:
     """Write tensors as safetensors, with `about` as JSON in the header."""
     # One metadata entry: safetensors writes several in an order that changes from run to run.
     metadata = {"chexviz": json.dumps(about, sort_keys=True)}

@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> None:
     with replacing(arguments.predictions) as temporary:
         pd.concat(tables).to_csv(temporary, index=False, lineterminator="\n")
     with replacing(arguments.gradcam) as temporary:
-        np.savez(temporary, **maps)
+        np.savez(temporary, allow_pickle=False, **maps)
 
 
 if __name__ == "__main__":

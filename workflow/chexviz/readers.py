@@ -60,7 +60,7 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Mapping) -> Li
     return listing
 
 
-def empty_site(where, found: str) -> InputError:
+def empty_site(where: Path, found: str) -> InputError:
     """The error of a site without a single usable image."""
     return InputError(
         where,
@@ -73,7 +73,7 @@ def empty_site(where, found: str) -> InputError:
 # --- the three layouts ---------------------------------------------------------------------------
 
 
-def read_rsna(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) -> Listing:
+def read_rsna(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Mapping) -> Listing:
     """RSNA Pneumonia Detection Challenge: DICOMs named by patientId, a row a box."""
     path = label_table(folder, files, options["labels"], "stage_2_train_labels.csv")
     labels, boxes = rsna_labels(path)
@@ -81,7 +81,7 @@ def read_rsna(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) 
     return Listing(records, kept(boxes, records), no_runs(), rejected)
 
 
-def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) -> Listing:
+def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Mapping) -> Listing:
     """SIIM-ACR Pneumothorax Segmentation: DICOMs named by SOP instance, a row a mask.
 
     PatientID is a fresh UUID in every file, so it says nothing about who is on it.
@@ -92,7 +92,9 @@ def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) 
     return Listing(records, no_boxes(), kept(runs, records), rejected)
 
 
-def read_table(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) -> Listing:
+def read_table(
+    folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Mapping
+) -> Listing:
     """Any folder of DICOMs with a table: file (relative to the table), patient, <task>, <finding>.
 
     Listed files are images whatever their name; other DICOM files are rejected.
@@ -318,7 +320,9 @@ def nesting(files: pd.Series) -> pd.Series:
     return files.map(lambda file: (file.count("/"), file))
 
 
-def match(dicoms: pd.DataFrame, labels: pd.DataFrame, table: str):
+def match(
+    dicoms: pd.DataFrame, labels: pd.DataFrame, table: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Bring DICOM files and labels together by file name: records, rejected.
 
     Patients are unknown: every image stands for one of its own. A name that occurs again in a

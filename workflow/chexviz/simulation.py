@@ -61,7 +61,9 @@ def read_settings(text: str) -> Simulation:
     return settings
 
 
-def draw_study(settings: Simulation, generator: np.random.Generator):
+def draw_study(
+    settings: Simulation, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Labels (images,) and the scores of two equally good models (2, images).
 
     Binormal: within a class, scores of both models are normal with variance 1 and the given

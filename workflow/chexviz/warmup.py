@@ -24,12 +24,12 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
     its BatchNorm uses its running statistics, and the images are not augmented.
     settings: batch, epochs, learning_rate.
     """
-    site, task = data.site, model.tasks[data.site]
+    site, task = data.site, model.task(data.site)
     features = frozen_features(model, data)
     optimizer = torch.optim.Adam(task.parameters(), lr=settings["learning_rate"])
     draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
-    task.dropout.generator = torch.Generator(features.device)
-    task.dropout.generator.manual_seed(stream(seed, "warmup dropout", site))
+    dropout = torch.Generator(features.device).manual_seed(stream(seed, "warmup dropout", site))
+    task.dropout.generator = dropout
     task.train()
     epochs = settings["epochs"]
     with Progress(f"warm up the head on {site}", total=epochs, unit="epoch") as progress:
