@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chexviz import reported
 from chexviz.download import list_files
@@ -51,6 +52,27 @@ def check(config: Config) -> None:
         )
     for name in config["run"]["methods"]:
         check_sites(name, METHOD | config["methods"][name], len(config["run"]["sites"]))
+    for site in config["run"]["sites"]:
+        check_stored(config, site)
+
+
+def check_stored(config: Config, site: str) -> None:
+    """Refuse a remote archive beside other sources, and credentials in its address."""
+    address = stored_address(config, site)
+    if address and len(config["sites"][site]["source"]) > 1:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="`storage:` alone: Snakemake stops if it is not there, before others are tried",
+            found=f"{len(config['sites'][site]['source'])} sources",
+            fix="keep one",
+        )
+    if address and "@" in urlsplit(address).netloc:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="an address without credentials, which would end in logs and reports",
+            found=f"some before {urlsplit(address).netloc.rpartition('@')[2]}",
+            fix="give them to the storage plugin by environment variables (docs/data.md)",
+        )
 
 
 def download(config: Config, site: str) -> dict:
@@ -268,6 +290,13 @@ def local_sources(config: Config, site: str) -> list[str]:
     names = [source.removeprefix("local:") for source in sources if source.startswith("local:")]
     paths = [Path(name).expanduser() for name in names]
     return [str(path) for path in paths if path.exists()]
+
+
+def stored_address(config: Config, site: str) -> str | None:
+    """The address of the archive of a site that a storage plugin of Snakemake fetches, if any."""
+    sources = config["sites"][site]["source"]
+    found = (one.removeprefix("storage:") for one in sources if one.startswith("storage:"))
+    return next(found, None)
 
 
 def fingerprint(config: Config, site: str) -> str:
