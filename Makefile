@@ -56,13 +56,13 @@ report: $(VENV)/requirements.lock ## all results as one page: results/demo/repor
 lint: $(VENV)/requirements.lock ## check style, formatting and the workflow
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	snakemake --lint
 
 format: $(VENV)/requirements.lock ## format all code
 	ruff check --fix .
 	ruff format .
-	snakefmt Snakefile workflow/rules
+	snakefmt Snakefile workflow/Snakefile workflow/rules
 
 bench: $(VENV)/requirements.lock ## measure speed, as ratios side by side
 	python bench/run.py

@@ -2,6 +2,7 @@
 
 import os
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -9,6 +10,11 @@ min_version("9.20")
 
 # The folder of this file: as a module of another workflow, `workflow.basedir` is that one's.
 HOME = workflow.current_basedir.get_path_or_uri(secret_free=True)
+if not os.path.isdir(HOME):
+    raise WorkflowError(
+        f"{HOME}: rules run the Python package that lies beside them; "
+        "clone the repository, and name its Snakefile on this machine"
+    )
 
 
 configfile: os.path.join(HOME, "config/config.yaml")

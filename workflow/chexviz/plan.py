@@ -299,6 +299,17 @@ def stored_address(config: Config, site: str) -> str | None:
     return next(found, None)
 
 
+def not_stored(site: str, address: str, problem: str) -> InputError:
+    """What to say if a storage plugin of Snakemake cannot give a site's archive."""
+    return InputError(
+        f"config: sites: {site}: source: storage:{address}",
+        expected="an archive that a storage plugin of Snakemake finds",
+        found=problem,
+        fix="correct the address, install its plugin (pip install snakemake-storage-plugin-NAME), "
+        "or give the plugin its credentials (docs/data.md)",
+    )
+
+
 def fingerprint(config: Config, site: str) -> str:
     """A hash of the path, size and time of every file of a site's local sources; '' without any.
 

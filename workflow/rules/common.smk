@@ -8,11 +8,6 @@ from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config, validate
 
-if not os.path.isdir(HOME):
-    raise WorkflowError(
-        f"{HOME}: the rules run a Python package that lies beside them; "
-        "clone the repository, and name its Snakefile on this machine"
-    )
 sys.path.insert(0, os.path.join(HOME, "workflow"))
 
 from chexviz import closure, plan
@@ -85,14 +80,17 @@ def code(entry):
 def stored(site):
     """The archive of a site that a storage plugin of Snakemake fetches before the job, if any."""
     address = plan.stored_address(config, site)
+    if address is None:
+        return []
     try:
         # Read once, so that a plugin may link it instead of copying it.
-        return [access.sequential(storage(address))] if address else []
-    except WorkflowError as error:
-        raise WorkflowError(
-            f"site {site}: source storage:{address}: {error}\n"
-            "fix: correct the address, or install its plugin (snakemake-storage-plugin-NAME)"
-        )
+        archive = access.sequential(storage(address))
+        problem = None if archive.flags["storage_object"].exists() else "nothing is there"
+    except Exception as error:  # of any class: every plugin has its own
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        raise WorkflowError(str(plan.not_stored(site, address, problem)))
+    return [archive]
 
 
 def growing(amount):
