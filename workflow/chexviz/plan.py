@@ -62,7 +62,7 @@ def check_stored(config: Config, site: str) -> None:
     if address and len(config["sites"][site]["source"]) > 1:
         raise InputError(
             f"config: sites: {site}: source",
-            expected="`storage:` alone: Snakemake stops if it is not there, before others are tried",
+            expected="`storage:` alone: without its archive no run starts, so none is tried next",
             found=f"{len(config['sites'][site]['source'])} sources",
             fix="keep one",
         )
