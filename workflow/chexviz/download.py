@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -175,7 +175,7 @@ def fetch_first(site: str, settings: Mapping, threads: int, partial: Path) -> No
 
     Each source starts from an empty folder.
     """
-    failures = []
+    failures: list[InputError] = []
     for source in settings["source"]:
         if failures:
             print(f"{failures[-1].where}: {failures[-1].found}", file=sys.stderr, flush=True)
@@ -209,7 +209,7 @@ def no_source(site: str, failures: list[InputError]) -> InputError:
     )
 
 
-def fetcher(source: str):
+def fetcher(source: str) -> Callable[[str, Path, Mapping, int], None]:
     """The function that fetches a kind of source. Raises InputError if there is none."""
     kind = source.partition(":")[0]
     if kind not in FETCHERS:
@@ -275,7 +275,7 @@ def read_manifest(path: Path) -> dict[str, str]:
         return {row["file"]: row["sha256"] for row in csv.DictReader(file)}
 
 
-def main(argv=None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--site", required=True)
     parser.add_argument("--settings", type=json.loads, required=True)

@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from chexviz import reported
@@ -143,7 +144,7 @@ def model_folder(protocol: str, architecture: str, method: str, seed: int | str)
     return f"<results>/models/{protocol}/{architecture}/{method}/seed{seed}"
 
 
-def task_files(config: Config, sites: list[str], wildcards) -> list[str]:
+def task_files(config: Config, sites: list[str], wildcards: Any) -> list[str]:
     """The warmed-up task blocks that training of `sites` starts from; none if not warmed up."""
     if not warmed_up(config, wildcards.architecture):
         return []
@@ -163,7 +164,7 @@ def is_ensemble(config: Config, method: str) -> bool:
     return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
 
 
-def model_files(config: Config, wildcards) -> list[str]:
+def model_files(config: Config, wildcards: Any) -> list[str]:
     """The models that score all sites: a method's global model, or the baseline of each site."""
     several = wildcards.method == BASELINE or is_ensemble(config, wildcards.method)
     names = config["run"]["sites"] if several else ["global"]
@@ -213,7 +214,7 @@ def task_arguments(config: Config) -> str:
     return " ".join(shlex.join(["--task", site, task]) for site, task in pairs)
 
 
-def samples_arguments(config: Config, files) -> str:
+def samples_arguments(config: Config, files: Any) -> str:
     """Command-line arguments that name the samples of each site."""
     return " ".join(
         shlex.join(["--samples", site, path])
@@ -267,7 +268,7 @@ def history_files(config: Config, protocol: str) -> list[str]:
     ]
 
 
-def history_arguments(config: Config, files) -> str:
+def history_arguments(config: Config, files: Any) -> str:
     """Command-line arguments that say which training each history is of."""
     return model_arguments("--history", histories(config), files.histories)
 
