@@ -57,13 +57,13 @@ lint: $(VENV)/requirements.lock ## check style, formatting, types and the workfl
 	ruff check .
 	ruff format --check .
 	mypy
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	snakemake --lint
 
 format: $(VENV)/requirements.lock ## format all code
 	ruff check --fix .
 	ruff format .
-	snakefmt Snakefile workflow/rules
+	snakefmt Snakefile workflow/Snakefile workflow/rules
 
 bench: $(VENV)/requirements.lock ## measure speed, as ratios side by side
 	python bench/run.py

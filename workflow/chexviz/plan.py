@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from chexviz import reported
 from chexviz.download import list_files
@@ -52,6 +53,27 @@ def check(config: Config) -> None:
         )
     for name in config["run"]["methods"]:
         check_sites(name, METHOD | config["methods"][name], len(config["run"]["sites"]))
+    for site in config["run"]["sites"]:
+        check_stored(config, site)
+
+
+def check_stored(config: Config, site: str) -> None:
+    """Refuse a remote archive beside other sources, and credentials in its address."""
+    address = stored_address(config, site)
+    if address and len(config["sites"][site]["source"]) > 1:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="`storage:` alone: without its archive no run starts, so none is tried next",
+            found=f"{len(config['sites'][site]['source'])} sources",
+            fix="keep one",
+        )
+    if address and "@" in urlsplit(address).netloc:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="an address without credentials, which would end in logs and reports",
+            found=f"some before {urlsplit(address).netloc.rpartition('@')[2]}",
+            fix="give them to the storage plugin by environment variables (docs/data.md)",
+        )
 
 
 def download(config: Config, site: str) -> dict:
@@ -269,6 +291,24 @@ def local_sources(config: Config, site: str) -> list[str]:
     names = [source.removeprefix("local:") for source in sources if source.startswith("local:")]
     paths = [Path(name).expanduser() for name in names]
     return [str(path) for path in paths if path.exists()]
+
+
+def stored_address(config: Config, site: str) -> str | None:
+    """The address of the archive of a site that a storage plugin of Snakemake fetches, if any."""
+    sources = config["sites"][site]["source"]
+    found = (one.removeprefix("storage:") for one in sources if one.startswith("storage:"))
+    return next(found, None)
+
+
+def not_stored(site: str, address: str, problem: str) -> InputError:
+    """What to say if a storage plugin of Snakemake cannot give a site's archive."""
+    return InputError(
+        f"config: sites: {site}: source: storage:{address}",
+        expected="an archive that a storage plugin of Snakemake finds",
+        found=problem,
+        fix="correct the address, install its plugin (pip install snakemake-storage-plugin-NAME), "
+        "or give the plugin its credentials (docs/data.md)",
+    )
 
 
 def fingerprint(config: Config, site: str) -> str:
