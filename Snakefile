@@ -58,6 +58,7 @@ localrules:
 
 onstart:
     require_sources()
+    forecast()
 
 
 rule all:

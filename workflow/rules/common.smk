@@ -8,7 +8,7 @@ from snakemake.utils import validate
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
-from chexviz import closure, plan
+from chexviz import closure, plan, workload
 from chexviz.download import missing
 from chexviz.errors import InputError
 from chexviz.relay import relay_termination
@@ -85,3 +85,19 @@ def require_sources():
             problems.append(f"site {site}: {problem}")
     if problems:
         raise WorkflowError("\n".join(problems))
+
+
+def forecast():
+    """Say how long the trainings to come will take here, if that is long and there is no GPU."""
+    if workflow.remote_exec or workflow.touch or not workflow.local_exec:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("train_")]
+    trainings = [dict(job.wildcards.items()) for job in jobs]
+    command = workload.forecast(config, trainings, workflow.cores)
+    if command:
+        environment = jobs[0].conda_env  # of training; none without --use-conda
+        shell(
+            "{command}",
+            conda_env=environment and environment.address,
+            conda_base_path=workflow.conda_base_path,
+        )
