@@ -96,8 +96,4 @@ def forecast():
     command = workload.forecast(config, trainings, workflow.cores)
     if command:
         environment = jobs[0].conda_env  # of training; none without --use-conda
-        shell(
-            "{command}",
-            conda_env=environment and environment.address,
-            conda_base_path=workflow.conda_base_path,
-        )
+        shell("{command}", conda_env=environment and environment.address)
