@@ -4,6 +4,7 @@ import os
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import validate
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
@@ -95,5 +96,5 @@ def forecast():
     trainings = [dict(job.wildcards.items()) for job in jobs]
     command = workload.forecast(config, trainings, workflow.cores)
     if command:
-        environment = jobs[0].conda_env  # of training; none without --use-conda
-        shell("{command}", conda_env=environment and environment.address)
+        with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+        shell("{command}", conda_env=jobs[0].conda_env.address if with_conda else None)
