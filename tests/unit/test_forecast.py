@@ -68,7 +68,7 @@ def test_the_paper_is_long_and_the_demo_is_not(config, repository):
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (20, "1 minutes"),
+        (20, "2 minutes"),
         (7199, "120 minutes"),
         (7200, "2 hours"),
         (172_799, "48 hours"),

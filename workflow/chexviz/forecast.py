@@ -64,7 +64,7 @@ def duration(seconds: float) -> str:
     for unit, length in (("days", 86_400), ("hours", 3600)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"
-    return f"{max(seconds / 60, 1):.0f} minutes"
+    return f"{max(seconds / 60, 2):.0f} minutes"
 
 
 def sentence(
@@ -101,7 +101,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, type=json.loads, help="by architecture")
     parser.add_argument("--size", required=True, type=int, help="side of the images, pixels")
     parser.add_argument("--side-by-side", required=True, type=int, help="trainings at a time")
-    parser.add_argument("--uncounted", nargs="*", help="sites whose images are not known yet")
+    parser.add_argument(
+        "--uncounted", nargs="*", default=[], help="sites whose images are not known yet"
+    )
     arguments = parser.parse_args(argv)
     where = device.choose(next(iter(arguments.settings.values()))["threads"])
     if where.type != "cpu":
