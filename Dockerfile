@@ -14,8 +14,8 @@ RUN pip install --no-cache-dir uv==0.13.9 \
 # What a user has installed at home is not part of it.
 ENV PYTHONNOUSERSITE=1
 
-# For what libraries cache: any user may run this, also one without a home.
-ENV HOME=/tmp
+# Any user may run this, also one without a home and a name, for which programs ask.
+ENV HOME=/tmp LOGNAME=chexviz
 
 WORKDIR /study
 USER 1000:1000

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-HOME = "HOME=/tmp"  # Apptainer keeps the user's own
+USER = "HOME=/tmp LOGNAME=chexviz"  # Apptainer keeps the user's own
 
 
 def dockerfile(text: str) -> dict:
@@ -17,7 +17,7 @@ def dockerfile(text: str) -> dict:
         "base": of["FROM"],
         "files": [line.split() for line in of["COPY"]],
         "commands": [part.split() for line in of["RUN"] for part in line.split("&&")],
-        "variables": [line for line in of["ENV"] if line != HOME],
+        "variables": [line for line in of["ENV"] if line != USER],
         "program": [word for line in of["ENTRYPOINT"] for word in json.loads(line)],
     }
 
