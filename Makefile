@@ -53,12 +53,13 @@ report: $(VENV)/requirements.lock ## all results as one page: results/demo/repor
 	snakemake $(OVERLAY) --report-stylesheet workflow/report/report.css --report $(RESULTS)/report.html
 	PYTHONPATH=workflow python -m chexviz.report_page $(RESULTS)/report.html
 
-lint: $(VENV)/requirements.lock ## check style, formatting, types and the workflow
+lint: $(VENV)/requirements.lock ## check style, formatting, types, the workflow and the Dockerfile
 	ruff check .
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	snakemake --lint
+	hadolint Dockerfile
 
 format: $(VENV)/requirements.lock ## format all code
 	ruff check --fix .

@@ -40,6 +40,7 @@ include: "workflow/rules/paper.smk"
 
 onstart:
     require_sources()
+    forecast()
 
 
 rule all:

@@ -6,11 +6,12 @@ import sys
 
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import update_config, validate
 
 sys.path.insert(0, os.path.join(HOME, "workflow"))
 
-from chexviz import closure, plan
+from chexviz import closure, plan, workload
 from chexviz.download import missing
 from chexviz.errors import InputError
 from chexviz.relay import relay_termination
@@ -108,3 +109,15 @@ def require_sources():
             problems.append(f"site {site}: {problem}")
     if problems:
         raise WorkflowError("\n".join(problems))
+
+
+def forecast():
+    """Say how long the trainings to come will take here, if that is long and there is no GPU."""
+    if workflow.remote_exec or workflow.touch or not workflow.local_exec:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("train_")]
+    trainings = [dict(job.wildcards.items()) for job in jobs]
+    command = workload.forecast(config, trainings, workflow.cores)
+    if command:
+        with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+        shell("{command}", conda_env=jobs[0].conda_env.address if with_conda else None)
