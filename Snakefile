@@ -95,4 +95,9 @@ rule all:
 
 
 onsuccess:
+    provenance.record(workflow)
     print("Done. results/README.md says what lies where in", config["pathvars"]["results"])
+
+
+onerror:
+    provenance.record(workflow)

@@ -8,7 +8,7 @@ from snakemake.utils import validate
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
-from chexviz import closure, plan
+from chexviz import closure, plan, provenance
 from chexviz.download import missing
 from chexviz.errors import InputError
 from chexviz.relay import relay_termination

@@ -1,0 +1,187 @@
+"""What made every result: hashes of its config, code, data and environment.
+
+A run leaves provenance.json beside its results. Of each job it has what that rested on when it ran:
+four tables of names and values, kept by their SHA-256. The `config` of an artifact is the hash of the
+config tables of all jobs that it comes from; likewise code, data and environment.
+`chexviz.verify` computes all of it anew.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from chexviz.closure import PACKAGE
+from chexviz.files import replacing, sha256
+
+HOME = PACKAGE.parents[1]
+KINDS = ("config", "code", "data", "environment")
+CODE = {".py", ".mplstyle", ".typ", ".bib"}  # suffixes of a rule's input files that are no data
+
+
+def digest(value) -> str:
+    """SHA-256 of a value as JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def title(job) -> str:
+    """A job of Snakemake's as 'rule wildcard=value'."""
+    return " ".join([job.rule.name, *(f"{key}={one}" for key, one in job.wildcards_dict.items())])
+
+
+# --- what one job rests on -----------------------------------------------------------------------
+
+
+def config_table(job) -> dict[str, str]:
+    """A job's parameters; not the times of its local files, whose content the manifest has."""
+    told = {name: value for name, value in job.params.items() if name != "fingerprint"}
+    return flat(title(job), told)
+
+
+def flat(name: str, value) -> dict[str, str]:
+    """The entries of nested settings, mappings or JSON: {'evaluate: settings: margin': '0.05'}."""
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
+    if not isinstance(value, Mapping):
+        return {name: str(value)}
+    entries = [flat(f"{name}: {key}", one) for key, one in value.items()]
+    return {name: one for entry in entries for name, one in entry.items()}
+
+
+def code_table(job, files: Iterable[Path], checksum: Callable) -> dict[str, str]:
+    """The checksums of a job's source files, relative to the repository, and of its command."""
+    sources = {os.path.relpath(file, HOME): checksum(file) for file in files if file.suffix in CODE}
+    return {f"command of rule {job.rule.name}": digest(job.rule.shellcmd)} | sources
+
+
+def data_table(job, files: Iterable[Path], resources: Path, checksum: Callable) -> dict[str, str]:
+    """The checksums of a job's files from elsewhere; a manifest stands for what was fetched."""
+    fetched = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
+    given = [file for file in files if file.suffix not in CODE]
+    return {str(file): checksum(file) for file in [*given, *fetched] if file.is_file()}
+
+
+def environment_table(job) -> dict[str, str]:
+    """The files that define a job's conda environment; without one, Python and its packages."""
+    if not job.conda_env:
+        return packages()
+    name = Path(job.conda_env.file.get_path_or_uri(secret_free=True)).stem
+    return {file: one for file, one in conda_files().items() if Path(file).match(f"{name}.*")}
+
+
+@functools.cache
+def packages() -> dict[str, str]:
+    """The versions of Python and of all its packages."""
+    installed = {one.metadata["Name"]: one.version for one in metadata.distributions()}
+    return {"Python": platform.python_version()} | installed
+
+
+@functools.cache
+def conda_files() -> dict[str, str]:
+    """The checksums of what defines conda environments."""
+    files = [*HOME.glob("envs/*.yaml"), *HOME.glob("envs/*.pin.txt")]
+    return {file.relative_to(HOME).as_posix(): sha256(file) for file in files}
+
+
+# --- what all jobs rest on -----------------------------------------------------------------------
+
+
+def trace(workflow, jobs: Iterable, checksum: Callable = sha256) -> dict[str, dict]:
+    """What jobs of Snakemake's graph rest on.
+
+    Gives `jobs`, each with the jobs that it needs and the digests of its tables, and `tables`, by
+    digest. checksum: of a file, by its path.
+    """
+    checksum = functools.cache(checksum)
+    resources = Path(workflow.config["pathvars"]["resources"])
+    found, tables = {}, {}
+    for job in jobs:
+        needed = workflow.dag.dependencies[job]
+        made = {file for files in needed.values() for file in files}
+        files = [Path(file) for file in job.input if file not in made]
+        own = {
+            "config": config_table(job),
+            "code": code_table(job, files, checksum),
+            "data": data_table(job, files, resources, checksum),
+            "environment": environment_table(job),
+        }
+        tables |= {digest(table): table for table in own.values()}
+        digests = {kind: digest(table) for kind, table in own.items()}
+        found[title(job)] = {"needs": sorted(map(title, needed))} | digests
+    return {"jobs": found, "tables": tables}
+
+
+def lineage(jobs: Mapping[str, Mapping], name: str) -> set[str]:
+    """A job and all jobs that it comes from."""
+    found, pending = set(), [name]
+    while pending:
+        one = pending.pop()
+        if one in jobs and one not in found:
+            found.add(one)
+            pending += jobs[one]["needs"]
+    return found
+
+
+def digests(jobs: Mapping[str, Mapping], name: str, kind: str) -> set[str]:
+    """The digests of all tables of a kind that a job and those that it comes from rest on."""
+    return {jobs[one][kind] for one in lineage(jobs, name)}
+
+
+# --- the record ----------------------------------------------------------------------------------
+
+
+def record_file(workflow) -> Path:
+    """Where the record of a workflow is."""
+    return Path(workflow.config["pathvars"]["results"]) / "provenance.json"
+
+
+def record(workflow) -> None:
+    """Write the record after a run of Snakemake's `workflow`, whether it has ended well or not.
+
+    What earlier runs have made keeps its entries: of the config, code and environment of then.
+    """
+    path = record_file(workflow)
+    last, since = {"artifacts": {}, "jobs": {}, "tables": {}}, 0.0
+    if path.exists():
+        last, since = json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+    pending = set(workflow.dag.needrun_jobs())
+
+    def is_new(job) -> bool:
+        # Snakemake notes the time of the file that a job has written; a later edit has another one.
+        notes = filter(None, (workflow.persistence.metadata(file) for file in job.output))
+        made = max((note.endtime or 0.0 for note in notes), default=0.0)
+        return title(job) not in last["jobs"] or made > since
+
+    new = [job for job in workflow.dag.jobs if job.output and job not in pending and is_new(job)]
+    found = trace(workflow, new)
+    made = {
+        str(file): {"job": title(job), "artifact": sha256(file)}
+        for job in new
+        for file in job.output
+    }
+    artifacts = {file: one for file, one in (last["artifacts"] | made).items() if exists(file)}
+    whole = joined(artifacts, last["jobs"] | found["jobs"], last["tables"] | found["tables"])
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(whole, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def joined(artifacts: Mapping, jobs: Mapping, tables: Mapping) -> dict[str, dict]:
+    """The artifacts with their hashes, and of jobs and tables those that they rest on."""
+    hashes = {
+        name: {kind: digest(sorted(digests(jobs, name, kind))) for kind in KINDS}
+        for name in {made["job"] for made in artifacts.values()}
+    }
+    kept = {one: jobs[one] for name in hashes for one in lineage(jobs, name)}
+    return {
+        "artifacts": {file: made | hashes[made["job"]] for file, made in artifacts.items()},
+        "jobs": kept,
+        "tables": {job[kind]: tables[job[kind]] for job in kept.values() for kind in KINDS},
+    }
+
+
+def exists(file: str) -> bool:
+    return Path(file).is_file()

@@ -1,0 +1,153 @@
+"""Whether all results are still what the config, code, data and environment of now would make.
+
+Entry point: python -m chexviz.verify --configfile my.yaml. Nothing is run: the hashes of
+provenance.json are computed anew. Ends with status 1 if one differs, and says what has changed.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    OutputSettings,
+    Quietness,
+    ResourceSettings,
+)
+
+from chexviz.download import read_manifest
+from chexviz.errors import InputError, run
+from chexviz.files import sha256
+from chexviz.provenance import (
+    HOME,
+    KINDS,
+    conda_files,
+    digest,
+    digests,
+    packages,
+    record_file,
+    trace,
+)
+
+ADVICE = """\
+What rests on another config, code or data is made anew by a run of the workflow. It does not see
+files that were edited and environments that have changed: delete what should be made anew."""
+
+
+def listed(path: Path) -> str:
+    """The checksum of a file; of a manifest whose raw files differ from it, which ones do."""
+    if path.name != "manifest.csv":
+        return sha256(path)
+    checksums = read_manifest(path)
+    files = [path.parent / "data" / name for name in checksums]
+    with ThreadPoolExecutor() as pool:
+        now = pool.map(lambda file: sha256(file) if file.is_file() else "absent", files)
+        pairs = zip(files, now, checksums.values(), strict=True)
+        wrong = [str(file) for file, found, expected in pairs if found != expected]
+    return f"{len(wrong)} raw files differ: {', '.join(wrong[:5])}" if wrong else sha256(path)
+
+
+def refreshed(table: Mapping[str, str]) -> dict[str, str]:
+    """An environment's table as it is now; what it does not name does not matter."""
+    now = packages() | conda_files()
+    return {name: now.get(name, "absent") for name in table}
+
+
+def compare(last: Mapping, now: Mapping) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
+    """What of each artifact does not match, if anything; and by kind what has changed.
+
+    last: the record. now: what the jobs of the present config and code rest on.
+    """
+    environments = {
+        one: refreshed(last["tables"][one])
+        for one in {job["environment"] for job in last["jobs"].values()}
+    }
+    tables = now["tables"] | {digest(table): table for table in environments.values()}
+    wrong, changed = {}, {kind: set() for kind in KINDS}
+    for file, made in last["artifacts"].items():
+        name = made["job"]
+        same = Path(file).is_file() and sha256(file) == made["artifact"]
+        found = [] if same else ["artifact"]
+        if name not in now["jobs"]:
+            found.append("config (nothing makes it any more)")
+        for kind in KINDS if name in now["jobs"] else ():
+            before, after = digests(last["jobs"], name, kind), digests(now["jobs"], name, kind)
+            if kind == "environment":
+                after = {digest(environments[one]) for one in before}
+            if digest(sorted(after)) != made[kind]:
+                found.append(kind)
+                changed[kind] |= differences(
+                    [last["tables"][one] for one in before - after],
+                    [tables[one] for one in after - before],
+                )
+        if found:
+            wrong[file] = found
+    return wrong, changed
+
+
+def differences(before: Iterable[Mapping], after: Iterable[Mapping]) -> set[str]:
+    """The entries that differ between tables, as 'name: value, now value'; hashes are shortened."""
+    one, other = (
+        {name: table[name] for table in tables for name in table} for tables in (before, after)
+    )
+    lines = {
+        f"{name}: {one.get(name, 'absent')}, now {other.get(name, 'absent')}"
+        for name in one.keys() | other.keys()
+        if one.get(name) != other.get(name)
+    }
+    return {re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", line) for line in lines}
+
+
+def report(last: Mapping, now: Mapping) -> str:
+    """A line for each artifact that does not match, then what has changed; '' if all match."""
+    wrong, changed = compare(last, now)
+    if not wrong:
+        return ""
+    lines = [f"{file}: {', '.join(found)}" for file, found in sorted(wrong.items())]
+    lines.append(f"\n{len(wrong)} of {len(last['artifacts'])} artifacts do not match.")
+    for kind in filter(changed.get, KINDS):
+        lines += [f"changed {kind}:", *(f"  {entry}" for entry in sorted(changed[kind]))]
+    return "\n".join([*lines, ADVICE])
+
+
+def present(snakefile: Path, configfiles: list[Path]) -> tuple[Path, dict]:
+    """Where the record is, and what all jobs rest on now, by a dry run of Snakemake."""
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        built = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            config_settings=ConfigSettings(configfiles=configfiles),
+            snakefile=snakefile,
+        )
+        built.dag(DAGSettings(force_incomplete=True)).execute_workflow(executor="dryrun")
+        workflow = built._workflow  # the API has no public way to the graph
+        return record_file(workflow), trace(workflow, workflow.dag.jobs, listed)
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--snakefile", type=Path, default=HOME / "Snakefile")
+    parser.add_argument("--configfile", type=Path, nargs="*", default=[])
+    arguments = parser.parse_args(argv)
+    path, now = present(arguments.snakefile, arguments.configfile)
+    if not path.is_file():
+        raise InputError(
+            path,
+            expected="what a run has recorded of its results",
+            found="no such file",
+            fix="run the workflow; where it finds nothing to be done, with --forcerun paper",
+        )
+    last = json.loads(path.read_text(encoding="utf-8"))
+    wrong = report(last, now)
+    if wrong:
+        sys.exit(wrong)
+    print(f"All {len(last['artifacts'])} artifacts match {path}.")
+
+
+if __name__ == "__main__":
+    run(main)
