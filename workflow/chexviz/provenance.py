@@ -1,15 +1,14 @@
 """What made every result: hashes of its config, code, data and environment.
 
 A run leaves provenance.json beside its results. Of each job it has what that rested on when it ran:
-four tables of names and values, kept by their SHA-256. The `config` of an artifact is the hash of the
-config tables of all jobs that it comes from; likewise code, data and environment.
+four tables of names and values, kept by their SHA-256. The `config` of an artifact is the hash of
+the config tables of all jobs that it comes from; likewise code, data and environment.
 `chexviz.verify` computes all of it anew.
 """
 
 import functools
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
@@ -53,9 +52,15 @@ def flat(name: str, value) -> dict[str, str]:
 
 
 def code_table(job, files: Iterable[Path], checksum: Callable) -> dict[str, str]:
-    """The checksums of a job's source files, relative to the repository, and of its command."""
-    sources = {os.path.relpath(file, HOME): checksum(file) for file in files if file.suffix in CODE}
+    """The checksums of a job's source files, and of its rule's command."""
+    sources = {named(file): checksum(file) for file in files if file.suffix in CODE}
     return {f"command of rule {job.rule.name}": digest(job.rule.shellcmd)} | sources
+
+
+def named(file: Path) -> str:
+    """A file as seen from the repository, if it lies there."""
+    path = file.resolve()
+    return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(file)
 
 
 def data_table(job, files: Iterable[Path], resources: Path, checksum: Callable) -> dict[str, str]:
