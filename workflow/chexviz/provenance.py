@@ -114,9 +114,9 @@ def trace(workflow, jobs: Iterable, checksum: Callable = sha256) -> dict[str, di
             "data": data_table(job, files, resources, checksum),
             "environment": environment_table(job),
         }
-        tables |= {digest(table): table for table in own.values()}
-        digests = {kind: digest(table) for kind, table in own.items()}
-        found[title(job)] = {"needs": sorted(map(title, needed))} | digests
+        names = {kind: digest(table) for kind, table in own.items()}
+        tables |= {names[kind]: own[kind] for kind in KINDS}
+        found[title(job)] = {"needs": sorted(map(title, needed))} | names
     return {"jobs": found, "tables": tables}
 
 
@@ -167,9 +167,10 @@ def record(workflow) -> None:
         str(file): {"job": title(job), "artifact": sha256(file)}
         for job in new
         for file in job.output
+        if Path(file).exists()
     }
-    artifacts = {file: one for file, one in (last["artifacts"] | made).items() if exists(file)}
-    whole = joined(artifacts, last["jobs"] | found["jobs"], last["tables"] | found["tables"])
+    kept = {file: one for file, one in last["artifacts"].items() if Path(file).exists()}
+    whole = joined(kept | made, last["jobs"] | found["jobs"], last["tables"] | found["tables"])
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(whole, indent=1, sort_keys=True), encoding="utf-8")
 
@@ -186,7 +187,3 @@ def joined(artifacts: Mapping, jobs: Mapping, tables: Mapping) -> dict[str, dict
         "jobs": kept,
         "tables": {job[kind]: tables[job[kind]] for job in kept.values() for kind in KINDS},
     }
-
-
-def exists(file: str) -> bool:
-    return Path(file).is_file()

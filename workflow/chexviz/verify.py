@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from snakemake.api import SnakemakeApi
+from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import (
     ConfigSettings,
     DAGSettings,
@@ -117,14 +118,20 @@ def report(last: Mapping, now: Mapping) -> str:
 
 
 def present(snakefile: Path, configfiles: list[Path]) -> tuple[Path, dict]:
-    """Where the record is, and what all jobs rest on now, by a dry run of Snakemake."""
+    """Where the record is, and what all jobs rest on now, by a dry run of Snakemake.
+
+    Ends with Snakemake's own message and status 1 if the config is at fault.
+    """
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
-        built = api.workflow(
-            resource_settings=ResourceSettings(cores=1),
-            config_settings=ConfigSettings(configfiles=configfiles),
-            snakefile=snakefile,
-        )
-        built.dag(DAGSettings(force_incomplete=True)).execute_workflow(executor="dryrun")
+        try:
+            built = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(configfiles=configfiles),
+                snakefile=snakefile,
+            )
+            built.dag(DAGSettings(force_incomplete=True)).execute_workflow(executor="dryrun")
+        except (WorkflowError, OSError) as error:
+            sys.exit(f"ERROR {error}")
         workflow = built._workflow  # the API has no public way to the graph
         return record_file(workflow), trace(workflow, workflow.dag.jobs, listed)
 
