@@ -182,13 +182,12 @@ def test_an_edited_command_is_code():
     assert changed["code"][0].startswith("command of rule other: ")
 
 
-def test_changed_and_lost_raw_files_are_found():
-    raw = [Path("resources/site/data") / name for name in ("one.dcm", "two.dcm")]
-    write(str(raw[0]), "three")
-    raw[1].unlink()
+def test_changed_lost_and_added_raw_files_are_found():
+    write("resources/site/data/one.dcm", "three")
+    Path("resources/site/data/two.dcm").rename("resources/site/data/four.dcm")
     wrong, changed = verified()
     assert wrong == all_of("data", MANIFEST, TABLE, FIGURE)
-    assert changed["data"][0].endswith(f"now 2 raw files differ: {raw[0]}, {raw[1]}")
+    assert changed["data"][0].endswith("now 3 raw files differ: four.dcm, one.dcm, two.dcm")
 
 
 def test_a_changed_table_from_elsewhere_is_found():

@@ -103,7 +103,7 @@ def trace(workflow, jobs: Iterable, checksum: Callable = sha256) -> dict[str, di
     """
     checksum = functools.cache(checksum)
     resources = Path(workflow.config["pathvars"]["resources"])
-    found, tables = {}, {}
+    found, contents = {}, {}
     for job in jobs:
         needed = workflow.dag.dependencies[job]
         made = {file for files in needed.values() for file in files}
@@ -114,10 +114,10 @@ def trace(workflow, jobs: Iterable, checksum: Callable = sha256) -> dict[str, di
             "data": data_table(job, files, resources, checksum),
             "environment": environment_table(job),
         }
-        names = {kind: digest(table) for kind, table in own.items()}
-        tables |= {names[kind]: own[kind] for kind in KINDS}
-        found[title(job)] = {"needs": sorted(map(title, needed))} | names
-    return {"jobs": found, "tables": tables}
+        digests = {kind: digest(table) for kind, table in own.items()}
+        contents |= {digests[kind]: own[kind] for kind in KINDS}
+        found[title(job)] = {"needs": sorted(map(title, needed))} | digests
+    return {"jobs": found, "tables": contents}
 
 
 def lineage(jobs: Mapping[str, Mapping], name: str) -> set[str]:
@@ -131,9 +131,13 @@ def lineage(jobs: Mapping[str, Mapping], name: str) -> set[str]:
     return found
 
 
-def digests(jobs: Mapping[str, Mapping], name: str, kind: str) -> set[str]:
-    """The digests of all tables of a kind that a job and those that it comes from rest on."""
-    return {jobs[one][kind] for one in lineage(jobs, name)}
+def tables(known: Mapping, name: str, kind: str) -> dict[str, dict]:
+    """By digest, all tables of a kind that a job and those that it comes from rest on.
+
+    known: of jobs, as `trace` gives it.
+    """
+    digests = {known["jobs"][one][kind] for one in lineage(known["jobs"], name)}
+    return {one: known["tables"][one] for one in digests}
 
 
 # --- the record ----------------------------------------------------------------------------------
@@ -170,20 +174,22 @@ def record(workflow) -> None:
         if Path(file).exists()
     }
     kept = {file: one for file, one in last["artifacts"].items() if Path(file).exists()}
-    whole = joined(kept | made, last["jobs"] | found["jobs"], last["tables"] | found["tables"])
+    known = {part: last[part] | found[part] for part in ("jobs", "tables")}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(whole, indent=1, sort_keys=True), encoding="utf-8")
+        temporary.write_text(json.dumps(joined(kept | made, known), indent=1, sort_keys=True))
 
 
-def joined(artifacts: Mapping, jobs: Mapping, tables: Mapping) -> dict[str, dict]:
-    """The artifacts with their hashes, and of jobs and tables those that they rest on."""
+def joined(artifacts: Mapping, known: Mapping) -> dict[str, dict]:
+    """The artifacts with their hashes, and of all that is known what they rest on."""
     hashes = {
-        name: {kind: digest(sorted(digests(jobs, name, kind))) for kind in KINDS}
+        name: {kind: digest(sorted(tables(known, name, kind))) for kind in KINDS}
         for name in {made["job"] for made in artifacts.values()}
     }
-    kept = {one: jobs[one] for name in hashes for one in lineage(jobs, name)}
+    names = {one for name in hashes for one in lineage(known["jobs"], name)}
+    jobs = {name: known["jobs"][name] for name in names}
+    used = {job[kind] for job in jobs.values() for kind in KINDS}
     return {
         "artifacts": {file: made | hashes[made["job"]] for file, made in artifacts.items()},
-        "jobs": kept,
-        "tables": {job[kind]: tables[job[kind]] for job in kept.values() for kind in KINDS},
+        "jobs": jobs,
+        "tables": {one: known["tables"][one] for one in used},
     }

@@ -8,7 +8,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
-from chexviz.download import read_manifest
+from chexviz.download import list_files, read_manifest
 from chexviz.errors import InputError, run
 from chexviz.files import sha256
 from chexviz.provenance import (
@@ -30,9 +30,9 @@ from chexviz.provenance import (
     KINDS,
     conda_files,
     digest,
-    digests,
     packages,
     record_file,
+    tables,
     trace,
 )
 
@@ -45,12 +45,11 @@ def listed(path: Path) -> str:
     """The checksum of a file; of a manifest whose raw files differ from it, which ones do."""
     if path.name != "manifest.csv":
         return sha256(path)
-    checksums = read_manifest(path)
-    files = [path.parent / "data" / name for name in checksums]
+    data, recorded = path.parent / "data", read_manifest(path)
+    files = list_files(data)
     with ThreadPoolExecutor() as pool:
-        now = pool.map(lambda file: sha256(file) if file.is_file() else "absent", files)
-        pairs = zip(files, now, checksums.values(), strict=True)
-        wrong = [str(file) for file, found, expected in pairs if found != expected]
+        found = dict(zip(files, pool.map(lambda file: sha256(data / file), files), strict=True))
+    wrong = [file for file in sorted({*recorded, *found}) if recorded.get(file) != found.get(file)]
     return f"{len(wrong)} raw files differ: {', '.join(wrong[:5])}" if wrong else sha256(path)
 
 
@@ -65,42 +64,31 @@ def compare(last: Mapping, now: Mapping) -> tuple[dict[str, list[str]], dict[str
 
     last: the record. now: what the jobs of the present config and code rest on.
     """
-    environments = {
-        one: refreshed(last["tables"][one])
-        for one in {job["environment"] for job in last["jobs"].values()}
-    }
-    tables = now["tables"] | {digest(table): table for table in environments.values()}
     wrong, changed = {}, {kind: set() for kind in KINDS}
     for file, made in last["artifacts"].items():
-        name = made["job"]
         same = Path(file).is_file() and sha256(file) == made["artifact"]
-        found = [] if same else ["artifact"]
-        if name not in now["jobs"]:
-            found.append("config (nothing makes it any more)")
-        for kind in KINDS if name in now["jobs"] else ():
-            before, after = digests(last["jobs"], name, kind), digests(now["jobs"], name, kind)
+        wrong[file] = [] if same else ["artifact"]
+        if made["job"] not in now["jobs"]:
+            wrong[file].append("config (nothing makes it any more)")
+            continue
+        for kind in KINDS:
+            before, after = (tables(one, made["job"], kind) for one in (last, now))
             if kind == "environment":
-                after = {digest(environments[one]) for one in before}
+                after = {digest(table): table for table in map(refreshed, before.values())}
             if digest(sorted(after)) != made[kind]:
-                found.append(kind)
-                changed[kind] |= differences(
-                    [last["tables"][one] for one in before - after],
-                    [tables[one] for one in after - before],
-                )
-        if found:
-            wrong[file] = found
-    return wrong, changed
+                wrong[file].append(kind)
+                changed[kind] |= differences(before, after)
+    return {file: found for file, found in wrong.items() if found}, changed
 
 
-def differences(before: Iterable[Mapping], after: Iterable[Mapping]) -> set[str]:
+def differences(before: Mapping[str, Mapping], after: Mapping[str, Mapping]) -> set[str]:
     """The entries that differ between tables, as 'name: value, now value'; hashes are shortened."""
-    one, other = (
-        {name: table[name] for table in tables for name in table} for tables in (before, after)
-    )
+    was = {name: value for key in before.keys() - after for name, value in before[key].items()}
+    is_now = {name: value for key in after.keys() - before for name, value in after[key].items()}
     lines = {
-        f"{name}: {one.get(name, 'absent')}, now {other.get(name, 'absent')}"
-        for name in one.keys() | other.keys()
-        if one.get(name) != other.get(name)
+        f"{name}: {was.get(name, 'absent')}, now {is_now.get(name, 'absent')}"
+        for name in was.keys() | is_now
+        if was.get(name) != is_now.get(name)
     }
     return {re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", line) for line in lines}
 
