@@ -53,7 +53,7 @@ report: $(VENV)/requirements.lock ## all results as one page: results/demo/repor
 	snakemake $(OVERLAY) --report-stylesheet workflow/report/report.css --report $(RESULTS)/report.html
 	PYTHONPATH=workflow python -m chexviz.report_page $(RESULTS)/report.html
 
-verify: $(VENV)/requirements.lock ## check that config, code, data and environment are those that made the results; STUDY as for report
+verify: $(VENV)/requirements.lock ## compare the results with the config, code, data and environment that made them; STUDY as for report
 	PYTHONPATH=workflow python -m chexviz.verify $(OVERLAY)
 
 lint: $(VENV)/requirements.lock ## check style, formatting and the workflow

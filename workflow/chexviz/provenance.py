@@ -162,7 +162,7 @@ def record(workflow) -> None:
     def is_new(job) -> bool:
         # Snakemake notes the time of the file that a job has written; a later edit has another one.
         notes = filter(None, (workflow.persistence.metadata(file) for file in job.output))
-        made = max((note.endtime or 0.0 for note in notes), default=0.0)
+        made = max((note.get("endtime") or 0.0 for note in notes), default=0.0)
         return title(job) not in last["jobs"] or made > since
 
     new = [job for job in workflow.dag.jobs if job.output and job not in pending and is_new(job)]
