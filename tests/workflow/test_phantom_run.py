@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -363,7 +364,10 @@ def test_deleted_results_come_back_with_the_same_bytes(done):
 def test_every_result_carries_what_made_it(done):
     """After a run in two parts: hashes of all files, and what an edit and a setting change."""
     (path,) = done.results("provenance.json")
-    artifacts = json.loads(path.read_text())["artifacts"]
+    record = json.loads(path.read_text())
+    artifacts = record["artifacts"]
+    versions = record["tables"][record["jobs"]["figure1"]["environment"]]
+    assert versions["matplotlib"] == matplotlib.__version__
     files = [file for file in done.results("**/*") if file.is_file() and file.name != path.name]
     resources = {f"resources/demo/{site}/manifest.csv" for site in SITES}
     assert artifacts.keys() == {str(file.relative_to(done.folder)) for file in files} | resources

@@ -38,6 +38,7 @@ rule download:
 rule table:
     input: code="table.py", manifest="resources/site/manifest.csv", labels="labels.csv"
     output: "results/table.csv"
+    conda: "envs/data.yaml"
     params: settings='{{"test": {{"margin": %s}}}}' % config["margin"]
     shell: "grep -v broken {{input.code}}; cp {{input.labels}} {{output}}"
 
@@ -60,6 +61,7 @@ FILES = {
     "figure.py": "2",
     "other.py": "3",
     "labels.csv": "a,1",
+    "envs/data.yaml": "dependencies: []",
     "config.yaml": json.dumps(CONFIG),
     "resources/site/data/one.dcm": "one",
     "resources/site/data/two.dcm": "two",
@@ -289,7 +291,8 @@ def test_without_a_record_it_says_what_to_do():
 def test_a_conda_environment_is_its_files(repository, monkeypatch):
     """Its versions are what the yaml or the pin file names, not those beside Snakemake."""
     file = SimpleNamespace(get_path_or_uri=lambda secret_free: str(repository / "envs/data.yaml"))
-    table = provenance.environment_table(SimpleNamespace(conda_env=SimpleNamespace(file=file)))
+    job = SimpleNamespace(conda_env=SimpleNamespace(file=file))
+    table = provenance.environment_table(job, uses_conda=True)
     assert table["envs/data.yaml"] == sha256(repository / "envs" / "data.yaml")
     assert {Path(name).name.split(".")[0] for name in table} == {"data"}
     monkeypatch.setattr(verify, "conda_files", lambda: {"envs/data.yaml": "another"})

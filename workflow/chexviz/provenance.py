@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from snakemake.settings.types import DeploymentMethod
+
 from chexviz.closure import PACKAGE
 from chexviz.files import replacing, sha256
 
@@ -70,9 +72,9 @@ def data_table(job, files: Iterable[Path], resources: Path, checksum: Callable) 
     return {str(file): checksum(file) for file in [*given, *fetched] if file.is_file()}
 
 
-def environment_table(job) -> dict[str, str]:
+def environment_table(job, uses_conda: bool) -> dict[str, str]:
     """The files that define a job's conda environment; without one, Python and its packages."""
-    if not job.conda_env:
+    if not (uses_conda and job.conda_env):
         return packages()
     name = Path(job.conda_env.file.get_path_or_uri(secret_free=True)).stem
     return {file: one for file, one in conda_files().items() if Path(file).match(f"{name}.*")}
@@ -103,6 +105,7 @@ def trace(workflow, jobs: Iterable, checksum: Callable = sha256) -> dict[str, di
     """
     checksum = functools.cache(checksum)
     resources = Path(workflow.config["pathvars"]["resources"])
+    uses_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     found, contents = {}, {}
     for job in jobs:
         needed = workflow.dag.dependencies[job]
@@ -112,7 +115,7 @@ def trace(workflow, jobs: Iterable, checksum: Callable = sha256) -> dict[str, di
             "config": config_table(job),
             "code": code_table(job, files, checksum),
             "data": data_table(job, files, resources, checksum),
-            "environment": environment_table(job),
+            "environment": environment_table(job, uses_conda),
         }
         digests = {kind: digest(table) for kind, table in own.items()}
         contents |= {digests[kind]: own[kind] for kind in KINDS}

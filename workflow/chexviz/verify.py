@@ -37,8 +37,9 @@ from chexviz.provenance import (
 )
 
 ADVICE = """\
-What rests on another config, code or data is made anew by a run of the workflow. It does not see
-files that were edited and environments that have changed: delete what should be made anew."""
+What rests on another config or code is made anew by a run of the workflow. It does not see edited
+results and raw files, nor another environment: delete what should be made anew (the manifest of raw
+files, to fetch them again)."""
 
 
 def listed(path: Path) -> str:
