@@ -69,7 +69,7 @@ def data_table(job, files: Iterable[Path], resources: Path, checksum: Callable) 
     """The checksums of a job's files from elsewhere; a manifest stands for what was fetched."""
     fetched = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
     given = [file for file in files if file.suffix not in CODE]
-    return {str(file): checksum(file) for file in [*given, *fetched] if file.is_file()}
+    return {named(file): checksum(file) for file in [*given, *fetched] if file.is_file()}
 
 
 def environment_table(job, uses_conda: bool) -> dict[str, str]:
