@@ -19,7 +19,7 @@ from snakemake.settings.types import DeploymentMethod
 from chexviz.closure import PACKAGE
 from chexviz.files import replacing, sha256
 
-HOME = PACKAGE.parents[1]
+HOME = PACKAGE.resolve().parents[1]
 KINDS = ("config", "code", "data", "environment")
 CODE = {".py", ".mplstyle", ".typ", ".bib"}  # suffixes of a rule's input files that are no data
 
