@@ -56,16 +56,18 @@ report: $(VENV)/requirements.lock ## all results as one page: results/demo/repor
 verify: $(VENV)/requirements.lock ## compare the results with the config, code, data and environment that made them; STUDY as for report
 	PYTHONPATH=workflow python -m chexviz.verify $(OVERLAY)
 
-lint: $(VENV)/requirements.lock ## check style, formatting and the workflow
+lint: $(VENV)/requirements.lock ## check style, formatting, types, the workflow and the Dockerfile
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile workflow/rules
+	mypy
+	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	snakemake --lint
+	hadolint Dockerfile
 
 format: $(VENV)/requirements.lock ## format all code
 	ruff check --fix .
 	ruff format .
-	snakefmt Snakefile workflow/rules
+	snakefmt Snakefile workflow/Snakefile workflow/rules
 
 bench: $(VENV)/requirements.lock ## measure speed, as ratios side by side
 	python bench/run.py

@@ -2,12 +2,22 @@
 
 import os
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 
-configfile: os.path.join(workflow.basedir, "config/config.yaml")
+# The folder of this file: as a module of another workflow, `workflow.basedir` is that one's.
+HOME = workflow.current_basedir.get_path_or_uri(secret_free=True)
+if not os.path.isdir(HOME):
+    raise WorkflowError(
+        f"{HOME}: rules run the Python package that lies beside them; "
+        "clone the repository, and name its Snakefile on this machine"
+    )
+
+
+configfile: os.path.join(HOME, "config/config.yaml")
 
 
 report: "workflow/report/workflow.rst"
@@ -28,36 +38,9 @@ include: "workflow/rules/published.smk"
 include: "workflow/rules/paper.smk"
 
 
-# These run where Snakemake does, on a cluster too: what needs the network, and what takes seconds.
-localrules:
-    all,
-    contact_sheet,
-    download,
-    figure1,
-    figure2,
-    figure3,
-    figure_audit,
-    figure_calibration,
-    figure_crosstask,
-    figure_decision,
-    figure_localisation,
-    figure_simulation,
-    figure_subgroups,
-    figure_training,
-    grim,
-    inflation,
-    labels,
-    paper,
-    published,
-    split,
-    table1,
-    table_methods,
-    table_tests,
-    weights,
-
-
 onstart:
     require_sources()
+    forecast()
 
 
 rule all:
@@ -95,9 +78,9 @@ rule all:
 
 
 onsuccess:
-    provenance.record(workflow)
+    provenance.record(workflow, config)
     print("Done. results/README.md says what lies where in", config["pathvars"]["results"])
 
 
 onerror:
-    provenance.record(workflow)
+    provenance.record(workflow, config)

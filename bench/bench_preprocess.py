@@ -162,12 +162,12 @@ def fidelity(files: list[Path]) -> str:
 # --- workers ---
 
 
-def make_site(files: list[Path], folder: Path) -> None:
-    """A site of MANY images: the same files under many names, with a table and a manifest."""
+def make_site(files: list[Path], folder: Path, count: int = MANY) -> None:
+    """A site of `count` images: the same files under many names, with a table and a manifest."""
     (folder / "data").mkdir(parents=True)
     rows, labels = [], ["file,patient,finding"]
     known = [(len(data := path.read_bytes()), hashlib.sha256(data).hexdigest()) for path in files]
-    for number in range(MANY):
+    for number in range(count):
         name = f"{number:05d}.dcm"
         (folder / "data" / name).symlink_to(files[number % len(files)])
         rows.append((name, *known[number % len(files)]))
@@ -179,8 +179,8 @@ def make_site(files: list[Path], folder: Path) -> None:
     manifest.to_csv(folder / "manifest.csv", index=False)
 
 
-def preprocess(folder: Path, threads: int) -> float:
-    """Wall seconds of the entry point, its start included."""
+def command(folder: Path, threads: int) -> list[str]:
+    """The command line that preprocesses a site that make_site wrote."""
     settings = {
         "reader": "table",
         "task": "finding",
@@ -193,10 +193,14 @@ def preprocess(folder: Path, threads: int) -> float:
     words += ["--settings", json.dumps(settings)]
     for name in OUTPUTS:
         words += [f"--{name.partition('.')[0]}", folder / "out" / name]
-    command = [sys.executable, "-m", "chexviz.preprocess", *map(str, words)]
+    return [sys.executable, "-m", "chexviz.preprocess", *map(str, words)]
+
+
+def preprocess(folder: Path, threads: int) -> float:
+    """Wall seconds of the entry point, its start included."""
     began = time.monotonic()
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, env=environment)
+    subprocess.run(command(folder, threads), check=True, stderr=subprocess.DEVNULL, env=environment)
     return time.monotonic() - began
 
 

@@ -14,15 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz import device, models, plan, warmup
 from chexviz.checkpoint import Checkpoint
-from chexviz.dataset import Dataset, Images, to_unit
+from chexviz.dataset import Dataset, to_unit
 from chexviz.device import autocast, computes_bfloat16
+from chexviz.forecast import draw, epoch
 from chexviz.local import LocalSite, batches, masked_loss
 from chexviz.methods import FedAvg
 from chexviz.train import Federation
@@ -45,19 +45,6 @@ SETTINGS = {
 REPEATS = 5 if GPU else 3
 PAPER = {"rsna": 26_684, "siim": 12_047}
 TRAINED = 0.8  # of the images, under the protocol `paper`
-
-
-def draw(count: int, size: int, name: str = "site") -> Dataset:
-    """A site of smooth random images, resident on the device."""
-    generator = torch.Generator().manual_seed(count)
-    small = torch.rand(count, 1, size // 8, size // 8, generator=generator)
-    large = torch.nn.functional.interpolate(small, size=size, mode="bilinear")
-    pixels = (255 * large[:, 0]).to(torch.uint8).numpy()
-    where = np.arange(count)
-    images = Images([pixels], np.zeros_like(where), where, DEVICE)
-    images.make_resident()
-    labels = (torch.rand(count, 1, generator=generator) < 0.2).float().to(DEVICE)
-    return Dataset(name, [name], images, labels, pd.DataFrame(index=where))
 
 
 def site_of(data: Dataset, architecture: str, **changes) -> LocalSite:
@@ -86,13 +73,6 @@ def side_by_side(*works: Callable[[], object], repeats: int = REPEATS) -> list[f
     """The median time of each, called in turn after one call that warms up."""
     times = [[seconds(work) for work in works] for _ in range(repeats + 1)][1:]
     return np.median(times, axis=0).tolist()
-
-
-def epoch(site: LocalSite) -> None:
-    """One local epoch."""
-    site.start_round()
-    for _ in site.train(0, ["all"], None):
-        pass
 
 
 # --- a: an epoch against what a user would write -------------------------------------------------
@@ -161,7 +141,7 @@ def bench_epoch() -> None:
     print("| architecture | images | usual, images/s | ours, images/s | ratio | goal |")
     print("|---|---|---|---|---|---|")
     for architecture, (count, cpu_goal, gpu_goal) in cases.items():
-        data = draw(count, size)
+        data = draw(count, size, DEVICE)
         with tempfile.TemporaryDirectory() as folder:
             usual = usual_epoch(data, architecture, Path(folder), SETTINGS["batch"])
             site = site_of(data, architecture)
@@ -200,7 +180,7 @@ def bench_path() -> None:
     for architecture, steps in (("densenet121", 4), ("standard", 12)):
         steps *= 16 if GPU else 1
         count = steps * SETTINGS["batch"]
-        site = site_of(draw(count, size), architecture)
+        site = site_of(draw(count, size, DEVICE), architecture)
         bare, whole = side_by_side(
             lambda site=site, steps=steps: bare_steps(site, steps), lambda site=site: epoch(site)
         )
@@ -231,7 +211,7 @@ def recomputed(model: models.Model, data: Dataset, epochs: int) -> None:
 def bench_warmup() -> None:
     """Table c."""
     epochs, size = 30, 224 if GPU else 64
-    data = draw(2048 if GPU else 128, size)
+    data = draw(2048 if GPU else 128, size, DEVICE)
     model = models.build("densenet121", ["site"], seed=1).to(DEVICE)
     settings = {"batch": SETTINGS["batch"], "epochs": epochs, "learning_rate": 1e-3}
     once, anew = side_by_side(
@@ -255,7 +235,7 @@ def federation(
     """A federation of equal sites."""
     settings = SETTINGS | {"batch": batch}
     parties = [
-        site_of(draw(images // sites, size, f"site{number}"), architecture, batch=batch)
+        site_of(draw(images // sites, size, DEVICE, f"site{number}"), architecture, batch=batch)
         for number in range(sites)
     ]
     return Federation(parties, settings, FedAvg(settings, parties))
@@ -319,7 +299,7 @@ def bench_sites() -> None:
 def images_per_second(architecture: str, size: int) -> float:
     """Our training speed."""
     count = SETTINGS["batch"] * (32 if GPU else 2)
-    site = site_of(draw(count, size), architecture)
+    site = site_of(draw(count, size, DEVICE), architecture)
     (taken,) = side_by_side(lambda: epoch(site))
     return count / taken
 

@@ -10,6 +10,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 # A shell starts background jobs with Ctrl-C ignored, and they pass that on to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,10 +74,13 @@ def draw_split(path: Path, folders: dict[str, Path]) -> None:
         subset = np.array(["train", "train", "train", "validation", "evaluation"])
         tables.append(
             samples[["image", "patient", "label"]].assign(
-                site=site, group=0, subset=subset[np.arange(len(samples)) % 5]
+                site=site,
+                group=0,
+                subset=subset[np.arange(len(samples)) % 5],
+                position=range(len(samples)),
             )
         )
-    columns = ["site", "image", "patient", "label", "group", "subset"]
+    columns = ["site", "image", "patient", "label", "group", "subset", "position"]
     pd.concat(tables)[columns].to_csv(path, index=False)
 
 

@@ -96,6 +96,13 @@ def test_a_second_run_makes_no_environment_and_nothing_else(done, conda):
     assert "Creating conda environment" not in run.stdout
 
 
+def test_the_time_of_training_is_measured_in_its_environment(done, conda):
+    long = {"architectures": {"standard": {"federated": {"rounds": 100_000}}}}
+    done.configure(TINY | long)
+    assert done.wait_for("training will take about", "--use-conda", **conda)
+    done.configure(TINY)
+
+
 def test_snakemake_reads_and_hashes_the_papers_environments(tmp_path, repository, conda):
     workflow = Workflow(tmp_path, repository, TINY | {"pytorch": "gpu"})
     run = workflow.run("--use-conda", "--list-conda-envs", **conda)

@@ -175,9 +175,8 @@ def split_rows(results: Results, site: str, protocol: str) -> pd.DataFrame:
     middle = "train" if protocol == "paper" else "validation"
     subset = ["evaluation"] * third + [middle] * third + ["train"] * (len(samples) - 2 * third)
     rows = samples[["image", "patient", "label"]].assign(site=site, subset=subset)
-    return rows.assign(group=rows["patient"])[
-        ["site", "image", "patient", "label", "group", "subset"]
-    ]
+    rows = rows.assign(group=rows["patient"], position=range(len(rows)))
+    return rows[["site", "image", "patient", "label", "group", "subset", "position"]]
 
 
 def audit_rows(results: Results, protocol: str) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def test_temperature_needs_both_classes():
         fit_temperature(np.zeros(5, dtype=int), np.full(5, 0.2))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.floats(0.2, 5))
 def test_scaling_keeps_the_ranking(seed, temperature):
     labels, scores = draw(seed, 50)
@@ -99,7 +99,7 @@ def test_scaling_keeps_the_ranking(seed, temperature):
     assert roc_auc_score(labels, scale(scores, temperature)) == roc_auc_score(labels, scores)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=60),
     st.integers(1, 15),
@@ -137,7 +137,7 @@ def test_threshold_of_a_sensitivity(sensitivity, threshold):
     assert sensitivity_threshold(labels, scores, sensitivity) == threshold
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 20))
 def test_threshold_is_the_highest_that_reaches_the_sensitivity(seed, positives, twentieths):
     scores = np.random.default_rng(seed).random(positives).round(1)

@@ -37,7 +37,7 @@ def test_areas_and_covariance_are_those_of_every_pair(levels):
     np.testing.assert_allclose(areas, sklearn, rtol=0, atol=1e-14)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.permutations(range(60)))
 def test_only_ranks_count(seed, order):
     """Rising transforms and the order of images change nothing; swapped classes give 1 - AUROC."""

@@ -102,6 +102,12 @@ def test_fetching_again_replaces_the_link_and_spares_what_it_points_to(manifest,
     assert (tmp_path / "two" / "two").exists()
 
 
+def test_a_fetched_folder_is_refused_since_it_goes_with_the_job(manifest, tmp_path):
+    stored = settings("storage:s3://radiographs/chest") | {"stored": tmp_path}
+    with pytest.raises(InputError, match=r"s3://radiographs/chest\n.*\n.*found: +a folder"):
+        download("north", stored, 2, manifest)
+
+
 def test_data_that_would_be_replaced_by_itself_is_refused(manifest):
     data = manifest.parent / "data"
     data.mkdir(parents=True)

@@ -18,7 +18,7 @@ def brute_force(hashes: np.ndarray, radius: int) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a, b in np.argwhere(distance <= radius) if a < b}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.integers(0, 2**64 - 1), max_size=12),
     st.lists(st.lists(st.integers(0, 63), max_size=10), max_size=6),

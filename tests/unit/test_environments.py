@@ -10,7 +10,7 @@ from chexviz import closure
 from environments import locked, pinned
 
 FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn"}
-TRAIN = ["weights", "warmup", "train", "predict"]
+TRAIN = ["forecast", "weights", "warmup", "train", "predict"]
 ENTRIES = {
     "data": ["download", "preprocess", "duplicates", "split"],
     "train-cpu": TRAIN,

@@ -66,6 +66,12 @@ def test_what_is_saved_for_the_backward_pass_grows_with_the_image(architecture):
     assert small > 32 * 64 * 64 * 4 / (1 if architecture == "standard" else 2)
 
 
+def test_half_as_much_is_saved_in_bfloat16():
+    model = models.build("standard", ["north"], seed=1)
+    half, whole = (memory.step_bytes(model, 64, name) for name in ("bfloat16", "float32"))
+    assert half / whole == pytest.approx(0.5, rel=0.2)
+
+
 def test_a_limit_of_the_job_counts(tmp_path, monkeypatch):
     assert 0 < memory.free_bytes(torch.device("cpu")) < 2**63
     monkeypatch.setattr(memory, "job_limits", lambda: [12345])

@@ -1,5 +1,8 @@
 """Both architectures, their files, and the weights they start from."""
 
+import copy
+from unittest import mock
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -35,10 +38,49 @@ def test_pooling_before_relu_changes_no_value_and_no_gradient():
     for order in (layers, usual):
         output = images
         for layer in order:
-            output = layer(output).clone()  # an in-place ReLU must not reach back
+            output = layer(output)
         results.append((output, *torch.autograd.grad(output.square().sum(), [images])))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="the processor has no bfloat16"
+)
+def test_blocks_are_as_exact_as_the_layers_in_bfloat16(monkeypatch):
+    """Outputs, running statistics and gradients are as near those of float32."""
+    torch.manual_seed(0)
+    model = models.Standard().to(memory_format=torch.channels_last)
+    for layer in model.layers:
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(layer.weight)
+            torch.nn.init.normal_(layer.bias)
+    start, images = copy.deepcopy(model.state_dict()), torch.rand(8, 1, 64, 64)
+
+    def trained(bfloat16: bool) -> list[torch.Tensor]:
+        model.load_state_dict(start)
+        with torch.autocast("cpu", enabled=bfloat16):
+            output = model(images).float()
+        gradients = torch.autograd.grad(output.square().mean(), list(model.parameters()))
+        return [output.detach(), *gradients, *(buffer.float() for buffer in model.buffers())]
+
+    blocked = mock.Mock(wraps=model.blocked)
+    monkeypatch.setattr(model, "blocked", blocked)
+    exact = trained(bfloat16=False)
+    assert not blocked.called
+    ours = trained(bfloat16=True)
+    assert blocked.called
+    monkeypatch.setattr(model, "takes_blocks", lambda images: False)
+    for truth, one, other in zip(exact, ours, trained(bfloat16=True), strict=True):
+        assert (one - truth).norm() <= 1.2 * (other - truth).norm() + 1e-6 * truth.norm()
+
+
+def test_frozen_batchnorm_takes_no_blocks():
+    model = models.Standard()
+    with torch.autocast("cpu"):
+        model.layers[1].eval()
+        assert not model.takes_blocks(torch.rand(2, 1, 16, 16))
+        model(torch.rand(2, 1, 16, 16)).sum().backward()
 
 
 def test_standard_has_three_convolutions():

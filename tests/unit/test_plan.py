@@ -181,6 +181,21 @@ def test_local_files_are_inputs_only_where_they_exist(config, tmp_path):
     assert plan.local_sources(local, "rsna") == [str(tmp_path)]
 
 
+def test_a_remote_archive_stands_alone_and_names_no_password(config):
+    def of(*sources):
+        return changed(config, "sites", "rsna", "source", value=list(sources))
+
+    assert plan.stored_address(config, "rsna") is None
+    remote = of("storage:s3://radiographs/chest.zip?versionId=1")
+    assert plan.stored_address(remote, "rsna") == "s3://radiographs/chest.zip?versionId=1"
+    plan.check(remote)
+    with pytest.raises(InputError, match="2 sources"):
+        plan.check(of("storage:s3://radiographs/chest.zip", "local:chest"))
+    with pytest.raises(InputError, match=r"some before example\.org") as caught:
+        plan.check(of("storage:https://me:hush@example.org/chest.zip"))
+    assert "hush" not in str(caught.value)
+
+
 def test_a_change_within_a_local_folder_changes_its_fingerprint(config, tmp_path, monkeypatch):
     assert plan.fingerprint(config, "rsna") == ""
     folder = tmp_path / "hospital"

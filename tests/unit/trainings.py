@@ -31,8 +31,6 @@ def files(folder, sites: list[str]) -> list[str]:
         *sites,
         "--images",
         *(str(folder / site / "images.npy") for site in sites),
-        "--samples",
-        *(str(folder / site / "samples.csv") for site in sites),
         f"--split={folder / 'split.csv'}",
     ]
 
@@ -52,7 +50,7 @@ def arguments(folder, sites: list[str], name: str, **changes) -> list[str]:
 
 def dataset(folder, site: str, *subsets: str) -> Dataset:
     """A subset of a site, its images in memory."""
-    paths = (folder / site / "images.npy", folder / site / "samples.csv", folder / "split.csv")
+    paths = (folder / site / "images.npy", folder / "split.csv")
     data = load_dataset(site, *paths, list(subsets), CPU)
     data.images.make_resident()
     return data

@@ -85,6 +85,23 @@ class Workflow:
             line, capture_output=True, text=True, cwd=self.folder, env=environment
         )
 
+    def wait_for(self, said: str, *options: str, **changes: str) -> str:
+        """Run it until it says something, and kill it; the line in which it says so."""
+        process = subprocess.Popen(
+            self.line("--nolock", *options),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.repository,
+            env=self.environment(**changes),
+            start_new_session=True,
+        )
+        try:
+            return next(line for line in process.stdout if said in line)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
     def planned(self, *options: str) -> dict[str, int]:
         """How many jobs of each rule a run would start now."""
         said = self.succeed("--dry-run", *options)

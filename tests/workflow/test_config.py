@@ -96,3 +96,18 @@ def test_the_demo_only_shrinks(repository):
 
 def test_the_workflow_passes_snakemakes_linter(workflow):
     assert "Congratulations" in workflow.succeed("--lint")
+
+
+def test_jobs_do_not_grow_with_sites_times_models(workflow):
+    """A site more is what it downloads, packs and trains alone; a model scores all in one job."""
+    about = {"title": "A site", "task": "pneumonia", "reader": "table", "source": ["phantom"]}
+    sites = {f"s{number}": about for number in range(6)}
+    planned = {}
+    for count in (4, 6):
+        workflow.configure({"run": {"sites": list(sites)[:count]}, "sites": sites})
+        planned[count] = workflow.planned()
+    more = {name: jobs - planned[4][name] for name, jobs in planned[6].items()}
+    a_site = {"download": 1, "preprocess": 1, "train_baseline": 4, "warmup": 2}
+    grown = {name: jobs // 2 for name, jobs in more.items() if jobs}
+    assert grown == a_site
+    assert planned[6]["predict"] == 2 * 2 * 2  # protocols, architectures, methods

@@ -22,10 +22,10 @@ from chexviz import provenance
 configfile: "config.yaml"
 
 onsuccess:
-    provenance.record(workflow)
+    provenance.record(workflow, config)
 
 onerror:
-    provenance.record(workflow)
+    provenance.record(workflow, config)
 
 rule all:
     default_target: True

@@ -18,6 +18,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.sparse import csr_array
 
 from chexviz.draws import OCTET, Draws
@@ -132,7 +133,9 @@ class Ranking:
         return Curve(gained, false[:-1], self.ties, self.tied @ weights, *totals)
 
 
-def count_matrix(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], dtype) -> csr_array:
+def count_matrix(
+    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], dtype: DTypeLike
+) -> csr_array:
     """How often each (row, column) occurs, as a sparse matrix."""
     return csr_array((np.ones(len(rows), dtype), (rows, columns)), shape=shape)
 

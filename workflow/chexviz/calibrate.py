@@ -188,7 +188,9 @@ def counts(rows: pd.DataFrame) -> list[int]:
     return [len(rows), rows["patient"].nunique(), int(rows["label"].sum())]
 
 
-def calibration_rows(sample: Sample, rows: pd.DataFrame, scaled: Scaled, minimum: int):
+def calibration_rows(
+    sample: Sample, rows: pd.DataFrame, scaled: Scaled, minimum: int
+) -> tuple[list, list[list]]:
     """The row of calibration.csv and those of reliability.csv, without the model's name."""
     head = [scaled.scaling, scaled.temperature, *counts(rows)]
     if scaled.scores is None:
@@ -301,12 +303,12 @@ TABLES = {
 
 def calibrate(models: list[Model], settings: Settings) -> dict[str, pd.DataFrame]:
     """The TABLES, site by site. Raises InputError where models of a site differ in their images."""
-    sites = {model.site: [] for model in models}
+    sites: dict[str, list[Model]] = {model.site: [] for model in models}
     for model in models:
         sites[model.site].append(model)
     for group in sites.values():
         require_same_images(group)
-    found = {name: [] for name in TABLES}
+    found: dict[str, list[list]] = {name: [] for name in TABLES}
 
     def add(table: str, model: Model, rows: list[list]) -> None:
         found[table] += [[*model[: len(MODEL)], *row] for row in rows]

@@ -86,7 +86,7 @@ class Hashed:
         self.file, self.digest, self.flush = file, hashlib.sha256(), file.flush
         self.error: OSError | None = None
 
-    def write(self, data) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self.digest.update(data)
         try:
             return self.file.write(data)
@@ -101,7 +101,8 @@ def write(state: Mapping, path: Path) -> None:
         file.write(bytes(DIGEST))
         hashed = Hashed(file)
         try:
-            torch.save(state, hashed)
+            # Of a file it needs no more than write and flush.
+            torch.save(state, hashed)  # type: ignore[arg-type]
         except RuntimeError as error:
             raise hashed.error or error from None
         file.seek(0)

@@ -30,7 +30,9 @@ def imports(path: Path) -> list[Path]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name:
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chexviz."):
+        elif (
+            isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("chexviz.")
+        ):
             names.append(node.module.removeprefix("chexviz."))
         elif isinstance(node, ast.Import):
             names += [

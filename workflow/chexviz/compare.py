@@ -34,7 +34,9 @@ def read_pair(files: list[str]) -> list[Model]:
     ]
 
 
-def compare(models: list[Model], settings: Bootstrap, margin: float):
+def compare(
+    models: list[Model], settings: Bootstrap, margin: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Metrics of both models (a row each) and the paired tests (a row each), the primary first.
 
     Where no patient has two images, tests over patients and over images are one: the latter.

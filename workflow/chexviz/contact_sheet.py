@@ -25,7 +25,7 @@ from chexviz.saliency import read_annotations, read_images, read_maps, upsample
 MODEL = ["site", "architecture", "method", "seed"]
 CASES, ACROSS = 10, 5  # of a site and architecture
 # mm on the printed page
-EDGE, GAP, WIDE_GAP, TOP, HEAD, BELOW, AFTER, NOTES = 2.0, 0.6, 2.4, 2, 8.2, 3.4, 2.5, 11
+EDGE, GAP, WIDE_GAP, TOP, HEAD, BELOW, AFTER, NOTES = 2.0, 0.6, 2.4, 2.0, 8.2, 3.4, 2.5, 11
 PANEL = (style.DOUBLE_COLUMN - 2 * EDGE - ACROSS * GAP - (ACROSS - 1) * WIDE_GAP) / (2 * ACROSS)
 NOTES_TEXT = (
     "Cases by rule: at even steps of rank from the highest to the lowest energy of the baseline's "
@@ -119,7 +119,9 @@ def draw_head(figure: Figure, y: float, title: str, cases: pd.DataFrame, method:
             style.text_at(figure, x, y + 7, curve_title(one), ha="center", **look)
 
 
-def draw_cases(figure, y: float, site: Site, cases: pd.DataFrame, method: str, files) -> None:
+def draw_cases(
+    figure: Figure, y: float, site: Site, cases: pd.DataFrame, method: str, files: list[str]
+) -> None:
     """The pairs of maps of a block, row by row. files: of the baseline's and the method's maps."""
     images = cases["image"].tolist()
     radiographs = read_images(site.images, site.samples, images)
@@ -141,8 +143,8 @@ def write_notes(figure: Figure, note: str) -> None:
     width, height = style.size_mm(figure)
     for line, text in enumerate((*NOTES_TEXT[:-1], f"{NOTES_TEXT[-1]} {note}".strip())):
         y = height - NOTES + 3 + 3.2 * line
-        text = style.text_at(figure, EDGE, y, text, fontsize=6.5, color=style.GREY)
-        style.shrink_to_fit(text, width - 2 * EDGE)
+        written = style.text_at(figure, EDGE, y, text, fontsize=6.5, color=style.GREY)
+        style.shrink_to_fit(written, width - 2 * EDGE)
     draw_colours(style.axes_at(figure, width - 26, height - 3.2, 18, 2))
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -37,7 +38,7 @@ def check(
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     broken = table[table["verdict"] == BROKEN]
-    if len(broken):
+    if contract and len(broken):
         report(site, contract["strict"], folder, broken)
     return table
 
@@ -65,14 +66,14 @@ def plain_name(file: str) -> str:
     return PurePosixPath(file).name.removesuffix(".gz")
 
 
-def text(value) -> str:
+def text(value: object) -> str:
     """A value of a comparison as the table shows it."""
     if isinstance(value, list):
         return ", ".join(value)
     return "" if value is None else str(value)
 
 
-def verdict(expected, found) -> str:
+def verdict(expected: Any, found: Any) -> str:
     """Whether what was found is what was expected; the order of columns does not matter."""
     if expected is None:
         return UNCHECKED

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def convert_chunk(tasks: list[Task], images: Path, size: int, fit: str) -> list[
         return [convert_into(file, task, size, fit) for task in tasks]
 
 
-def convert_into(file, task: Task, size: int, fit: str) -> Done:
+def convert_into(file: BinaryIO, task: Task, size: int, fit: str) -> Done:
     """Convert a file and write its image into its slot."""
     try:
         data = task.path.read_bytes()
@@ -72,7 +73,7 @@ def convert_into(file, task: Task, size: int, fit: str) -> Done:
     except Unreadable as error:
         return Done(digest, {}, [], str(error))
     file.seek(slot_start(task.slot, size))
-    file.write(image)
+    file.write(image.data)
     return Done(digest, row, annotations, "")
 
 

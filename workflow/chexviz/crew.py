@@ -27,7 +27,7 @@ class Crew:
     def __enter__(self) -> "Crew":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.dismissed = True
         self.open.set()
         self.pool.shutdown()
@@ -44,9 +44,9 @@ class Crew:
                     meanwhile()
             meanwhile()
             return
-        running = [
+        running = {
             self.pool.submit(self.do, number, mine) for number, mine in enumerate(jobs) if mine
-        ]
+        }
         while running:
             done, running = wait(running, SECONDS)
             for future in done:

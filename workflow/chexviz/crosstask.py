@@ -199,10 +199,9 @@ def pair_rows(own: Head, other: Head, site: Site) -> Iterator[Row]:
         return Row(other.site, measure, "", "", everything, statistic, note)
 
     called = own.called, other.called
-    if called[0].any() and called[1].any():
-        compared, note = ratio(*called, site.unit), ""
-    else:
-        compared, note = np.nan, "one head calls no image positive"
+    comparable = called[0].any() and called[1].any()
+    compared = ratio(*called, site.unit) if comparable else np.nan
+    note = "" if comparable else "one head calls no image positive"
     yield row("both_observed", total(called[0] & called[1], site.unit))
     yield row("both_expected", expected(*called, site.unit))
     yield row("both_ratio", compared, note)
@@ -217,18 +216,17 @@ def resampled(
     listed: list[Row], rows: pd.DataFrame, settings: Bootstrap, site: str
 ) -> Iterator[list[float]]:
     """Value, low and high of each row, all on the resamples of `evaluate`."""
-    values = {
-        position: np.empty(1 + settings.replicates)
-        for position, row in enumerate(listed)
-        if callable(row.statistic)
+    statistics = {
+        position: row.statistic for position, row in enumerate(listed) if callable(row.statistic)
     }
+    values = {position: np.empty(1 + settings.replicates) for position in statistics}
     for columns, weights in draws(rows, site, settings, f"heads on {site}"):
         # 0 / 0 in a resample without such an image is NaN, as it should be.
         with np.errstate(invalid="ignore", divide="ignore"):
-            for position in values:
-                values[position][columns] = listed[position].statistic(weights)
+            for position, statistic in statistics.items():
+                values[position][columns] = statistic(weights)
     for position, row in enumerate(listed):
-        if position in values:
+        if callable(row.statistic):
             yield estimate(values[position], settings.confidence)
         else:
             yield [row.statistic, np.nan, np.nan]
@@ -295,7 +293,7 @@ def crosstask(
     """The table of all models with several heads. files: the samples of each site."""
     tasks = {model.task for model in models}
     by_name = {(one.site, one.architecture, one.method, one.seed): one for one in models}
-    rows = []
+    rows: list[list] = []
     for name, group in by_site(models, settings.unit).items():
         site = read_site(group, samples_of(name, files), tasks, settings.unit)
         several = []

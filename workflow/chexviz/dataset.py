@@ -87,61 +87,47 @@ class Dataset:
 
 
 def load_dataset(
-    site: str, images: Path, samples: Path, split: Path, subsets: list[str], device: torch.device
+    site: str, images: Path, split: Path, subsets: list[str], device: torch.device
 ) -> Dataset:
-    """The images of a site that the split puts into `subsets`, in the order of the samples.
+    """The images of a site that the split puts into `subsets`, in the order of the file.
 
     They stay in the file until they are made resident.
     """
-    (data,) = load_datasets([site], [images], [samples], split, subsets, [device])
+    (data,) = load_datasets([site], [images], split, subsets, [device])
     return data
 
 
 def load_datasets(
     sites: Sequence[str],
     images: Sequence[Path],
-    samples: Sequence[Path],
     split: Path,
     subsets: list[str],
     devices: Sequence[torch.device],
 ) -> Iterator[Dataset]:
     """The datasets of several sites (see load_dataset), dealt to the devices in turn.
 
-    images, samples: a file per site. The split, of all sites, is read once.
+    images: a file per site. The split, of all sites, is read once.
     """
     table = read_split(split)
     table = table[table["subset"].isin(subsets)]
     rows_of = dict(list(table.groupby("site")))
-    for number, files in enumerate(zip(sites, images, samples, strict=True)):
-        if files[0] not in rows_of:
+    for number, (site, path) in enumerate(zip(sites, images, strict=True)):
+        if site not in rows_of:
             raise InputError(
                 split,
-                expected=f"images of site {files[0]} in {' or '.join(subsets)}",
+                expected=f"images of site {site} in {' or '.join(subsets)}",
                 found="none",
                 fix="check that this split was made with this site",
             )
-        yield subset_of(*files, rows_of[files[0]], split, devices[number % len(devices)])
+        yield subset_of(site, path, rows_of[site], devices[number % len(devices)])
 
 
-def subset_of(
-    site: str, images: Path, samples: Path, rows: pd.DataFrame, split: Path, device: torch.device
-) -> Dataset:
+def subset_of(site: str, images: Path, rows: pd.DataFrame, device: torch.device) -> Dataset:
     """The dataset of a site's `rows` of the split."""
-    order = pd.read_csv(samples, dtype=str, keep_default_na=False, usecols=["image"])["image"]
-    position = pd.Series(order.index, index=order)
-    table = rows.assign(position=position.reindex(rows["image"]).to_numpy())
-    if table["position"].isna().any():
-        stranger = table.loc[table["position"].isna(), "image"].iloc[0]
-        raise InputError(
-            samples,
-            expected="every image of the split",
-            found=f"no image {stranger}",
-            fix=f"make {split} again",
-        )
-    table = table.sort_values("position").reset_index(drop=True)
+    table = rows.sort_values("position", ignore_index=True)
     stacks = open_images(images)
-    stack, position = locate(stacks, table["position"].to_numpy(dtype=np.int64))
-    labels = torch.tensor(table["label"].to_numpy(dtype=np.float32)).unsqueeze(1)
+    stack, position = locate(stacks, table["position"].to_numpy())
+    labels = torch.tensor(table["label"].to_numpy()).unsqueeze(1)
     return Dataset(
         site,
         [site],
@@ -180,7 +166,8 @@ def pool(datasets: Sequence[Dataset]) -> Dataset:
 def read_split(path: Path) -> pd.DataFrame:
     """A split table, its ids as text."""
     text = dict.fromkeys(("site", "image", "patient", "group", "subset"), str)
-    return pd.read_csv(path, dtype={**text, "label": np.float32}, keep_default_na=False)
+    types = {**text, "label": np.float32, "position": np.int64}
+    return pd.read_csv(path, dtype=types, keep_default_na=False)
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -40,7 +40,12 @@ def rates(outcomes: Outcomes) -> np.ndarray:
         return np.stack([tp / (tp + fn), tn / (tn + fp), tp / (tp + fp), tn / (tn + fn)])
 
 
-def net_benefit(true_positives, false_positives, images, threshold) -> np.ndarray:
+def net_benefit(
+    true_positives: np.ndarray | float,
+    false_positives: np.ndarray | float,
+    images: np.ndarray | float,
+    threshold: np.ndarray,
+) -> np.ndarray:
     """Net benefit of acting where the probability is >= threshold (Vickers and Elkin 2006).
 
     TP / n - FP / n x threshold / (1 - threshold): true positives per image, less false positives at

@@ -1,7 +1,7 @@
 """DeLong's test of two correlated AUROCs, in O(n log n)."""
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from chexviz.bootstrap import require_both_classes
 
@@ -20,9 +20,14 @@ def delong(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if min(positives, negatives) < 2:
         raise ValueError(f"two images of each class are needed: {positives} positive, {negatives}")
-    among_all = rankdata(scores, axis=1)
+    among_all = midranks(scores)
     # The share of negatives below each positive, and of positives above each negative.
-    below = (among_all[:, positive] - rankdata(scores[:, positive], axis=1)) / negatives
-    above = 1 - (among_all[:, ~positive] - rankdata(scores[:, ~positive], axis=1)) / positives
+    below = (among_all[:, positive] - midranks(scores[:, positive])) / negatives
+    above = 1 - (among_all[:, ~positive] - midranks(scores[:, ~positive])) / positives
     covariance = np.cov(below) / positives + np.cov(above) / negatives
     return below.mean(axis=1), np.atleast_2d(covariance)
+
+
+def midranks(scores: np.ndarray) -> np.ndarray:
+    """Ranks from 1 (k, n) of the scores (k, n) of each model; ties share their mean."""
+    return pd.DataFrame(scores).rank(axis=1).to_numpy()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -274,7 +275,7 @@ def lookup(values: np.ndarray, item: Dataset, dataset: Dataset) -> tuple[np.ndar
     return levels[index].astype(np.float64), bits
 
 
-def first(value) -> float:
+def first(value: Any) -> float:
     """A number, or the first of several alternatives (PS3.3 C.11.2.1.2.1)."""
     return float(value if isinstance(value, int | float | str) else value[0])
 

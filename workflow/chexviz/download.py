@@ -1,4 +1,4 @@
-"""A site's raw files from Kaggle, a folder, an archive or the phantom.
+"""A site's raw files from Kaggle, a folder, an archive, a remote storage or the phantom.
 
 Entry point: python -m chexviz.download --site rsna --settings JSON --threads 4 --manifest CSV.
 The files end in data/ beside the manifest, which lists them: file, bytes, sha256. Both get their
@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -26,7 +26,7 @@ from chexviz.progress import Progress
 DEMO = "`make demo` runs the whole study without any data"
 KINDS = (
     "'kaggle-competition:SLUG', 'kaggle-dataset:OWNER/NAME', "
-    "'local:PATH' (a folder or a .zip) or 'phantom'"
+    "'local:PATH' (a folder or a .zip), 'storage:ADDRESS' (a .zip) or 'phantom'"
 )
 
 
@@ -105,6 +105,18 @@ def fetch_local(source: str, folder: Path, settings: Mapping, threads: int) -> N
         )
 
 
+def fetch_stored(source: str, folder: Path, settings: Mapping, threads: int) -> None:
+    """Unpack an archive that a storage plugin of Snakemake has fetched before this job."""
+    if not settings["stored"].is_file():
+        raise InputError(
+            source,
+            expected="a .zip: what is fetched is gone after the job, so no folder can be linked",
+            found="a folder",
+            fix="pack it, or use `local:` for a folder that this machine sees",
+        )
+    unpack(settings["stored"], folder / "data")
+
+
 def fetch_phantom(source: str, folder: Path, settings: Mapping, threads: int) -> None:
     """Draw phantom radiographs in the layout of the site's reader, to folder/data."""
     from chexviz.phantom import generate
@@ -123,6 +135,7 @@ FETCHERS = {
     "kaggle-competition": fetch_kaggle,
     "kaggle-dataset": fetch_kaggle,
     "local": fetch_local,
+    "storage": fetch_stored,
     "phantom": fetch_phantom,
 }
 
@@ -133,7 +146,8 @@ FETCHERS = {
 def download(site: str, settings: Mapping, threads: int, manifest: Path) -> None:
     """Bring a site's files to data/ beside `manifest`, and list them there.
 
-    settings: source (tried in turn), reader, phantom (images and seed, or None).
+    settings: source (tried in turn), reader, phantom (images and seed, or None), stored (path of
+    the archive that a storage plugin has fetched, or None).
     Raises InputError if no source can be had or there are no files; nothing is changed then.
     """
     data, partial = manifest.parent / "data", manifest.parent / ".data.partial"
@@ -161,7 +175,7 @@ def fetch_first(site: str, settings: Mapping, threads: int, partial: Path) -> No
 
     Each source starts from an empty folder.
     """
-    failures = []
+    failures: list[InputError] = []
     for source in settings["source"]:
         if failures:
             print(f"{failures[-1].where}: {failures[-1].found}", file=sys.stderr, flush=True)
@@ -195,7 +209,7 @@ def no_source(site: str, failures: list[InputError]) -> InputError:
     )
 
 
-def fetcher(source: str):
+def fetcher(source: str) -> Callable[[str, Path, Mapping, int], None]:
     """The function that fetches a kind of source. Raises InputError if there is none."""
     kind = source.partition(":")[0]
     if kind not in FETCHERS:
@@ -261,14 +275,16 @@ def read_manifest(path: Path) -> dict[str, str]:
         return {row["file"]: row["sha256"] for row in csv.DictReader(file)}
 
 
-def main(argv=None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--site", required=True)
     parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--stored", type=Path, nargs="?", help="the archive of a storage: source")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--manifest", type=Path, required=True)
     arguments = parser.parse_args(argv)
-    download(arguments.site, arguments.settings, arguments.threads, arguments.manifest)
+    settings = arguments.settings | {"stored": arguments.stored}
+    download(arguments.site, settings, arguments.threads, arguments.manifest)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ lacks a few draws, which are made one by one. The distribution is exact, whateve
 """
 
 import math
+from functools import reduce
 
 import numpy as np
 
@@ -47,9 +48,9 @@ class Draws:
             part[:] = self.poisson(part.shape[1]).view(np.uint64).T
         counts = words.view(np.uint8)
         missing = self.size - counts.sum(axis=0, dtype=np.int32)
-        for resample in np.flatnonzero(missing < 0):
-            counts[:, resample] = self.kept.multivariate_hypergeometric(
-                counts[:, resample].astype(np.int64), self.size, method="count"
+        for full in np.flatnonzero(missing < 0):
+            counts[:, full] = self.kept.multivariate_hypergeometric(
+                counts[:, full].astype(np.int64), self.size, method="count"
             )
         resample = np.repeat(np.arange(len(missing)), np.maximum(missing, 0))
         unit = self.missing.integers(self.size, size=len(resample))
@@ -61,7 +62,8 @@ class Draws:
         """Poisson counts: uint8 (octets, 8 * size), a unit's 8 resamples side by side."""
         words = self.bytes.integers(2**64, size=(octets, self.size), dtype=np.uint64)
         byte = words.view(np.uint8)
-        counts = sum((byte >= threshold).view(np.uint8) for threshold in self.thresholds)
+        reached = ((byte >= threshold).view(np.uint8) for threshold in self.thresholds)
+        counts = reduce(np.add, reached)
         rest = np.flatnonzero(byte >= self.thresholds[-1])
         drawn = self.remainders.random(len(rest))
         counts.reshape(-1)[rest] = np.searchsorted(self.remainder, drawn, side="right")

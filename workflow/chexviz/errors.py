@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class InputError(ValueError):
     """An input that cannot be used: which file, what was expected, what was found, what to do."""
 
-    def __init__(self, where, *, expected: str, found: str, fix: str):
+    def __init__(self, where: str | Path, *, expected: str, found: str, fix: str):
         self.where, self.expected, self.found, self.fix = str(where), expected, found, fix
         super().__init__(f"{where}\n  expected: {expected}\n  found:    {found}\n  fix:      {fix}")
 

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.metrics import (
     ROC_POINTS,
+    Comparison,
     Measures,
     compare,
     compare_delong,
@@ -209,7 +210,7 @@ def find_baselines(models: list[Model]) -> dict[int, int]:
     The baseline of a model has its site, architecture and seed. Raises InputError where there is
     none, or where two files claim to be the same model.
     """
-    positions = {}
+    positions: dict[tuple, int] = {}
     for position, model in enumerate(models):
         key = (model.site, model.architecture, model.method, model.seed)
         if key in positions:
@@ -266,7 +267,9 @@ def draws(
             progress.step(weights.shape[1])
 
 
-def measure_site(models: list[Model], thresholds: list[float], settings: Bootstrap):
+def measure_site(
+    models: list[Model], thresholds: list[float], settings: Bootstrap
+) -> tuple[np.ndarray, np.ndarray]:
     """Measure all models of a site on the same resamples of its evaluation images.
 
     Returns, with the data itself as column 0 and B resamples after it, the metrics
@@ -289,7 +292,9 @@ def measure_site(models: list[Model], thresholds: list[float], settings: Bootstr
     return metrics, sensitivities
 
 
-def metric_rows(models, thresholds, metrics, confidence: float) -> list[list]:
+def metric_rows(
+    models: list[Model], thresholds: list[float], metrics: np.ndarray, confidence: float
+) -> list[list]:
     """Rows of metrics.csv; metrics: (models, METRICS, 1 + B), see measure_site."""
     bounds = interval(metrics[:, :, 1:], confidence)
     rows = []
@@ -321,7 +326,9 @@ def auroc_replicates(models: list[Model], settings: Bootstrap) -> np.ndarray | N
     return areas
 
 
-def tests(pair: list[Model], areas: dict[str, np.ndarray], settings: Bootstrap):
+def tests(
+    pair: list[Model], areas: Mapping[str, np.ndarray | None], settings: Bootstrap
+) -> dict[str, Comparison]:
     """Every paired test of a model against its baseline, by name; the primary one first.
 
     pair: model and baseline. areas: by resampled unit, the configured one first, the AUROC of both
@@ -390,7 +397,7 @@ def correct(comparisons: pd.DataFrame) -> pd.DataFrame:
     return comparisons
 
 
-def roc_rows(models, sensitivities, confidence: float) -> list[list]:
+def roc_rows(models: list[Model], sensitivities: np.ndarray, confidence: float) -> list[list]:
     """Rows of roc.csv; sensitivities: (models, ROC_POINTS, 1 + B), see measure_site."""
     low, high = interval(sensitivities[:, :, 1:], confidence)
     rows = []
@@ -405,7 +412,7 @@ def roc_rows(models, sensitivities, confidence: float) -> list[list]:
 
 def by_site(models: list[Model], unit: str) -> dict[str, list[Model]]:
     """The models of each site. Raises InputError unless they can be compared and resampled."""
-    sites = {model.site: [] for model in models}
+    sites: dict[str, list[Model]] = {model.site: [] for model in models}
     for model in models:
         sites[model.site].append(model)
     find_baselines(models)

@@ -3,15 +3,27 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
+from matplotlib.patches import (
+    Circle,
+    Ellipse,
+    FancyArrowPatch,
+    FancyBboxPatch,
+    Patch,
+    Polygon,
+    Rectangle,
+)
 
 from chexviz import style
 from chexviz.errors import InputError, run
 from chexviz.results import capitalised
+
+Point = tuple[float, float]
+Colour = str | tuple[float, float, float]
 
 # All lengths are mm on the printed page; y grows upwards.
 HEIGHT = 97.0
@@ -133,7 +145,18 @@ def heading(axes: Axes, x: float, letter: str, text: str) -> None:
     axes.text(x + 4, HEIGHT - 4.2, text, fontsize=8, va="baseline")
 
 
-def fitted(axes, x, y, text, width, *, align="center", weight="normal", size=7.0, colour=style.INK):
+def fitted(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    width: float,
+    *,
+    align: Literal["left", "center", "right"] = "center",
+    weight: str = "normal",
+    size: float = 7.0,
+    colour: str = style.INK,
+) -> None:
     """Text in the middle of the line at y, shrunk if it is wider than `width` mm."""
     label = axes.text(
         x, y, text, ha=align, va="center_baseline", fontsize=size, fontweight=weight, color=colour
@@ -141,7 +164,9 @@ def fitted(axes, x, y, text, width, *, align="center", weight="normal", size=7.0
     style.shrink_to_fit(label, width)
 
 
-def box(axes: Axes, x, y, width, height, face, edge) -> None:
+def box(
+    axes: Axes, x: float, y: float, width: float, height: float, face: Colour, edge: Colour
+) -> None:
     axes.add_patch(
         FancyBboxPatch(
             (x + 1.5, y + 1.5),
@@ -156,7 +181,7 @@ def box(axes: Axes, x, y, width, height, face, edge) -> None:
     )
 
 
-def arrow(axes: Axes, start, end, colour, head: float = 6) -> None:
+def arrow(axes: Axes, start: Point, end: Point, colour: str, head: float = 6) -> None:
     axes.add_patch(
         FancyArrowPatch(
             start,
@@ -172,14 +197,16 @@ def arrow(axes: Axes, start, end, colour, head: float = 6) -> None:
     )
 
 
-def step(axes: Axes, x: float, y: float, number: str, colour) -> None:
+def step(axes: Axes, x: float, y: float, number: str, colour: str) -> None:
     """A numbered disc."""
     axes.add_patch(Circle((x, y), 1.75, facecolor=colour, edgecolor="none", zorder=3))
-    look = {"color": "white", "fontsize": 6.5, "fontweight": "bold", "zorder": 4}
+    look: style.Look = {"color": "white", "fontsize": 6.5, "fontweight": "bold", "zorder": 4}
     axes.text(x, y - 0.05, number, ha="center", va="center_baseline", **look)
 
 
-def representation(axes: Axes, x, y, width, height, colour) -> None:
+def representation(
+    axes: Axes, x: float, y: float, width: float, height: float, colour: str
+) -> None:
     """A representation block: feature maps that get smaller and more numerous."""
     middle, count = y + height / 2, 4
     pitch = width / count
@@ -198,7 +225,7 @@ def representation(axes: Axes, x, y, width, height, colour) -> None:
         )
 
 
-def task_block(axes: Axes, x, y, width, height, colour) -> None:
+def task_block(axes: Axes, x: float, y: float, width: float, height: float, colour: str) -> None:
     """A task block: a small fully connected head."""
     axes.add_patch(
         FancyBboxPatch(
@@ -225,19 +252,21 @@ HALF_TORSO = ((0.06, 0), (0.1, 0.62), (0.38, 0.86), (0.42, 1))
 TORSO = (*HALF_TORSO, *((1 - across, up) for across, up in reversed(HALF_TORSO)))
 
 
-def radiograph(axes: Axes, x, y, size) -> None:
+def radiograph(axes: Axes, x: float, y: float, size: float) -> None:
     """A small drawn chest radiograph with its lower left corner at (x, y)."""
     frame = Rectangle((x, y), size, size, facecolor="#1C1C1C", edgecolor="white", linewidth=0.6)
     frame.set_zorder(2)
     axes.add_patch(frame)
 
-    def at(*places) -> np.ndarray:
-        return np.array([x, y]) + size * np.array(places)
+    def at(across: float, up: float) -> Point:
+        return x + size * across, y + size * up
 
-    def ellipse(across, up, width, height, colour, angle=0.0) -> Ellipse:
+    def ellipse(
+        across: float, up: float, width: float, height: float, colour: str, angle: float = 0.0
+    ) -> Ellipse:
         return Ellipse(at(across, up), size * width, size * height, angle=angle, facecolor=colour)
 
-    parts = [Polygon(at(*TORSO), facecolor="#8C8C8C")]
+    parts: list[Patch] = [Polygon([at(*place) for place in TORSO], facecolor="#8C8C8C")]
     for across, tilt in ((0.3, -6), (0.7, 6)):
         parts.append(ellipse(across, 0.48, 0.3, 0.62, "#333333", tilt))
         ribs = (0.32, 0.44, 0.56, 0.68)

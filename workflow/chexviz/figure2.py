@@ -72,7 +72,14 @@ def draw_panel(
     axes.set_yticks(ticks, ["0", "0.25", "0.5", "0.75", "1"])
 
 
-def write_label(axes: Axes, line: int, method: str, metrics, comparisons, colour: str) -> None:
+def write_label(
+    axes: Axes,
+    line: int,
+    method: str,
+    metrics: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    colour: str,
+) -> None:
     """Write a curve's name, AUROC with interval and p in its colour; line 0 is the lowest."""
     auroc = metrics[metrics["method"] == method].iloc[0]
     value = f"{auroc['auroc']:.3f} ({auroc['auroc_low']:.3f}–{auroc['auroc_high']:.3f})"
@@ -82,7 +89,7 @@ def write_label(axes: Axes, line: int, method: str, metrics, comparisons, colour
     name = curve_title(method)
     if not test.empty:
         name += f", {p_phrase(test['p'].iloc[0])}"
-    look = {"ha": "right", "va": "baseline", "fontweight": "bold"}
+    look: style.Look = {"ha": "right", "va": "baseline", "fontweight": "bold"}
     style.shrink_to_fit(axes.text(0.535, y, name, color=colour, **look), 0.53 * PANEL)
 
 

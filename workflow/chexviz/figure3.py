@@ -46,9 +46,9 @@ class Site:
     images: str
     samples: str
     annotations: str
-    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
-    thresholds: dict = field(default_factory=dict)
-    gradcam: dict = field(default_factory=dict)
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame, init=False)
+    thresholds: dict = field(default_factory=dict, init=False)
+    gradcam: dict = field(default_factory=dict, init=False)
 
 
 class Case(NamedTuple):
@@ -102,7 +102,9 @@ def opens(models: list[tuple[str, str]], index: int) -> bool:
     return index == 0 or models[index][0] != models[index - 1][0]
 
 
-def draw_head(figure: Figure, models, lefts: list[float], panel: float) -> None:
+def draw_head(
+    figure: Figure, models: list[tuple[str, str]], lefts: list[float], panel: float
+) -> None:
     """Column titles: architectures above a rule over their methods."""
     look = {"ha": "center", "va": "baseline"}
     style.text_at(figure, lefts[0] + panel / 2, 8.3, "Radiograph", **look)

@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -148,7 +149,7 @@ def odds_text(row: pd.Series) -> str:
     return f"odds ratio {name}  {row['value']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
 
 
-def beside(axes: Axes, x: float, y: float, text: str, **look) -> None:
+def beside(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
     axes.annotate(
         text, (x, y), xytext=(3, 0), textcoords="offset points", va="center_baseline", **look
     )

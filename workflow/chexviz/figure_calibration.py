@@ -67,8 +67,8 @@ def draw_reliability(axes: Axes, bins: pd.DataFrame, colours: dict[str, str]) ->
         x, y, colour = points["predicted"], points["observed"], colours[method]
         if scaling == "none":
             ends = [y - points["observed_low"], points["observed_high"] - y]
-            look = {"elinewidth": 0.7, "marker": "o", "markersize": 2.6, "clip_on": False}
-            axes.errorbar(x, y, ends, color=colour, **look)
+            look: style.Look = {"elinewidth": 0.7, "marker": "o", "markersize": 2.6}
+            axes.errorbar(x, y, ends, color=colour, clip_on=False, **look)
         else:
             look = {
                 "markerfacecolor": "white",
@@ -95,7 +95,7 @@ def write_summary(axes: Axes, summary: pd.DataFrame, colours: dict[str, str]) ->
             written.append((name, value, colour, "bold" if is_plain else "normal"))
     for position, (name, value, colour, weight) in enumerate(reversed(written)):
         up = 1 + (1.2 + position * LINE) / DIAGRAM
-        look = {"color": colour, "va": "baseline", "transform": axes.transAxes}
+        look: style.Look = {"color": colour, "va": "baseline", "transform": axes.transAxes}
         label = axes.text(0, up, name, fontweight=weight, **look)
         style.shrink_to_fit(label, 0.36 * PANEL)
         axes.text(1, up, value, ha="right", **look)
@@ -113,8 +113,8 @@ def draw_scores(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
             # A square root shows the few scores between the two ends beside the many at them.
             fraction = np.sqrt(mine[column].to_numpy() / mine[column].sum())
             largest = max(largest, fraction.max())
-            look = {"color": style.accent(position), "linewidth": 0.8, "baseline": None}
-            axes.stairs(sign * fraction, edges, **look)
+            colour = style.accent(position)
+            axes.stairs(sign * fraction, edges, color=colour, linewidth=0.8, baseline=None)
     axes.axhline(0, color=style.GREY, linewidth=0.5)
     limit = 1.08 * largest or 1
     axes.set(xlim=(0, 1), ylim=(-limit, limit), xlabel="Predicted probability", ylabel="Scores")

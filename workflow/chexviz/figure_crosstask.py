@@ -163,7 +163,12 @@ def draw_box(axes: Axes, y: float, rows: pd.DataFrame, threshold: float, colour:
         rows["value"][f"score_q{share}"] for share in ("05", "25", "50", "75", "95")
     )
     axes.plot([low, high], [y, y], color=colour, linewidth=0.8, zorder=1)
-    look = {"height": 0.56, "color": style.tint(colour, 0.45), "linewidth": 0, "zorder": 2}
+    look: style.Look = {
+        "height": 0.56,
+        "color": style.tint(colour, 0.45),
+        "linewidth": 0,
+        "zorder": 2,
+    }
     axes.barh(y, third - first, left=first, **look)
     axes.plot([middle, middle], [y - 0.28, y + 0.28], color=colour, linewidth=1.2, zorder=3)
     ends = [y - 0.5, y + 0.5]

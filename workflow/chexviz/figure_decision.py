@@ -58,7 +58,7 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
     labels = [(curve_title(method), style.accent(i)) for i, method in enumerate(methods)]
     labels += [("Treat all", style.GREY), ("Treat none (dashed)", style.INK)]
     for line, (label, colour) in enumerate(labels):
-        look = {"color": colour, "fontweight": "bold", "transform": axes.transAxes}
+        look: style.Look = {"color": colour, "fontweight": "bold", "transform": axes.transAxes}
         axes.text(0.985, 0.985 - 0.075 * line, label, ha="right", va="top", **look)
     look = {"color": style.GREY, "fontsize": 6.5, "transform": axes.transAxes}
     said = SCALED[curves["scaling"].iloc[0]]

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, lines: dict, limit: float) -> Non
             continue
         colour = style.accent(methods.index(row.method))
         axes.plot([row.chance] * 2, [y - 0.45, y + 0.45], color=style.GREY, linewidth=1)
-        look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
+        look: style.Look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
         axes.plot(row.prior, y, "D", color=style.GREY, zorder=2, **look)
         axes.plot([row.low, row.high], [y, y], color=colour, linewidth=1.2, zorder=3)
         axes.plot(row.value, y, "o", color=colour, markersize=3.6, zorder=4, clip_on=False)
@@ -122,7 +123,7 @@ def name_lines(figure: Figure, top: float, rows: pd.DataFrame, lines: dict) -> N
     images = rows.set_index(["architecture", "method"])["images"]
     look = {"va": "center_baseline", "fontsize": 6.5}
 
-    def write(line: float, x: float, text: str, **more) -> None:
+    def write(line: float, x: float, text: str, **more: Any) -> None:
         y = top + (line + 0.5) * ROW
         style.shrink_to_fit(style.text_at(figure, x, y, text, **look, **more), LEFT - 14)
 
@@ -147,7 +148,7 @@ def write_notes(figure: Figure, seeds: int) -> None:
     axes.plot([3, 7], [3, 3], color=style.accent(0), linewidth=1.2)
     axes.plot(5, 3, "o", color=style.accent(0), markersize=3.6)
     axes.plot([66, 66], [1.6, 4.4], color=style.GREY, linewidth=1)
-    look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
+    look: style.Look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
     axes.plot(109, 3, "D", color=style.GREY, **look)
     p = "p" if seeds == 1 else "p (of all seeds)"
     for x, y, text in (

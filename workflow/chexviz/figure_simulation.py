@@ -1,6 +1,7 @@
 """Figure of the simulation: how often the paired tests call two equally good models different."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -62,11 +63,11 @@ def draw_delong(axes: Axes, row: pd.Series, last: float) -> None:
     draw_rates(axes, [last * 1.4], row.to_frame().T, COLOURS["delong"])
 
 
-def draw_rates(axes: Axes, x, rows: pd.DataFrame, colour: str) -> None:
+def draw_rates(axes: Axes, x: Sequence[float], rows: pd.DataFrame, colour: str) -> None:
     rates = 100 * rows["rate"].astype(float)
     ends = [rates - 100 * rows["low"].astype(float), 100 * rows["high"].astype(float) - rates]
-    look = {"color": colour, "markersize": 3.5, "elinewidth": 0.9, "capsize": 1.8, "clip_on": False}
-    axes.errorbar(x, rates, yerr=ends, fmt="o", **look)
+    look: style.Look = {"color": colour, "elinewidth": 0.9, "capsize": 1.8, "clip_on": False}
+    axes.errorbar(x, rates, yerr=ends, fmt="o", markersize=3.5, **look)
 
 
 def name_lines(axes: Axes, table: pd.DataFrame, last: float) -> None:

@@ -100,7 +100,9 @@ def name_lines(figure: Figure, y: float, lines: list, table: pd.DataFrame) -> No
             style.text_at(figure, 2.5, at, heading, fontweight="bold", **look)
 
 
-def draw_panel(axes: Axes, lines: list, table: pd.DataFrame, tags, methods: list[str]) -> None:
+def draw_panel(
+    axes: Axes, lines: list, table: pd.DataFrame, tags: pd.DataFrame, methods: list[str]
+) -> None:
     """Points with intervals of each method, line by line, and their values beside the panel."""
     step = 0.46 / max(len(methods) - 1, 1)
     for number, line in enumerate(lines):
@@ -159,7 +161,9 @@ def beside(axes: Axes, x: float, y: float, text: str, colour: str, length: float
     style.shrink_to_fit(written, length)
 
 
-def write_methods(figure: Figure, x: float, y: float, architecture: str, methods) -> None:
+def write_methods(
+    figure: Figure, x: float, y: float, architecture: str, methods: list[str]
+) -> None:
     """The heading of a panel: its architecture, and each method in its colour."""
     look = {"fontsize": 7, "fontweight": "bold"}
     style.text_at(figure, x, y, ARCHITECTURES.get(architecture, architecture), **look)

@@ -143,7 +143,7 @@ def set_scales(axes: Axes, rounds: int) -> None:
     axes.autoscale(enable=False)
 
 
-def line_look(position: int) -> dict:
+def line_look(position: int) -> style.Look:
     """Colour and dashes of the method at this position; solid lines first, then dashed ones."""
     dashed = position >= len(style.ACCENTS)
     return {
@@ -160,8 +160,7 @@ def write_labels(axes: Axes, ends: dict[int, tuple[float, float]], methods: list
     """
     to_axes = axes.transData + axes.transAxes.inverted()
     points = [to_axes.transform(point) for point in ends.values()]
-    height = axes.get_position().height * style.size_mm(axes.figure)[1]
-    heights = spread([y for _, y in points], LABEL / height)
+    heights = spread([y for _, y in points], LABEL / ROW)
     for position, (x, y), beside in zip(ends, points, heights, strict=True):
         look = line_look(position) | {"linewidth": 0.5}
         axes.plot([x, 1.01, 1.05], [y, y, beside], transform=axes.transAxes, clip_on=False, **look)
@@ -237,8 +236,11 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", nargs=2, required=True, type=Path, metavar=("PDF", "PNG"))
     arguments = parser.parse_args(argv)
     histories, sites = read_histories(arguments.history), arguments.settings["sites"]
-    style.save(draw_curves(histories, sites), *arguments.training, arguments.mark)
-    style.save(draw_exchange(histories, sites), *arguments.exchange, arguments.mark)
+    for draw, (pdf, png) in (
+        (draw_curves, arguments.training),
+        (draw_exchange, arguments.exchange),
+    ):
+        style.save(draw(histories, sites), pdf, png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """From a file's pixels to a square image: padding or cropping, resizing, and where boxes land."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -67,7 +68,7 @@ def resized(pixels: np.ndarray, shape: tuple[int, int], place: Square, size: int
     return (columns @ lines[:, :width].T).T
 
 
-def on_square(box, place: Square, size: int) -> tuple[float, ...] | None:
+def on_square(box: Iterable[float], place: Square, size: int) -> tuple[float, ...] | None:
     """A box (x, y, width, height) of file pixels in those of the (size, size) image.
 
     Clipped to the image; None if nothing is left.

@@ -27,7 +27,9 @@ class Cell(NamedTuple):
     y: float
 
 
-def lay_out(table: pd.DataFrame, height: float, between: float, note: str):
+def lay_out(
+    table: pd.DataFrame, height: float, between: float, note: str
+) -> tuple[Figure, list[Cell]]:
     """A figure for the table's sites and architectures, with `note` below, and its Cells.
 
     height: of a panel; between: from a panel down to the next one's top (mm).
@@ -78,6 +80,11 @@ def first_seed(table: pd.DataFrame) -> str:
 
 def say(axes: Axes, reason: str) -> None:
     """Write in an empty panel why it is empty."""
-    look = {"ha": "center", "va": "center", "color": style.GREY, "transform": axes.transAxes}
+    look: style.Look = {
+        "ha": "center",
+        "va": "center",
+        "color": style.GREY,
+        "transform": axes.transAxes,
+    }
     look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 2}
     axes.text(0.5, 0.5, textwrap.fill(reason.capitalize(), 38), **look)

@@ -7,6 +7,7 @@ Several percentages of the same n leave few n.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,7 +96,8 @@ def check(published: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
         values = published[published["task"] == dataset.task]
         shares = [values[metric].tolist() for metric in SHARES]
         fifth = dataset.images // EVALUATION
-        ways, chance = divisions(*shares, fifth), by_chance(*shares, fifth)
+        ways = divisions(shares[0], shares[1], fifth)
+        chance = by_chance(shares[0], shares[1], fifth)
         of_class = {"positives": dataset.positives, "negatives": dataset.images - dataset.positives}
         for position, (metric, group) in enumerate(SHARES.items()):
             percentages = shares[position]
@@ -141,7 +143,7 @@ def layout(table: pd.DataFrame) -> Layout:
     )
 
 
-def division(row) -> str:
+def division(row: Any) -> str:
     """What a fifth of the dataset tells, for a row of the table."""
     ways = {0: "no way that fits", 1: "one way that fits"}
     found = ways.get(row.divisions, f"{row.divisions:,} ways that fit")

@@ -17,11 +17,15 @@ from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chexviz.archives import check_space, gigabytes
 from chexviz.errors import InputError
 from chexviz.progress import Progress
+
+if TYPE_CHECKING:
+    from requests import RequestException
 
 TOKEN = (
     "create a token at https://www.kaggle.com/settings/api and save it as ~/.kaggle/access_token "
@@ -48,7 +52,7 @@ def credentials() -> list[str]:
     Their presence, not their worth. Imports nothing heavy.
     """
     environment, home = os.environ, Path("~/.kaggle").expanduser()
-    config = environment.get("KAGGLE_CONFIG_DIR")
+    config: str | Path | None = environment.get("KAGGLE_CONFIG_DIR")
     if not config and not home.exists():
         config = Path(environment.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "kaggle"
     key = Path(config or home) / "kaggle.json"
@@ -136,7 +140,7 @@ def transfer(source: str, folder: Path) -> list[Path]:
     return archives(folder)
 
 
-def logged_in(source: str):
+def logged_in(source: str) -> Any:
     """Kaggle's client, its transfer within `following`. Raises InputError if it cannot log in."""
     if len(os.environ.get("KAGGLE_API_TOKEN", "")) > LONGEST_NAME:
         # The client would take it for a file name, and fail with an error that holds the token.
@@ -160,7 +164,14 @@ def logged_in(source: str):
     class Client(KaggleApi):
         begun = False  # whether Kaggle has let us in and bytes are to come
 
-        def download_file(self, response, outfile, http_client, quiet=True, resume=False):
+        def download_file(
+            self,
+            response: Any,
+            outfile: str,
+            http_client: Any,
+            quiet: bool = True,
+            resume: bool = False,
+        ) -> None:
             self.begun = True
             size = int(response.headers.get("Content-Length", 0))
             with following(source, Path(outfile), size):
@@ -177,7 +188,7 @@ def logged_in(source: str):
     return client
 
 
-def persist(client, source: str, folder: Path) -> None:
+def persist(client: Any, source: str, folder: Path) -> None:
     """Download until it is complete, with pauses between attempts. Raises the last failure.
 
     Only what may pass is tried again: a connection that breaks after bytes were to come, a server
@@ -233,14 +244,21 @@ def patience(seconds: float) -> Iterator[None]:
 
     send = HTTPAdapter.send
 
-    def impatient(self, request, stream=False, timeout=None, **options):
-        return send(self, request, stream=stream, timeout=timeout or seconds, **options)
+    def impatient(
+        self: Any,
+        request: Any,
+        stream: Any = False,
+        timeout: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
+        return send(self, request, stream, timeout or seconds, *rest, **options)
 
-    HTTPAdapter.send = impatient
+    HTTPAdapter.send = impatient  # type: ignore[method-assign]
     try:
         yield
     finally:
-        HTTPAdapter.send = send
+        HTTPAdapter.send = send  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -288,29 +306,31 @@ def follow(source: str, path: Path, size: int, before: int, finished: Event) -> 
 # --- failures ------------------------------------------------------------------------------------
 
 
-def status_of(error) -> int | None:
+def status_of(error: "RequestException") -> int | None:
     """The status of the answer that was an error; None if there was no answer."""
     return None if error.response is None else error.response.status_code
 
 
-def may_pass(error, begun: bool) -> bool:
+def may_pass(error: "RequestException", begun: bool) -> bool:
     """Whether a failure may pass by itself. begun: whether bytes were to come already."""
-    status = status_of(error)
-    if status is None:
+    answer = error.response
+    if answer is None:
         return begun
     # An answer after a redirect is the storage's, whose signed address may have expired.
-    return status in (408, 429) or status >= 500 or bool(error.response.history)
+    status = answer.status_code
+    return status in (408, 429) or status >= 500 or bool(answer.history)
 
 
-def reason(error) -> str:
+def reason(error: "RequestException") -> str:
     """What failed, in words that hold no address."""
-    status = status_of(error)
-    if status is None:
+    answer = error.response
+    if answer is None:
         return f"the connection broke ({cause(error)})"
-    return f"{'the storage' if error.response.history else 'Kaggle'} answered with status {status}"
+    who = "the storage" if answer.history else "Kaggle"
+    return f"{who} answered with status {answer.status_code}"
 
 
-def cause(error) -> str:
+def cause(error: "RequestException") -> str:
     """The first cause of a connection that failed; texts with addresses are left out."""
     inner = getattr(error.args[0] if error.args else None, "reason", error)
     inner = getattr(inner, "original_error", inner)  # a proxy's own words
@@ -328,7 +348,7 @@ def no_login(source: str) -> InputError:
     )
 
 
-def refusal(source: str, error) -> InputError:
+def refusal(source: str, error: "RequestException") -> InputError:
     """What Kaggle answered instead of an archive, and what to do about it."""
     status, address, places = status_of(error), page(source), credentials()
     competition = source.startswith("kaggle-competition:")
@@ -364,7 +384,7 @@ def refusal(source: str, error) -> InputError:
     return InputError(source, expected="a download", found=found, fix=fix)
 
 
-def unreachable(source: str, error) -> InputError:
+def unreachable(source: str, error: "RequestException") -> InputError:
     """Why there is no connection, and what to do about it."""
     import requests
 

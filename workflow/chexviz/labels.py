@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, norm
+from scipy.special import ndtri
 
 from chexviz.audit import person, positions, sharing
 from chexviz.errors import run
@@ -109,6 +109,8 @@ def balance(own: pd.DataFrame) -> Iterator[dict]:
             for value, part in positive.groupby(labelled[tag].replace("", "unknown"))
         ]
     for group, part in groups:
+        from scipy.stats import binomtest  # slower to import than the table is to draw
+
         test = binomtest(int(part.sum()), len(part))
         low, high = test.proportion_ci(CONFIDENCE, method="wilson")
         yield share("positive", group, len(part), int(part.sum())) | {"low": low, "high": high}
@@ -125,13 +127,13 @@ def odds_ratio(own: pd.DataFrame, tag: str, values: tuple[str, str]) -> dict:
     table = np.array(
         [[(positive & side).sum(), (~positive & side).sum()] for side in (first, ~first)]
     )
-    row = {"check": "odds ratio", "group": f"{tag} {values[0]} against {values[1]}"}
+    row: dict = {"check": "odds ratio", "group": f"{tag} {values[0]} against {values[1]}"}
     row |= {"images": len(labelled), "count": int(positive.sum())}
     if not (table.sum(axis=0).all() and table.sum(axis=1).all()):
         return row | {"value": np.nan, "note": "needs both values and both labels"}
     cells = table if table.all() else table + HALF
     middle = log(cells[0, 0] * cells[1, 1] / (cells[0, 1] * cells[1, 0]))
-    margin = norm.ppf((1 + CONFIDENCE) / 2) * sqrt((1 / cells).sum())
+    margin = ndtri((1 + CONFIDENCE) / 2) * sqrt((1 / cells).sum())
     row |= {"value": exp(middle), "low": exp(middle - margin), "high": exp(middle + margin)}
     return row | {"note": "" if table.all() else f"{HALF} added to every count, as one is 0"}
 

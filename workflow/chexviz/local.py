@@ -30,14 +30,14 @@ class LocalSite:
     def __init__(self, data: Dataset, model: Model, settings: Mapping, *, epochs: int, seed: int):
         self.data, self.settings, self.epochs, self.seed = data, settings, epochs, seed
         self.name, self.device = data.site, data.images.device
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model: Model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frozen = batchnorm_layers(model) if settings["method"]["batchnorm"] == "frozen" else []
         if settings["compile"]:
             self.model.representation.compile()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"])
         self.dropout = torch.Generator(self.device)
         for head in data.heads:
-            self.model.tasks[head].dropout.generator = self.dropout
+            self.model.task(head).dropout.generator = self.dropout
         self.epoch = self.batch = 0
         self.losses = torch.zeros(math.ceil(len(data) / settings["batch"]), device=self.device)
         self.means: list[float] = []  # of the epochs of this round
@@ -85,8 +85,8 @@ class LocalSite:
         """
         draws = torch.Generator().manual_seed(stream(self.seed, "epoch", self.name, epoch))
         order = batches(len(self.data), self.settings["batch"], draws)
-        changes = torch.rand(4, len(self.data), generator=draws).to(self.device)
-        changes = changes.tensor_split(len(order), dim=1)
+        values = torch.rand(4, len(self.data), generator=draws).to(self.device)
+        changes = values.tensor_split(len(order), dim=1)
         order = torch.cat(order).to(self.device).tensor_split(len(order))
         left = slice(self.batch, None)
         pixels = self.data.images.batches(order[left])

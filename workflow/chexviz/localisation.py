@@ -15,7 +15,7 @@ MEASURES = {
     "iou": "Intersection over union",
 }
 # Interpolating equal values rounds by a few units in the last place.
-TIE = 1 - 8 * np.finfo(np.float32).eps
+TIE = 1 - 8 * float(np.finfo(np.float32).eps)
 
 
 def energy_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:

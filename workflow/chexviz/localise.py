@@ -109,7 +109,12 @@ def measure(images: list[str], maps: np.ndarray, site: Site, settings: dict) -> 
 
 
 def score(
-    model: tuple, predictions: pd.DataFrame, gradcam: str, cut: float, site: Site, settings: dict
+    model: tuple[str, str, str, str],
+    predictions: pd.DataFrame,
+    gradcam: str,
+    cut: float,
+    site: Site,
+    settings: dict,
 ) -> Scored:
     """Score a model's true positives at a site. cut: the score from which it calls one positive."""
     found = true_positives(predictions, cut)
@@ -143,7 +148,7 @@ def resampled_means(
     return np.concatenate(means)[:replicates]
 
 
-def replicates(rows: pd.DataFrame, settings: dict, *purpose) -> np.ndarray | None:
+def replicates(rows: pd.DataFrame, settings: dict, *purpose: str | int) -> np.ndarray | None:
     """The means of all measures on resamples (MEASURES, B); None with too few to resample."""
     bootstrap, measured = settings["bootstrap"], rows[list(MEASURES)].to_numpy(dtype=float)
     if resampled(rows, settings) < settings["patients"]:
@@ -187,17 +192,18 @@ def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> lis
         if values is not None:
             row |= {"value": table[one].mean(), "chance": table["area"].mean()}
             row |= {"prior": table[f"prior_{one}"].mean()}
-        if not notes[0]:
-            row["low"], row["high"] = interval(values, confidence)
+            if not notes[0]:
+                row["low"], row["high"] = interval(values, confidence)
         if both is not None:
             row |= {"paired_images": len(both), "paired_patients": both["patient"].nunique()}
             values = None if drawn_both is None else drawn_both[position]
             notes.append(why_none(both, one, settings, "differences"))
             if values is not None:
-                row["difference"] = both[one].mean()
-            if not notes[1]:
-                found = compare(float(both[one].mean()), values, confidence)
-                row |= {"difference_low": found.low, "difference_high": found.high, "p": found.p}
+                row["difference"] = float(both[one].mean())
+                if not notes[1]:
+                    found = compare(row["difference"], values, confidence)
+                    row |= {"difference_low": found.low, "difference_high": found.high}
+                    row["p"] = found.p
         rows.append(row | {"note": "; ".join(filter(None, notes))})
     return rows
 
@@ -210,14 +216,16 @@ def differences(model: Scored, baseline: Scored) -> pd.DataFrame:
     return both
 
 
-def localise(sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Series, settings: dict):
+def localise(
+    sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Series, settings: dict
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of images and of models. predictions: see main. cuts: threshold by MODEL."""
     models: dict[tuple, Scored] = {}
     with Progress("localise", total=len(predictions), unit="model") as progress:
-        for *name, scores, gradcam in predictions:
+        for architecture, method, seed, scores, gradcam in predictions:
             table = read_table(scores, ["site", "image", "patient", "label", "subset", "score"])
             for site in sites.values():
-                model = (site.name, *name)
+                model = (site.name, architecture, method, seed)
                 if model not in cuts.index:
                     raise InputError(
                         "--metrics",
@@ -232,8 +240,9 @@ def localise(sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Seri
     places = {name: place for place, name in enumerate(sites)}
     models = dict(sorted(models.items(), key=lambda item: places[item[0][0]]))
     rows = []
-    for (site, architecture, method, seed), model in models.items():
-        reference = (site, architecture, BASELINE, seed)
+    for key, scored in models.items():
+        name, architecture, method, seed = key
+        reference = (name, architecture, BASELINE, seed)
         if reference not in models:
             raise InputError(
                 "--prediction",
@@ -241,8 +250,8 @@ def localise(sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Seri
                 found="none",
                 fix="give the baseline of every model",
             )
-        rows += summarise(model, models[reference], sites[site].task, settings)
-    tables = [model.table for model in models.values()]
+        rows += summarise(scored, models[reference], sites[name].task, settings)
+    tables = [scored.table for scored in models.values()]
     summary = pd.DataFrame(rows, columns=SUMMARY)
     counts = {"paired_images": "Int64", "paired_patients": "Int64"}
     return pd.concat(tables, ignore_index=True), summary.astype(counts)
@@ -281,7 +290,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     settings = arguments.settings
     split = read_table(arguments.split, ["site", "image", "subset"])
-    sites = {one[0]: read_site(*one, split=split, settings=settings) for one in arguments.site}
+    sites = {
+        name: read_site(name, task, path, split, settings) for name, task, path in arguments.site
+    }
     cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index(MODEL)["threshold"]
     tables = localise(sites, arguments.prediction, cuts, settings)
     with replacing(arguments.images) as images, replacing(arguments.summary) as summary:

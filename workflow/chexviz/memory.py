@@ -65,14 +65,18 @@ def step_bytes(model: Model, size: int, precision: str) -> int:
     Counted by autograd's own hooks on batches of two sizes, on a copy of the model.
     """
     device = next(model.parameters()).device
-    probe = copy.deepcopy(model).train().to(memory_format=torch.channels_last)
+    probe = copy.deepcopy(model).train()
+    probe.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     counts = []
     for count in (PROBE, 2 * PROBE):
         saved: dict[int, int] = {}
 
-        def note(tensor: torch.Tensor, saved=saved) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            saved[storage.data_ptr()] = storage.nbytes()
+        def note(tensor: torch.Tensor, saved: dict[int, int] = saved) -> torch.Tensor:
+            if tensor.is_mkldnn:  # has no storage to ask
+                saved[id(tensor)] = tensor.numel() * tensor.element_size()
+            else:
+                storage = tensor.untyped_storage()
+                saved[storage.data_ptr()] = storage.nbytes()
             return tensor
 
         images = to_unit(torch.zeros(count, size, size, dtype=torch.uint8, device=device))

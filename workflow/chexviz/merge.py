@@ -86,7 +86,7 @@ def merge(site: str, shards: list[Path], outputs: Mapping[str, Path]) -> str:
     return summary(site, samples, rejected)
 
 
-def main(argv=None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--site", required=True)
     parser.add_argument("--shards", nargs="+", type=Path, required=True, help="arrays, in order")

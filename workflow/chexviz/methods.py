@@ -5,6 +5,7 @@ the config, which names an algorithm and its settings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from chexviz.local import ALL, REPRESENTATION, TASK, LocalSite
 from chexviz.robust import check_sites
 
 Correction = Callable[[], None] | None
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 class FedAvg:
@@ -77,9 +79,9 @@ class FedProx(FedAvg):
         ]
 
         def pull_to_the_average() -> None:
-            gradients = [parameter.grad for parameter in parameters]
-            torch._foreach_add_(gradients, parameters, alpha=mu)
-            torch._foreach_add_(gradients, anchors, alpha=-mu)
+            own = gradients(parameters)
+            torch._foreach_add_(own, parameters, alpha=mu)
+            torch._foreach_add_(own, anchors, alpha=-mu)
 
         return pull_to_the_average
 
@@ -108,7 +110,7 @@ class Scaffold(FedAvg):
     def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
         super().__init__(settings, sites)
         blocks = {site.name: self.parameters(site.model.representation) for site in sites}
-        self.controls = {name: zeros(block) for name, block in blocks.items()}
+        self.controls: dict[str, Tensors] = {name: zeros(block) for name, block in blocks.items()}
         self.sums = {name: zeros(block) for name, block in blocks.items()}
         self.steps = dict.fromkeys(blocks, 0)
 
@@ -118,21 +120,21 @@ class Scaffold(FedAvg):
         differences = torch._foreach_sub(self.control(site.device), self.controls[site.name])
 
         def correct() -> None:
-            gradients = [parameter.grad for parameter in parameters]
-            torch._foreach_add_(sums, gradients)
+            own = gradients(parameters)
+            torch._foreach_add_(sums, own)
             self.steps[site.name] += 1
-            torch._foreach_add_(gradients, differences)
+            torch._foreach_add_(own, differences)
 
         return correct
 
-    def control(self, device: torch.device) -> list[Tensor]:
+    def control(self, device: torch.device) -> Tensors:
         """The server's control variate: the weighted mean of the sites'."""
         total = sum(self.weights)
-        mean = None
-        for weight, control in zip(self.weights, self.controls.values(), strict=True):
-            part = torch._foreach_mul([one.to(device) for one in control], weight / total)
-            mean = part if mean is None else torch._foreach_add(mean, part)
-        return mean
+        parts = (
+            torch._foreach_mul([one.to(device) for one in control], weight / total)
+            for weight, control in zip(self.weights, self.controls.values(), strict=True)
+        )
+        return reduce(torch._foreach_add, parts)
 
     def server(self, shared: Tensor, combined: Tensor) -> Tensor:
         for name, sums in self.sums.items():
@@ -197,6 +199,11 @@ ALGORITHMS: dict[str, type[FedAvg]] = {
     "fedadam": FedAdam,
     "pooled": Pooled,
 }
+
+
+def gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients of those parameters that have one."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:

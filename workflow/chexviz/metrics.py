@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit  # scipy.stats takes longer to import than most stages run
 
 from chexviz.bootstrap import Ranking, aupr, auroc, require_both_classes, sensitivity_at
 from chexviz.delong import delong
@@ -52,7 +52,7 @@ class Measures:
     Raises ValueError unless both classes are present.
     """
 
-    def __init__(self, labels, scores, unit, threshold: float):
+    def __init__(self, labels: np.ndarray, scores: np.ndarray, unit: np.ndarray, threshold: float):
         self.ranking = Ranking(labels, scores, unit)
         called = scores >= threshold
         summands = np.stack(
@@ -152,10 +152,10 @@ def compare_replicates(difference: float, replicates: np.ndarray, confidence: fl
     count = len(replicates)
     spread = standard_deviation(replicates) / math.sqrt(count)
     mean = float(replicates.mean())
-    half = float(student.ppf((1 + confidence) / 2, count - 1)) * spread
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * spread
     if not spread:
         return Comparison(difference, mean, mean, spread, *normal_test(mean, spread))
-    p = 2 * float(student.sf(abs(mean / spread), count - 1))
+    p = 2 * float(stdtr(count - 1, -abs(mean / spread)))
     return Comparison(difference, mean - half, mean + half, spread, mean / spread, p)
 
 

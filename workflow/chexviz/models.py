@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -23,7 +24,7 @@ class Standard(nn.Module):
 
     channels = 128
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         widths = (1, 32, 64, self.channels)
         layers = []
@@ -33,12 +34,40 @@ class Standard(nn.Module):
                 nn.BatchNorm2d(outputs),
                 # The maximum commutes with ReLU, which then has a quarter of the work.
                 nn.MaxPool2d(2),
-                nn.ReLU(inplace=True),
+                nn.ReLU(),
             ]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers((images - 0.5) / 0.25)
+        images = (images - 0.5) / 0.25
+        return self.blocked(images) if self.takes_blocks(images) else self.layers(images)
+
+    def takes_blocks(self, images: Tensor) -> bool:
+        """Whether `blocked` can train: in bfloat16 on a CPU that has it, no layer frozen."""
+        return (
+            images.is_cpu
+            and torch.is_autocast_enabled("cpu")
+            and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            and all(layer.training for layer in self.layers)
+            and not torch.compiler.is_compiling()
+        )
+
+    @torch.autocast("cpu", enabled=False)  # it does not know this memory layout
+    def blocked(self, images: Tensor) -> Tensor:
+        """The layers, computed in bfloat16 and in the memory layout of oneDNN.
+
+        BatchNorm and pooling, which memory bounds, are then oneDNN's too: a step takes two thirds
+        of the time that it takes in channels_last.
+        """
+        maps = images.bfloat16().to_mkldnn()
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                weight = layer.weight.bfloat16()
+                # Padding, stride, dilation and groups, as the layer has them.
+                maps = torch.mkldnn_convolution(maps, weight, None, (1, 1), (1, 1), (1, 1), 1)
+            else:
+                maps = layer(maps)
+        return maps.to_dense()
 
 
 class DenseNet121(nn.Module):
@@ -50,8 +79,10 @@ class DenseNet121(nn.Module):
     """
 
     channels = 1024
+    mean: Tensor
+    std: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         # Imported here because it takes seconds, and the other model needs none of it.
         from torchvision.models import densenet121
@@ -99,10 +130,16 @@ class TaskBlock(nn.Module):
 class Model(nn.Module):
     """A representation block and the task blocks of one site (baseline) or several (federated)."""
 
-    def __init__(self, representation: nn.Module, tasks: Mapping[str, nn.Module]):
+    def __init__(self, representation: nn.Module, tasks: Mapping[str, TaskBlock]):
         super().__init__()
         self.representation = representation
         self.tasks = nn.ModuleDict(tasks)
+
+    def task(self, site: str) -> TaskBlock:
+        """The task block of a site."""
+        block = self.tasks[site]
+        assert isinstance(block, TaskBlock)
+        return block
 
     def features(self, images: Tensor) -> Tensor:
         """Images (N, 1, S, S) in [0, 1] to globally averaged features (N, C)."""
@@ -114,7 +151,10 @@ class Model(nn.Module):
         return torch.stack([self.tasks[head](features) for head in heads], dim=1)
 
 
-ARCHITECTURES = {"standard": Standard, "densenet121": DenseNet121}
+ARCHITECTURES: dict[str, type[Standard | DenseNet121]] = {
+    "standard": Standard,
+    "densenet121": DenseNet121,
+}
 
 
 def build(architecture: str, sites: Sequence[str], seed: int) -> Model:
@@ -146,12 +186,13 @@ def initial(
     model = build(architecture, heads, seed)
     if weights:
         load_into(model.representation, load(weights)[0], weights)
-    for head in heads if tasks else ():
-        load_into(model.tasks[head], load(tasks[head])[0], tasks[head])
+    if tasks:
+        for head in heads:
+            load_into(model.tasks[head], load(tasks[head])[0], tasks[head])
     return model
 
 
-def save(path: str | Path, tensors: Mapping[str, Tensor], **about) -> None:
+def save(path: str | Path, tensors: Mapping[str, Tensor], **about: Any) -> None:
     """Write tensors as safetensors, with `about` as JSON in the header."""
     # One metadata entry: safetensors writes several in an order that changes from run to run.
     metadata = {"chexviz": json.dumps(about, sort_keys=True)}

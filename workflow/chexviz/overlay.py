@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from chexviz.runlength import to_mask
+from chexviz.style import Look
 
 OUTLINE = "#56B4E9"
 OPACITY = 0.65  # of the map's maximum; lower values are more transparent, zero is clear
@@ -30,7 +31,7 @@ def show(axes: Axes, rgb: np.ndarray, outlines: pd.DataFrame, linewidth: float) 
             axes.contour(middles, middles, mask, [0.5], colors=OUTLINE, linewidths=linewidth)
         else:
             corner = (row.x, row.y)
-            look = {"fill": False, "edgecolor": OUTLINE, "linewidth": linewidth}
+            look: Look = {"fill": False, "edgecolor": OUTLINE, "linewidth": linewidth}
             axes.add_patch(Rectangle(corner, row.width, row.height, **look))
 
 
@@ -41,12 +42,12 @@ def show_map(
     show(axes, blend(grey, heat), outlines, linewidth=0.7)
     if not heat.any():
         patch = {"facecolor": "black", "alpha": 0.7, "edgecolor": "none", "pad": 1.5}
-        look = {"color": "white", "ha": "center", "va": "bottom", "bbox": patch}
+        look: Look = {"color": "white", "ha": "center", "va": "bottom", "bbox": patch}
         axes.text(0.5, 0.04, "no activation", transform=axes.transAxes, fontsize=fontsize, **look)
 
 
 def below(axes: Axes, text: str, fontsize: float = 6.5) -> None:
-    look = {"ha": "center", "va": "top", "fontsize": fontsize}
+    look: Look = {"ha": "center", "va": "top", "fontsize": fontsize}
     axes.text(0.5, -0.025, text, transform=axes.transAxes, **look)
 
 
@@ -55,6 +56,6 @@ def draw_colours(axes: Axes) -> None:
     ramp = np.tile(np.linspace(0, 1, 128), (2, 1))
     axes.imshow(blend(np.full(ramp.shape, 128), ramp), aspect="auto")
     axes.axis("off")
-    look = {"transform": axes.transAxes, "va": "center_baseline", "fontsize": 6.5}
+    look: Look = {"transform": axes.transAxes, "va": "center_baseline", "fontsize": 6.5}
     axes.text(-0.06, 0.5, "0", ha="right", **look)
     axes.text(1.05, 0.5, "max", ha="left", **look)

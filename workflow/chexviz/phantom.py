@@ -22,7 +22,7 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from pydicom.uid import UID, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from chexviz import runlength
 from chexviz.anatomy import Exam, anatomy
@@ -207,7 +207,8 @@ def take_exams(layout: str, count: int, seed: int, draws: np.random.Generator) -
             int(patients[i]),
             int(studies[i]),
             "AP" if portable[i] else "PA",
-            *findings[i].tolist(),
+            bool(findings[i, 0]),
+            bool(findings[i, 1]),
             bool(abnormal[i]),
         )
         for i in order
@@ -299,7 +300,7 @@ def dicom(item: Item, pixels: np.ndarray, quality: int) -> Dataset:
     body = anatomy(item.exam.seed, item.exam.patient)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = item.uid(4)
+    meta.MediaStorageSOPInstanceUID = UID(item.uid(4))
     meta.TransferSyntaxUID = JPEGBaseline8Bit
     data = Dataset()
     data.file_meta = meta
@@ -353,7 +354,7 @@ def rsna_tables(items: list[Item], findings: list[Finding], folder: Path, seed: 
     for number, (item, finding) in enumerate(zip(items, findings, strict=True)):
         abnormal = item.exam.abnormal or item.exam.pneumothorax
         meaning = "No Lung Opacity / Not Normal" if abnormal else "Normal"
-        rows = [(item.uuid, *[None] * 4, 0)]
+        rows: list[tuple] = [(item.uuid, *[None] * 4, 0)]
         if item.exam.pneumonia:
             meaning = "Lung Opacity"
             rows = [(item.uuid, *map(float, box), 1) for box in finding.boxes]

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import rattler
 import yaml
@@ -20,7 +21,7 @@ from rattler.exceptions import SolverError
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 
-PLATFORM = "linux-64"
+PLATFORM: Final = "linux-64"
 GLIBC = "2.28"  # of the oldest distributions that PyTorch still supports
 
 
@@ -48,11 +49,9 @@ def solve(environment: Path, machine: Sequence) -> list[rattler.RepoDataRecord]:
     wanted = yaml.safe_load(environment.read_text())
     alias = os.environ.get("CONDA_CHANNEL_ALIAS")
     config = rattler.ChannelConfig(*[f"{alias.rstrip('/')}/"] if alias else [])
-    channels = [
-        rattler.Channel(name, config) for name in wanted["channels"] if name != "nodefaults"
-    ]
+    channels = [name for name in wanted["channels"] if name != "nodefaults"]
     solution = rattler.solve(
-        channels,
+        [rattler.Channel(name, config) for name in channels],
         wanted["dependencies"],
         platforms=[PLATFORM, "noarch"],
         virtual_packages=machine,
@@ -62,10 +61,22 @@ def solve(environment: Path, machine: Sequence) -> list[rattler.RepoDataRecord]:
     except SolverError as error:
         raise InputError(
             environment,
-            expected=f"packages that are in {', '.join(c.name for c in channels)} and fit together",
+            expected=f"packages that are in {', '.join(channels)} and fit together",
             found=str(error),
             fix="choose other versions; for pytorch-gpu, say --cuda or set CONDA_OVERRIDE_CUDA",
         ) from error
+
+
+def line(record: rattler.RepoDataRecord) -> str:
+    """A package as a pin file names it. Raises InputError if its channel does not give an MD5."""
+    if record.md5 is None:
+        raise InputError(
+            record.url,
+            expected="an MD5 of the package in the index of its channel",
+            found="none",
+            fix="index the channel anew (conda-index), or take the package from another one",
+        )
+    return f"{record.url}#{record.md5.hex()}"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -76,7 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     for environment in arguments.environment:
         records = solve(environment, virtual_packages(arguments.cuda))
         with replacing(environment.with_suffix(f".{PLATFORM}.pin.txt")) as temporary:
-            lines = [f"{record.url}#{record.md5.hex()}" for record in records]
+            lines = [line(record) for record in records]
             temporary.write_text("\n".join(["@EXPLICIT", *lines, ""]))
 
 
@@ -90,9 +101,10 @@ def run_and_leave(main: Callable[[], None]) -> None:
     try:
         run(main)
     except SystemExit as stop:
-        status = stop.code or 0
-        if isinstance(status, str):
-            print(status, file=sys.stderr)
+        if isinstance(stop.code, int):
+            status = stop.code
+        elif stop.code:
+            print(stop.code, file=sys.stderr)
             status = 1
     sys.stdout.flush()
     sys.stderr.flush()

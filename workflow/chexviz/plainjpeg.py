@@ -7,8 +7,9 @@ file. Whatever differs in any way, or is in doubt, is left to pydicom.
 
 import struct
 from dataclasses import dataclass
+from functools import cache
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.tag import Tag
 from pydicom.uid import JPEGBaseline8Bit
 
 HEAD = struct.Struct("<HH2sH")  # group, element, value representation, short length
@@ -19,26 +20,31 @@ UNDEFINED = 0xFFFFFFFF
 PIXEL_DATA = 0x7FE00010
 ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"  # PS3.5 A.4
 
+
+@cache
+def tag_of(keyword: str) -> int:
+    """The tag of a keyword. Raises ValueError if the standard has no such keyword."""
+    return int(Tag(keyword))
+
+
 # What makes the stored values the displayed ones, as it is written in the file.
 REQUIRED = {
-    "TransferSyntaxUID": JPEGBaseline8Bit.encode(),
-    "SamplesPerPixel": b"\1\0",
-    "PhotometricInterpretation": b"MONOCHROME2 ",
-    "BitsAllocated": b"\x08\0",
-    "BitsStored": b"\x08\0",
-    "PixelRepresentation": b"\0\0",
+    tag_of("TransferSyntaxUID"): JPEGBaseline8Bit.encode(),
+    tag_of("SamplesPerPixel"): b"\1\0",
+    tag_of("PhotometricInterpretation"): b"MONOCHROME2 ",
+    tag_of("BitsAllocated"): b"\x08\0",
+    tag_of("BitsStored"): b"\x08\0",
+    tag_of("PixelRepresentation"): b"\0\0",
 }
 FORBIDDEN = {
-    "NumberOfFrames",
-    "ModalityLUTSequence",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "VOILUTSequence",
-    "WindowCenter",
-    "PixelPaddingValue",
+    tag_of("NumberOfFrames"),
+    tag_of("ModalityLUTSequence"),
+    tag_of("RescaleSlope"),
+    tag_of("RescaleIntercept"),
+    tag_of("VOILUTSequence"),
+    tag_of("WindowCenter"),
+    tag_of("PixelPaddingValue"),
 }
-REQUIRED = {tag_for_keyword(keyword): value for keyword, value in REQUIRED.items()}
-FORBIDDEN = {tag_for_keyword(keyword) for keyword in FORBIDDEN}
 
 
 @dataclass
@@ -50,11 +56,11 @@ class PlainJpeg:
 
     def text(self, keyword: str) -> str:
         """An element's text as it is in the file, '' if absent."""
-        return self.elements.get(tag_for_keyword(keyword), b"").decode("latin-1").strip(" \0")
+        return self.elements.get(tag_of(keyword), b"").decode("latin-1").strip(" \0")
 
     def number(self, keyword: str) -> int:
         """An element's unsigned integer. Raises KeyError if it is absent."""
-        return int.from_bytes(self.elements[tag_for_keyword(keyword)], "little")
+        return int.from_bytes(self.elements[tag_of(keyword)], "little")
 
 
 def plain_jpeg(data: bytes) -> PlainJpeg | None:

@@ -9,6 +9,8 @@ import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from chexviz import reported
 from chexviz.download import list_files
@@ -51,6 +53,27 @@ def check(config: Config) -> None:
         )
     for name in config["run"]["methods"]:
         check_sites(name, METHOD | config["methods"][name], len(config["run"]["sites"]))
+    for site in config["run"]["sites"]:
+        check_stored(config, site)
+
+
+def check_stored(config: Config, site: str) -> None:
+    """Refuse a remote archive beside other sources, and credentials in its address."""
+    address = stored_address(config, site)
+    if address and len(config["sites"][site]["source"]) > 1:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="`storage:` alone: without its archive no run starts, so none is tried next",
+            found=f"{len(config['sites'][site]['source'])} sources",
+            fix="keep one",
+        )
+    if address and "@" in urlsplit(address).netloc:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="an address without credentials, which would end in logs and reports",
+            found=f"some before {urlsplit(address).netloc.rpartition('@')[2]}",
+            fix="give them to the storage plugin by environment variables (docs/data.md)",
+        )
 
 
 def download(config: Config, site: str) -> dict:
@@ -121,7 +144,7 @@ def model_folder(protocol: str, architecture: str, method: str, seed: int | str)
     return f"<results>/models/{protocol}/{architecture}/{method}/seed{seed}"
 
 
-def task_files(config: Config, sites: list[str], wildcards) -> list[str]:
+def task_files(config: Config, sites: list[str], wildcards: Any) -> list[str]:
     """The warmed-up task blocks that training of `sites` starts from; none if not warmed up."""
     if not warmed_up(config, wildcards.architecture):
         return []
@@ -141,7 +164,7 @@ def is_ensemble(config: Config, method: str) -> bool:
     return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
 
 
-def model_files(config: Config, wildcards) -> list[str]:
+def model_files(config: Config, wildcards: Any) -> list[str]:
     """The models that score all sites: a method's global model, or the baseline of each site."""
     several = wildcards.method == BASELINE or is_ensemble(config, wildcards.method)
     names = config["run"]["sites"] if several else ["global"]
@@ -191,7 +214,7 @@ def task_arguments(config: Config) -> str:
     return " ".join(shlex.join(["--task", site, task]) for site, task in pairs)
 
 
-def samples_arguments(config: Config, files) -> str:
+def samples_arguments(config: Config, files: Any) -> str:
     """Command-line arguments that name the samples of each site."""
     return " ".join(
         shlex.join(["--samples", site, path])
@@ -245,7 +268,7 @@ def history_files(config: Config, protocol: str) -> list[str]:
     ]
 
 
-def history_arguments(config: Config, files) -> str:
+def history_arguments(config: Config, files: Any) -> str:
     """Command-line arguments that say which training each history is of."""
     return model_arguments("--history", histories(config), files.histories)
 
@@ -268,6 +291,24 @@ def local_sources(config: Config, site: str) -> list[str]:
     names = [source.removeprefix("local:") for source in sources if source.startswith("local:")]
     paths = [Path(name).expanduser() for name in names]
     return [str(path) for path in paths if path.exists()]
+
+
+def stored_address(config: Config, site: str) -> str | None:
+    """The address of the archive of a site that a storage plugin of Snakemake fetches, if any."""
+    sources = config["sites"][site]["source"]
+    found = (one.removeprefix("storage:") for one in sources if one.startswith("storage:"))
+    return next(found, None)
+
+
+def not_stored(site: str, address: str, problem: str) -> InputError:
+    """What to say if a storage plugin of Snakemake cannot give a site's archive."""
+    return InputError(
+        f"config: sites: {site}: source: storage:{address}",
+        expected="an archive that a storage plugin of Snakemake finds",
+        found=problem,
+        fix="correct the address, install its plugin (pip install snakemake-storage-plugin-NAME), "
+        "or give the plugin its credentials (docs/data.md)",
+    )
 
 
 def fingerprint(config: Config, site: str) -> str:

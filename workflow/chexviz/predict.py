@@ -109,7 +109,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--task", nargs="+", required=True, help="of each site")
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--settings", required=True, type=json.loads)
     parser.add_argument("--predictions", required=True, type=Path)
@@ -117,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     where = device.choose(arguments.settings["threads"])
     subsets = ["validation", "evaluation"]
-    files = (arguments.images, arguments.samples, arguments.split)
+    files = (arguments.images, arguments.split)
     tables, maps = [], {}
     for data in load_datasets(arguments.site, *files, subsets, [where]):
         paths, heads = used(
@@ -129,7 +128,7 @@ def main(argv: list[str] | None = None) -> None:
     with replacing(arguments.predictions) as temporary:
         pd.concat(tables).to_csv(temporary, index=False, lineterminator="\n")
     with replacing(arguments.gradcam) as temporary:
-        np.savez(temporary, **maps)
+        np.savez(temporary, allow_pickle=False, **maps)
 
 
 if __name__ == "__main__":

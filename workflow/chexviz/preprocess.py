@@ -200,7 +200,9 @@ def preprocess(
     return summary(name, samples, rejected)
 
 
-def tabulate(listing: Listing, checksums: list[str], done: list[Done]):
+def tabulate(
+    listing: Listing, checksums: list[str], done: list[Done]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables samples and rejected, from what became of every record."""
     records = listing.records.assign(reason=[one.reason for one in done], sha256=checksums)
     rows = pd.DataFrame([one.row for one in done], index=records.index)
@@ -218,7 +220,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False, lineterminator="\n")
 
 
-def main(argv=None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--site", required=True)
     parser.add_argument("--manifest", type=Path, required=True)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Self
 
 from tqdm import tqdm
 
@@ -30,10 +31,10 @@ class Progress:
             else None
         )
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *failure):
+    def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
 

@@ -13,23 +13,25 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from snakemake.settings.types import DeploymentMethod
 
 from chexviz.closure import PACKAGE
 from chexviz.files import replacing, sha256
+from chexviz.plan import Config
 
 HOME = PACKAGE.resolve().parents[1]
 KINDS = ("config", "code", "data", "environment")
 CODE = {".py", ".mplstyle", ".typ", ".bib"}  # suffixes of a rule's input files that are no data
 
 
-def digest(value) -> str:
+def digest(value: Any) -> str:
     """SHA-256 of a value as JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def title(job) -> str:
+def title(job: Any) -> str:
     """A job of Snakemake's as 'rule wildcard=value'."""
     return " ".join([job.rule.name, *(f"{key}={one}" for key, one in job.wildcards_dict.items())])
 
@@ -37,13 +39,13 @@ def title(job) -> str:
 # --- what one job rests on -----------------------------------------------------------------------
 
 
-def config_table(job) -> dict[str, str]:
+def config_table(job: Any) -> dict[str, str]:
     """A job's parameters; not the times of its local files, whose content the manifest has."""
     told = {name: value for name, value in job.params.items() if name != "fingerprint"}
     return flat(title(job), told)
 
 
-def flat(name: str, value) -> dict[str, str]:
+def flat(name: str, value: Any) -> dict[str, str]:
     """The entries of nested settings, mappings or JSON: {'evaluate: settings: margin': '0.05'}."""
     if isinstance(value, str) and value.startswith("{"):
         value = json.loads(value)
@@ -53,7 +55,7 @@ def flat(name: str, value) -> dict[str, str]:
     return {name: one for entry in entries for name, one in entry.items()}
 
 
-def code_table(job, files: Iterable[Path], checksum: Callable) -> dict[str, str]:
+def code_table(job: Any, files: Iterable[Path], checksum: Callable) -> dict[str, str]:
     """The checksums of a job's source files, and of its rule's command."""
     sources = {named(file): checksum(file) for file in files if file.suffix in CODE}
     return {f"command of rule {job.rule.name}": digest(job.rule.shellcmd)} | sources
@@ -65,14 +67,16 @@ def named(file: Path) -> str:
     return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(file)
 
 
-def data_table(job, files: Iterable[Path], resources: Path, checksum: Callable) -> dict[str, str]:
+def data_table(
+    job: Any, files: Iterable[Path], resources: Path, checksum: Callable
+) -> dict[str, str]:
     """The checksums of a job's files from elsewhere; a manifest stands for what was fetched."""
     fetched = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
     given = [file for file in files if file.suffix not in CODE]
     return {named(file): checksum(file) for file in [*given, *fetched] if file.is_file()}
 
 
-def environment_table(job, uses_conda: bool) -> dict[str, str]:
+def environment_table(job: Any, uses_conda: bool) -> dict[str, str]:
     """The files that define a job's conda environment; without one, Python and its packages."""
     if not (uses_conda and job.conda_env):
         return packages()
@@ -97,16 +101,19 @@ def conda_files() -> dict[str, str]:
 # --- what all jobs rest on -----------------------------------------------------------------------
 
 
-def trace(workflow, jobs: Iterable, checksum: Callable = sha256) -> dict[str, dict]:
+def trace(
+    workflow: Any, config: Config, jobs: Iterable, checksum: Callable = sha256
+) -> dict[str, dict]:
     """What jobs of Snakemake's graph rest on.
 
     Gives `jobs`, each with the jobs that it needs and the digests of its tables, and `tables`, by
     digest. checksum: of a file, by its path.
     """
     checksum = functools.cache(checksum)
-    resources = Path(workflow.config["pathvars"]["resources"])
+    resources = Path(config["pathvars"]["resources"])
     uses_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-    found, contents = {}, {}
+    found: dict[str, dict] = {}
+    contents: dict[str, dict] = {}
     for job in jobs:
         needed = workflow.dag.dependencies[job]
         made = {file for files in needed.values() for file in files}
@@ -146,30 +153,31 @@ def tables(known: Mapping, name: str, kind: str) -> dict[str, dict]:
 # --- the record ----------------------------------------------------------------------------------
 
 
-def record_file(workflow) -> Path:
-    """Where the record of a workflow is."""
-    return Path(workflow.config["pathvars"]["results"]) / "provenance.json"
+def record_file(config: Config) -> Path:
+    """Where the record of a run is."""
+    return Path(config["pathvars"]["results"]) / "provenance.json"
 
 
-def record(workflow) -> None:
+def record(workflow: Any, config: Config) -> None:
     """Write the record after a run of Snakemake's `workflow`, whether it has ended well or not.
 
     What earlier runs have made keeps its entries: of the config, code and environment of then.
     """
-    path = record_file(workflow)
-    last, since = {"artifacts": {}, "jobs": {}, "tables": {}}, 0.0
+    path = record_file(config)
+    last: dict[str, dict] = {"artifacts": {}, "jobs": {}, "tables": {}}
+    since = 0.0
     if path.exists():
         last, since = json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
     pending = set(workflow.dag.needrun_jobs())
 
-    def is_new(job) -> bool:
+    def is_new(job: Any) -> bool:
         # Snakemake notes the time of the file that a job has written; a later edit has another one.
         notes = filter(None, (workflow.persistence.metadata(file) for file in job.output))
         made = max((note.get("endtime") or 0.0 for note in notes), default=0.0)
         return title(job) not in last["jobs"] or made > since
 
     new = [job for job in workflow.dag.jobs if job.output and job not in pending and is_new(job)]
-    found = trace(workflow, new)
+    found = trace(workflow, config, new)
     made = {
         str(file): {"job": title(job), "artifact": sha256(file)}
         for job in new

@@ -30,7 +30,7 @@ COLUMNS = (
 )
 EVALUATION = 0.2  # of the images; the percentages of the original fit it, see chexviz.grim
 # As the original states it: section 2.2, experimental setup.
-TRAINING = {
+TRAINING: dict[str, dict] = {
     "standard": {
         **{"pretrained": False, "warmup": None, "learning_rate": 1e-3},
         **{"baseline": {"epochs": 300}, "federated": {"rounds": 300, "local_epochs": 1}},

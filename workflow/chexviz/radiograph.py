@@ -39,7 +39,8 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndar
     body = anatomy(exam.seed, exam.patient)
     lungs = find_lungs(body, exam)
     attenuation = soft_tissue(body, exam, lungs)
-    aerated, crescents = lungs.air, []
+    aerated = lungs.air
+    crescents: list[np.ndarray] = []
     if exam.pneumothorax:
         aerated, crescents = collapse(body, exam, lungs, attenuation)
     draws = exam.draws("texture")
@@ -172,9 +173,9 @@ def devices(exam: Exam) -> np.ndarray:
         pen.line(np.array([(0.0, -1.15), (0.012, draws.uniform(-0.55, -0.4))]), 0.024, 0.6)
     if draws.random() < 0.5 * portable:
         for _ in range(draws.integers(2, 4)):
-            points = draws.uniform([[0.9, -0.9], [-0.9, -0.5], [-0.6, -0.1], [-0.7, 0.6]], 0.9)
-            pen.line(curve(points), 0.009, 0.6)
-            x, y = points[-1]
+            lead = draws.uniform([[0.9, -0.9], [-0.9, -0.5], [-0.6, -0.1], [-0.7, 0.6]], 0.9)
+            pen.line(curve(lead), 0.009, 0.6)
+            x, y = lead[-1]
             pen.area([(x - 0.03, y), (x, y - 0.03), (x + 0.03, y), (x, y + 0.03)], 0.8)
     return 0.30 * pen.result(blur=0.5)
 

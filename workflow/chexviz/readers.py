@@ -60,7 +60,7 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Mapping) -> Li
     return listing
 
 
-def empty_site(where, found: str) -> InputError:
+def empty_site(where: Path, found: str) -> InputError:
     """The error of a site without a single usable image."""
     return InputError(
         where,
@@ -73,7 +73,7 @@ def empty_site(where, found: str) -> InputError:
 # --- the three layouts ---------------------------------------------------------------------------
 
 
-def read_rsna(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) -> Listing:
+def read_rsna(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Mapping) -> Listing:
     """RSNA Pneumonia Detection Challenge: DICOMs named by patientId, a row a box."""
     path = label_table(folder, files, options["labels"], "stage_2_train_labels.csv")
     labels, boxes = rsna_labels(path)
@@ -81,7 +81,7 @@ def read_rsna(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) 
     return Listing(records, kept(boxes, records), no_runs(), rejected)
 
 
-def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) -> Listing:
+def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Mapping) -> Listing:
     """SIIM-ACR Pneumothorax Segmentation: DICOMs named by SOP instance, a row a mask.
 
     PatientID is a fresh UUID in every file, so it says nothing about who is on it.
@@ -92,7 +92,9 @@ def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) 
     return Listing(records, no_boxes(), kept(runs, records), rejected)
 
 
-def read_table(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options) -> Listing:
+def read_table(
+    folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Mapping
+) -> Listing:
     """Any folder of DICOMs with a table: file (relative to the table), patient, <task>, <finding>.
 
     Listed files are images whatever their name; other DICOM files are rejected.
@@ -232,7 +234,7 @@ def label_table(folder: Path, files: pd.DataFrame, option: str | None, usual: st
     """
     if option:
         return locate(folder, option)
-    names = files["file"].map(lambda file: PurePosixPath(file).name)
+    names = files["file"].map(name_of)
     found = files[names.isin([usual, f"{usual}.gz"])].sort_values("file", key=nesting)
     if found["sha256"].nunique() == 1:
         return folder / found["file"].iloc[0]
@@ -295,16 +297,20 @@ def is_dicom(folder: Path, file: str) -> bool:
         return opened.read(132)[128:] == b"DICM"
 
 
+def name_of(file: str) -> str:
+    """The last part of a path; pathlib takes ten times as long, of every file."""
+    return file.rpartition("/")[2]
+
+
 def stem(file: str) -> str:
-    """The name of a file without .dcm; SOP instance identifiers have dots of their own."""
-    name = PurePosixPath(file).name
-    return name[:-4] if is_named_dicom(name) else name
+    """A file or path without .dcm; SOP instance identifiers have dots of their own."""
+    return file[:-4] if is_named_dicom(file) else file
 
 
 def image_ids(files: pd.Series) -> pd.Series:
     """A unique id for every file: its name, or its path where several folders use the name."""
-    ids = files.map(stem)
-    paths = files.map(lambda file: (PurePosixPath(file).parent / stem(file)).as_posix())
+    paths = files.map(stem)
+    ids = paths.map(name_of)
     ids = ids.where(~ids.duplicated(keep=False), paths)
     return ids.where(~ids.duplicated(keep=False), files)
 
@@ -314,13 +320,17 @@ def nesting(files: pd.Series) -> pd.Series:
     return files.map(lambda file: (file.count("/"), file))
 
 
-def match(dicoms: pd.DataFrame, labels: pd.DataFrame, table: str):
+def match(
+    dicoms: pd.DataFrame, labels: pd.DataFrame, table: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Bring DICOM files and labels together by file name: records, rejected.
 
     Patients are unknown: every image stands for one of its own. A name that occurs again in a
     deeper folder is rejected, saying whether it is the same file.
     """
-    dicoms = dicoms.sort_values("file", key=nesting).assign(image=dicoms["file"].map(stem))
+    dicoms = dicoms.sort_values("file", key=nesting).assign(
+        image=dicoms["file"].map(name_of).map(stem)
+    )
     first = dicoms.drop_duplicates("image").set_index("image")
     label = labels.set_index("image")["label"]
     rejected = []

@@ -128,7 +128,7 @@ def change(page: str, variable: str, edit: Callable[[dict], dict], path: Path) -
     return page[: match.start(1)] + text + page[match.end(1) :]
 
 
-def main(argv=None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=Path)
     path = parser.parse_args(argv).report

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, norm, t
+from scipy.special import ndtri, stdtr, stdtrit
 
 from chexviz.bootstrap import Ranking, auroc, resamples
 from chexviz.errors import InputError, run
@@ -61,7 +61,9 @@ def read_settings(text: str) -> Simulation:
     return settings
 
 
-def draw_study(settings: Simulation, generator: np.random.Generator):
+def draw_study(
+    settings: Simulation, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Labels (images,) and the scores of two equally good models (2, images).
 
     Binormal: within a class, scores of both models are normal with variance 1 and the given
@@ -72,7 +74,7 @@ def draw_study(settings: Simulation, generator: np.random.Generator):
     shared = generator.normal(size=settings.images)
     own = generator.normal(size=(2, settings.images))
     weight = settings.correlation
-    shift = np.sqrt(2) * norm.ppf(settings.auroc)
+    shift = np.sqrt(2) * ndtri(settings.auroc)
     return labels, np.sqrt(weight) * shared + np.sqrt(1 - weight) * own + shift * labels
 
 
@@ -108,8 +110,8 @@ def literal_rejects(replicates: np.ndarray, level: float) -> np.ndarray:
     B - 1 degrees of freedom. The test rejects where that exceeds the critical value: nearly always
     for a large B.
     """
-    critical = t.isf(level / 2, replicates - 1)
-    return 2 * t.sf(critical / np.sqrt(replicates + 1), replicates - 1)
+    critical = -stdtrit(replicates - 1, level / 2)
+    return 2 * stdtr(replicates - 1, -critical / np.sqrt(replicates + 1))
 
 
 def simulate(settings: Simulation) -> pd.DataFrame:
@@ -126,7 +128,7 @@ def simulate(settings: Simulation) -> pd.DataFrame:
             rejected += p_values(*draw_study(settings, generator), generator) < LEVEL
             progress.step()
     # A standard error from B replicates makes z a variable of Student's t.
-    expected = [2 * t.sf(norm.isf(LEVEL / 2), REPLICATES - 1), literal_rejects(REPLICATES, LEVEL)]
+    expected = [2 * stdtr(REPLICATES - 1, ndtri(LEVEL / 2)), literal_rejects(REPLICATES, LEVEL)]
     rows = pd.DataFrame(
         {
             "test": [*np.repeat(RESAMPLED, len(REPLICATES)), "delong"],
@@ -137,6 +139,8 @@ def simulate(settings: Simulation) -> pd.DataFrame:
             "expected": [*np.concatenate(expected), LEVEL],
         }
     )
+    from scipy.stats import binomtest  # slower to import than what draws the table's figure
+
     bounds = [
         binomtest(int(count), settings.repetitions).proportion_ci(CONFIDENCE, method="wilson")
         for count in rejected

@@ -81,12 +81,15 @@ def require_both_classes(images: pd.DataFrame, output: Path) -> None:
 
 
 def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
-    """The labelled images: site, image, patient, patient_known, label (0 or 1), sha256."""
+    """The labelled images: site, image, patient, patient_known, label (0 or 1), sha256, position.
+
+    position: the row of the site's packed images.
+    """
     columns = ["image", "patient", "patient_known", "label", "sha256"]
     tables = []
     for site, path in zip(sites, paths, strict=True):
         table = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=columns)
-        tables.append(table.assign(site=site))
+        tables.append(table.assign(site=site, position=range(len(table))))
     images = pd.concat(tables, ignore_index=True)
     images = images[images["label"] != ""].reset_index(drop=True)
     images["patient_known"] = images["patient_known"] == "True"
@@ -114,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.protocol == "patient":
         prove_disjoint(images, pairs)
     leakage = audit(images, pairs, arguments.protocol)
-    columns = ["site", "image", "patient", "label", "group", "subset"]
+    columns = ["site", "image", "patient", "label", "group", "subset", "position"]
     with replacing(arguments.split) as split, replacing(arguments.audit) as audited:
         images[columns].to_csv(split, index=False, lineterminator="\n")
         leakage.to_csv(audited, index=False, lineterminator="\n")

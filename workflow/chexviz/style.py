@@ -1,6 +1,7 @@
 """The one look of every figure: physical sizes, colours, and files that never differ on a rerun."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -13,6 +14,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from chexviz.files import replacing
+
+Look = dict[str, Any]  # of texts, lines and patches: keyword arguments of matplotlib
 
 DOUBLE_COLUMN = 180.0  # mm, the printed width of a journal page
 INK, GREY, LIGHT = "#222222", "#6F6F6F", "#D9D9D9"
@@ -45,7 +48,7 @@ def axes_at(figure: Figure, x: float, y: float, width: float, height: float) -> 
     return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
 
 
-def text_at(figure: Figure, x: float, y: float, text: str, **look) -> Text:
+def text_at(figure: Figure, x: float, y: float, text: str, **look: Any) -> Text:
     """Text placed x mm from the left and y mm from the top."""
     across, down = size_mm(figure)
     return figure.text(x / across, 1 - y / down, text, **look)
@@ -58,10 +61,11 @@ def accent(position: int) -> str:
 
 def tint(colour: str, strength: float) -> tuple[float, float, float]:
     """`colour` on white paper: strength 1 is the colour itself, 0 is white."""
-    return tuple(1 - strength * (1 - part) for part in matplotlib.colors.to_rgb(colour))
+    red, green, blue = (1 - strength * (1 - part) for part in matplotlib.colors.to_rgb(colour))
+    return red, green, blue
 
 
-def panel_letter(axes, letter: str, dx: float, dy: float) -> None:
+def panel_letter(axes: Axes, letter: str, dx: float, dy: float) -> None:
     """A bold panel letter, dx and dy mm from the top left corner of `axes`."""
     axes.annotate(
         letter,
@@ -98,13 +102,13 @@ def add_strip(figure: Figure, mark: str) -> None:
     scale = height / grown
     for axes in figure.axes:
         box = axes.get_position(original=True)
-        axes.set_position([box.x0, box.y0 * scale, box.width, box.height * scale])
+        axes.set_position((box.x0, box.y0 * scale, box.width, box.height * scale))
     for text in figure.texts:
         x, y = text.get_position()
         text.set_position((x, y * scale))
     figure.set_size_inches(width, grown)
     figure.add_artist(Rectangle((0, scale), 1, 1 - scale, facecolor=WARNING, edgecolor="none"))
-    look = {"color": "white", "fontsize": 7.5, "fontweight": "bold"}
+    look: Look = {"color": "white", "fontsize": 7.5, "fontweight": "bold"}
     label = figure.text(0.5, (1 + scale) / 2, mark, ha="center", va="center_baseline", **look)
     shrink_to_fit(label, width * 25.4 - 4)
 
@@ -114,9 +118,10 @@ def shrink_to_fit(text: Text, length: float, along: int = 0, smallest: float = 4
 
     along: 0 measures its width, 1 its height (for text that is turned).
     """
-    renderer = text.figure.canvas.get_renderer()
-    while text.get_fontsize() > smallest:
-        extent = text.get_window_extent(renderer)
+    size = float(text.get_fontsize())
+    while size > smallest:
+        extent = text.get_window_extent()
         if (extent.width, extent.height)[along] / text.figure.dpi * 25.4 <= length:
             return
-        text.set_fontsize(text.get_fontsize() - 0.25)
+        size -= 0.25
+        text.set_fontsize(size)

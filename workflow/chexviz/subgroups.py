@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -191,7 +191,7 @@ def largest(groups: list[Group], attribute: str) -> int | None:
         for position, group in enumerate(groups)
         if group.attribute == attribute and group.name != UNKNOWN and not group.note
     }
-    return max(sizes, key=sizes.get) if sizes else None
+    return max(sizes, key=sizes.__getitem__) if sizes else None
 
 
 def counts(rows: pd.DataFrame) -> list:
@@ -201,7 +201,14 @@ def counts(rows: pd.DataFrame) -> list:
     return [len(rows), rows["patient"].nunique(), positives, share]
 
 
-def model_rows(name: list, own: np.ndarray, baseline, groups, sizes, confidence: float):
+def model_rows(
+    name: list,
+    own: np.ndarray,
+    baseline: np.ndarray | None,
+    groups: list[Group],
+    sizes: list[list],
+    confidence: float,
+) -> Iterator[list]:
     """Yield the rows of one model. own, baseline: AUROC (groups, 1 + B); None: it is a baseline."""
     for position, group in enumerate(groups):
         key, size = [*name, group.attribute, group.name], sizes[position]

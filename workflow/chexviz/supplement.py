@@ -1,6 +1,8 @@
 """What the paper's supplement says and shows: tables as text, and the numbers of its sentences."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -166,7 +168,7 @@ def operating_facts(path: Path, titles: dict, method: str) -> dict | None:
     return {"table": shown(Layout(head, groups, "", "")), "chosen": chosen} if groups else None
 
 
-def with_bounds(names) -> list[str]:
+def with_bounds(names: Iterable[str]) -> list[str]:
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
@@ -338,7 +340,7 @@ def label_facts(path: Path, sites: list[dict]) -> dict:
     }
 
 
-def label_cell(row) -> str:
+def label_cell(row: Any) -> str:
     """What the table shows of a check: 'count of images (percent)', or the odds ratio."""
     if row is None or np.isnan(row.value):
         return "–"

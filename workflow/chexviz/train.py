@@ -198,7 +198,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--architecture", required=True, choices=models.ARCHITECTURES)
     parser.add_argument("--site", nargs="+", required=True, help="names; one alone is a baseline")
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument(
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
@@ -215,7 +214,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def load_parties(arguments: argparse.Namespace, algorithm: type[FedAvg]) -> list[Dataset]:
     """The training images of each party, the parties dealt to the devices in turn."""
     devices = device.choose_all(arguments.settings["threads"])
-    files = (arguments.images, arguments.samples, arguments.split)
+    files = (arguments.images, arguments.split)
     return algorithm.gather([*load_datasets(arguments.site, *files, ["train"], devices)])
 
 
@@ -247,7 +246,7 @@ def main(argv: list[str] | None = None) -> None:
     method = ALGORITHMS[settings["method"]["algorithm"]]
     sites = build_sites(arguments, load_parties(arguments, method))
     federation = Federation(sites, settings, method(settings, sites))
-    inputs = [*arguments.images, *arguments.samples, arguments.split]
+    inputs = [*arguments.images, arguments.split]
     inputs += [arguments.weights] if arguments.weights else []
     inputs += arguments.task or []
     about = {

@@ -65,7 +65,8 @@ def compare(last: Mapping, now: Mapping) -> tuple[dict[str, list[str]], dict[str
 
     last: the record. now: what the jobs of the present config and code rest on.
     """
-    wrong, changed = {}, {kind: set() for kind in KINDS}
+    wrong: dict[str, list[str]] = {}
+    changed: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for file, made in last["artifacts"].items():
         same = Path(file).is_file() and sha256(file) == made["artifact"]
         wrong[file] = [] if same else ["artifact"]
@@ -122,10 +123,11 @@ def present(snakefile: Path, configfiles: list[Path]) -> tuple[Path, dict]:
         except (WorkflowError, OSError) as error:
             sys.exit(f"ERROR {error}")
         workflow = built._workflow  # the API has no public way to the graph
-        return record_file(workflow), trace(workflow, workflow.dag.jobs, listed)
+        config = workflow.config
+        return record_file(config), trace(workflow, config, workflow.dag.jobs, listed)
 
 
-def main(argv=None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--snakefile", type=Path, default=HOME / "Snakefile")
     parser.add_argument("--configfile", type=Path, nargs="*", default=[])

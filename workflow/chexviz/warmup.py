@@ -24,12 +24,12 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
     its BatchNorm uses its running statistics, and the images are not augmented.
     settings: batch, epochs, learning_rate.
     """
-    site, task = data.site, model.tasks[data.site]
+    site, task = data.site, model.task(data.site)
     features = frozen_features(model, data)
     optimizer = torch.optim.Adam(task.parameters(), lr=settings["learning_rate"])
     draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
-    task.dropout.generator = torch.Generator(features.device)
-    task.dropout.generator.manual_seed(stream(seed, "warmup dropout", site))
+    dropout = torch.Generator(features.device).manual_seed(stream(seed, "warmup dropout", site))
+    task.dropout.generator = dropout
     task.train()
     epochs = settings["epochs"]
     with Progress(f"warm up the head on {site}", total=epochs, unit="epoch") as progress:
@@ -63,7 +63,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--architecture", required=True, choices=models.ARCHITECTURES)
     parser.add_argument("--site", required=True)
     parser.add_argument("--images", required=True, type=Path)
-    parser.add_argument("--samples", required=True, type=Path)
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument(
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
@@ -73,9 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--task", required=True, type=Path, help="the task block, written")
     arguments = parser.parse_args(argv)
     where = device.choose(arguments.settings["threads"])
-    data = load_dataset(
-        arguments.site, arguments.images, arguments.samples, arguments.split, ["train"], where
-    )
+    data = load_dataset(arguments.site, arguments.images, arguments.split, ["train"], where)
     model = models.initial(
         arguments.architecture, [arguments.site], arguments.seed, arguments.weights
     )

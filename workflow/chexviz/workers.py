@@ -64,5 +64,7 @@ def end_with_parent() -> None:
 
     Else a worker of a killed run would go on writing where the next run writes.
     """
-    parent_process().join()
+    parent = parent_process()
+    assert parent is not None  # only workers come here
+    parent.join()
     os._exit(1)

@@ -18,6 +18,7 @@ rule labels:
         "<logs>/labels.log",
     benchmark:
         "<benchmarks>/labels.tsv"
+    localrule: True
     conda:
         "../../envs/data.yaml"
     resources:
@@ -57,6 +58,7 @@ rule figure_audit:
         "<logs>/figure_audit.log",
     benchmark:
         "<benchmarks>/figure_audit.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:

@@ -74,6 +74,7 @@ rule figure_calibration:
         "<logs>/figure_calibration/{protocol}.log",
     benchmark:
         "<benchmarks>/figure_calibration/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -114,6 +115,7 @@ rule figure_decision:
         "<logs>/figure_decision/{protocol}.log",
     benchmark:
         "<benchmarks>/figure_decision/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:

@@ -1,20 +1,28 @@
 """What all rules share: the validated config, wildcards, code tracking and the source check."""
 
 import os
+import shlex
 import sys
 
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
+from snakemake.settings.types import DeploymentMethod
+from snakemake.utils import update_config, validate
 
-sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+sys.path.insert(0, os.path.join(HOME, "workflow"))
 
-from chexviz import closure, plan, provenance
+from chexviz import closure, plan, provenance, workload
 from chexviz.download import missing
 from chexviz.errors import InputError
 from chexviz.relay import relay_termination
 
+# Of a module Snakemake reads no `configfile:`; the other workflow's settings are an overlay too.
+overlaid = load_configfile(os.path.join(HOME, "config/config.yaml"))
+update_config(overlaid, config)
+config.update(overlaid)
+
 try:
-    validate(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+    validate(config, os.path.join(HOME, "workflow/schemas/config.schema.yaml"))
     plan.check(config)
 except WorkflowError as error:
     # Snakemake's own message prints the whole schema; the cause says what is wrong, and where.
@@ -30,7 +38,7 @@ except InputError as error:
 # What ends a job may reach all of its processes at once: the shell and the log's writer then wait
 # for the program, which may have a checkpoint to save and something to say about it.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow; "
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(HOME)}/workflow; "
     "trap : TERM; tee() {{ trap '' INT TERM; exec tee \"$@\"; }}; "
 )
 
@@ -62,12 +70,28 @@ def names(sites):
 
 def here(path):
     """A file of the workflow, as seen from the working directory."""
-    return os.path.relpath(os.path.join(workflow.basedir, path))
+    return os.path.relpath(os.path.join(HOME, path))
 
 
 def code(entry):
     """The source files that an entry point runs: an edit of one reruns its jobs."""
     return [os.path.relpath(path) for path in closure.files(entry)]
+
+
+def stored(site):
+    """The archive of a site that a storage plugin of Snakemake fetches before the job, if any."""
+    address = plan.stored_address(config, site)
+    if address is None:
+        return []
+    try:
+        # Read once, so that a plugin may link it instead of copying it.
+        archive = access.sequential(storage(address))
+        problem = None if archive.flags["storage_object"].exists() else "nothing is there"
+    except Exception as error:  # of any class: every plugin has its own
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        raise WorkflowError(str(plan.not_stored(site, address, problem)))
+    return [archive]
 
 
 def growing(amount):
@@ -79,9 +103,21 @@ def require_sources():
     """Stop before any job if the data of a site can neither be found nor be got."""
     problems = []
     for site in SITES:
-        manifest = f"{config['pathvars']['resources']}/{site}/manifest.csv"
+        (manifest,) = expand(rules.download.output.manifest, site=site)
         problem = None if os.path.exists(manifest) else missing(config["sites"][site]["source"])
         if problem:
             problems.append(f"site {site}: {problem}")
     if problems:
         raise WorkflowError("\n".join(problems))
+
+
+def forecast():
+    """Say how long the trainings to come will take here, if that is long and there is no GPU."""
+    if workflow.remote_exec or workflow.touch or not workflow.local_exec:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("train_")]
+    trainings = [dict(job.wildcards.items()) for job in jobs]
+    command = workload.forecast(config, trainings, workflow.cores)
+    if command:
+        with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+        shell("{command}", conda_env=jobs[0].conda_env.address if with_conda else None)

@@ -6,12 +6,14 @@ rule download:
     input:
         code=code("download"),
         local=lambda wildcards: plan.local_sources(config, wildcards.site),
+        stored=lambda wildcards: stored(wildcards.site),
     output:
         manifest="<resources>/{site}/manifest.csv",
     log:
         "<logs>/download/{site}.log",
     benchmark:
         "<benchmarks>/download/{site}.tsv"
+    localrule: True
     conda:
         "../../envs/data.yaml"
     threads: 2
@@ -26,6 +28,7 @@ rule download:
         python -m chexviz.download \
             --site {wildcards.site} \
             --settings {params.settings:q} \
+            --stored {input.stored:q} \
             --threads {threads} \
             --manifest {output.manifest:q} \
             2>&1 | tee {log:q}
@@ -43,6 +46,7 @@ rule weights:
         "<logs>/weights/{architecture}.log",
     benchmark:
         "<benchmarks>/weights/{architecture}.tsv"
+    localrule: True
     conda:
         TRAINING_ENVIRONMENT
     resources:

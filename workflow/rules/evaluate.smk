@@ -69,6 +69,7 @@ rule table1:
         "<logs>/table1/{protocol}.log",
     benchmark:
         "<benchmarks>/table1/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/evaluate.yaml"
     resources:
@@ -111,6 +112,7 @@ rule table_methods:
         "<logs>/table_methods/{protocol}.log",
     benchmark:
         "<benchmarks>/table_methods/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/evaluate.yaml"
     resources:
@@ -151,6 +153,7 @@ rule table_tests:
         "<logs>/table_tests/{protocol}.log",
     benchmark:
         "<benchmarks>/table_tests/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/evaluate.yaml"
     resources:

@@ -18,6 +18,7 @@ rule figure1:
         "<logs>/figure1.log",
     benchmark:
         "<benchmarks>/figure1.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -57,6 +58,7 @@ rule figure2:
         "<logs>/figure2/{protocol}.log",
     benchmark:
         "<benchmarks>/figure2/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -102,6 +104,7 @@ rule figure3:
         "<logs>/figure3/{protocol}.log",
     benchmark:
         "<benchmarks>/figure3/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -153,6 +156,7 @@ rule figure_training:
         "<logs>/figure_training/{protocol}.log",
     benchmark:
         "<benchmarks>/figure_training/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -192,6 +196,7 @@ rule figure_simulation:
         "<logs>/figure_simulation.log",
     benchmark:
         "<benchmarks>/figure_simulation.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:

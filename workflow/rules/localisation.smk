@@ -65,6 +65,7 @@ rule figure_localisation:
         "<logs>/figure_localisation/{protocol}.log",
     benchmark:
         "<benchmarks>/figure_localisation/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -105,6 +106,7 @@ rule contact_sheet:
         "<logs>/contact_sheet/{protocol}.log",
     benchmark:
         "<benchmarks>/contact_sheet/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:

@@ -19,6 +19,7 @@ rule paper:
         "<logs>/paper.log",
     benchmark:
         "<benchmarks>/paper.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:

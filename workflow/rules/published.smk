@@ -22,6 +22,7 @@ rule published:
         "<logs>/published.log",
     benchmark:
         "<benchmarks>/published.tsv"
+    localrule: True
     conda:
         "../../envs/evaluate.yaml"
     resources:
@@ -65,6 +66,7 @@ rule grim:
         "<logs>/grim.log",
     benchmark:
         "<benchmarks>/grim.tsv"
+    localrule: True
     conda:
         "../../envs/evaluate.yaml"
     resources:
@@ -104,6 +106,7 @@ rule inflation:
         "<logs>/inflation.log",
     benchmark:
         "<benchmarks>/inflation.tsv"
+    localrule: True
     conda:
         "../../envs/evaluate.yaml"
     resources:

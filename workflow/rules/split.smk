@@ -19,6 +19,7 @@ rule split:
         "<logs>/split/{protocol}.log",
     benchmark:
         "<benchmarks>/split/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/data.yaml"
     resources:

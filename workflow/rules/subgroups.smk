@@ -60,6 +60,7 @@ rule figure_subgroups:
         "<logs>/figure_subgroups/{protocol}.log",
     benchmark:
         "<benchmarks>/figure_subgroups/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -139,6 +140,7 @@ rule figure_crosstask:
         "<logs>/figure_crosstask/{protocol}.log",
     benchmark:
         "<benchmarks>/figure_crosstask/{protocol}.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     resources:

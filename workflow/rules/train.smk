@@ -6,7 +6,6 @@ rule warmup:
     input:
         code=code("warmup"),
         images=lambda wildcards: plan.image_file(config, wildcards.site),
-        samples="<results>/sites/{site}/samples.csv",
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
     output:
@@ -30,7 +29,6 @@ rule warmup:
             --architecture {wildcards.architecture} \
             --site {wildcards.site} \
             --images {input.images:q} \
-            --samples {input.samples:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \
             --seed {wildcards.seed} \
@@ -45,7 +43,6 @@ rule train_baseline:
     input:
         code=code("train"),
         images=lambda wildcards: plan.image_file(config, wildcards.site),
-        samples="<results>/sites/{site}/samples.csv",
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
         task=lambda wildcards: plan.task_files(config, [wildcards.site], wildcards),
@@ -85,7 +82,6 @@ rule train_baseline:
             --architecture {wildcards.architecture} \
             --site {wildcards.site} \
             --images {input.images:q} \
-            --samples {input.samples:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \
             --task {input.task:q} \
@@ -103,7 +99,6 @@ rule train_federated:
     input:
         code=code("train"),
         images=IMAGES,
-        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
         task=lambda wildcards: plan.task_files(config, SITES, wildcards),
@@ -145,7 +140,6 @@ rule train_federated:
             --architecture {wildcards.architecture} \
             --site {params.sites} \
             --images {input.images:q} \
-            --samples {input.samples:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \
             --task {input.task:q} \
@@ -164,7 +158,6 @@ rule predict:
         code=code("predict"),
         models=lambda wildcards: plan.model_files(config, wildcards),
         images=IMAGES,
-        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         split="<results>/splits/{protocol}.csv",
     output:
         predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.csv",
@@ -193,7 +186,6 @@ rule predict:
             --site {params.sites} \
             --task {params.tasks:q} \
             --images {input.images:q} \
-            --samples {input.samples:q} \
             --split {input.split:q} \
             --settings {params.settings:q} \
             --predictions {output.predictions:q} \
