@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-STUDY ?= demo# whose results `report` takes: demo or paper
+STUDY ?= demo# whose results `report` and `verify` take: demo or paper
 STUDIES := demo paper
 RESULTS_demo := results/demo
 RESULTS_paper := results
@@ -16,7 +16,7 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test test-conda test-cluster paper pins report lint format bench lock clean
+.PHONY: help install demo test test-conda test-cluster paper pins report verify lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -52,6 +52,9 @@ paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/pa
 report: $(VENV)/requirements.lock ## all results as one page: results/demo/report.html; STUDY=paper: results/report.html
 	snakemake $(OVERLAY) --report-stylesheet workflow/report/report.css --report $(RESULTS)/report.html
 	PYTHONPATH=workflow python -m chexviz.report_page $(RESULTS)/report.html
+
+verify: $(VENV)/requirements.lock ## compare the results with the config, code, data and environment that made them; STUDY as for report
+	PYTHONPATH=workflow python -m chexviz.verify $(OVERLAY)
 
 lint: $(VENV)/requirements.lock ## check style, formatting, types, the workflow and the Dockerfile
 	ruff check .

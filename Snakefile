@@ -78,4 +78,9 @@ rule all:
 
 
 onsuccess:
+    provenance.record(workflow, config)
     print("Done. results/README.md says what lies where in", config["pathvars"]["results"])
+
+
+onerror:
+    provenance.record(workflow, config)

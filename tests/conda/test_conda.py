@@ -1,5 +1,6 @@
 """The workflow in conda environments that a real solver and linker make from a local channel."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 import channel
 import standin
+from chexviz.files import sha256
 from environments import pinned
 from running import TINY, Workflow
 
@@ -46,7 +48,7 @@ def done(tmp_path_factory, repository, conda) -> Workflow:
 
 def test_the_whole_demo_runs_in_its_environments(done):
     assert done.results("paper.pdf")
-    assert len(done.results("predictions/*/*/*/*/*.csv")) == 16
+    assert len(done.results("predictions/*/*/*/*.csv")) == 8
     for name in DEMO:
         assert f"envs/{name}.yaml created" in done.said
     assert len(list(done.folder.glob(".snakemake/conda/*.env_setup_done"))) == len(DEMO)
@@ -63,6 +65,17 @@ def test_an_environment_has_its_own_packages_and_no_others(done):
         wanted = {"torch": "pytorch", "gdcm": "gdcm", "typst": "typst-py", "pandas": "pandas"}
         expected = {name: 0 if package in text else 1 for name, package in wanted.items()}
         assert found == expected | {"snakemake": 1}, text
+
+
+def test_results_carry_the_files_of_their_environments(done, repository):
+    """And verification, outside of conda, asks for these and not for the packages there."""
+    (path,) = done.results("provenance.json")
+    record = json.loads(path.read_text())
+    table = record["tables"][record["jobs"]["figure1"]["environment"]]
+    assert table["envs/figures.yaml"] == sha256(repository / "envs" / "figures.yaml")
+    assert {Path(name).name.split(".")[0] for name in table} == {"figures"}
+    verified = done.verify()
+    assert verified.returncode == 0, verified.stderr
 
 
 def test_packages_are_linked_from_the_cache_and_not_copied(done, conda):

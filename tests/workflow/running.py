@@ -76,6 +76,15 @@ class Workflow:
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
+    def verify(self) -> subprocess.CompletedProcess:
+        """Compare the results with their record, as `make verify` does."""
+        line = [sys.executable, "-m", "chexviz.verify"]
+        line += ["--configfile", str(self.repository / "config" / "demo.yaml"), str(self.overlay)]
+        environment = self.environment(PYTHONPATH=str(self.repository / "workflow"))
+        return subprocess.run(
+            line, capture_output=True, text=True, cwd=self.folder, env=environment
+        )
+
     def wait_for(self, said: str, *options: str, **changes: str) -> str:
         """Run it until it says something, and kill it; the line in which it says so."""
         process = subprocess.Popen(

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -360,6 +361,41 @@ def test_deleted_results_come_back_with_the_same_bytes(done):
     assert different == []
 
 
+def test_every_result_carries_what_made_it(done):
+    """After a run in two parts: hashes of all files, and what an edit and a setting change."""
+    (path,) = done.results("provenance.json")
+    record = json.loads(path.read_text())
+    artifacts = record["artifacts"]
+    versions = record["tables"][record["jobs"]["figure1"]["environment"]]
+    assert versions["matplotlib"] == matplotlib.__version__
+    files = [file for file in done.results("**/*") if file.is_file() and file.name != path.name]
+    resources = {f"resources/demo/{site}/manifest.csv" for site in SITES}
+    assert artifacts.keys() == {str(file.relative_to(done.folder)) for file in files} | resources
+    kinds = {"artifact", "config", "code", "data", "environment"}
+    assert all(len(made[kind]) == 64 for made in artifacts.values() for kind in kinds)
+    verified = done.verify()
+    assert (
+        verified.stdout == f"All {len(artifacts)} artifacts match results/demo/provenance.json.\n"
+    ), verified.stderr
+
+    (table,) = done.results("tables/patient/table1.md")
+    whole = table.read_bytes()
+    table.write_bytes(whole + b"edited")
+    overlay = copy.deepcopy(THREE)
+    overlay["evaluation"]["margin"] = 0.06
+    done.configure(overlay)
+    verified = done.verify()
+    done.configure(THREE)
+    table.write_bytes(whole)
+    assert verified.returncode == 1
+    wrong = dict(line.split(": ") for line in verified.stderr.partition("\n\n")[0].splitlines())
+    assert wrong.pop("results/demo/tables/patient/table1.md") == "artifact, config"
+    assert set(wrong.values()) == {"config"}
+    assert "evaluate protocol=patient: margin: 0.05, now 0.06" in verified.stderr
+    assert "results/demo/figures/paper/figure2.pdf" in wrong
+    assert "results/demo/figures/audit.pdf" not in wrong
+
+
 def test_an_edit_reruns_what_depends_on_it(done, repository, tmp_path):
     """A copy of the workflow with one edited module plans exactly the jobs that import it."""
     copy_of = tmp_path / "repository"
@@ -372,3 +408,8 @@ def test_an_edit_reruns_what_depends_on_it(done, repository, tmp_path):
     module = copy_of / "workflow" / "chexviz" / "table1.py"
     module.write_text(module.read_text() + "\n# an edit\n")
     assert set(edited.planned()) == {"table1", "published", "paper", "all"}
+    said = edited.verify().stderr
+    assert "results/demo/tables/paper/table1.csv: code\n" in said
+    assert "results/demo/tables/published.csv: code\n" in said
+    assert "metrics.csv" not in said
+    assert re.search(r"changed code:\n  workflow/chexviz/table1\.py: \w{12}, now \w{12}\n", said)

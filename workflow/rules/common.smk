@@ -11,7 +11,7 @@ from snakemake.utils import update_config, validate
 
 sys.path.insert(0, os.path.join(HOME, "workflow"))
 
-from chexviz import closure, plan, workload
+from chexviz import closure, plan, provenance, workload
 from chexviz.download import missing
 from chexviz.errors import InputError
 from chexviz.relay import relay_termination

@@ -1,0 +1,206 @@
+"""What made every result: hashes of its config, code, data and environment.
+
+A run leaves provenance.json beside its results. Of each job it has what that rested on when it ran:
+four tables of names and values, kept by their SHA-256. The `config` of an artifact is the hash of
+the config tables of all jobs that it comes from; likewise code, data and environment.
+`chexviz.verify` computes all of it anew.
+"""
+
+import functools
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from snakemake.settings.types import DeploymentMethod
+
+from chexviz.closure import PACKAGE
+from chexviz.files import replacing, sha256
+from chexviz.plan import Config
+
+HOME = PACKAGE.resolve().parents[1]
+KINDS = ("config", "code", "data", "environment")
+CODE = {".py", ".mplstyle", ".typ", ".bib"}  # suffixes of a rule's input files that are no data
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value as JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def title(job: Any) -> str:
+    """A job of Snakemake's as 'rule wildcard=value'."""
+    return " ".join([job.rule.name, *(f"{key}={one}" for key, one in job.wildcards_dict.items())])
+
+
+# --- what one job rests on -----------------------------------------------------------------------
+
+
+def config_table(job: Any) -> dict[str, str]:
+    """A job's parameters; not the times of its local files, whose content the manifest has."""
+    told = {name: value for name, value in job.params.items() if name != "fingerprint"}
+    return flat(title(job), told)
+
+
+def flat(name: str, value: Any) -> dict[str, str]:
+    """The entries of nested settings, mappings or JSON: {'evaluate: settings: margin': '0.05'}."""
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
+    if not isinstance(value, Mapping):
+        return {name: str(value)}
+    entries = [flat(f"{name}: {key}", one) for key, one in value.items()]
+    return {name: one for entry in entries for name, one in entry.items()}
+
+
+def code_table(job: Any, files: Iterable[Path], checksum: Callable) -> dict[str, str]:
+    """The checksums of a job's source files, and of its rule's command."""
+    sources = {named(file): checksum(file) for file in files if file.suffix in CODE}
+    return {f"command of rule {job.rule.name}": digest(job.rule.shellcmd)} | sources
+
+
+def named(file: Path) -> str:
+    """A file as seen from the repository, if it lies there."""
+    path = file.resolve()
+    return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(file)
+
+
+def data_table(
+    job: Any, files: Iterable[Path], resources: Path, checksum: Callable
+) -> dict[str, str]:
+    """The checksums of a job's files from elsewhere; a manifest stands for what was fetched."""
+    fetched = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
+    given = [file for file in files if file.suffix not in CODE]
+    return {named(file): checksum(file) for file in [*given, *fetched] if file.is_file()}
+
+
+def environment_table(job: Any, uses_conda: bool) -> dict[str, str]:
+    """The files that define a job's conda environment; without one, Python and its packages."""
+    if not (uses_conda and job.conda_env):
+        return packages()
+    name = Path(job.conda_env.file.get_path_or_uri(secret_free=True)).stem
+    return {file: one for file, one in conda_files().items() if Path(file).match(f"{name}.*")}
+
+
+@functools.cache
+def packages() -> dict[str, str]:
+    """The versions of Python and of all its packages."""
+    installed = {one.metadata["Name"]: one.version for one in metadata.distributions()}
+    return {"Python": platform.python_version()} | installed
+
+
+@functools.cache
+def conda_files() -> dict[str, str]:
+    """The checksums of what defines conda environments."""
+    files = [*HOME.glob("envs/*.yaml"), *HOME.glob("envs/*.pin.txt")]
+    return {file.relative_to(HOME).as_posix(): sha256(file) for file in files}
+
+
+# --- what all jobs rest on -----------------------------------------------------------------------
+
+
+def trace(
+    workflow: Any, config: Config, jobs: Iterable, checksum: Callable = sha256
+) -> dict[str, dict]:
+    """What jobs of Snakemake's graph rest on.
+
+    Gives `jobs`, each with the jobs that it needs and the digests of its tables, and `tables`, by
+    digest. checksum: of a file, by its path.
+    """
+    checksum = functools.cache(checksum)
+    resources = Path(config["pathvars"]["resources"])
+    uses_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    found: dict[str, dict] = {}
+    contents: dict[str, dict] = {}
+    for job in jobs:
+        needed = workflow.dag.dependencies[job]
+        made = {file for files in needed.values() for file in files}
+        files = [Path(file) for file in job.input if file not in made]
+        own = {
+            "config": config_table(job),
+            "code": code_table(job, files, checksum),
+            "data": data_table(job, files, resources, checksum),
+            "environment": environment_table(job, uses_conda),
+        }
+        digests = {kind: digest(table) for kind, table in own.items()}
+        contents |= {digests[kind]: own[kind] for kind in KINDS}
+        found[title(job)] = {"needs": sorted(map(title, needed))} | digests
+    return {"jobs": found, "tables": contents}
+
+
+def lineage(jobs: Mapping[str, Mapping], name: str) -> set[str]:
+    """A job and all jobs that it comes from."""
+    found, pending = set(), [name]
+    while pending:
+        one = pending.pop()
+        if one in jobs and one not in found:
+            found.add(one)
+            pending += jobs[one]["needs"]
+    return found
+
+
+def tables(known: Mapping, name: str, kind: str) -> dict[str, dict]:
+    """By digest, all tables of a kind that a job and those that it comes from rest on.
+
+    known: of jobs, as `trace` gives it.
+    """
+    digests = {known["jobs"][one][kind] for one in lineage(known["jobs"], name)}
+    return {one: known["tables"][one] for one in digests}
+
+
+# --- the record ----------------------------------------------------------------------------------
+
+
+def record_file(config: Config) -> Path:
+    """Where the record of a run is."""
+    return Path(config["pathvars"]["results"]) / "provenance.json"
+
+
+def record(workflow: Any, config: Config) -> None:
+    """Write the record after a run of Snakemake's `workflow`, whether it has ended well or not.
+
+    What earlier runs have made keeps its entries: of the config, code and environment of then.
+    """
+    path = record_file(config)
+    last: dict[str, dict] = {"artifacts": {}, "jobs": {}, "tables": {}}
+    since = 0.0
+    if path.exists():
+        last, since = json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+    pending = set(workflow.dag.needrun_jobs())
+
+    def is_new(job: Any) -> bool:
+        # Snakemake notes the time of the file that a job has written; a later edit has another one.
+        notes = filter(None, (workflow.persistence.metadata(file) for file in job.output))
+        made = max((note.get("endtime") or 0.0 for note in notes), default=0.0)
+        return title(job) not in last["jobs"] or made > since
+
+    new = [job for job in workflow.dag.jobs if job.output and job not in pending and is_new(job)]
+    found = trace(workflow, config, new)
+    made = {
+        str(file): {"job": title(job), "artifact": sha256(file)}
+        for job in new
+        for file in job.output
+        if Path(file).exists()
+    }
+    kept = {file: one for file, one in last["artifacts"].items() if Path(file).exists()}
+    known = {part: last[part] | found[part] for part in ("jobs", "tables")}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(joined(kept | made, known), indent=1, sort_keys=True))
+
+
+def joined(artifacts: Mapping, known: Mapping) -> dict[str, dict]:
+    """The artifacts with their hashes, and of all that is known what they rest on."""
+    hashes = {
+        name: {kind: digest(sorted(tables(known, name, kind))) for kind in KINDS}
+        for name in {made["job"] for made in artifacts.values()}
+    }
+    names = {one for name in hashes for one in lineage(known["jobs"], name)}
+    jobs = {name: known["jobs"][name] for name in names}
+    used = {job[kind] for job in jobs.values() for kind in KINDS}
+    return {
+        "artifacts": {file: made | hashes[made["job"]] for file, made in artifacts.items()},
+        "jobs": jobs,
+        "tables": {one: known["tables"][one] for one in used},
+    }
