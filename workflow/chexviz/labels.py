@@ -100,6 +100,8 @@ def impossible_ages(own: pd.DataFrame) -> dict:
 
 def balance(own: pd.DataFrame) -> Iterator[dict]:
     """Positive images among all labelled ones, and by view and sex, with Wilson intervals."""
+    from scipy.stats import binomtest  # not above: the audit's figure and the paper import this too
+
     labelled = own[own["label"] != ""]
     positive = labelled["label"].astype(float) == 1
     groups = [("all", positive)]
@@ -109,8 +111,6 @@ def balance(own: pd.DataFrame) -> Iterator[dict]:
             for value, part in positive.groupby(labelled[tag].replace("", "unknown"))
         ]
     for group, part in groups:
-        from scipy.stats import binomtest  # slower to import than the table is to draw
-
         test = binomtest(int(part.sum()), len(part))
         low, high = test.proportion_ci(CONFIDENCE, method="wilson")
         yield share("positive", group, len(part), int(part.sum())) | {"low": low, "high": high}

@@ -139,7 +139,7 @@ def simulate(settings: Simulation) -> pd.DataFrame:
             "expected": [*np.concatenate(expected), LEVEL],
         }
     )
-    from scipy.stats import binomtest  # slower to import than what draws the table's figure
+    from scipy.stats import binomtest  # not above: the simulation's figure imports this module too
 
     bounds = [
         binomtest(int(count), settings.repetitions).proportion_ci(CONFIDENCE, method="wilson")
