@@ -77,8 +77,7 @@ def our_image(path: Path) -> np.ndarray:
     """The image alone, without what else preprocessing takes from the file."""
     found = read_radiograph(path, enough=round(OVERSAMPLING * SIZE))
     shape = (found.height, found.width)
-    grey = resized(found.pixels, shape, square(*shape, "pad"), SIZE)
-    return np.ascontiguousarray(np.rint(grey).astype(np.uint8))
+    return resized(found.pixels, shape, square(*shape, "pad"), SIZE)
 
 
 def store_packed(paths: list[Path], folder: Path) -> None:

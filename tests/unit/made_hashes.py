@@ -10,7 +10,7 @@ COMMON, FACTORS, REST = 0.7, 8, 0.7
 def made_hashes(count: int, seed: int) -> np.ndarray:
     """Hashes uint64 (count,): a chest common to all, what a few factors change, and the rest.
 
-    As in perceptual_hash, the larger half of 64 values are the ones.
+    As in perceptual_hashes, the larger half of 64 values are the ones.
     """
     draws = np.random.default_rng(seed)
     common = COMMON * draws.standard_normal(64)

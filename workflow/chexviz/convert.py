@@ -56,24 +56,34 @@ def crashed(task: Task) -> Done:
 
 
 def convert_chunk(tasks: list[Task], images: Path, size: int, fit: str) -> list[Done]:
-    """Convert files and write the images into their slots of a .npy file that exists."""
-    with images.open("r+b") as file:
-        return [convert_into(file, task, size, fit) for task in tasks]
+    """Convert files and write the images into their slots of a .npy file that exists.
+
+    tasks: of slots that follow each other. The images are hashed and written all at once, which
+    takes a third of the time of doing it one by one.
+    """
+    made = np.zeros((len(tasks), size, size), dtype=np.uint8)
+    done = [convert_into(image, task, fit) for image, task in zip(made, tasks, strict=True)]
+    for one, digits in zip(done, perceptual_hashes(made), strict=True):
+        if not one.reason:
+            one.row["phash"] = digits
+    if tasks:
+        with images.open("r+b") as file:
+            file.seek(slot_start(tasks[0].slot, size))
+            file.write(made.data)
+    return done
 
 
-def convert_into(file: BinaryIO, task: Task, size: int, fit: str) -> Done:
-    """Convert a file and write its image into its slot."""
+def convert_into(image: np.ndarray, task: Task, fit: str) -> Done:
+    """Convert a file into `image`, uint8 (size, size), which stays as it is if it is unreadable."""
     try:
         data = task.path.read_bytes()
     except OSError as error:
         return Done("", {}, [], f"cannot be read: {error.strerror}")
     digest = hashlib.sha256(data).hexdigest()
     try:
-        image, row, annotations = convert(data, task, size, fit)
+        image[:], row, annotations = convert(data, task, len(image), fit)
     except Unreadable as error:
         return Done(digest, {}, [], str(error))
-    file.seek(slot_start(task.slot, size))
-    file.write(image.data)
     return Done(digest, row, annotations, "")
 
 
@@ -100,11 +110,11 @@ def convert(data: bytes, task: Task, size: int, fit: str) -> tuple[np.ndarray, d
     shape = (found.height, found.width)
     place = square(*shape, fit)
     grey = resized(found.pixels, shape, place, size)
-    image = np.ascontiguousarray(np.rint(grey).astype(np.uint8))
-    return image, header(found, place.side / size, image), annotate(task, shape, place, size)
+    image = grey if grey.dtype == np.uint8 else np.rint(grey).astype(np.uint8)
+    return image, header(found, place.side / size), annotate(task, shape, place, size)
 
 
-def header(found: Radiograph, scale: float, image: np.ndarray) -> dict:
+def header(found: Radiograph, scale: float) -> dict:
     """The columns of a sample that come from its file; numbers as text, '' if missing."""
     spacing = found.spacing and found.spacing * scale
     return {
@@ -113,7 +123,6 @@ def header(found: Radiograph, scale: float, image: np.ndarray) -> dict:
         "age": "" if found.age is None else f"{found.age:.4g}",
         "age_stated": found.age_stated,
         "spacing": "" if spacing is None else f"{spacing:.6g}",
-        "phash": perceptual_hash(image),
     }
 
 
@@ -149,21 +158,22 @@ def annotate_mask(mask: np.ndarray, place: Square, size: int) -> tuple[tuple | N
     return (on_square(bounds, place, size) if runs else None), runs
 
 
-def perceptual_hash(image: np.ndarray) -> str:
-    """64 bits that survive small changes of brightness, contrast, scale and compression, in hex.
+def perceptual_hashes(images: np.ndarray) -> list[str]:
+    """64 bits an image that survive small changes of brightness, contrast, scale and compression.
 
-    image: uint8 (S, S), S a multiple of 32. The 8 x 8 lowest frequencies of the cosine transform
-    of a 32 x 32 version, without the constant row and column, each against the median of all.
+    images: uint8 (n, S, S), S a multiple of 32. The 8 x 8 lowest frequencies of the cosine
+    transform of a 32 x 32 version, without the constant row and column, each against the median
+    of all. Returns 16 hexadecimal digits for each.
     """
-    step = len(image) // HASHED
-    lines = image.reshape(HASHED, step, -1).sum(axis=1, dtype=np.uint16)
-    small = lines.reshape(HASHED, HASHED, step).sum(axis=2) / step**2
-    cosines = lowest_cosines()
+    count, size = images.shape[:2]
+    step = size // HASHED
+    strips = images.reshape(count, HASHED, step, size).sum(axis=2, dtype=np.uint16)
+    down = lowest_cosines()
+    across = down.repeat(step, axis=1) / step**2
     # Rounded, so that what is zero in theory has no sign.
-    low = np.round(cosines @ small @ cosines.T, 6)
-    # The median of 64 numbers; np.median takes ten times as long for so few.
-    middle = np.sort(low, axis=None)[low.size // 2 - 1 : low.size // 2 + 1].mean()
-    return np.packbits(low > middle).tobytes().hex()
+    low = np.round(down @ strips @ across.T, 6).reshape(count, BITS**2)
+    middle = np.median(low, axis=1, keepdims=True)
+    return [bits.tobytes().hex() for bits in np.packbits(low > middle, axis=1)]
 
 
 @cache

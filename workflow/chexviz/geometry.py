@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.sparse import csr_array
 
-SPARE = 16  # columns, see `resized`
+SPARE = 32  # columns, see `resized`
+ONE = 256  # what the shares of one pixel add up to in whole numbers, see `resized`
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,43 @@ def weights(count: int, length: int, added: int, side: int, size: int) -> csr_ar
     return csr_array(placed)
 
 
+@lru_cache(maxsize=8)
+def whole_weights(count: int, length: int, added: int, side: int, size: int) -> csr_array:
+    """The same weights in 256ths: (size, count) uint16.
+
+    Rounded as running sums, so that those of one pixel still add up to 256: what is uniform stays
+    what it is.
+    """
+    sums = ONE * weights(count, length, added, side, size).toarray().cumsum(axis=1, dtype=float)
+    return csr_array(np.diff(np.rint(sums), axis=1, prepend=0).astype(np.uint16))
+
+
 def resized(pixels: np.ndarray, shape: tuple[int, int], place: Square, size: int) -> np.ndarray:
-    """Cut or pad pixels to `place` and resize to float32 (size, size), antialiased.
+    """Cut or pad pixels to `place` and resize to (size, size), antialiased; the type stays.
 
     pixels: uint8 or float32, all of a file's `shape` (height, width), possibly at reduced scale.
+    Those of 8 bits are computed in whole numbers of 16 bits, 255 * 256 at most, and rounded after
+    each axis: in half the time of float32, and to the same bytes on every machine.
     """
     height, width = pixels.shape
-    rows = weights(height, shape[0], place.top, place.side, size)
-    columns = weights(width, shape[1], place.left, place.side, size)
+    share = whole_weights if pixels.dtype == np.uint8 else weights
+    rows = share(height, shape[0], place.top, place.side, size)
+    columns = share(width, shape[1], place.left, place.side, size)
     # Rows of 2^k bytes put a whole column into one set of the cache, which makes the transposed
     # copy four times slower; spare columns spread it.
-    spread = np.empty((height, width + SPARE), dtype=np.float32)
+    spread = np.empty((height, width + SPARE), dtype=rows.dtype)
     spread[:, :width], spread[:, width:] = pixels, 0
-    lines = rows @ spread
-    return (columns @ lines[:, :width].T).T
+    lines = levels(rows @ spread)
+    image = levels(columns @ lines[:, :width].T)
+    return np.ascontiguousarray(image.astype(pixels.dtype, copy=False).T)
+
+
+def levels(sums: np.ndarray) -> np.ndarray:
+    """Sums of weighted pixels as grey levels, in place: whole numbers are rounded 256ths."""
+    if sums.dtype == np.uint16:
+        sums += ONE // 2
+        sums //= ONE
+    return sums
 
 
 def on_square(box: Iterable[float], place: Square, size: int) -> tuple[float, ...] | None:
