@@ -52,7 +52,7 @@ class PlainJpeg:
     """A file of the plain kind: its elements before the pixels, by tag, and its JPEG."""
 
     elements: dict[int, bytes]
-    jpeg: bytes
+    jpeg: memoryview
 
     def text(self, keyword: str) -> str:
         """An element's text as it is in the file, '' if absent."""
@@ -87,13 +87,13 @@ def walk(data: bytes) -> tuple[dict[int, bytes], int]:
     while position + 12 <= len(data):
         group, number, kind, length = HEAD.unpack_from(data, position)
         tag, position = group << 16 | number, position + 8
-        if kind in LONG:
+        if kind not in SHORT:  # as few are
+            if kind not in LONG:
+                return {}, 0
             (length,) = LENGTH.unpack_from(data, position)
             position += 4
-        elif kind not in SHORT:
-            return {}, 0
-        if tag == PIXEL_DATA and length == UNDEFINED:
-            return elements, position
+            if tag == PIXEL_DATA and length == UNDEFINED:
+                return elements, position
         # Undefined lengths reach beyond the end too.
         if tag <= last or tag >= PIXEL_DATA or position + length > len(data):
             return {}, 0
@@ -102,12 +102,12 @@ def walk(data: bytes) -> tuple[dict[int, bytes], int]:
     return {}, 0
 
 
-def only_fragment(data: bytes, start: int) -> bytes | None:
+def only_fragment(data: bytes, start: int) -> memoryview | None:
     """The only fragment of encapsulated pixel data that ends the file; None if it is not so."""
     fragments = []
     while data[start : start + 4] == ITEM and start + 8 <= len(data):
         (length,) = LENGTH.unpack_from(data, start + 4)
-        fragments.append(data[start + 8 : start + 8 + length])
+        fragments.append(memoryview(data)[start + 8 : start + 8 + length])
         start += 8 + length
     # The first item is the offset table.
     return fragments[1] if len(fragments) == 2 and data[start:] == END else None
