@@ -27,7 +27,7 @@ from pydicom import dcmread
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz import phantom
-from chexviz.convert import OVERSAMPLING, Task, convert_chunk
+from chexviz.convert import OVERSAMPLING, Task, convert_chunk, slot_start
 from chexviz.dicom import read_radiograph
 from chexviz.geometry import resized, square
 from chexviz.malloc import keep_freed_memory
@@ -35,14 +35,15 @@ from chexviz.workers import KEPT, LARGE
 
 ROOT = Path(__file__).parents[1]
 SIZE = 224
-FILES, REPEATS, BLOCK = 240, 5, 12
-MANY, RUNS = 12_000, 3  # images and repeats of the comparison of workers
-GOALS = {"Pillow": 2.5, "default": 5.0, "PNG": 8.0, "workers": 1.8}
-ROWS = [  # work, compared with, and the names of both in METHODS
-    ("decode and resize", "pydicom with Pillow", "Pillow", "ours"),
-    ("decode and resize", "pydicom, default handler", "default", "ours"),
-    ("decode and resize", "pydicom with Pillow, keeping memory", "Pillow, prepared", "ours"),
-    ("preprocess and store", "pydicom, default handler, PNG files", "PNG", "packed"),
+FILES, REPEATS, BLOCK = 240, 5, 48
+MANY, RUNS = 12_000, 5  # images and repeats of the comparison of workers
+WORKERS_GOAL = 1.8
+ROWS = [  # work, compared with, the names of both in METHODS, and the goal
+    ("decode and resize", "pydicom with Pillow", "Pillow", "ours", 2.5),
+    ("decode and resize", "pydicom, default handler", "default", "ours", 5.0),
+    ("decode and resize", "pydicom with Pillow, keeping memory", "Pillow, prepared", "ours", None),
+    ("decode, resize, store", "pydicom, default handler, PNG files", "PNG", "packed", 8.0),
+    ("all of preprocessing", "those PNG files alone", "PNG", "all", None),
 ]
 OUTPUTS = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
 
@@ -81,7 +82,15 @@ def our_image(path: Path) -> np.ndarray:
 
 
 def store_packed(paths: list[Path], folder: Path) -> None:
-    """All of our preprocessing of some files, into slots of an array."""
+    """The images alone, into slots of an array."""
+    with (folder / "images.npy").open("r+b") as file:
+        file.seek(slot_start(0, SIZE))
+        for path in paths:
+            file.write(our_image(path).data)
+
+
+def store_all(paths: list[Path], folder: Path) -> None:
+    """All of our preprocessing of some files, with what their rows of the table get."""
     tasks = [Task(slot, path, path.stem, [], "") for slot, path in enumerate(paths)]
     done = convert_chunk(tasks, folder / "images.npy", SIZE, "pad")
     assert not any(one.reason for one in done)
@@ -106,6 +115,7 @@ METHODS = {  # and whether its process is prepared as our workers are
     "Pillow, prepared": (PILLOW, True),
     "default": (partial(images, image=partial(pydicom_image, plugin="")), False),
     "packed": (store_packed, True),
+    "all": (store_all, True),
     "PNG": (store_png, False),
 }
 
@@ -218,30 +228,31 @@ def main() -> None:
             for threads in seconds:
                 seconds[threads].append(preprocess(folder / "site", threads))
 
-    ratios = {name: spent[name] / spent[own] for _, _, name, own in ROWS}
-    ratios["workers"] = np.divide(seconds[1], seconds[2])
     print(
         f"### Preprocessing\n\n{len(chosen)} {kind}, 1024 x 1024 baseline JPEG, to {SIZE} pixels: "
         f"CPU time per image on one core, median of {REPEATS} repeats. Ours against full decoding "
-        f"and Pillow's antialiased resize, worst image: {exact}. What is stored by ours includes "
-        "checksum, tags and perceptual hash. Every method has a process of its own; ours keeps the "
-        "memory that it frees, and the third line gives the same to pydicom.\n"
+        f"and Pillow's antialiased resize, worst image: {exact}. Every method has a process of its "
+        "own; ours keeps the memory that it frees, and the third line gives the same to pydicom. "
+        "The last line adds to ours what the PNG files lack: checksum, tags, perceptual hash.\n"
     )
     print("| work on one core | compared with | theirs, ms | ours, ms | ratio | range | goal |")
     print("|---|---|---|---|---|---|---|")
-    for work, theirs, name, own in ROWS:
+    missed = []
+    for work, theirs, name, own, goal in ROWS:
+        ratios = spent[name] / spent[own]
         times = f"{np.median(spent[name]):.2f} | {np.median(spent[own]):.2f}"
-        goal = f"{GOALS[name]}x" if name in GOALS else ""
-        print(f"| {work} | {theirs} | {times} | {shown(ratios[name])} | {goal} |")
+        print(f"| {work} | {theirs} | {times} | {shown(ratios)} | {f'{goal}x' if goal else ''} |")
+        missed += [f"{work}, {theirs}"] if goal and np.median(ratios) < goal else []
     one, two = (np.median(seconds[threads]) for threads in (1, 2))
+    ratios = np.divide(seconds[1], seconds[2])
+    missed += ["workers"] if np.median(ratios) < WORKERS_GOAL else []
     print(
         f"\n| preprocess, {MANY:,} images | one worker | two workers | ratio | range | goal |\n"
         "|---|---|---|---|---|---|\n"
-        f"| wall time, s | {one:.1f} | {two:.1f} | {shown(ratios['workers'])} | "
-        f"{GOALS['workers']}x |\n| images/s | {MANY / one:.0f} | {MANY / two:.0f} | | | |"
+        f"| wall time, s | {one:.1f} | {two:.1f} | {shown(ratios)} | {WORKERS_GOAL}x |\n"
+        f"| images/s | {MANY / one:.0f} | {MANY / two:.0f} | | | |"
     )
-    missed = [name for name, goal in GOALS.items() if np.median(ratios[name]) < goal]
-    print(f"\nGoals: {'MISSED: ' + ', '.join(missed) if missed else 'met'}.")
+    print(f"\nGoals: {'MISSED: ' + '; '.join(missed) if missed else 'met'}.")
     if missed:
         sys.exit(1)
 

@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_dicoms import chest, make_manifest, write_dicom
 from PIL import Image
 
@@ -110,6 +112,32 @@ def test_padding_is_black_and_on_both_sides():
     assert not image[:, :10].any()
     assert not image[:, 30:].any()
     assert np.allclose(image[:, 10:30], 200)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    fit=st.sampled_from(["pad", "crop"]),
+    size=st.sampled_from([1, 7, 32, 64]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_whole_numbers_differ_from_float32_by_no_more_than_their_rounding(shape, fit, size, seed):
+    """Half a level an axis, and half a 256th of the way that a line goes up and down."""
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    whole, exact = (
+        resized(one, shape, square(*shape, fit), size) for one in (pixels, pixels * 1.0)
+    )
+    assert (whole.dtype, exact.dtype) == (np.uint8, np.float32)
+    framed = np.pad(pixels.astype(float), 1)
+    ways = (np.abs(np.diff(framed, axis=axis)).sum(axis=axis).max() for axis in (0, 1))
+    assert np.abs(whole - exact).max() <= 1.01 + sum(ways) / 512
+
+
+@pytest.mark.parametrize("level", [1, 100, 255])
+@pytest.mark.parametrize("sides", [(64, 64), (65, 90), (10, 10), (1000, 997)])
+def test_what_is_uniform_stays_what_it_is(level, sides):
+    pixels = np.full(sides, level, np.uint8)
+    assert (resized(pixels, sides, square(*sides, "crop"), 64) == level).all()
 
 
 def test_reduced_pixels_land_where_whole_ones_do():
