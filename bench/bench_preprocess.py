@@ -31,6 +31,7 @@ from chexviz.convert import OVERSAMPLING, Task, convert_chunk, slot_start
 from chexviz.dicom import read_radiograph
 from chexviz.geometry import resized, square
 from chexviz.malloc import keep_freed_memory
+from chexviz.preprocess import CHUNK
 from chexviz.workers import KEPT, LARGE
 
 ROOT = Path(__file__).parents[1]
@@ -92,8 +93,9 @@ def store_packed(paths: list[Path], folder: Path) -> None:
 def store_all(paths: list[Path], folder: Path) -> None:
     """All of our preprocessing of some files, with what their rows of the table get."""
     tasks = [Task(slot, path, path.stem, [], "") for slot, path in enumerate(paths)]
-    done = convert_chunk(tasks, folder / "images.npy", SIZE, "pad")
-    assert not any(one.reason for one in done)
+    for start in range(0, len(tasks), CHUNK):
+        done = convert_chunk(tasks[start : start + CHUNK], folder / "images.npy", SIZE, "pad")
+        assert not any(one.reason for one in done)
 
 
 def store_png(paths: list[Path], folder: Path) -> None:

@@ -125,7 +125,8 @@ def test_whole_numbers_differ_from_float32_by_no_more_than_their_rounding(shape,
     """Half a level an axis, and half a 256th of the way that a line goes up and down."""
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     whole, exact = (
-        resized(one, shape, square(*shape, fit), size) for one in (pixels, pixels * 1.0)
+        resized(one, shape, square(*shape, fit), size)
+        for one in (pixels, pixels.astype(np.float32))
     )
     assert (whole.dtype, exact.dtype) == (np.uint8, np.float32)
     framed = np.pad(pixels.astype(float), 1)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 SPARE = 32  # columns, see `resized`
-ONE = 256  # what the shares of one pixel add up to in whole numbers, see `resized`
+SHARED = 8  # bits: what the shares of one pixel add up to in whole numbers, see `resized`
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ def whole_weights(count: int, length: int, added: int, side: int, size: int) -> 
     Rounded as running sums, so that those of one pixel still add up to 256: what is uniform stays
     what it is.
     """
-    sums = ONE * weights(count, length, added, side, size).toarray().cumsum(axis=1, dtype=float)
+    sums = 2**SHARED * weights(count, length, added, side, size).toarray().cumsum(
+        axis=1, dtype=float
+    )
     return csr_array(np.diff(np.rint(sums), axis=1, prepend=0).astype(np.uint16))
 
 
@@ -87,8 +89,8 @@ def resized(pixels: np.ndarray, shape: tuple[int, int], place: Square, size: int
 def levels(sums: np.ndarray) -> np.ndarray:
     """Sums of weighted pixels as grey levels, in place: whole numbers are rounded 256ths."""
     if sums.dtype == np.uint16:
-        sums += ONE // 2
-        sums //= ONE
+        sums += 2 ** (SHARED - 1)
+        sums >>= SHARED
     return sums
 
 
