@@ -142,7 +142,7 @@ def rescale(dataset: Dataset) -> tuple[float, float]:
     )
 
 
-def decode_jpeg(data: bytes, shape: tuple[int, int], enough: int | None) -> np.ndarray:
+def decode_jpeg(data: bytes | memoryview, shape: tuple[int, int], enough: int | None) -> np.ndarray:
     """An 8-bit grey JPEG, uint8, at the smallest scale of 1/2^k that has `enough` pixels.
 
     shape: height and width that the header of the file promises.

@@ -60,10 +60,9 @@ def whole_weights(count: int, length: int, added: int, side: int, size: int) -> 
     Rounded as running sums, so that those of one pixel still add up to 256: what is uniform stays
     what it is.
     """
-    sums = 2**SHARED * weights(count, length, added, side, size).toarray().cumsum(
-        axis=1, dtype=float
-    )
-    return csr_array(np.diff(np.rint(sums), axis=1, prepend=0).astype(np.uint16))
+    shares = weights(count, length, added, side, size).toarray()
+    sums = np.rint(2**SHARED * shares.cumsum(axis=1, dtype=float))
+    return csr_array(np.diff(sums, axis=1, prepend=0).astype(np.uint16))
 
 
 def resized(pixels: np.ndarray, shape: tuple[int, int], place: Square, size: int) -> np.ndarray:
@@ -71,7 +70,7 @@ def resized(pixels: np.ndarray, shape: tuple[int, int], place: Square, size: int
 
     pixels: uint8 or float32, all of a file's `shape` (height, width), possibly at reduced scale.
     Those of 8 bits are computed in whole numbers of 16 bits, 255 * 256 at most, and rounded after
-    each axis: in half the time of float32, and to the same bytes on every machine.
+    each axis: in two thirds of the time of float32, and to the same bytes on every machine.
     """
     height, width = pixels.shape
     share = whole_weights if pixels.dtype == np.uint8 else weights
