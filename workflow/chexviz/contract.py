@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -63,7 +63,7 @@ def comparisons(
 
 def plain_name(file: str) -> str:
     """The name of a file without folders, and without .gz: tables may be compressed."""
-    return PurePosixPath(file).name.removesuffix(".gz")
+    return file.rpartition("/")[2].removesuffix(".gz")
 
 
 def text(value: object) -> str:

@@ -8,6 +8,7 @@ said in docs/architecture.md. Order and bytes do not depend on the number of thr
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -29,6 +30,7 @@ SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", 
 SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
+FLUSHED = 128  # chunks: so often they are sent to the disk while workers go on, not all at the end
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
@@ -60,10 +62,12 @@ def convert_all(
     images.write_bytes(b"")
     chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
     work = partial(convert_chunk, images=images, size=size, fit=fit)
-    with Progress(label, total=len(tasks), unit="image") as progress:
-        for done in in_order(work, chunks, threads, crashed):
+    with images.open("rb") as file, Progress(label, total=len(tasks), unit="image") as progress:
+        for number, done in enumerate(in_order(work, chunks, threads, crashed), 1):
             yield from done
             progress.step(len(done))
+            if number % FLUSHED == 0:
+                os.fsync(file.fileno())
 
 
 def close_gaps(images: Path, keep: np.ndarray, size: int) -> None:
