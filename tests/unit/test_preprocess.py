@@ -266,7 +266,8 @@ def test_rows_describe_their_images(data):
         assert np.abs(image.astype(float) - plain).mean() < 2
 
 
-def test_bytes_do_not_depend_on_the_number_of_threads(data, tmp_path):
+def test_bytes_do_not_depend_on_the_number_of_threads(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FLUSHED", 2)
     hospital(data, 70, broken=(0, 33, 69))
     for threads in (1, 2, 3):
         run(data, tmp_path / str(threads), threads=threads)

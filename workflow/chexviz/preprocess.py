@@ -30,7 +30,7 @@ SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", 
 SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
-FLUSHED = 128  # chunks: so often they are sent to the disk while workers go on, not all at the end
+FLUSHED = 128  # chunks after which they are sent to the disk, lest a long flush waits at the end
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
