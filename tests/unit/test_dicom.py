@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 
-from chexviz.dicom import Unreadable, age, read_radiograph
+from chexviz.dicom import age, read_radiograph
+from chexviz.errors import Unreadable
 
 RAMP8 = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

@@ -1,21 +1,26 @@
 """The fast path: it takes what it knows, agrees with pydicom on it, and leaves all else."""
 
 import io
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from made_dicoms import chest, write_dicom
 from PIL import Image
 from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.uid import ExplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from chexviz import dicom
-from chexviz.dicom import Unreadable, radiograph, read_radiograph
-from chexviz.plainjpeg import plain_jpeg
+from chexviz.dicom import radiograph, read_radiograph
+from chexviz.errors import Unreadable
+from chexviz.plainjpeg import REQUIRED, TAGS, plain_jpeg
 
-TAGS = {
+WRITTEN = {
     "ViewPosition": "AP",
     "PatientSex": "M",
     "PatientAge": "62",
@@ -25,7 +30,7 @@ TAGS = {
 
 @pytest.fixture
 def path(tmp_path):
-    return write_dicom(tmp_path / "x.dcm", chest(3, (256, 256)), jpeg=True, **TAGS)
+    return write_dicom(tmp_path / "x.dcm", chest(3, (256, 256)), jpeg=True, **WRITTEN)
 
 
 def changed(path, **tags):
@@ -65,6 +70,21 @@ def by_pydicom(data, enough, monkeypatch):
         return radiograph(data, enough)
 
 
+def test_tags_are_those_of_the_standard():
+    assert {keyword: tag_for_keyword(keyword) for keyword in TAGS} == TAGS
+    assert REQUIRED[TAGS["TransferSyntaxUID"]] == JPEGBaseline8Bit.encode()
+
+
+def test_plain_files_need_no_pydicom(path):
+    program = (
+        "import sys; from chexviz import dicom, preprocess\n"
+        "assert dicom.read_radiograph(sys.argv[1]).view == 'AP'\n"
+        "assert 'pydicom' not in sys.modules"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program, path], check=True, env=environment)
+
+
 @pytest.mark.parametrize("enough", [None, 64, 200])
 def test_it_agrees_with_the_general_path(path, enough, monkeypatch):
     data = path.read_bytes()
@@ -95,7 +115,7 @@ def sequence():
     ],
 )
 def test_what_needs_a_transform_is_left_to_the_general_path(tmp_path, path, tags):
-    other = write_dicom(tmp_path / "y.dcm", chest(3, (256, 256)), jpeg=True, **TAGS, **tags)
+    other = write_dicom(tmp_path / "y.dcm", chest(3, (256, 256)), jpeg=True, **WRITTEN, **tags)
     assert plain_jpeg(other.read_bytes()) is None
     assert plain_jpeg(changed(path, BitsStored=None)) is None
 

@@ -17,8 +17,7 @@ from PIL import Image
 
 from chexviz import preprocess as module
 from chexviz.convert import Task, annotate, convert_chunk, perceptual_hashes
-from chexviz.dicom import Unreadable
-from chexviz.errors import InputError
+from chexviz.errors import InputError, Unreadable
 from chexviz.geometry import Square, resized, square
 from chexviz.preprocess import main
 from chexviz.runlength import from_mask, to_mask

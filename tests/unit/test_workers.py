@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chexviz.workers import in_order
+from chexviz.workers import Workers
 
 CHUNKS = [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9, 10, 11]]
 
@@ -32,7 +32,8 @@ def always_die(items):
 
 
 def run(work, processes):
-    return list(in_order(work, CHUNKS, processes, crashed=lambda item: f"crashed {item}"))
+    with Workers(processes) as workers:
+        return list(workers.in_order(work, CHUNKS, crashed=lambda item: f"crashed {item}"))
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -53,10 +54,11 @@ def test_processes_that_cannot_work_at_all_are_no_fault_of_the_items():
 
 
 def test_an_exception_ends_it_with_all_that_waits():
-    results = in_order(double, [[number] for number in range(1000)], 2, crashed=str)
-    next(results)
-    start = time.monotonic()
-    results.close()
+    with Workers(2) as workers:
+        results = workers.in_order(double, [[number] for number in range(1000)], crashed=str)
+        next(results)
+        start = time.monotonic()
+        results.close()
     assert time.monotonic() - start < 30
 
 
@@ -68,7 +70,7 @@ def say_and_sleep(items):
 def test_workers_end_with_a_killed_parent():
     program = (
         "import test_workers, chexviz.workers as workers\n"
-        "list(workers.in_order(test_workers.say_and_sleep, [[1], [2]], 2, str))"
+        "list(workers.Workers(2).in_order(test_workers.say_and_sleep, [[1], [2]], str))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", program]

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from chexviz import runlength
-from chexviz.dicom import Radiograph, Unreadable, radiograph
+from chexviz.dicom import Radiograph, radiograph
+from chexviz.errors import Unreadable
 from chexviz.geometry import Square, on_square, resized, square
 
 # A baseline JPEG is decoded at reduced scale as long as that leaves so many pixels per pixel of

@@ -13,6 +13,10 @@ class InputError(ValueError):
         super().__init__(f"{where}\n  expected: {expected}\n  found:    {found}\n  fix:      {fix}")
 
 
+class Unreadable(ValueError):
+    """A file that is no usable radiograph; its text says why, on one line."""
+
+
 def run(main: Callable[[], None]) -> None:
     """Run an entry point as a program; bad input and a full disk end it with one message."""
     try:

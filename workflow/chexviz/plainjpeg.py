@@ -7,10 +7,6 @@ file. Whatever differs in any way, or is in doubt, is left to pydicom.
 
 import struct
 from dataclasses import dataclass
-from functools import cache
-
-from pydicom.tag import Tag
-from pydicom.uid import JPEGBaseline8Bit
 
 HEAD = struct.Struct("<HH2sH")  # group, element, value representation, short length
 LENGTH = struct.Struct("<I")
@@ -21,29 +17,45 @@ PIXEL_DATA = 0x7FE00010
 ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"  # PS3.5 A.4
 
 
-@cache
-def tag_of(keyword: str) -> int:
-    """The tag of a keyword. Raises ValueError if the standard has no such keyword."""
-    return int(Tag(keyword))
-
-
+TAGS = {  # PS3.6, written out since pydicom takes long to import
+    "TransferSyntaxUID": 0x00020010,
+    "PatientSex": 0x00100040,
+    "PatientAge": 0x00101010,
+    "ImagerPixelSpacing": 0x00181164,
+    "ViewPosition": 0x00185101,
+    "SamplesPerPixel": 0x00280002,
+    "PhotometricInterpretation": 0x00280004,
+    "NumberOfFrames": 0x00280008,
+    "Rows": 0x00280010,
+    "Columns": 0x00280011,
+    "PixelSpacing": 0x00280030,
+    "BitsAllocated": 0x00280100,
+    "BitsStored": 0x00280101,
+    "PixelRepresentation": 0x00280103,
+    "PixelPaddingValue": 0x00280120,
+    "WindowCenter": 0x00281050,
+    "RescaleIntercept": 0x00281052,
+    "RescaleSlope": 0x00281053,
+    "ModalityLUTSequence": 0x00283000,
+    "VOILUTSequence": 0x00283010,
+}
 # What makes the stored values the displayed ones, as it is written in the file.
 REQUIRED = {
-    tag_of("TransferSyntaxUID"): JPEGBaseline8Bit.encode(),
-    tag_of("SamplesPerPixel"): b"\1\0",
-    tag_of("PhotometricInterpretation"): b"MONOCHROME2 ",
-    tag_of("BitsAllocated"): b"\x08\0",
-    tag_of("BitsStored"): b"\x08\0",
-    tag_of("PixelRepresentation"): b"\0\0",
+    TAGS["TransferSyntaxUID"]: b"1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    TAGS["SamplesPerPixel"]: b"\1\0",
+    TAGS["PhotometricInterpretation"]: b"MONOCHROME2 ",
+    TAGS["BitsAllocated"]: b"\x08\0",
+    TAGS["BitsStored"]: b"\x08\0",
+    TAGS["PixelRepresentation"]: b"\0\0",
 }
 FORBIDDEN = {
-    tag_of("NumberOfFrames"),
-    tag_of("ModalityLUTSequence"),
-    tag_of("RescaleSlope"),
-    tag_of("RescaleIntercept"),
-    tag_of("VOILUTSequence"),
-    tag_of("WindowCenter"),
-    tag_of("PixelPaddingValue"),
+    TAGS["NumberOfFrames"],
+    TAGS["ModalityLUTSequence"],
+    TAGS["RescaleSlope"],
+    TAGS["RescaleIntercept"],
+    TAGS["VOILUTSequence"],
+    TAGS["WindowCenter"],
+    TAGS["PixelPaddingValue"],
 }
 
 
@@ -55,12 +67,12 @@ class PlainJpeg:
     jpeg: memoryview
 
     def text(self, keyword: str) -> str:
-        """An element's text as it is in the file, '' if absent."""
-        return self.elements.get(tag_of(keyword), b"").decode("latin-1").strip(" \0")
+        """The text of a keyword of TAGS as it is in the file, '' if absent."""
+        return self.elements.get(TAGS[keyword], b"").decode("latin-1").strip(" \0")
 
     def number(self, keyword: str) -> int:
-        """An element's unsigned integer. Raises KeyError if it is absent."""
-        return int.from_bytes(self.elements[tag_of(keyword)], "little")
+        """The unsigned integer of a keyword of TAGS. Raises KeyError if it is absent."""
+        return int.from_bytes(self.elements[TAGS[keyword]], "little")
 
 
 def plain_jpeg(data: bytes) -> PlainJpeg | None:

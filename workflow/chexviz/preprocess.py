@@ -24,13 +24,13 @@ from chexviz.errors import InputError, run
 from chexviz.files import replacing, sha256
 from chexviz.progress import Progress
 from chexviz.readers import BOX, Listing, empty_site, is_named_dicom, kept, read
-from chexviz.workers import in_order
+from chexviz.workers import Workers
 
 SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age"]
 SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
-FLUSHED = 128  # chunks after which they are sent to the disk, lest a long flush waits at the end
+FLUSHED = 32  # chunks after which they are sent to the disk, lest a long flush waits at the end
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
@@ -56,14 +56,14 @@ def tasks_of(listing: Listing, folder: Path) -> list[Task]:
 
 
 def convert_all(
-    tasks: list[Task], images: Path, size: int, fit: str, threads: int, label: str
+    tasks: list[Task], images: Path, size: int, fit: str, workers: Workers, label: str
 ) -> Iterator[Done]:
-    """Convert every file with `threads` processes into its slot of the new file `images`."""
+    """Convert every file into its slot of the new file `images`."""
     images.write_bytes(b"")
     chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
     work = partial(convert_chunk, images=images, size=size, fit=fit)
     with images.open("rb") as file, Progress(label, total=len(tasks), unit="image") as progress:
-        for number, done in enumerate(in_order(work, chunks, threads, crashed), 1):
+        for number, done in enumerate(workers.in_order(work, chunks, crashed), 1):
             yield from done
             progress.step(len(done))
             if number % FLUSHED == 0:
@@ -181,14 +181,15 @@ def preprocess(
     """
     folder = manifest.parent / "data"
     files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
-    listing, agreed = list_shard(site, folder, files, settings, shard)
-    name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
-    tasks, size = tasks_of(listing, folder), settings["size"]
-    checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
     with ExitStack() as stack:
+        workers = stack.enter_context(Workers(min(threads, 1 + len(files) // CHUNK)))
+        listing, agreed = list_shard(site, folder, files, settings, shard)
+        name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
+        tasks, size = tasks_of(listing, folder), settings["size"]
+        checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
         paths = {key: stack.enter_context(replacing(path)) for key, path in outputs.items()}
         results = convert_all(
-            tasks, paths["images"], size, settings["fit"], threads, label=f"preprocess {name}"
+            tasks, paths["images"], size, settings["fit"], workers, label=f"preprocess {name}"
         )
         done = list(unchanged(results, tasks, checksums))
         samples, rejected = tabulate(listing, checksums, done)

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
+from typing import Self
 
 from chexviz.malloc import keep_freed_memory
 
@@ -14,22 +15,50 @@ from chexviz.malloc import keep_freed_memory
 KEPT, LARGE = 2**27, 2**25
 
 
-def in_order(work: Callable, chunks: list[list], processes: int, crashed: Callable) -> Iterator:
-    """Yield work(chunk) for every chunk, in their order, from `processes` processes.
+class Workers:
+    """Processes that work on chunks; they begin to start at once, while the caller prepares.
 
-    work: takes a list and returns a result for each of its items; picklable. When a process dies
-    (a fault in a library, or killed for memory), the chunk that it left unfinished is worked on
-    one item at a time, and an item that kills its process once more results in crashed(item).
+    with Workers(4) as workers:
+        chunks = ...
+        for results in workers.in_order(work, chunks, crashed):
+            ...
     """
-    waiting = deque(chunks)
-    while waiting:
-        try:
-            with pool(min(processes, len(waiting))) as workers:
-                for results in workers.map(work, list(waiting)):
+
+    def __init__(self, processes: int):
+        self.processes = processes
+        self.pool = started(processes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+    def in_order(self, work: Callable, chunks: list[list], crashed: Callable) -> Iterator:
+        """Yield work(chunk) for every chunk, in their order.
+
+        work: takes a list and returns a result for each of its items; picklable. When a process
+        dies (a fault in a library, or killed for memory), the chunk that it left unfinished is
+        worked on one item at a time, and an item that kills its process once more results in
+        crashed(item).
+        """
+        waiting = deque(chunks)
+        while waiting:
+            try:
+                for results in self.pool.map(work, list(waiting)):
                     waiting.popleft()
                     yield results
-        except BrokenProcessPool:
-            yield one_by_one(work, waiting.popleft(), crashed)
+            except BrokenProcessPool:
+                yield one_by_one(work, waiting.popleft(), crashed)
+                self.pool = started(self.processes)
+
+
+def started(processes: int) -> ProcessPoolExecutor:
+    """A pool whose processes have begun to start, which takes each of them half a second."""
+    workers = pool(processes)
+    for _ in range(processes):  # one is started for each piece of work that finds none idle
+        workers.submit(int)
+    return workers
 
 
 def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
