@@ -95,12 +95,22 @@ def age(value: str) -> float | None:
 
 
 def spacing(text: Callable[[str], str]) -> float | None:
-    """mm per pixel, from the patient or else the detector plane; None if absent or not square."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+    """mm per pixel, from the patient or else the detector plane; None if absent.
+
+    Raises Unreadable if pixels are not square, since the image would be distorted.
+    """
+    for keyword, unit in (
+        ("PixelSpacing", " mm"),
+        ("ImagerPixelSpacing", " mm"),
+        ("PixelAspectRatio", ""),
+    ):
         try:
-            row, column = (float(word) for word in text(keyword).split("\\"))
+            down, across = (float(word) for word in text(keyword).split("\\"))
         except ValueError:
             continue
-        if row > 0 and math.isclose(row, column, rel_tol=0.01):
-            return row
+        if not (0 < down < math.inf and 0 < across < math.inf):
+            continue
+        if not math.isclose(down, across, rel_tol=0.01):
+            raise Unreadable(f"pixels are not square: {down:g} x {across:g}{unit}")
+        return down if unit else None
     return None

@@ -1,6 +1,7 @@
 """DICOM files of any kind to the grey levels that they are meant to be seen with, by pydicom."""
 
 import io
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from chexviz.errors import Unreadable
 from chexviz.jpeg import decode_jpeg
@@ -46,17 +48,22 @@ def read_dataset(data: bytes) -> Dataset:
 
 
 def check(dataset: Dataset) -> None:
-    """Raise Unreadable unless the dataset holds a single grey-level image."""
+    """Raise Unreadable unless the dataset holds a single grey-level image, as pydicom reads one."""
     if "PixelData" not in dataset:
         raise Unreadable("no pixel data")
     colour = text(dataset, "PhotometricInterpretation")
     if colour not in ("MONOCHROME1", "MONOCHROME2") or dataset.SamplesPerPixel != 1:
         raise Unreadable(f"not a grey-level image: {colour or 'no photometric interpretation'}")
     frames = text(dataset, "NumberOfFrames") or "1"
-    if frames != "1":
+    if not frames.isdecimal() or int(frames) != 1:
         raise Unreadable(f"not a single image: {frames} frames")
     if dataset.BitsStored < 2:
         raise Unreadable("not a radiograph: one bit per pixel")
+    high = dataset.get("HighBit", dataset.BitsStored - 1)
+    if dataset.BitsStored < dataset.BitsAllocated and high != dataset.BitsStored - 1:
+        raise Unreadable(f"its {dataset.BitsStored} bits end at bit {high} (PS3.3 C.7.6.3)")
+    if colour == "MONOCHROME2" and text(dataset, "PresentationLUTShape") == "INVERSE":
+        raise Unreadable("contradicts itself: MONOCHROME2, but a presentation of INVERSE")
 
 
 def displays_itself(dataset: Dataset) -> bool:
@@ -72,11 +79,15 @@ def displays_itself(dataset: Dataset) -> bool:
 
 
 def rescale(dataset: Dataset) -> tuple[float, float]:
-    """Slope and intercept from stored to modality values; (1, 0) if absent."""
-    return (
-        float(text(dataset, "RescaleSlope") or 1),
-        float(text(dataset, "RescaleIntercept") or 0),
-    )
+    """Slope and intercept from stored to modality values; (1, 0) if absent.
+
+    Raises Unreadable if all values would become one, or none.
+    """
+    slope = float(text(dataset, "RescaleSlope") or 1)
+    intercept = float(text(dataset, "RescaleIntercept") or 0)
+    if not (slope and math.isfinite(slope) and math.isfinite(intercept)):
+        raise Unreadable(f"rescale slope {slope:g} and intercept {intercept:g} are not possible")
+    return slope, intercept
 
 
 def stored_values(dataset: Dataset, enough: int | None) -> np.ndarray:
@@ -88,7 +99,23 @@ def stored_values(dataset: Dataset, enough: int | None) -> np.ndarray:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
         values = decode_jpeg(frame, (int(dataset.Rows), int(dataset.Columns)), enough)
         return values.view(np.int8) if dataset.PixelRepresentation else values
-    return dataset.pixel_array
+    if not syntax.is_encapsulated:
+        return dataset.pixel_array
+    if not has_decoder(syntax):
+        raise Unreadable(f"no decoder for {syntax.name} is installed")
+    try:
+        return dataset.pixel_array
+    # What the decoders say of damage is about their own insides.
+    except Exception as error:
+        raise Unreadable(f"cannot be decoded: damaged {syntax.name}") from error
+
+
+def has_decoder(syntax: UID) -> bool:
+    """Whether a decoder for a transfer syntax is installed."""
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
 
 
 def displayed(dataset: Dataset, enough: int | None) -> np.ndarray:
@@ -99,11 +126,13 @@ def displayed(dataset: Dataset, enough: int | None) -> np.ndarray:
     stored = stored_values(dataset, None)
     padding = padded(stored, dataset)
     grey = window(modality(stored, dataset), dataset, padding)
+    np.clip(grey, 0, 1, out=grey)
     if text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         # MONOCHROME1 stores bone dark; invert so that every site shares one polarity.
-        grey = 1 - grey
+        np.subtract(1, grey, out=grey)
     grey[padding] = 0
-    return (255 * np.clip(grey, 0, 1)).astype(np.float32)
+    grey *= 255
+    return grey
 
 
 def padded(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -111,75 +140,111 @@ def padded(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     value = dataset.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=bool)
-    low, high = sorted((value, dataset.get("PixelPaddingRangeLimit", value)))
+    ends = np.array([value, dataset.get("PixelPaddingRangeLimit", value)])
+    # Many files have them signed where the pixels are not, or the other way round.
+    low, high = np.sort(ends.astype(stored.dtype))
     return (stored >= low) & (stored <= high)
 
 
 def modality(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Stored values to modality values (PS3.3 C.11.1): a table, or slope and intercept."""
+    """Stored values to modality values (PS3.3 C.11.1), float32: a table, or slope and intercept."""
     if dataset.get("ModalityLUTSequence"):
-        return lookup(stored, dataset.ModalityLUTSequence[0], dataset)[0]
+        signed = dataset.PixelRepresentation == 1
+        return lookup(stored, dataset.ModalityLUTSequence[0], dataset, signed)[0]
     slope, intercept = rescale(dataset)
-    return stored if (slope, intercept) == (1, 0) else stored * slope + intercept
+    values = stored.astype(np.float32)
+    values *= slope
+    values += intercept
+    return values
+
+
+def possible(dataset: Dataset) -> tuple[float, float]:
+    """The lowest and the highest modality value that the bits of a file can give."""
+    if dataset.get("ModalityLUTSequence"):
+        return 0, 2**16 - 1
+    span = 2**dataset.BitsStored
+    start = -span // 2 if dataset.PixelRepresentation else 0
+    slope, intercept = rescale(dataset)
+    low, high = sorted((slope * start + intercept, slope * (start + span - 1) + intercept))
+    return low, high
 
 
 def window(values: np.ndarray, dataset: Dataset, padding: np.ndarray) -> np.ndarray:
-    """Modality values to [0, 1] by the file's first VOI table or window (PS3.3 C.11.2), float64.
+    """Modality values to [0, 1] by the file's first VOI table or window (PS3.3 C.11.2), float32.
 
-    Without one, values of up to 8 bits are shown as they are. Deeper ones are shown over the range
-    that the image uses, since many detectors use a fraction of the bits they store.
+    values: float32 (H, W), which are overwritten. Without a table or window, values of up to 8
+    bits are shown over all that they could be. Deeper ones are shown over the range that the image
+    uses, since many detectors use a fraction of the bits they store.
     """
+    low, high = possible(dataset)
     if dataset.get("VOILUTSequence"):
-        levels, bits = lookup(values, dataset.VOILUTSequence[0], dataset)
-        return levels / (2**bits - 1)
+        levels, bits = lookup(values, dataset.VOILUTSequence[0], dataset, signed=low < 0)
+        levels /= 2**bits - 1
+        return levels
     if dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
         function = text(dataset, "VOILUTFunction") or "LINEAR"
         return apply_window(
             values, first(dataset.WindowCenter), first(dataset.WindowWidth), function
         )
-    if values.dtype.kind == "u" and dataset.BitsStored <= 8:
-        return values / (2**dataset.BitsStored - 1)
-    seen = values[~padding]
-    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
-    return np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    if dataset.BitsStored > 8 or dataset.get("ModalityLUTSequence"):
+        low = values.min(where=~padding, initial=np.inf)
+        high = values.max(where=~padding, initial=-np.inf)
+    values -= low
+    values /= max(high - low, 1e-12)
+    return values
 
 
 def apply_window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
-    """Map values to [0, 1] by a VOI function (PS3.3 C.11.2.1.2 and C.11.2.1.3), float64.
+    """Map values to [0, 1] by a VOI function (PS3.3 C.11.2.1.2 and C.11.2.1.3), in place.
 
-    center, width: unit of `values`. Raises Unreadable on an unknown function or a width that the
-    standard forbids (below 1 for LINEAR, 0 or less for the others).
+    What is beyond the window may be beyond [0, 1]. values: float32. center, width: their unit.
+    Raises Unreadable on an unknown function or a width that the standard forbids (below 1 for
+    LINEAR, 0 or less for the others).
     """
-    if width < 1 if function == "LINEAR" else width <= 0:
-        raise Unreadable(f"window width {width:g} is not possible for {function}")
+    enough = width >= 1 if function == "LINEAR" else width > 0
+    if not (enough and math.isfinite(width) and math.isfinite(center)):
+        raise Unreadable(f"a window of {center:g} +- {width:g} is not possible for {function}")
     if function == "LINEAR":
-        # A window of width 1 is a threshold at center - 0.5.
-        scaled = (values - (center - 0.5)) / max(width - 1, 1e-12) + 0.5
-        return np.clip(scaled, 0, 1)
-    if function == "LINEAR_EXACT":
-        return np.clip((values - center) / width + 0.5, 0, 1)
+        center, width = center - 0.5, width - 1
+    elif function not in ("LINEAR_EXACT", "SIGMOID"):
+        raise Unreadable(f"unknown VOI LUT function {function}")
+    values -= center
+    # A linear window of width 1 is a threshold.
+    values /= max(width, 1e-12)
     if function == "SIGMOID":
         # 1 / (1 + exp(-4 (x - c) / w)), in a form that cannot overflow.
-        return 0.5 * (1 + np.tanh(2 * (values - center) / width))
-    raise Unreadable(f"unknown VOI LUT function {function}")
+        values *= 2
+        np.tanh(values, out=values)
+        values *= 0.5
+    values += 0.5
+    return values
 
 
-def lookup(values: np.ndarray, item: Dataset, dataset: Dataset) -> tuple[np.ndarray, int]:
-    """Values through a modality or VOI table (PS3.3 C.11.1.1.1): levels, and their bits.
+def lookup(
+    values: np.ndarray, item: Dataset, dataset: Dataset, signed: bool
+) -> tuple[np.ndarray, int]:
+    """Values through a modality or VOI table (PS3.3 C.11.1.1.1): levels, float32, and their bits.
 
     Values below the first entry get the first level, values above the last one the last.
+    signed: whether values below 0 are possible, so that the table may start there.
     """
     entries, start, bits = (int(number) for number in item.LUTDescriptor)
     entries = entries or 2**16  # the standard writes 65536 as 0
+    if not 8 <= bits <= 16:
+        raise Unreadable(f"a lookup table of {bits} bits, not 8 to 16")
+    if signed and start >= 2**15:  # written as unsigned, or read so for want of a type in the file
+        start -= 2**16
     data = item.LUTData
     if isinstance(data, bytes):
         order = "<" if dataset.original_encoding[1] else ">"
         data = np.frombuffer(data, dtype=np.uint8 if len(data) == entries else f"{order}u2")
-    levels = np.asarray(data, dtype=np.uint16)
+    levels = np.asarray(data, dtype=np.uint16).astype(np.float32)
     if len(levels) < entries:
         raise Unreadable(f"a lookup table has {len(levels)} of {entries} entries")
-    index = np.clip(np.rint(values).astype(np.int64) - start, 0, entries - 1)
-    return levels[index].astype(np.float64), bits
+    index = np.rint(values).astype(np.int32)
+    index -= start
+    np.clip(index, 0, entries - 1, out=index)
+    return levels[index], bits
 
 
 def first(value: Any) -> float:

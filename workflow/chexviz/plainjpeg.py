@@ -29,6 +29,7 @@ TAGS = {  # PS3.6, written out since pydicom takes long to import
     "Rows": 0x00280010,
     "Columns": 0x00280011,
     "PixelSpacing": 0x00280030,
+    "PixelAspectRatio": 0x00280034,
     "BitsAllocated": 0x00280100,
     "BitsStored": 0x00280101,
     "PixelRepresentation": 0x00280103,
@@ -38,6 +39,7 @@ TAGS = {  # PS3.6, written out since pydicom takes long to import
     "RescaleSlope": 0x00281053,
     "ModalityLUTSequence": 0x00283000,
     "VOILUTSequence": 0x00283010,
+    "PresentationLUTShape": 0x20500020,
 }
 # What makes the stored values the displayed ones, as it is written in the file.
 REQUIRED = {
@@ -56,6 +58,7 @@ FORBIDDEN = {
     TAGS["VOILUTSequence"],
     TAGS["WindowCenter"],
     TAGS["PixelPaddingValue"],
+    TAGS["PresentationLUTShape"],
 }
 
 
