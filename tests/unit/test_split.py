@@ -89,18 +89,22 @@ def test_patient_protocol_meets_the_fractions_in_each_site_and_class():
 
 
 def run_main(folder, samples: pd.DataFrame, protocol: str = "paper") -> None:
-    samples.drop(columns="site").to_csv(folder / "samples.csv", index=False)
+    """The entry point on these samples, with a file for each site."""
+    paths = {site: folder / f"{site}_samples.csv" for site in samples["site"].unique()}
+    for site, path in paths.items():
+        own = samples[samples["site"] == site]
+        own.drop(columns="site").to_csv(path, index=False)
     NO_PAIRS.to_csv(folder / "duplicates.csv", index=False)
+    fractions = FRACTIONS if protocol == "patient" else {"evaluation": FRACTIONS["evaluation"]}
     arguments = {
         "protocol": protocol,
-        "site": "rsna",
-        "samples": folder / "samples.csv",
         "duplicates": folder / "duplicates.csv",
-        "settings": json.dumps(FRACTIONS | {"seed": 1}),
+        "settings": json.dumps(fractions | {"seed": 1}),
         "split": folder / "split.csv",
         "audit": folder / "audit.csv",
     }
-    split.main([f"--{name}={value}" for name, value in arguments.items()])
+    words = [f"--{name}={value}" for name, value in arguments.items()]
+    split.main([*words, "--site", *paths, "--samples", *map(str, paths.values())])
 
 
 def test_an_evaluation_set_of_one_class_is_refused_and_leaves_nothing(tmp_path):
@@ -113,12 +117,66 @@ def test_an_evaluation_set_of_one_class_is_refused_and_leaves_nothing(tmp_path):
     assert not (tmp_path / "audit.csv").exists()
 
 
+def test_four_images_leave_none_to_evaluate_and_are_refused(tmp_path):
+    samples = table(4).assign(site="rsna", label=[0, 1, 0, 1])
+    with pytest.raises(InputError, match="site rsna, subset evaluation") as caught:
+        run_main(tmp_path, samples)
+    assert "0 positive and 0 negative" in str(caught.value)
+    assert not (tmp_path / "split.csv").exists()
+
+
+@pytest.mark.parametrize("protocol", ["paper", "patient"])
+def test_a_site_without_labelled_images_is_named(tmp_path, protocol):
+    samples = table(400).astype({"label": object})
+    samples.loc[samples["site"] == "siim", "label"] = ""
+    with pytest.raises(InputError, match="site siim, subset evaluation") as caught:
+        run_main(tmp_path, samples, protocol)
+    assert "0 positive and 0 negative" in str(caught.value)
+
+
+def test_a_site_that_is_one_patient_cannot_be_in_every_subset(tmp_path):
+    samples = table(400)
+    samples.loc[samples["site"] == "siim", "patient"] = "one"
+    with pytest.raises(InputError, match="site siim, subset") as caught:
+        run_main(tmp_path, samples, "patient")
+    assert "0 positive and 0 negative" in str(caught.value)
+    assert "groups of the site (patients): 1" in str(caught.value)
+    assert not (tmp_path / "split.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "patients", "needed", "found"),
+    [
+        (40, 3, 5, "groups to choose from: 2 at rsna, 2 at siim; at most 10 images of one class"),
+        (8, 8, 5, "groups to choose from: 4 at rsna, 4 at siim; at most 2 images of one class"),
+        (60, 6, 8, "groups to choose from: "),
+    ],
+)
+def test_too_few_patients_for_a_fold_are_counted_by_site(tmp_path, count, patients, needed, found):
+    """Too few patients, the second at both sites; too few images; too few left to validate."""
+    samples = table(count).assign(label=np.arange(count) % 2)
+    samples["patient"] = [f"p{row * patients // count}" for row in range(count)]
+    with pytest.raises(InputError) as caught:
+        run_main(tmp_path, samples, "patient")
+    assert f"at least {needed} groups" in str(caught.value)
+    assert found in str(caught.value)
+    assert "raise the fractions in split: patient" in str(caught.value)
+    assert not (tmp_path / "split.csv").exists()
+
+
+def test_no_labelled_image_at_all_is_refused(tmp_path):
+    with pytest.raises(InputError, match="groups to choose from: none; at most 0 images"):
+        run_main(tmp_path, table(40).assign(label=""), "patient")
+    with pytest.raises(InputError, match="site rsna, subset evaluation"):
+        run_main(tmp_path, table(40).assign(label=""), "paper")
+
+
 def test_a_leak_of_the_patient_protocol_stops_the_run_and_leaves_nothing(tmp_path, monkeypatch):
     """The fault: groups that know nothing of patients."""
     monkeypatch.setattr(split, "groups", lambda images, pairs: np.arange(len(images)))
     with pytest.raises(RuntimeError, match="protocol patient leaks"):
         run_main(tmp_path, table(200).assign(site="rsna"), "patient")
-    assert {path.name for path in tmp_path.iterdir()} == {"samples.csv", "duplicates.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {"rsna_samples.csv", "duplicates.csv"}
 
 
 @pytest.mark.parametrize("protocol", ["paper", "patient"])

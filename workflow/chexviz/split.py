@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
-from chexviz.audit import audit, person, positions, prove_disjoint
+from chexviz.audit import SUBSETS, audit, person, positions, prove_disjoint
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.randomness import stream
@@ -49,9 +50,27 @@ def by_patient(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
 def fold(images: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
     """One fold of whole groups with about `fraction` of the images of each site and class."""
     strata = images["site"] + " " + images["label"].astype(str)
-    folds = StratifiedGroupKFold(round(1 / fraction), shuffle=True, random_state=seed % 2**32)
+    count = round(1 / fraction)
+    require_as_many(images, strata, count)
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
     _, chosen = next(folds.split(images, strata, images["group"]))
     return images.index[chosen]
+
+
+def require_as_many(images: pd.DataFrame, strata: pd.Series, folds: int) -> None:
+    """Refuse fewer groups than folds, and fewer images than folds in every site and class."""
+    largest = strata.value_counts().max() if len(strata) else 0
+    if min(images["group"].nunique(), largest) < folds:
+        sites = images.groupby("site")["group"].nunique()
+        counts = ", ".join(f"{count} at {site}" for site, count in sites.items()) or "none"
+        raise InputError(
+            "protocol patient, labelled images of all sites",
+            expected=f"at least {folds} groups (patients, unless patients share an image), since "
+            f"one in {folds} is set aside, and {folds} images of one class at a site",
+            found=f"groups to choose from: {counts}; "
+            f"at most {largest} images of one class at a site",
+            fix="add images of other patients, or raise the fractions in split: patient",
+        )
 
 
 def groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
@@ -67,16 +86,22 @@ def groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def require_both_classes(images: pd.DataFrame, output: Path) -> None:
+def require_both_classes(
+    images: pd.DataFrame, sites: list[str], subsets: list[str], output: Path
+) -> None:
     """Refuse a split that no AUROC can be computed on, or no threshold chosen on."""
-    for (site, subset), labels in images.groupby(["site", "subset"])["label"]:
+    for site, subset in product(sites, subsets):
+        own = images[images["site"] == site]
+        labels = own.loc[own["subset"] == subset, "label"]
         positive = int(labels.sum())
         if positive in (0, len(labels)):
             raise InputError(
                 f"{output}: site {site}, subset {subset}",
                 expected="images of both classes",
-                found=f"{positive} positive and {len(labels) - positive} negative images",
-                fix="add images of the missing class to the site, or change split: seed",
+                found=f"{positive} positive and {len(labels) - positive} negative images; "
+                f"groups of the site (patients): {own['group'].nunique()}",
+                fix="add images of the missing class and of other patients to the site, "
+                "or change split: seed",
             )
 
 
@@ -113,7 +138,8 @@ def main(argv: list[str] | None = None) -> None:
     images["group"] = groups(images, pairs)
     divide = {"paper": by_image, "patient": by_patient}[arguments.protocol]
     images["subset"] = divide(images, settings, settings["seed"])
-    require_both_classes(images, arguments.split)
+    subsets = [subset for subset in (*settings, "train") if subset in SUBSETS]
+    require_both_classes(images, arguments.site, subsets, arguments.split)
     if arguments.protocol == "patient":
         prove_disjoint(images, pairs)
     leakage = audit(images, pairs, arguments.protocol)
