@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from chexviz.audit import audit, person, prove_disjoint
+from chexviz.labels import check
 from chexviz.readers import patients, rsna_labels
 from chexviz.split import by_image, by_patient, groups
 
@@ -23,11 +24,13 @@ def images(real_data) -> pd.DataFrame:
     return images
 
 
-def test_the_patients_of_all_images(images):
-    sizes = images.loc[images["patient_known"], "patient"].value_counts()
-    assert len(sizes) == 11_410
-    assert (sizes > 1).sum() == 4_342
-    assert sizes[sizes > 1].sum() == 19_518
+def test_the_audit_counts_the_patients_and_the_images_of_those_who_have_several(images):
+    tags = dict.fromkeys(("view", "sex", "age", "age_stated", "spacing"), "")
+    table = check(images.assign(**tags), NO_PAIRS, {"rsna": "pneumonia"})
+    rows = table.set_index(["check", "group"])
+    known = int(images["patient_known"].sum())
+    assert tuple(rows.loc[("patients", "known"), ["images", "count"]]) == (known, 11_410)
+    assert tuple(rows.loc[("several images", "patient"), ["images", "count"]]) == (known, 19_518)
 
 
 def leaking(images: pd.DataFrame, seed: int) -> pd.Series:
@@ -40,20 +43,21 @@ def test_seven_in_ten_evaluation_images_leak(images):
     """A published count has 70.4 % for one draw; draws differ by half a percent."""
     rows = [leaking(images, seed) for seed in range(10)]
     assert all(row["evaluation_images"] == 5_336 for row in rows)
-    shares = np.array([row["affected_images"] / row["known_images"] for row in rows])
+    shares = np.array([row["fraction"] for row in rows])
     assert abs(shares - 0.704).max() < 0.02
     assert shares.mean() == pytest.approx(0.704, abs=0.004)
     assert "of 5336 images" in rows[0]["note"]
 
 
 def test_as_many_leak_as_probability_says(images):
-    """An evaluation image leaks unless all other images of its patient evaluate as well."""
+    """An evaluation image of a known patient leaks unless all others of the patient evaluate."""
     count, evaluated = len(images), int(0.2 * len(images))
     expected = 0.0
-    for size, patients_of_size in images["patient"].value_counts().value_counts().items():
+    known = images.loc[images["patient_known"], "patient"]
+    for size, patients_of_size in known.value_counts().value_counts().items():
         others = np.arange(1, size)
         alone = np.prod((evaluated - others) / (count - others))
-        expected += size * patients_of_size * (1 - alone) / count
+        expected += size * patients_of_size * (1 - alone) / len(known)
     found = np.mean([leaking(images, seed)["fraction"] for seed in range(10)])
     assert found == pytest.approx(expected, abs=0.005)
 

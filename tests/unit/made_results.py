@@ -188,10 +188,12 @@ def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
         scopes += [("across", other) for other in names if other != site]
         for scope, other in scopes:
             for kind in ("patient", "duplicate", "exact", "any"):
+                known = 0 if site == "siim" else 240
                 found = protocol == "paper" and scope != "across" and kind in ("patient", "any")
-                affected, known = 160 * found, 0 if site == "siim" else 240
-                note = "patient known for 0 of 240 images" if site == "siim" else ""
-                counts = [240, known, affected, affected / 240, note]
+                affected = 160 * (found and known > 0)
+                fraction = np.nan if kind == "patient" and not known else affected / 240
+                note = "" if known else "patient known for 0 of 240 images"
+                counts = [240, known, affected, fraction, note]
                 rows.append([protocol, site, scope, other, kind, *counts])
     return pd.DataFrame(rows, columns=AUDIT)
 

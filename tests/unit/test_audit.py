@@ -63,8 +63,22 @@ def test_audit_counts_by_hand(images):
     assert len(table) == 3 * 5 * 4
     first = table.iloc[0]
     assert (first["evaluation_images"], first["known_images"]) == (3, 2)
-    assert first["fraction"] == 1 / 3
     assert first["note"] == "patient known for 2 of 3 images"
+
+
+def test_a_shared_patient_is_a_fraction_of_the_images_whose_patient_is_known(images):
+    table = audit(images, pairs(), "paper").set_index(["site", "scope", "other", "shared"])
+    assert table.loc[("a", "any", "", "patient"), "fraction"] == 1 / 2
+    assert table.loc[("a", "any", "", "exact"), "fraction"] == 1 / 3
+    assert table.loc[("a", "any", "", "any"), "fraction"] == 2 / 3
+
+
+def test_a_fraction_of_no_images_is_not_a_number(images):
+    nobody = audit(images.assign(patient_known=False), pairs(), "paper")
+    assert nobody["fraction"].isna().equals(nobody["shared"] == "patient")
+    trained = images.assign(subset=images["subset"].where(images["site"] != "c", "train"))
+    table = audit(trained, pairs(), "paper")
+    assert table["fraction"].isna().equals(table["site"] == "c")
 
 
 def test_a_site_alone_has_no_other_sites(images):

@@ -70,7 +70,7 @@ def test_conflicts_count_where_the_task_is_the_same(table):
 
 
 def test_what_sites_share(table):
-    assert counts(table, "a", "shared patient", "b") == (4, 1)
+    assert counts(table, "a", "shared patient", "b") == (3, 1)  # of one the patient is unknown
     assert counts(table, "b", "shared patient", "a") == (2, 2)
     assert table.loc[("b", "shared patient", "a"), "note"] == "patients: 1"
     assert counts(table, "a", "shared duplicate", "b") == (4, 2)
@@ -84,6 +84,18 @@ def test_unknown_patients_are_said_not_counted():
         note = table.loc[(site, "shared patient", other), "note"]
         assert note == "patients of one or both are unknown"
     assert table.loc[("a", "shared patient", "c"), "note"] == "patients: 1"
+
+
+def test_patients_and_the_images_of_those_who_have_several(table):
+    assert counts(table, "a", "patients", "known") == (3, 3)
+    assert counts(table, "a", "several images", "patient") == (3, 0)
+    assert counts(table, "b", "patients", "known") == (2, 1)
+    assert counts(table, "b", "several images", "patient") == (2, 2)
+    assert table.loc[("b", "patients", "known"), "value"] == 2  # images of each
+    unknown = pd.DataFrame(ROWS).assign(patient_known=False)
+    nobody = check(unknown, PAIRS, TASKS).set_index(["site", "check", "group"])
+    assert counts(nobody, "b", "patients", "known") == (0, 0)
+    assert np.isnan(nobody.loc[("b", "patients", "known"), "value"])
 
 
 def test_missing_tags_and_impossible_ages(table):

@@ -180,12 +180,15 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
 
     ratio = {"value": 2.5, "low": 1.5, "high": 4.0}
     path = write(
+        row("rsna", "patients", "known", images=1000, count=400, value=2.5),
+        row("siim", "patients", "known", images=0, count=0),
         row("rsna", "missing", "age", images=1000, count=25, value=0.025),
         row("rsna", "odds ratio", "view AP against PA", **ratio),
         row("siim", "odds ratio", "view AP against PA", value=0.9, low=0.5, high=1.5),
     )
     facts = supplement.label_facts(path, SITES)
     assert facts["rows"] == [
+        {"title": "Patients (where known)", "cells": ["400 (2.50 images each)", "–"]},
         {"title": "Missing: age", "cells": ["25 of 1,000 (2.5 %)", "–"]},
         {
             "title": "Odds ratio: view AP against PA",

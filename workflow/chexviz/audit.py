@@ -59,7 +59,8 @@ def sharing(
 def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """Evaluation images of each site that share something with images not evaluated: AUDIT.
 
-    images: columns site, image, patient, patient_known, sha256, subset.
+    images: columns site, image, patient, patient_known, sha256, subset. A shared patient is a
+    fraction of the images whose patient is known, everything else of all; NaN if there is none.
     """
     evaluated = (images["subset"] == "evaluation").to_numpy()
     known = images["patient_known"].to_numpy(dtype=bool)
@@ -69,9 +70,11 @@ def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFr
         for scope, other, of_scope in scopes(images["site"], site):
             for kind, affected in sharing(images, pairs, here, of_scope & ~evaluated).items():
                 counts = [int(mask.sum()) for mask in (here, here & known, affected)]
-                row = [protocol, site, scope, other, kind, *counts, counts[2] / counts[0]]
                 # A shared patient is not seen where the source does not say who it is.
                 note = f"patient known for {counts[1]} of {counts[0]} images"
+                looked_at = counts[1] if kind == "patient" else counts[0]
+                fraction = counts[2] / looked_at if looked_at else np.nan
+                row = [protocol, site, scope, other, kind, *counts, fraction]
                 rows.append([*row, note if kind in ("patient", "any") else ""])
     return pd.DataFrame(rows, columns=AUDIT)
 

@@ -29,8 +29,8 @@ PROTOCOLS = {"paper": "split by image", "patient": "split by patient"}
 SEXES = {"F": "female", "M": "male"}
 TITLES = ("Evaluation images that share with training images", "Positive images by view and sex")
 NOTE = (
-    "Same image: near-identical pixels. b: with 95 % intervals; an odds ratio far from 1 lets a "
-    "model learn the view or the sex instead of the finding."
+    "Patient: of images whose patient is known. Same image: near-identical pixels. b: with 95 % "
+    "intervals; an odds ratio far from 1 lets a model learn the view or the sex, not the finding."
 )
 
 
@@ -99,7 +99,10 @@ def draw_shared(axes: Axes, audits: dict[str, pd.DataFrame]) -> None:
 
 
 def shared_value(audit: pd.DataFrame, kind: str, scope: str) -> tuple[float, str]:
-    """The fraction of a site's evaluation images, and what is written beside its bar."""
+    """The fraction of a site's evaluation images, and what is written beside its bar.
+
+    For a shared patient it is the fraction of those whose patient is known.
+    """
     one_or_all = audit["other"].isna() if scope == "across" else True
     rows = audit[(audit["scope"] == scope) & (audit["shared"] == kind) & one_or_all]
     if rows.empty:

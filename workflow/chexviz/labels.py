@@ -33,7 +33,7 @@ def check(images: pd.DataFrame, pairs: pd.DataFrame, tasks: dict[str, str]) -> p
             row for other in tasks if other != site for row in shared(images, pairs, site, other)
         ]
         found += [conflicts(images, pairs, site, other) for other in tasks if tasks[other] == task]
-        found += [*missing_tags(own), impossible_ages(own), *balance(own)]
+        found += [*patients(own), *missing_tags(own), impossible_ages(own), *balance(own)]
         found += [odds_ratio(own, "view", VIEWS), odds_ratio(own, "sex", SEXES)]
         rows += [{"site": site} | row for row in found]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -53,12 +53,12 @@ def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> 
     for kind, affected in sharing(images, pairs, here, there).items():
         if kind == "any":
             continue
-        note = ""
-        if kind == "patient" and (known & here).any() and (known & there).any():
+        note, looked_at = "", here & known if kind == "patient" else here
+        if kind == "patient" and looked_at.any() and (known & there).any():
             note = f"patients: {images.loc[affected & known, 'patient'].nunique()}"
         elif kind == "patient":
             note = "patients of one or both are unknown"
-        yield share(f"shared {kind}", other, int(here.sum()), int(affected.sum()), note)
+        yield share(f"shared {kind}", other, int(looked_at.sum()), int(affected.sum()), note)
 
 
 def conflicts(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> dict:
@@ -79,6 +79,17 @@ def conflicts(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) 
         )
     counts = len(np.unique(one)), len(np.unique(one[wrong]))
     return share("conflicting labels", other, *counts, note)
+
+
+def patients(own: pd.DataFrame) -> Iterator[dict]:
+    """Of images whose patient is known: how many patients, and images of those who have several.
+
+    The value of the first row is the mean number of images of a patient.
+    """
+    known = own.loc[own["patient_known"], "patient"]
+    sizes = known.value_counts()
+    yield share("patients", "known", len(known), len(sizes)) | {"value": sizes.mean()}
+    yield share("several images", "patient", len(known), int(sizes[sizes > 1].sum()))
 
 
 def missing_tags(own: pd.DataFrame) -> Iterator[dict]:

@@ -215,7 +215,7 @@ def audit_facts(path: Path, titles: dict[str, str]) -> list[dict]:
             "shared": row.shared,
             "images": int(row.evaluation_images),
             "affected": int(row.affected_images),
-            "fraction": float(row.fraction),
+            "fraction": None if np.isnan(row.fraction) else float(row.fraction),
             "note": row.note if isinstance(row.note, str) else "",
         }
         for row in shown.itertuples()

@@ -24,6 +24,8 @@ from chexviz.tables import over_seeds
 # The checks of labels and tags that the supplement shows, and what it calls them.
 CHECKS = {
     "conflicting labels": "Conflicting labels of near-identical images",
+    "patients": "Patients (where known)",
+    "several images": "Images of patients with several",
     "missing": "Missing: {group}",
     "impossible": "Impossible: {group}",
     "positive": "Positive: {group}",
@@ -341,9 +343,11 @@ def label_facts(path: Path, sites: list[dict]) -> dict:
 
 
 def label_cell(row: Any) -> str:
-    """What the table shows of a check: 'count of images (percent)', or the odds ratio."""
+    """What the table shows of a check: 'count of images (percent)', patients, or the odds ratio."""
     if row is None or np.isnan(row.value):
         return "–"
     if row.check == "odds ratio":
         return f"{row.value:.2f} ({row.low:.2f}–{row.high:.2f})"
+    if row.check == "patients":
+        return f"{row.count:,.0f} ({row.value:.2f} images each)"
     return f"{row.count:,.0f} of {row.images:,.0f} ({100 * row.value:.1f} %)"
