@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,7 @@ from PIL import Image
 from chexviz import preprocess as module
 from chexviz.convert import Task, annotate, convert_chunk, perceptual_hashes
 from chexviz.errors import InputError, Unreadable
-from chexviz.geometry import Square, resized, square
+from chexviz.geometry import Square, resized, square, weights, whole_weights
 from chexviz.preprocess import main
 from chexviz.runlength import from_mask, to_mask
 
@@ -120,17 +122,26 @@ def test_padding_is_black_and_on_both_sides():
     size=st.sampled_from([1, 7, 32, 64]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_whole_numbers_differ_from_float32_by_no_more_than_their_rounding(shape, fit, size, seed):
-    """Half a level an axis, and half a 256th of the way that a line goes up and down."""
+def test_whole_numbers_are_weighted_as_float32_to_a_512th_and_rounded_once_an_axis(
+    shape, fit, size, seed
+):
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    whole, exact = (
-        resized(one, shape, square(*shape, fit), size)
-        for one in (pixels, pixels.astype(np.float32))
-    )
-    assert (whole.dtype, exact.dtype) == (np.uint8, np.float32)
-    framed = np.pad(pixels.astype(float), 1)
-    ways = (np.abs(np.diff(framed, axis=axis)).sum(axis=axis).max() for axis in (0, 1))
-    assert np.abs(whole - exact).max() <= 1.01 + sum(ways) / 512
+    place = square(*shape, fit)
+    axes = [
+        (side, side, added, place.side, size)
+        for side, added in zip(shape, (place.top, place.left), strict=True)
+    ]
+    whole = [whole_weights(*axis).toarray() / 256 for axis in axes]
+    for shares, axis in zip(whole, axes, strict=True):
+        exact = weights(*axis).toarray()
+        assert np.abs(shares.cumsum(axis=1) - exact.cumsum(axis=1)).max() <= 1 / 512 + 1e-6
+    image = resized(pixels, shape, place, size)
+    assert image.dtype == np.uint8
+    assert np.abs(image - whole[0] @ pixels @ whole[1].T).max() <= 1.01
+    by_floats = resized(pixels.astype(np.float32), shape, place, size)
+    exact = weights(*axes[0]) @ pixels.astype(float) @ weights(*axes[1]).toarray().T
+    assert by_floats.dtype == np.float32
+    assert np.abs(by_floats - exact).max() < 0.01
 
 
 @pytest.mark.parametrize("level", [1, 100, 255])
@@ -328,6 +339,44 @@ def test_a_file_that_crashes_its_decoder_is_rejected_alone(data, monkeypatch, th
     assert samples["phash"].tolist() == perceptual_hashes(images)
 
 
+def test_a_file_that_cannot_be_read_any_more_ends_the_run(data, monkeypatch):
+    monkeypatch.setattr(module, "convert_chunk", convert_what_is_lost)
+    hospital(data, 40)
+    with pytest.raises(InputError, match="a file that can be read") as caught:
+        run(data, threads=2)
+    assert "021.dcm" in caught.value.where
+    assert caught.value.found == "No such file or directory"
+    assert_nothing_left(data)
+
+
+def convert_what_is_lost(tasks, images, size, fit):
+    """What a worker does, with a disk that loses a file after it was checked."""
+    for task in tasks:
+        if task.image == "021":
+            task.path.unlink()
+    return convert_chunk(tasks, images, size, fit)
+
+
+def test_a_run_that_is_killed_half_way_leaves_no_final_name_and_the_next_one_all(data):
+    copies(data, 2000)
+    out = data.parent / "out"
+    command = [sys.executable, "-m", "chexviz.preprocess", *arguments(data, out, 2, size=224)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        partial = out / ".images.partial.npy"
+        while not (partial.exists() and partial.stat().st_size):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert partial.stat().st_size < 2000 * 224**2
+    assert not [path for path in out.iterdir() if not path.name.startswith(".")]
+    subprocess.run(command, env=environment, check=True)
+    images = np.load(out / "images.npy", mmap_mode="r")
+    assert len(images) == 2000
+    assert np.array_equal(images[:20], images[-20:])
+    assert images[-1].any()
+
+
 def test_what_a_killed_run_left_is_gone(data):
     hospital(data, 4)
     left = data.parent / "out" / ".images.partial.npy"
@@ -399,18 +448,35 @@ def test_other_bytes_of_the_same_size_are_noticed(data, file):
     assert_nothing_left(data)
 
 
+def peak():
+    """The most memory that this process had at once, in MiB.
+
+    getrusage would count that of the process that started this one, too.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def convert_and_measure(tasks, images, size, fit):
+    """What a worker does, which then writes its peak memory beside the images."""
+    done = convert_chunk(tasks, images, size, fit)
+    images.with_name(f"peak.{os.getpid()}").write_text(str(peak()))
+    return done
+
+
 MEASURED = """
-import resource, sys
-from chexviz.preprocess import main
-main(sys.argv[1:])
-for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-    print(resource.getrusage(who).ru_maxrss)
+import sys
+import test_preprocess
+from chexviz import preprocess
+preprocess.convert_chunk = test_preprocess.convert_and_measure
+preprocess.main(sys.argv[1:])
+print(test_preprocess.peak())
 """
 
 
-def peaks(data, count):
-    """Peak memory, in MiB, of preprocessing `count` images of 224 pixels: parent, worker."""
-    data.mkdir(parents=True)
+def copies(data, count):
+    """A site of `count` images of 256 x 256 pixels under as many names, of which 20 differ."""
+    data.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         source = data / f"{number % 20:04d}.dcm"
         if number < 20:
@@ -420,21 +486,50 @@ def peaks(data, count):
     rows = [f"{number:04d}.dcm,{number},{number % 2}" for number in range(count)]
     (data / "labels.csv").write_text("\n".join(["file,patient,pneumothorax", *rows]))
     make_manifest(data)
+
+
+def peaks(data, count):
+    """Peak memory, in MiB, of preprocessing `count` images of 224 pixels: parent, workers."""
+    copies(data, count)
     out = data.parent / "out"
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, *arguments(data, out, threads=2, size=224)],
-        stdout=subprocess.PIPE,
-        check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    parent = said(MEASURED, *arguments(data, out, threads=2, size=224))
     assert len(np.load(out / "images.npy", mmap_mode="r")) == count
-    return np.array([int(word) / 1024 for word in done.stdout.split()])
+    return np.array([float(parent), max(float(path.read_text()) for path in out.glob("peak.*"))])
+
+
+def said(program, *words):
+    """What a program prints that can import what this one can."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, *words]
+    return subprocess.run(command, capture_output=True, check=True, env=environment).stdout
 
 
 def test_ten_times_the_images_need_no_more_memory(tmp_path):
     few, many = peaks(tmp_path / "few" / "data", 200), peaks(tmp_path / "many" / "data", 2000)
     # The images alone are 86 MiB more; the rows of the tables take 1 KiB each.
     assert (many - few < 16).all(), (few, many)
+
+
+DEEP = """
+import sys
+from pathlib import Path
+from chexviz import display
+from chexviz.convert import Task, convert
+from test_preprocess import peak
+data = Path(sys.argv[1]).read_bytes()
+before = peak()
+convert(data, Task(0, Path(sys.argv[1]), "x", [], ""), 224, "pad")
+print(peak() - before)
+"""
+
+
+def test_a_deep_image_takes_few_bytes_a_pixel(tmp_path):
+    """Its bytes in the file, its values, and what becomes of them in float32."""
+    deep = chest(1, (3000, 3000)).astype(np.uint16) * 16
+    tags = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"}
+    tags |= {"RescaleSlope": "2", "RescaleIntercept": "-100"}
+    path = write_dicom(tmp_path / "x.dcm", deep, WindowCenter="3000", WindowWidth="2500", **tags)
+    assert 4 < float(said(DEEP, path)) * 2**20 / deep.size < 14
 
 
 @pytest.mark.parametrize(

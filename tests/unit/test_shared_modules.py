@@ -2,13 +2,14 @@
 
 import errno
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
 
 from chexviz.errors import InputError, run
-from chexviz.files import replacing, sha256
+from chexviz.files import replacing, replacing_all, sha256
 from chexviz.progress import Progress, duration
 from chexviz.randomness import stream
 
@@ -17,6 +18,12 @@ def test_input_error_names_all_four():
     error = InputError("labels.csv", expected="a column x", found="y", fix="rename it")
     for part in ("labels.csv", "a column x", "y", "rename it"):
         assert part in str(error)
+
+
+def test_input_error_comes_whole_out_of_a_worker_process():
+    error = InputError("labels.csv", expected="a column x", found="y", fix="rename it")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (InputError, str(error), vars(error))
 
 
 def test_run_ends_bad_input_with_its_message_and_status_1(repository):
@@ -74,6 +81,29 @@ def test_replacing_keeps_the_old_file_and_leaves_nothing_when_writing_fails(tmp_
         fail_half_way()
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_several_files_are_all_on_the_disk_before_one_is_renamed(tmp_path, monkeypatch):
+    flushed, flush = [], os.fsync
+
+    def flush_once(file):
+        flushed.append(file)
+        if len(flushed) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(file)
+
+    monkeypatch.setattr(os, "fsync", flush_once)
+
+    def write_two():
+        with replacing_all({"one": tmp_path / "1.csv", "two": tmp_path / "2.csv"}) as files:
+            for file in files.values():
+                file.write_text("whole")
+
+    with pytest.raises(OSError, match="No space"):
+        write_two()
+    assert not list(tmp_path.iterdir())
+    write_two()
+    assert [(tmp_path / name).read_text() for name in ("1.csv", "2.csv")] == ["whole", "whole"]
 
 
 def test_sha256_of_a_known_text(tmp_path):

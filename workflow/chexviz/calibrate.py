@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +37,7 @@ from chexviz.evaluate import (
     require_same_images,
     units,
 )
-from chexviz.files import replacing
+from chexviz.files import replacing_all
 from chexviz.metrics import interval
 from chexviz.progress import Progress
 from chexviz.randomness import stream
@@ -345,9 +344,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     settings = read(arguments.settings)
     tables = calibrate(read_models(arguments.prediction, arguments.task), settings)
-    # All are complete before the first takes its name.
-    with ExitStack() as stack:
-        files = {name: stack.enter_context(replacing(getattr(arguments, name))) for name in TABLES}
+    with replacing_all({name: getattr(arguments, name) for name in TABLES}) as files:
         for name, table in tables.items():
             table.to_csv(files[name], index=False, lineterminator="\n")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from chexviz import runlength
 from chexviz.dicom import Radiograph, radiograph
-from chexviz.errors import Unreadable
+from chexviz.errors import InputError, Unreadable
 from chexviz.geometry import Square, on_square, resized, square
 
 # A baseline JPEG is decoded at reduced scale as long as that leaves so many pixels per pixel of
@@ -40,7 +40,7 @@ class Task:
 class Done:
     """What became of a file: what its header adds to its row and its annotations, or a reason.
 
-    sha256: of the bytes that were read; '' if the file could not be.
+    sha256: of the bytes that were read; '' if reading them ended the process.
     """
 
     sha256: str
@@ -74,11 +74,20 @@ def convert_chunk(tasks: list[Task], images: Path, size: int, fit: str) -> list[
 
 
 def convert_into(image: np.ndarray, task: Task, fit: str) -> Done:
-    """Convert a file into `image`, uint8 (size, size), which stays as it is if it is unreadable."""
+    """Convert a file into `image`, uint8 (size, size), which stays as it is if it is unreadable.
+
+    Raises InputError if it cannot be opened: it could be when it was downloaded, and an image is
+    not to be lost because a disk or a network failed.
+    """
     try:
         data = task.path.read_bytes()
     except OSError as error:
-        return Done("", {}, [], f"cannot be read: {error.strerror}")
+        raise InputError(
+            task.path,
+            expected="a file that can be read, as when it was downloaded",
+            found=str(error.strerror),
+            fix="see to the disk or the network that holds it, and run again",
+        ) from error
     digest = hashlib.sha256(data).hexdigest()
     try:
         image[:], row, annotations = convert(data, task, len(image), fit)

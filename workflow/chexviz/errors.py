@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 
@@ -11,6 +12,11 @@ class InputError(ValueError):
     def __init__(self, where: str | Path, *, expected: str, found: str, fix: str):
         self.where, self.expected, self.found, self.fix = str(where), expected, found, fix
         super().__init__(f"{where}\n  expected: {expected}\n  found:    {found}\n  fix:      {fix}")
+
+    def __reduce__(self) -> tuple:
+        """How it comes out of a worker process: exceptions are made anew from positions alone."""
+        said = {"expected": self.expected, "found": self.found, "fix": self.fix}
+        return partial(type(self), **said), (self.where,)
 
 
 class Unreadable(ValueError):

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,17 +14,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix, since many writers choose their format by it. The data
     is flushed to disk before the rename, so a power cut leaves the old file or the new one.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Always the same name, so that what a killed process left is overwritten by the next one.
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with replacing_all({"": path}) as temporaries:
+        yield temporaries[""]
+
+
+@contextmanager
+def replacing_all(paths: Mapping[str, str | Path]) -> Iterator[dict[str, Path]]:
+    """The same for several paths: all of them are on the disk before the first is renamed."""
+    finals = {key: Path(path) for key, path in paths.items()}
+    temporaries = {}
+    for key, path in finals.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Always the same name, so that what a killed process left is overwritten by the next one.
+        temporaries[key] = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield temporaries
+        for temporary in temporaries.values():
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        for key, temporary in temporaries.items():
+            temporary.replace(finals[key])
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
 
 
 def sha256(path: str | Path) -> str:

@@ -9,13 +9,12 @@ import argparse
 import shutil
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
 
 from chexviz.errors import InputError, run
-from chexviz.files import replacing, sha256
+from chexviz.files import replacing_all, sha256
 from chexviz.preprocess import summary, write
 from chexviz.readers import empty_site
 from chexviz.stacks import INDEX, open_array
@@ -65,8 +64,7 @@ def merge(site: str, shards: list[Path], outputs: Mapping[str, Path]) -> str:
     beside = {name: [path.with_name(f"{name}.csv") for path in shards] for name in OUTPUTS[1:]}
     text = {"dtype": str, "keep_default_na": False}
     rejected = pd.concat([pd.read_csv(path, **text) for path in beside["rejected"]])
-    with ExitStack() as stack:
-        paths = {name: stack.enter_context(replacing(path)) for name, path in outputs.items()}
+    with replacing_all(outputs) as paths:
         for name in ("samples", "annotations"):
             concatenate(beside[name], paths[name])
         samples = pd.read_csv(paths["samples"], usecols=["label"], **text)

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import pandas as pd
 from chexviz import contract
 from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot_start
 from chexviz.errors import InputError, run
-from chexviz.files import replacing, sha256
+from chexviz.files import replacing_all, sha256
 from chexviz.progress import Progress
 from chexviz.readers import BOX, Listing, empty_site, is_named_dicom, kept, read
 from chexviz.workers import Workers
@@ -181,13 +180,12 @@ def preprocess(
     """
     folder = manifest.parent / "data"
     files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
-    with ExitStack() as stack:
-        workers = stack.enter_context(Workers(min(threads, 1 + len(files) // CHUNK)))
+    processes = min(threads, 1 + len(files) // CHUNK)
+    with Workers(processes) as workers, replacing_all(outputs) as paths:
         listing, agreed = list_shard(site, folder, files, settings, shard)
         name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
         tasks, size = tasks_of(listing, folder), settings["size"]
         checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
-        paths = {key: stack.enter_context(replacing(path)) for key, path in outputs.items()}
         results = convert_all(
             tasks, paths["images"], size, settings["fit"], workers, label=f"preprocess {name}"
         )
