@@ -357,24 +357,47 @@ def convert_what_is_lost(tasks, images, size, fit):
     return convert_chunk(tasks, images, size, fit)
 
 
-def test_a_run_that_is_killed_half_way_leaves_no_final_name_and_the_next_one_all(data):
+def half_way(data, out):
+    """A preprocessing of 2,000 images by two workers that has written the first of them."""
     copies(data, 2000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chexviz.preprocess", *arguments(data, out, 2, size=224)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    partial = out / ".images.partial.npy"
+    while not (partial.exists() and partial.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+def test_a_run_that_is_killed_half_way_leaves_no_final_name_and_the_next_one_all(data):
     out = data.parent / "out"
-    command = [sys.executable, "-m", "chexviz.preprocess", *arguments(data, out, 2, size=224)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        partial = out / ".images.partial.npy"
-        while not (partial.exists() and partial.stat().st_size):
-            assert process.poll() is None
-            time.sleep(0.01)
+    with half_way(data, out) as process:
         process.kill()
+    partial = out / ".images.partial.npy"
     assert partial.stat().st_size < 2000 * 224**2
     assert not [path for path in out.iterdir() if not path.name.startswith(".")]
-    subprocess.run(command, env=environment, check=True)
+    main(arguments(data, out, 2, size=224))
     images = np.load(out / "images.npy", mmap_mode="r")
     assert len(images) == 2000
     assert np.array_equal(images[:20], images[-20:])
     assert images[-1].any()
+    assert not partial.exists()
+
+
+def test_ctrl_c_ends_a_run_in_a_word_and_leaves_nothing(data):
+    out = data.parent / "out"
+    with half_way(data, out) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stopped by Ctrl-C"
+    assert "Traceback" not in said
+    assert not list(out.iterdir())
 
 
 def test_what_a_killed_run_left_is_gone(data):

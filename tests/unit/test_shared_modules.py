@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import signal
 import subprocess
 import sys
 
@@ -43,12 +44,20 @@ def test_run_ends_bad_input_with_its_message_and_status_1(repository):
     assert "Traceback" not in done.stderr
 
 
-def test_run_says_that_the_disk_is_full():
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_run_says_that_the_disk_is_full(number):
     def write():
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "images.npy")
+        raise OSError(number, os.strerror(number), "images.npy")
 
     with pytest.raises(SystemExit, match=r"the disk is full: .*images\.npy.*\n.*free some space"):
         run(write)
+
+
+def test_run_ends_quietly_at_ctrl_c(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(lambda: signal.raise_signal(signal.SIGINT))
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C\n"
 
 
 def test_run_lets_a_bug_show_its_traceback():

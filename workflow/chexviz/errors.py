@@ -1,5 +1,6 @@
 """Bad input, said in a way that the reader can act on."""
 
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -23,15 +24,21 @@ class Unreadable(ValueError):
     """A file that is no usable radiograph; its text says why, on one line."""
 
 
+FULL = ("No space left on device", "Disk quota exceeded")
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run an entry point as a program; bad input and a full disk end it with one message."""
+    """Run an entry point as a program: bad input, a full disk and Ctrl-C end it in a few words."""
     try:
         main()
     except InputError as error:
         sys.exit(f"ERROR {error}")
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         # By its text, since the libraries that write files wrap the error and drop its number.
-        if "No space left on device" not in str(error):
+        if not any(words in str(error) for words in FULL):
             raise
         reason = str(error).splitlines()[0]
         sys.exit(f"ERROR the disk is full: {reason}\n  fix:      free some space and run again")

@@ -1,6 +1,7 @@
 """Work on many chunks in processes, in order, outliving a process that crashes."""
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -84,6 +85,8 @@ def pool(processes: int) -> ProcessPoolExecutor:
 
 def prepare() -> None:
     """What a worker process does first."""
+    # Ctrl-C reaches all processes: the parent ends its workers, without a traceback from each.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True).start()
     keep_freed_memory(KEPT, LARGE)
 
