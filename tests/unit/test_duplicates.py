@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_hashes import made_hashes
+from made_hashes import made_hashes, pairs_compared
 
 from chexviz import duplicates
 from chexviz.duplicates import close_pairs, equalised, thumbnail
@@ -65,6 +65,27 @@ def test_forty_thousand_chests_take_less_than_a_minute():
     assert time.process_time() - start < 60
     assert (np.bitwise_count(hashes[found[:, 0]] ^ hashes[found[:, 1]]) <= 8).all()
     assert len(found) > 40_000
+
+
+def test_a_small_and_shrinking_share_of_all_pairs_is_compared():
+    """Four times as many hashes have 16 times as many pairs: less than 10 times are looked at.
+
+    From 20,000 to 40,000 as many groups agree, so all of the gain comes after that.
+    """
+    compared = {
+        count: pairs_compared(close_pairs, made_hashes(count, seed=0), 8)
+        for count in (20_000, 40_000, 80_000)
+    }
+    assert compared[20_000] < 20_000**2 / 2 / 10
+    assert compared[40_000] < 40_000**2 / 2 / 10
+    assert compared[80_000] < 80_000**2 / 2 / 20
+    assert compared[80_000] < 10 * compared[20_000]
+
+
+def test_comparing_all_with_all_is_counted_as_that(monkeypatch):
+    monkeypatch.setattr(duplicates, "agreeing_groups", lambda count, radius: 0)
+    hashes = made_hashes(300, seed=0)
+    assert pairs_compared(close_pairs, hashes, 8) >= 300 * 299 / 2
 
 
 def test_equalised_ignores_brightness_and_contrast():

@@ -55,7 +55,8 @@ def agreeing_groups(count: int, radius: int) -> int:
     """How many groups of bits must agree so that `count` hashes take the fewest steps.
 
     More of them make larger keys, so fewer pairs that agree by chance, but more choices of groups.
-    As `count` grows so does the best number, which keeps the steps below the square of it.
+    As `count` grows so does the best number, which lowers the share of all pairs that are compared;
+    while that number stays the same they grow as the square.
     """
 
     def steps(chosen: int) -> float:
