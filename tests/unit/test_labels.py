@@ -37,22 +37,26 @@ PAIRS = pd.DataFrame(
 )
 
 
-@pytest.fixture
-def table(tmp_path) -> pd.DataFrame:
-    """What the entry point writes for ROWS and PAIRS, by site, check and group."""
-    images = pd.DataFrame(ROWS)
-    for site, rows in images.groupby("site"):
-        rows.drop(columns="site").to_csv(tmp_path / f"{site}.csv", index=False)
-    PAIRS.to_csv(tmp_path / "pairs.csv", index=False)
+def written(folder, rows: list[dict]) -> pd.DataFrame:
+    """What the entry point writes for these rows and PAIRS, by site, check and group."""
+    for site in TASKS:
+        own = pd.DataFrame([row for row in rows if row["site"] == site])
+        own.drop(columns="site").to_csv(folder / f"{site}.csv", index=False)
+    PAIRS.to_csv(folder / "pairs.csv", index=False)
     labels.main(
         ["--site", *TASKS, "--task", *TASKS.values(), "--samples"]
-        + [str(tmp_path / f"{site}.csv") for site in TASKS]
-        + ["--duplicates", str(tmp_path / "pairs.csv"), "--output", str(tmp_path / "out.csv")]
+        + [str(folder / f"{site}.csv") for site in TASKS]
+        + ["--duplicates", str(folder / "pairs.csv"), "--output", str(folder / "out.csv")]
     )
-    written = pd.read_csv(tmp_path / "out.csv")
-    assert list(written.columns) == COLUMNS
-    assert not written.duplicated(["site", "check", "group"]).any()
-    return written.set_index(["site", "check", "group"])
+    made = pd.read_csv(folder / "out.csv")
+    assert list(made.columns) == COLUMNS
+    assert not made.duplicated(["site", "check", "group"]).any()
+    return made.set_index(["site", "check", "group"])
+
+
+@pytest.fixture
+def table(tmp_path) -> pd.DataFrame:
+    return written(tmp_path, ROWS)
 
 
 def counts(table: pd.DataFrame, *key: str) -> tuple[int, int]:
@@ -65,8 +69,29 @@ def test_conflicts_count_where_the_task_is_the_same(table):
     assert counts(table, "b", "conflicting labels", "a") == (2, 1)
     assert counts(table, "c", "conflicting labels", "c") == (0, 0)
     assert ("a", "conflicting labels", "c") not in table.index
-    assert table.loc[("a", "conflicting labels", "a"), "note"] == "e.g. a/1 is 1, a/2 is 0"
+    note = table.loc[("a", "conflicting labels", "a"), "note"]
+    assert note == "pneumonia: 2, e.g. a/1 is 1, a/2 is 0"
     assert np.isnan(table.loc[("c", "conflicting labels", "c"), "value"])
+
+
+def test_a_finding_that_a_site_labels_beside_its_task_is_compared(tmp_path):
+    """The task of c is edema, but it also says pneumonia of an image of which a says none."""
+    further = {"a": {}, "b": {"label_edema": "1"}, "c": {"label_pneumonia": "1"}}
+    table = written(tmp_path, [row | further[row["site"]] for row in ROWS])
+    assert counts(table, "a", "conflicting labels", "c") == (1, 1)
+    assert counts(table, "c", "conflicting labels", "a") == (1, 1)
+    note = table.loc[("c", "conflicting labels", "a"), "note"]
+    assert note == "pneumonia: 1, e.g. c/1 is 1, a/2 is 0"
+    assert counts(table, "a", "conflicting labels", "b") == (2, 1)  # a does not label edema
+    assert counts(table, "b", "conflicting labels", "c") == (0, 0)  # no two images are alike
+
+
+def test_an_image_that_conflicts_in_two_findings_counts_once(tmp_path):
+    edema = {"1": "1", "2": "0"}
+    table = written(tmp_path, [row | {"label_edema": edema.get(row["image"], "")} for row in ROWS])
+    assert counts(table, "a", "conflicting labels", "a") == (2, 2)
+    note = table.loc[("a", "conflicting labels", "a"), "note"]
+    assert note == "edema: 2, e.g. a/1 is 1, a/2 is 0; pneumonia: 2, e.g. a/1 is 1, a/2 is 0"
 
 
 def test_what_sites_share(table):

@@ -26,13 +26,20 @@ def check(images: pd.DataFrame, pairs: pd.DataFrame, tasks: dict[str, str]) -> p
     images: all columns of samples.csv as text but patient_known (bool), and site. pairs:
     duplicates.csv. tasks: of each site.
     """
-    rows = []
-    for site, task in tasks.items():
-        own = images[images["site"] == site]
+    rows, labels = [], by_finding(images, tasks)
+    of = {site: (images["site"] == site).to_numpy() for site in tasks}
+    for site in tasks:
+        own = images[of[site]]
         found = [
             row for other in tasks if other != site for row in shared(images, pairs, site, other)
         ]
-        found += [conflicts(images, pairs, site, other) for other in tasks if tasks[other] == task]
+        for other in tasks:
+            both = {
+                finding: values
+                for finding, values in labels.items()
+                if (values[of[site]] != "").any() and (values[of[other]] != "").any()
+            }
+            found += [conflicts(images, pairs, both, site, other)] if both else []
         found += [*patients(own), *missing_tags(own), impossible_ages(own), *balance(own)]
         found += [odds_ratio(own, "view", VIEWS), odds_ratio(own, "sex", SEXES)]
         rows += [{"site": site} | row for row in found]
@@ -61,24 +68,41 @@ def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> 
         yield share(f"shared {kind}", other, int(looked_at.sum()), int(affected.sum()), note)
 
 
-def conflicts(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> dict:
-    """Labelled images of `site` with a near-identical one at `other`; how many differ in label."""
+def by_finding(images: pd.DataFrame, tasks: dict[str, str]) -> dict[str, np.ndarray]:
+    """The labels (n,) of each finding, '' where not annotated; `label` is of the site's task."""
+    task = images["site"].map(tasks)
+    others = {column.removeprefix("label_") for column in images if column.startswith("label_")}
+    return {
+        name: np.where(task == name, images["label"], images.get(f"label_{name}", ""))
+        for name in sorted(others.union(tasks.values()))
+    }
+
+
+def conflicts(
+    images: pd.DataFrame, pairs: pd.DataFrame, labels: dict[str, np.ndarray], site: str, other: str
+) -> dict:
+    """Labelled images of `site` with a near-identical one at `other`; how many differ in label.
+
+    labels: (n,) of each finding to compare, '' if not annotated.
+    """
     one, two = positions(images, pairs)
     one, two = np.r_[one, two], np.r_[two, one]  # each image of a pair has the other one
-    names, labels = images["site"].to_numpy(), images["label"].to_numpy()
-    chosen = (
-        (names[one] == site) & (names[two] == other) & (labels[one] != "") & (labels[two] != "")
-    )
+    names = images["site"].to_numpy()
+    chosen = (names[one] == site) & (names[two] == other)
     one, two = one[chosen], two[chosen]
-    wrong = labels[one] != labels[two]
-    note = ""
-    if wrong.any():
-        example = images.iloc[[one[wrong][0], two[wrong][0]]]
-        note = "e.g. " + ", ".join(
-            f"{row.site}/{row.image} is {row.label}" for row in example.itertuples()
-        )
-    counts = len(np.unique(one)), len(np.unique(one[wrong]))
-    return share("conflicting labels", other, *counts, note)
+    looked_at, wrong, notes = np.zeros(len(one), dtype=bool), np.zeros(len(one), dtype=bool), []
+    for finding, values in labels.items():
+        both = (values[one] != "") & (values[two] != "")
+        differ = both & (values[one] != values[two])
+        looked_at |= both
+        wrong |= differ
+        if differ.any():
+            example = [side[differ][0] for side in (one, two)]
+            texts = [f"{names[at]}/{images['image'].iloc[at]} is {values[at]}" for at in example]
+            count = len(np.unique(one[differ]))
+            notes.append(f"{finding}: {count}, e.g. {', '.join(texts)}")
+    counts = len(np.unique(one[looked_at])), len(np.unique(one[wrong]))
+    return share("conflicting labels", other, *counts, "; ".join(notes))
 
 
 def patients(own: pd.DataFrame) -> Iterator[dict]:
@@ -159,6 +183,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.samples]
     images = pd.concat(tables, keys=arguments.site, names=["site", None]).reset_index("site")
+    images = images.fillna("")  # findings that another site labels
     images["patient_known"] = images["patient_known"] == "True"
     images["patient"] = person(images)
     pairs = pd.read_csv(arguments.duplicates, dtype=str, keep_default_na=False)
