@@ -13,8 +13,9 @@ from pathlib import Path
 
 TOKEN = "KGAT_a_secret_that_must_not_be_seen"
 KEY = "a_legacy_key_that_must_not_be_seen"
+REFRESH = "a_refresh_token_that_must_not_be_seen"
 SIGNATURE = "a_signature_that_must_not_be_seen"
-SECRETS = (TOKEN, KEY, SIGNATURE)
+SECRETS = (TOKEN, KEY, REFRESH, SIGNATURE)
 
 # What Kaggle answers to a competition or dataset of this name.
 REFUSALS = {
@@ -94,6 +95,11 @@ class Answers(BaseHTTPRequestHandler):
             return None
         if greeting in ("busy", "proxy"):
             return self.reply(503 if greeting == "busy" else 407, b"no", "text/html")
+        if method == "GenerateAccessToken":
+            if asked["refreshToken"] != REFRESH:
+                message = {"code": 401, "message": "Unauthenticated"}
+                return self.reply(401, json.dumps(message).encode())
+            return self.reply(200, json.dumps({"token": TOKEN, "expiresIn": 3600}).encode())
         if method == "IntrospectToken":
             known = asked["token"] == TOKEN
             return self.reply(200, json.dumps({"active": known, "username": "someone"}).encode())

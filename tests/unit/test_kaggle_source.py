@@ -15,7 +15,7 @@ import pytest
 
 import kaggle_server
 from chexviz.kaggle_source import credentials
-from kaggle_server import KEY, SECRETS, SIGNATURE, TOKEN, serving
+from kaggle_server import KEY, REFRESH, SECRETS, SIGNATURE, TOKEN, serving
 from made_archives import zip_bytes
 
 COMPETITION, DATASET = "kaggle-competition:chests", "kaggle-dataset:someone/chests"
@@ -104,6 +104,13 @@ def save(path, text):
     path.write_text(text)
 
 
+def oauth(refresh=REFRESH, expires="2999"):
+    """What `kaggle auth login` saves; `expires` is the year of the access token."""
+    words = {"access_token": TOKEN if expires == "2999" else "KGAT_old", "username": "someone"}
+    words |= {"access_token_expiration": f"{expires}-01-01T00:00:00+00:00"}
+    return json.dumps(words | {"refresh_token": refresh})
+
+
 BEARER, BASIC = kaggle_server.accepted()
 FORMS = {
     "the token in the environment": (None, "", {"KAGGLE_API_TOKEN": TOKEN}, BEARER),
@@ -114,19 +121,8 @@ FORMS = {
     "a key file": (".kaggle/kaggle.json", LEGACY, {}, BASIC),
     "a key file elsewhere": ("x/kaggle.json", LEGACY, {"KAGGLE_CONFIG_DIR": "{home}/x"}, BASIC),
     "a key file in XDG's place": (".config/kaggle/kaggle.json", LEGACY, {}, BASIC),
-    "OAuth": (
-        ".kaggle/credentials.json",
-        json.dumps(
-            {
-                "refresh_token": "r",
-                "access_token": TOKEN,
-                "access_token_expiration": "2999-01-01T00:00:00+00:00",
-                "username": "someone",
-            }
-        ),
-        {},
-        BEARER,
-    ),
+    "OAuth": (".kaggle/credentials.json", oauth(), {}, BEARER),
+    "OAuth, expired": (".kaggle/credentials.json", oauth(expires="2001"), {}, BEARER),
 }
 
 
@@ -150,6 +146,16 @@ def test_credentials_in_every_form_that_the_client_takes(kaggle, manifest, home,
     assert complete(manifest)
     (asked,) = kaggle.of("DownloadDataFiles")
     assert asked["Authorization"] == authorisation
+
+
+def test_a_rejected_oauth_login_is_no_lack_of_credentials(kaggle, manifest, home):
+    """The client removes the file as it is told so."""
+    save(home / ".kaggle" / "credentials.json", oauth("revoked", expires="2001"))
+    status, said = fetch(kaggle, manifest, COMPETITION, KAGGLE_API_TOKEN="")
+    assert status == 1
+    assert "Kaggle rejects the login in ~/.kaggle/credentials.json" in said
+    assert "`kaggle auth login` again" in said
+    assert not (home / ".kaggle" / "credentials.json").exists()
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
@@ -202,7 +208,7 @@ REFUSED = {
         "kaggle-dataset:someone/unauthorised": ["asks for a login (401)", "create a token"],
     },
     "KGAT_old": {
-        COMPETITION: ["rejects the token in KAGGLE_API_TOKEN", "create a token"],
+        COMPETITION: ["rejects the login in KAGGLE_API_TOKEN", "create a token"],
         DATASET: ["rejects the credentials in KAGGLE_API_TOKEN (401)", "remove them"],
     },
 }

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
-from chexviz import kaggle_source
+from chexviz import kaggle_refusals, kaggle_source
 from chexviz.archives import DamagedArchive, unpack
 from chexviz.errors import InputError, run
 from chexviz.files import replacing, sha256
@@ -44,9 +44,9 @@ def lacking(source: str) -> str | None:
     """Why one source cannot work, with what to do; None if it may."""
     kind, _, name = source.partition(":")
     if kind == "kaggle-competition" and not kaggle_source.credentials():
-        rules = kaggle_source.page(source)
+        rules = kaggle_refusals.page(source)
         found = f"{source}: no Kaggle credentials found"
-        return f"{found}; {kaggle_source.TOKEN}, and accept the rules at {rules}."
+        return f"{found}; {kaggle_refusals.TOKEN}, and accept the rules at {rules}."
     if kind == "local" and not Path(name).expanduser().exists():
         return f"{source}: there is no {Path(name).absolute()}; correct `source` of the site."
     if kind not in FETCHERS:

@@ -17,24 +17,21 @@ from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 from chexviz.archives import check_space, gigabytes
 from chexviz.errors import InputError
+from chexviz.kaggle_refusals import (
+    OAUTH,
+    may_pass,
+    no_login,
+    page,
+    reason,
+    refusal,
+    unreachable,
+)
 from chexviz.progress import Progress
 
-if TYPE_CHECKING:
-    from requests import RequestException
-
-TOKEN = (
-    "create a token at https://www.kaggle.com/settings/api and save it as ~/.kaggle/access_token "
-    "or set KAGGLE_API_TOKEN"
-)
-OFFLINE = (
-    "; where cluster nodes have no network, run `snakemake --until download weights` on a machine "
-    "that has; or name files of your own: `source: [local:PATH]`"
-)
 PAUSES = (5, 20, 60, 180)  # seconds before each new attempt; counted anew once bytes have come
 SILENCE = 60  # seconds without a byte after which a connection counts as lost
 LOOK = 0.5  # seconds between looks at the growing file
@@ -69,7 +66,7 @@ def credentials() -> list[str]:
             (environment.get("KAGGLE_USERNAME") or legacy.get("username"))
             and (environment.get("KAGGLE_KEY") or legacy.get("key"))
         ),
-        "~/.kaggle/credentials.json": read_json(home / "credentials.json").get("refresh_token"),
+        OAUTH: read_json(home / "credentials.json").get("refresh_token"),
     }
     return [place for place, there in found.items() if there]
 
@@ -95,14 +92,6 @@ def read_json(path: Path) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def page(source: str) -> str:
-    """Where a person gets access: the rules of a competition, or the page of a dataset."""
-    kind, _, name = source.partition(":")
-    if kind == "kaggle-competition":
-        return f"https://www.kaggle.com/c/{name}/rules"
-    return f"https://www.kaggle.com/datasets/{name}"
-
-
 # --- the transfer --------------------------------------------------------------------------------
 
 
@@ -119,13 +108,14 @@ def transfer(source: str, folder: Path) -> list[Path]:
     for name in ("VERBOSE", "VERBOSE_OUTPUT"):
         os.environ.pop(name, None)
     print(f"download {source}", file=sys.stderr, flush=True)
+    places = credentials()  # now: the client removes what Kaggle rejects
     with patience(SILENCE), redirect_stdout(StringIO()):
         try:
-            persist(logged_in(source), source, folder)
+            persist(logged_in(source, places), source, folder)
         except InputError:
             raise
         except requests.HTTPError as error:
-            raise refusal(source, error) from None
+            raise refusal(source, error, places) from None
         except requests.RequestException as error:
             raise unreachable(source, error) from None
         except OSError:
@@ -140,8 +130,11 @@ def transfer(source: str, folder: Path) -> list[Path]:
     return archives(folder)
 
 
-def logged_in(source: str) -> Any:
-    """Kaggle's client, its transfer within `following`. Raises InputError if it cannot log in."""
+def logged_in(source: str, places: list[str]) -> Any:
+    """Kaggle's client, its transfer within `following`. Raises InputError if it cannot log in.
+
+    places: where credentials are.
+    """
     if len(os.environ.get("KAGGLE_API_TOKEN", "")) > LONGEST_NAME:
         # The client would take it for a file name, and fail with an error that holds the token.
         raise InputError(
@@ -184,7 +177,7 @@ def logged_in(source: str) -> Any:
         client.authenticate()
     except SystemExit:  # its way to say that nobody is logged in
         if source.startswith("kaggle-competition:"):
-            raise no_login(source) from None
+            raise no_login(source, places) from None
     return client
 
 
@@ -301,114 +294,3 @@ def follow(source: str, path: Path, size: int, before: int, finished: Event) -> 
             come = total if now == size else now // MB
             if come > progress.done:
                 progress.step(come - progress.done)
-
-
-# --- failures ------------------------------------------------------------------------------------
-
-
-def status_of(error: "RequestException") -> int | None:
-    """The status of the answer that was an error; None if there was no answer."""
-    return None if error.response is None else error.response.status_code
-
-
-def may_pass(error: "RequestException", begun: bool) -> bool:
-    """Whether a failure may pass by itself. begun: whether bytes were to come already."""
-    answer = error.response
-    if answer is None:
-        return begun
-    # An answer after a redirect is the storage's, whose signed address may have expired.
-    status = answer.status_code
-    return status in (408, 429) or status >= 500 or bool(answer.history)
-
-
-def reason(error: "RequestException") -> str:
-    """What failed, in words that hold no address."""
-    answer = error.response
-    if answer is None:
-        return f"the connection broke ({cause(error)})"
-    who = "the storage" if answer.history else "Kaggle"
-    return f"{who} answered with status {answer.status_code}"
-
-
-def cause(error: "RequestException") -> str:
-    """The first cause of a connection that failed; texts with addresses are left out."""
-    inner = getattr(error.args[0] if error.args else None, "reason", error)
-    inner = getattr(inner, "original_error", inner)  # a proxy's own words
-    return str(inner) if str(inner).startswith("Tunnel connection") else type(inner).__name__
-
-
-def no_login(source: str) -> InputError:
-    """The error of who must log in and cannot."""
-    places = credentials()
-    return InputError(
-        source,
-        expected="a Kaggle account",
-        found=f"Kaggle rejects the token in {places[0]}" if places else "no Kaggle credentials",
-        fix=f"{TOKEN}; then accept the rules at {page(source)}",
-    )
-
-
-def refusal(source: str, error: "RequestException") -> InputError:
-    """What Kaggle answered instead of an archive, and what to do about it."""
-    status, address, places = status_of(error), page(source), credentials()
-    competition = source.startswith("kaggle-competition:")
-    found, fix = f"{reason(error)}, again and again", "wait, and run again: it goes on from there"
-    if may_pass(error, begun=True):
-        pass
-    elif status == 401:
-        found = (
-            f"Kaggle rejects the credentials in {places[0]}"
-            if places
-            else "Kaggle asks for a login"
-        )
-        found += " (401)"
-        fix = (
-            TOKEN
-            if competition or not places
-            else f"remove them (no account is needed), or {TOKEN}"
-        )
-    elif status == 403 and competition:
-        found = "Kaggle refuses access (403): the rules of the competition are not accepted"
-        fix = f"log in to Kaggle with the account of the token, and accept the rules at {address}"
-    elif status == 403:
-        found = "Kaggle refuses access (403): the dataset is private or withdrawn"
-        fix = f"ask for access at {address}, or name another mirror in `source` of the site"
-    elif status == 404:
-        found = "Kaggle knows no such data (404)"
-        fix = f"check that {address} exists, and correct `source` of the site"
-    elif status == 407:
-        found, fix = f"the proxy{proxy()} wants a login (407)", "put it into HTTPS_PROXY"
-    else:
-        found = reason(error)
-        fix = f"download {address} by hand: `source: [local:PATH]`"
-    return InputError(source, expected="a download", found=found, fix=fix)
-
-
-def unreachable(source: str, error: "RequestException") -> InputError:
-    """Why there is no connection, and what to do about it."""
-    import requests
-
-    why = cause(error)
-    if isinstance(error, requests.exceptions.ProxyError):
-        found = f"the proxy{proxy()} lets nothing through to Kaggle ({why})"
-        fix = "correct HTTPS_PROXY and HTTP_PROXY, or ask who runs the proxy to allow *.kaggle.com"
-        fix += " and storage.googleapis.com"
-    elif isinstance(error, requests.exceptions.SSLError):
-        found = f"a certificate that this machine does not trust ({why})"
-        fix = "if a proxy reads all traffic, put its certificate's path into REQUESTS_CA_BUNDLE"
-    else:
-        found = f"no connection to Kaggle ({why})"
-        fix = "check the network, and run again: it goes on from where it was"
-    return InputError(source, expected="a download", found=found, fix=f"{fix}{OFFLINE}")
-
-
-def proxy() -> str:
-    """The proxy that requests go through, with a space before it and without its password."""
-    from requests.utils import get_environ_proxies, prepend_scheme_if_needed
-
-    proxies = get_environ_proxies("https://api.kaggle.com")
-    address = proxies.get("https") or proxies.get("http") or proxies.get("all")
-    if not address:
-        return ""
-    parts = urlsplit(prepend_scheme_if_needed(address, "http"))
-    return f" {parts.hostname}:{parts.port}"
