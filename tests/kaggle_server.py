@@ -27,14 +27,19 @@ REFUSALS = {
 }
 
 
+STATUSES = {"busy": 503, "limited": 429, "proxy": 407, "page": 200, "blocked": 403}
+PAGE = b"<html>log in to the network first</html>"
+
+
 class Kaggle(ThreadingHTTPServer):
     """Answers what the client asks when it downloads.
 
     archive: what it serves. modified: its date. faults: what befalls the next answers, in turn:
     None (nothing), a number of bytes after which the connection is cut, 'stall' (half of it, then
-    silence), 'drip' (all of it, slowly), 'corrupt' (one byte is another) or 'expired' (it refuses
-    the address). greetings: the same for what is asked before: 'busy', 'silent', 'hangup', 'proxy'
-    (wants a login). When the client goes on with a partial file it asks the storage twice: first
+    silence), 'drip' (all of it, slowly), 'corrupt' (one byte is another), 'expired' (it refuses
+    the address) or 'page' (a login page). greetings: the same for what is asked before: 'busy',
+    'limited' (too many requests), 'silent', 'hangup', 'proxy' (wants a login), 'page', 'blocked' (a
+    proxy's). When the client goes on with a partial file it asks the storage twice: first
     for all, of which it reads the header only, then for the rest.
     asked: method, Authorization, Range and bytes sent of every request.
     """
@@ -93,8 +98,8 @@ class Answers(BaseHTTPRequestHandler):
             self.server.over.wait(30 if greeting == "silent" else 0)
             self.close_connection = True
             return None
-        if greeting in ("busy", "proxy"):
-            return self.reply(503 if greeting == "busy" else 407, b"no", "text/html")
+        if greeting:
+            return self.reply(STATUSES[greeting], PAGE, "text/html")
         if method == "GenerateAccessToken":
             if asked["refreshToken"] != REFRESH:
                 message = {"code": 401, "message": "Unauthenticated"}
@@ -124,6 +129,8 @@ class Answers(BaseHTTPRequestHandler):
         fault = self.server.faults.pop(0) if self.server.faults else None
         if fault == "expired":
             return self.reply(403, b"<Error><Code>ExpiredToken</Code></Error>", "application/xml")
+        if fault == "page":
+            return self.reply(200, PAGE, "text/html")
         self.send_response(206 if start else 200)
         if start:
             end = f"{len(archive) - 1}/{len(archive)}"

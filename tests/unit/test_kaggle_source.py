@@ -278,6 +278,19 @@ def test_who_has_no_connection_is_told_at_once(kaggle, manifest, greeting, words
     assert left(manifest) == []
 
 
+@pytest.mark.parametrize("greeting", ["page", "blocked"])
+@pytest.mark.parametrize("login", [{"KAGGLE_API_TOKEN": TOKEN}, {"KAGGLE_KEY": KEY}])
+def test_a_page_in_kaggles_place_is_not_taken_for_kaggles_answer(kaggle, manifest, greeting, login):
+    """Neither by who asks about a token first nor by who asks for the archive at once."""
+    kaggle.greetings = [greeting] * 9
+    variables = {"KAGGLE_API_TOKEN": "", "KAGGLE_USERNAME": "someone"} | login
+    status, said = fetch(kaggle, manifest, COMPETITION, **variables)
+    assert status == 1
+    assert "something answers in Kaggle's place (status " in said
+    assert "*.kaggle.com" in said
+    assert left(manifest) == []
+
+
 def test_who_has_no_network_is_told_at_once(manifest):
     nowhere = "from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as addresses\n"
     nowhere += (
@@ -343,6 +356,28 @@ def test_a_transfer_that_never_goes_on_is_given_up_and_its_bytes_are_kept(kaggle
     assert status == 0, said
     assert kaggle.of("GET")[-1]["Range"] == f"bytes={2 * CHUNK}-"
     assert complete(manifest)
+
+
+@pytest.mark.parametrize("faults", [["expired"], ["expired"] * 2, ["expired", None, "expired"]])
+def test_an_error_instead_of_the_rest_spares_what_has_come(kaggle, manifest, faults):
+    kaggle.faults = [2 * CHUNK + 1, *[None, 10] * 2]
+    assert fetch(kaggle, manifest, COMPETITION)[0] == 1
+    kaggle.faults = [None, *faults]
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert "the storage answered with status 403; 2.1 MB are here" in said
+    assert kaggle.of("GET")[-1]["Range"] == f"bytes={2 * CHUNK}-"
+    assert complete(manifest)
+
+
+def test_a_page_instead_of_the_rest_spares_what_has_come(kaggle, manifest):
+    kaggle.faults = [2 * CHUNK + 1, *[None, 10] * 2]
+    assert fetch(kaggle, manifest, COMPETITION)[0] == 1
+    kaggle.faults = [None, "page"]
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 1
+    assert "something answers in Kaggle's place" in said
+    assert held(manifest) == 2 * CHUNK
 
 
 def killed(kaggle, manifest, how):

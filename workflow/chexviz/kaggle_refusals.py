@@ -6,13 +6,14 @@ from urllib.parse import urlsplit
 from chexviz.errors import InputError
 
 if TYPE_CHECKING:
-    from requests import RequestException
+    from requests import RequestException, Response
 
 TOKEN = (
     "create a token at https://www.kaggle.com/settings/api and save it as ~/.kaggle/access_token "
     "or set KAGGLE_API_TOKEN"
 )
 OAUTH = "~/.kaggle/credentials.json"  # what `kaggle auth login` writes
+HOSTS = "*.kaggle.com and storage.googleapis.com"
 OFFLINE = (
     "; where cluster nodes have no network, run `snakemake --until download weights` on a machine "
     "that has; or name files of your own: `source: [local:PATH]`"
@@ -27,6 +28,32 @@ def page(source: str) -> str:
     return f"https://www.kaggle.com/datasets/{name}"
 
 
+def check_answer(source: str, answer: "Response") -> None:
+    """Raise HTTPError if the storage refuses, InputError if the answer is not Kaggle's at all.
+
+    Kaggle says in JSON that it refuses access, the storage in XML, and an archive is no page.
+    """
+    import requests
+
+    status, kind = answer.status_code, answer.headers.get("Content-Type", "")
+    if (answer.ok and "html" in kind) or (status == 403 and not ("json" in kind or "xml" in kind)):
+        raise InputError(
+            source,
+            expected="an answer of Kaggle",
+            found=f"something answers in Kaggle's place (status {status}, {kind or 'no type'})",
+            fix="log in to the network if it has a page for that, or ask who runs the proxy to "
+            f"allow {HOSTS}{OFFLINE}",
+        )
+    # 416 has the client ask for all of it, rightly: what it holds is no part of the archive.
+    if is_storage(answer) and status >= 400 and status != 416:
+        raise requests.HTTPError(response=answer)
+
+
+def is_storage(answer: "Response") -> bool:
+    """Whether an answer is the storage's, whose signed address may have expired."""
+    return answer.request.method == "GET"  # Kaggle itself is only ever sent a POST
+
+
 def status_of(error: "RequestException") -> int | None:
     """The status of the answer that was an error; None if there was no answer."""
     return None if error.response is None else error.response.status_code
@@ -37,9 +64,8 @@ def may_pass(error: "RequestException", begun: bool) -> bool:
     answer = error.response
     if answer is None:
         return begun
-    # An answer after a redirect is the storage's, whose signed address may have expired.
     status = answer.status_code
-    return status in (408, 429) or status >= 500 or bool(answer.history)
+    return status in (408, 429) or status >= 500 or is_storage(answer)
 
 
 def reason(error: "RequestException") -> str:
@@ -47,7 +73,7 @@ def reason(error: "RequestException") -> str:
     answer = error.response
     if answer is None:
         return f"the connection broke ({cause(error)})"
-    who = "the storage" if answer.history else "Kaggle"
+    who = "the storage" if is_storage(answer) else "Kaggle"
     return f"{who} answered with status {answer.status_code}"
 
 
@@ -117,8 +143,7 @@ def unreachable(source: str, error: "RequestException") -> InputError:
     why = cause(error)
     if isinstance(error, requests.exceptions.ProxyError):
         found = f"the proxy{proxy()} lets nothing through to Kaggle ({why})"
-        fix = "correct HTTPS_PROXY and HTTP_PROXY, or ask who runs the proxy to allow *.kaggle.com"
-        fix += " and storage.googleapis.com"
+        fix = f"correct HTTPS_PROXY and HTTP_PROXY, or ask who runs the proxy to allow {HOSTS}"
     elif isinstance(error, requests.exceptions.SSLError):
         found = f"a certificate that this machine does not trust ({why})"
         fix = "if a proxy reads all traffic, put its certificate's path into REQUESTS_CA_BUNDLE"

@@ -2,9 +2,10 @@
 
 The client (package `kaggle`, read at 2.2.4) logs in, asks for a signed address, and appends to a
 partial file only if the server's ETag says that it is of the same archive. It sets no timeout, does
-not look at the disk, and shows progress on a terminal alone; its own retries reuse an address that
-expires and can overwrite a partial file with an error page, so they are switched off here and every
-new attempt asks anew. Nothing it says is repeated: its texts hold signed addresses and, if VERBOSE
+not look at the disk, and shows progress on a terminal alone. Its own retries reuse an address that
+expires, so they are switched off here and every new attempt asks anew. If the storage answers with
+an error to a request for the rest of a file, it writes what it gets next over that file, so no such
+answer comes that far. Nothing it says is repeated: its texts hold signed addresses and, if VERBOSE
 is set, the token.
 """
 
@@ -23,6 +24,7 @@ from chexviz.archives import check_space, gigabytes
 from chexviz.errors import InputError
 from chexviz.kaggle_refusals import (
     OAUTH,
+    check_answer,
     may_pass,
     no_login,
     page,
@@ -109,7 +111,7 @@ def transfer(source: str, folder: Path) -> list[Path]:
         os.environ.pop(name, None)
     print(f"download {source}", file=sys.stderr, flush=True)
     places = credentials()  # now: the client removes what Kaggle rejects
-    with patience(SILENCE), redirect_stdout(StringIO()):
+    with patience(source, SILENCE), redirect_stdout(StringIO()):
         try:
             persist(logged_in(source, places), source, folder)
         except InputError:
@@ -228,8 +230,8 @@ def held(folder: Path) -> int:
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """Within it a server that is silent for `seconds` counts as lost.
+def patience(source: str, seconds: float) -> Iterator[None]:
+    """Within it a server that is silent for `seconds` counts as lost, and every answer is checked.
 
     The client sets no timeout and offers none; this is the one place that all its requests pass.
     """
@@ -245,7 +247,9 @@ def patience(seconds: float) -> Iterator[None]:
         *rest: Any,
         **options: Any,
     ) -> Any:
-        return send(self, request, stream, timeout or seconds, *rest, **options)
+        answer = send(self, request, stream, timeout or seconds, *rest, **options)
+        check_answer(source, answer)
+        return answer
 
     HTTPAdapter.send = impatient  # type: ignore[method-assign]
     try:
