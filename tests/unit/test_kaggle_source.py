@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -177,10 +178,40 @@ def test_a_dataset_needs_no_account(kaggle, manifest):
     assert [one["Authorization"] for one in kaggle.asked] == [None, None]
 
 
-def test_a_token_that_the_client_would_print_is_refused(kaggle, manifest):
-    status, said = fetch(kaggle, manifest, COMPETITION, KAGGLE_API_TOKEN=TOKEN * 10)
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [
+        (TOKEN * 10, "a longer one"),
+        (f"{TOKEN}\r", "ends of lines around it"),
+        (f" {TOKEN}", "spaces or"),
+    ],
+)
+def test_a_token_that_the_client_would_stumble_over_is_refused(kaggle, manifest, token, found):
+    status, said = fetch(kaggle, manifest, COMPETITION, KAGGLE_API_TOKEN=token)
     assert status == 1
+    assert found in said
     assert "~/.kaggle/access_token" in said
+    assert kaggle.of("DownloadDataFiles") == []
+
+
+@pytest.mark.parametrize("source", [COMPETITION, DATASET])
+def test_credentials_that_cannot_be_read_are_named(kaggle, manifest, tmp_path, source):
+    status, said = fetch(kaggle, manifest, source, KAGGLE_API_TOKEN=str(tmp_path))
+    assert status == 1
+    assert f"Is a directory: '{tmp_path}'" in said
+    assert "create a token" in said
+
+
+def test_a_file_of_another_owner_counts_as_credentials_until_the_login(home, monkeypatch):
+    def refuse(path, **options):
+        raise PermissionError(path)
+
+    monkeypatch.setenv("HOME", str(home))
+    for name in [name for name in os.environ if name.startswith("KAGGLE")]:
+        monkeypatch.delenv(name)
+    save(home / ".kaggle" / "access_token", TOKEN)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert credentials() == ["~/.kaggle/access_token"]
 
 
 def test_a_home_that_cannot_be_written_is_said(kaggle, manifest, tmp_path):
@@ -313,6 +344,22 @@ def test_a_proxy_that_is_down_is_named_without_its_password(manifest):
     assert "HTTPS_PROXY" in said
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("socks5h://{me}127.0.0.1:9", ["the proxy socks5h://127.0.0.1:9", "PySocks"]),
+        ("http://{me}127.0.0.1:port", ["the proxy 127.0.0.1:port", "correct HTTPS_PROXY"]),
+        ("http://{me}nowhere.invalid", ["the proxy nowhere.invalid lets", "HTTP_PROXY"]),
+    ],
+)
+def test_a_proxy_that_is_badly_named_is_said(manifest, address, words):
+    address = address.format(me=f"me:{KEY}@")
+    status, said = fetch(None, manifest, DATASET, HTTP_PROXY=address, http_proxy=address)
+    assert status == 1
+    for word in words:
+        assert word in said
+
+
 # --- the transfer ---
 
 
@@ -429,7 +476,9 @@ def test_a_complete_archive_is_not_downloaded_again(kaggle, manifest):
 @pytest.mark.parametrize(
     ("greetings", "faults", "said"),
     [
+        (["busy", "busy"], [], "Kaggle answered with status 503"),
         ([None, None, "busy", "busy"], [], "Kaggle answered with status 503"),
+        ([None, None, "limited"], [], "Kaggle answered with status 429"),
         ([], ["expired"], "the storage answered with status 403"),
         ([], ["stall"], "the connection broke"),
     ],

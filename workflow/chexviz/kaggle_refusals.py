@@ -1,7 +1,6 @@
 """What Kaggle, its storage or a proxy refuses, in words that say what to do and hold no secret."""
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from chexviz.errors import InputError
 
@@ -141,7 +140,11 @@ def unreachable(source: str, error: "RequestException") -> InputError:
     import requests
 
     why = cause(error)
-    if isinstance(error, requests.exceptions.ProxyError):
+    badly_named = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
+    if isinstance(error, badly_named) and "socks" in proxy():
+        found = f"no support of the proxy{proxy()} ({why})"
+        fix = "install PySocks beside the package kaggle, or name an HTTP proxy"
+    elif isinstance(error, (requests.exceptions.ProxyError, *badly_named)):
         found = f"the proxy{proxy()} lets nothing through to Kaggle ({why})"
         fix = f"correct HTTPS_PROXY and HTTP_PROXY, or ask who runs the proxy to allow {HOSTS}"
     elif isinstance(error, requests.exceptions.SSLError):
@@ -155,11 +158,13 @@ def unreachable(source: str, error: "RequestException") -> InputError:
 
 def proxy() -> str:
     """The proxy that requests go through, with a space before it and without its password."""
-    from requests.utils import get_environ_proxies, prepend_scheme_if_needed
+    from requests.utils import get_environ_proxies
 
     proxies = get_environ_proxies("https://api.kaggle.com")
     address = proxies.get("https") or proxies.get("http") or proxies.get("all")
     if not address:
         return ""
-    parts = urlsplit(prepend_scheme_if_needed(address, "http"))
-    return f" {parts.hostname}:{parts.port}"
+    # By hand: what is no address has to be named too.
+    kind, _, rest = address.rpartition("://")
+    host = rest.rpartition("@")[2].partition("/")[0]
+    return f" {kind}://{host}" if kind.startswith("socks") else f" {host}"

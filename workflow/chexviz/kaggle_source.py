@@ -26,6 +26,7 @@ from chexviz.kaggle_refusals import (
     OAUTH,
     check_answer,
     may_pass,
+    new_login,
     no_login,
     page,
     reason,
@@ -81,8 +82,11 @@ def is_token(text: str) -> bool:
 
 
 def has_text(path: Path) -> bool:
-    """Whether a file is there and not blank."""
-    return path.is_file() and bool(path.read_text(errors="replace").strip())
+    """Whether a file is there and, as far as can be told, not blank."""
+    try:
+        return path.is_file() and bool(path.read_text(errors="replace").strip())
+    except PermissionError:
+        return True  # what it is worth the login will say
 
 
 def read_json(path: Path) -> dict:
@@ -113,7 +117,7 @@ def transfer(source: str, folder: Path) -> list[Path]:
     places = credentials()  # now: the client removes what Kaggle rejects
     with patience(source, SILENCE), redirect_stdout(StringIO()):
         try:
-            persist(logged_in(source, places), source, folder)
+            persist(new_client(source), source, folder, places)
         except InputError:
             raise
         except requests.HTTPError as error:
@@ -132,17 +136,16 @@ def transfer(source: str, folder: Path) -> list[Path]:
     return archives(folder)
 
 
-def logged_in(source: str, places: list[str]) -> Any:
-    """Kaggle's client, its transfer within `following`. Raises InputError if it cannot log in.
-
-    places: where credentials are.
-    """
-    if len(os.environ.get("KAGGLE_API_TOKEN", "")) > LONGEST_NAME:
-        # The client would take it for a file name, and fail with an error that holds the token.
+def new_client(source: str) -> Any:
+    """Kaggle's client, its transfer within `following`. Raises InputError if it cannot start."""
+    token = os.environ.get("KAGGLE_API_TOKEN", "")
+    if len(token) > LONGEST_NAME or token != token.strip():
+        # The client would take it for a file name, and fail with an error that holds the token; or
+        # for a header, in which no space may lead and no line may end.
         raise InputError(
             source,
-            expected=f"KAGGLE_API_TOKEN of at most {LONGEST_NAME} characters",
-            found="a longer one",
+            expected=f"KAGGLE_API_TOKEN of at most {LONGEST_NAME} characters, no space around it",
+            found="a longer one" if token == token.strip() else "spaces or ends of lines around it",
             fix="save the token as ~/.kaggle/access_token and unset the variable",
         )
     # Importing it reads credentials and talks to Kaggle, so only who needs it imports it.
@@ -174,16 +177,29 @@ def logged_in(source: str, places: list[str]) -> Any:
                     response, outfile, http_client, resume=resume, max_retries=0, timeout=SILENCE
                 )
 
-    client = Client()
+    return Client()
+
+
+def log_in(client: Any, source: str, places: list[str]) -> None:
+    """Log in, or be nobody where a dataset needs no account. places: where credentials are.
+
+    Raises InputError if the credentials cannot be read, or are needed and not accepted.
+    """
     try:
         client.authenticate()
     except SystemExit:  # its way to say that nobody is logged in
         if source.startswith("kaggle-competition:"):
             raise no_login(source, places) from None
-    return client
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(
+            source,
+            expected="Kaggle credentials in a file that can be read",
+            found=str(error),
+            fix=f"give it to this user, or {new_login(places)}",
+        ) from None
 
 
-def persist(client: Any, source: str, folder: Path) -> None:
+def persist(client: Any, source: str, folder: Path, places: list[str]) -> None:
     """Download until it is complete, with pauses between attempts. Raises the last failure.
 
     Only what may pass is tried again: a connection that breaks after bytes were to come, a server
@@ -198,6 +214,7 @@ def persist(client: Any, source: str, folder: Path) -> None:
     while True:
         before = held(folder)
         try:
+            log_in(client, source, places)
             get(name, path=str(folder), force=False, quiet=True)
         except requests.RequestException as error:
             if held(folder) > before:
