@@ -86,11 +86,10 @@ def test_gradcam_is_that_of_hooks_and_a_backward_pass_through_the_whole_model(ar
     model.eval()
     found = []
     for _ in range(2):
-        expected = gradcam_by_hooks(model, images)
+        expected, terms = gradcam_by_hooks(model, images)
         found.append(predict.gradcam(model, images, "north"))
-        torch.testing.assert_close(
-            found[-1], expected, rtol=1e-4, atol=1e-5 * float(expected.max())
-        )
+        # Channels that cancel leave the rounding of what was added.
+        assert ((found[-1] - expected).abs() <= 4 * torch.finfo(torch.float32).eps * terms).all()
         assert not found[-1].requires_grad
         model.tasks["north"].layers[-1].weight.data.neg_()  # what was cut is now shown
     assert torch.cat(found).any()
@@ -98,12 +97,14 @@ def test_gradcam_is_that_of_hooks_and_a_backward_pass_through_the_whole_model(ar
 
 
 def gradcam_by_hooks(model, images):
+    """The maps (n, h, w), and the sums of the absolute values that were added to each."""
     kept = []
     hook = model.representation.register_forward_hook(lambda *call: kept.append(call[-1]))
     logits = model(images[:, None] / 255, ["north"])
     hook.remove()
     (gradients,) = torch.autograd.grad(logits.sum(), kept)
-    return torch.relu((gradients.mean(dim=(2, 3), keepdim=True) * kept[0]).sum(dim=1)).detach()
+    terms = (gradients.mean(dim=(2, 3), keepdim=True) * kept[0]).detach()
+    return torch.relu(terms.sum(dim=1)), terms.abs().sum(dim=1)
 
 
 def test_gradcam_is_after_the_last_relu():
