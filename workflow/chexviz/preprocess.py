@@ -180,26 +180,26 @@ def preprocess(
     """
     folder = manifest.parent / "data"
     files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
-    processes = min(threads, 1 + len(files) // CHUNK)
-    with Workers(processes) as workers, replacing_all(outputs) as paths:
+    with Workers(min(threads, 1 + len(files) // CHUNK)) as workers:
         listing, agreed = list_shard(site, folder, files, settings, shard)
         name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
         tasks, size = tasks_of(listing, folder), settings["size"]
         checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
-        results = convert_all(
-            tasks, paths["images"], size, settings["fit"], workers, label=f"preprocess {name}"
-        )
-        done = list(unchanged(results, tasks, checksums))
-        samples, rejected = tabulate(listing, checksums, done)
-        if shard == (1, 1) and not (samples["label"] != "").any():
-            raise empty_site(folder, summary(name, samples, rejected))
-        keep = np.flatnonzero([not one.reason for one in done])
-        close_gaps(paths["images"], keep, size)
-        write(samples, paths["samples"])
-        flat = [row for one in done for row in one.annotations]
-        write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
-        write(rejected, paths["rejected"])
-        write(agreed, paths["contract"])
+        with replacing_all(outputs) as paths:
+            results = convert_all(
+                tasks, paths["images"], size, settings["fit"], workers, label=f"preprocess {name}"
+            )
+            done = list(unchanged(results, tasks, checksums))
+            samples, rejected = tabulate(listing, checksums, done)
+            if shard == (1, 1) and not (samples["label"] != "").any():
+                raise empty_site(folder, summary(name, samples, rejected))
+            keep = np.flatnonzero([not one.reason for one in done])
+            close_gaps(paths["images"], keep, size)
+            write(samples, paths["samples"])
+            flat = [row for one in done for row in one.annotations]
+            write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
+            write(rejected, paths["rejected"])
+            write(agreed, paths["contract"])
     return summary(name, samples, rejected)
 
 

@@ -55,10 +55,16 @@ class Workers:
 
 
 def started(processes: int) -> ProcessPoolExecutor:
-    """A pool whose processes have begun to start, which takes each of them half a second."""
-    workers = pool(processes)
+    """A pool whose processes have begun to start, which takes each of them half a second.
+
+    It shares no locks or open files with this process, as forked ones would.
+    """
+    workers = ProcessPoolExecutor(processes, get_context("spawn"), initializer=prepare)
+    # Ctrl-C reaches all processes: this one ends its workers, without a traceback from each.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     for _ in range(processes):  # one is started for each piece of work that finds none idle
         workers.submit(int)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return workers
 
 
@@ -66,7 +72,7 @@ def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
     """The results of `work` on single items, with a new process after every crash."""
     results, waiting = [], deque(items)
     while waiting:
-        with pool(1) as worker:
+        with started(1) as worker:
             # If even no work at all kills it, no item is at fault, and this error ends the job.
             worker.submit(work, []).result()
             try:
@@ -78,15 +84,8 @@ def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
     return results
 
 
-def pool(processes: int) -> ProcessPoolExecutor:
-    """A pool that shares no locks or open files with this process, as forked ones would."""
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=prepare)
-
-
 def prepare() -> None:
     """What a worker process does first."""
-    # Ctrl-C reaches all processes: the parent ends its workers, without a traceback from each.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True).start()
     keep_freed_memory(KEPT, LARGE)
 
