@@ -1,12 +1,15 @@
 """Archives: nested ones, hostile ones, damaged ones, and too large ones."""
 
+import errno
+import lzma
+import os
 import stat
 import zipfile
 
 import pytest
 
 from chexviz import archives as module
-from chexviz.archives import DamagedArchive, check_space, unpack
+from chexviz.archives import DamagedArchive, NoSpace, check_space, unpack
 from chexviz.errors import InputError
 from made_archives import zip_bytes, zipped
 
@@ -37,6 +40,13 @@ def test_archives_inside_are_unpacked_once_more_and_no_deeper(tmp_path, folder):
         "x/train/deep.zip": deepest,
     }
     assert source.exists()
+
+
+def test_archives_are_known_by_suffix_and_hidden_names_are_none(tmp_path, folder):
+    """macOS puts '._NAME', which is no archive, beside every NAME."""
+    content = {"T.ZIP": zip_bytes({"a": "a"}), "__MACOSX/._t.zip": "attributes"}
+    unpack(zipped(tmp_path / "site.zip", content), folder)
+    assert unpacked(folder) == {"T/a": b"a", "__MACOSX/._t.zip": b"attributes"}
 
 
 def link_entry():
@@ -113,6 +123,66 @@ def test_a_bomb_is_refused_though_the_disk_is_large(tmp_path, folder, monkeypatc
     assert unpacked(folder) == {"a": zeros}
 
 
+def test_a_bomb_of_archives_is_refused_by_what_they_hold_together(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(module, "SURELY_SMALL", 3 * 10**6)
+    inner = zip_bytes({"zeros": bytes(10**6)}, zipfile.ZIP_DEFLATED)
+    bomb = zipped(tmp_path / "bomb.zip", {f"{number}.zip": inner for number in range(9)})
+    assert bomb.stat().st_size < 3 * 10**4
+    with pytest.raises(InputError, match="do not trust") as caught:
+        unpack(bomb, folder)
+    assert str(caught.value).startswith(f"{bomb}: 2.zip\n")
+    assert len(list(folder.glob("*/zeros"))) == 2
+
+
+def test_nested_archives_take_the_space_of_one_of_them_at_a_time(tmp_path, folder, monkeypatch):
+    inner = zip_bytes({"a": bytes(10**6)})
+    archive = zipped(tmp_path / "site.zip", {f"{number}.zip": inner for number in range(4)})
+
+    def usage(path):
+        used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        return type("Usage", (), {"free": 5 * len(inner) - used})
+
+    monkeypatch.setattr(module.shutil, "disk_usage", usage)
+    unpack(archive, folder)
+    assert list(unpacked(folder)) == ["0/a", "1/a", "2/a", "3/a"]
+    zipped(archive, {f"{number}.zip": inner for number in range(5)})
+    with pytest.raises(NoSpace, match=r"6\.0 MB of free space"):
+        unpack(archive, tmp_path / "other")
+    assert unpacked(tmp_path / "other") == {}
+
+
+FAILURES = {
+    "UnicodeDecodeError": UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    "LZMAError": lzma.LZMAError("corrupt input data"),
+    "invalid offset": OSError(errno.EINVAL, "Invalid argument"),
+    "bzip2": OSError("Invalid data stream"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_damage_is_noticed_in_whatever_way_the_zip_module_says_it(
+    tmp_path, folder, monkeypatch, failure
+):
+    def fail(*words):
+        raise FAILURES[failure]
+
+    archive = zipped(tmp_path / "bad.zip", {"a": "1"})
+    monkeypatch.setattr(zipfile.ZipFile, "extract", fail)
+    with pytest.raises(DamagedArchive):
+        unpack(archive, folder)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_is_not_the_fault_of_the_archive(tmp_path, folder, monkeypatch, number):
+    def fail(*words):
+        raise OSError(number, os.strerror(number), "file")
+
+    archive = zipped(tmp_path / "good.zip", {"a": "1"})
+    monkeypatch.setattr(zipfile.ZipFile, "extract", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        unpack(archive, folder)
+
+
 @pytest.mark.parametrize("damage", ["content", "packed content", "end", "text"])
 @pytest.mark.parametrize("nested", [False, True])
 def test_damaged_archives_are_noticed(tmp_path, folder, damage, nested):
@@ -126,5 +196,7 @@ def test_damaged_archives_are_noticed(tmp_path, folder, damage, nested):
     else:
         content[60:70] = b"\xff" * 10
     whole.write_bytes(zip_bytes({"inner.zip": bytes(content)}) if nested else content)
-    with pytest.raises(DamagedArchive, match="get it again"):
+    with pytest.raises(DamagedArchive, match="get it again") as caught:
         unpack(whole, folder)
+    where = f"{whole}: inner.zip\n" if nested else f"{whole}\n"
+    assert str(caught.value).startswith(where)

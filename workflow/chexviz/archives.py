@@ -1,10 +1,13 @@
 """Zip archives to folders, without trust: no path out of the folder, no links, a bounded size."""
 
 import errno
+import lzma
 import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from chexviz.errors import InputError
@@ -19,48 +22,91 @@ class DamagedArchive(InputError):
     """An archive that was cut off or changed: fetched again it may be whole."""
 
 
-def unpack(archive: Path, folder: Path, nested: bool = True) -> None:
+class NoSpace(InputError):
+    """A disk that is too small for what is to come: the archive is not to blame."""
+
+
+def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip archive to a folder, and the archives in it to folders of their names.
 
-    Raises DamagedArchive if it is no whole archive; InputError if it would write outside of the
-    folder, holds links, is encrypted, is a bomb, or does not fit on the disk. Archives within
-    archives within archives stay packed, which bounds the work.
+    Raises DamagedArchive if it is no whole archive; NoSpace if it does not fit on the disk;
+    InputError if it would write outside of the folder, holds links, is encrypted or is a bomb.
+    Archives within archives within archives stay packed, which bounds the work.
     """
+    with saying_why(archive):
+        allowed = max(SURELY_SMALL, SMALLEST_RATIO * archive.stat().st_size)
+        extract(archive, folder, allowed)
+
+
+def extract(archive: Path, folder: Path, allowed: int, outer: Path | None = None) -> int:
+    """Unpack `archive`, which was in `outer` if that is given: then what is in it stays packed.
+
+    allowed: the most bytes that it may hold. Gives what is left of them.
+    """
+    where = f"{outer}: {archive.name}" if outer else str(archive)
+    with saying_why(where), zipfile.ZipFile(archive) as opened:
+        entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+        check_entries(where, entries)
+        left = allowed - sum(entry.file_size for entry in entries)
+        check_ratio(where, allowed - left, allowed)
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = {entry.filename: entry.file_size for entry in entries}
+        inner = {} if outer else {name: sizes[name] for name in sizes if is_archive(name)}
+        # Each inner archive is removed once it is unpacked, before the next one comes.
+        check_space(where, allowed - left + max(inner.values(), default=0), folder)
+        with Progress(f"unpack {archive.name}", total=len(entries), unit="file") as progress:
+            for entry in entries:
+                # Reading stops at the announced size, so the checks above hold; and it ends with
+                # the checksum, so damage is noticed.
+                path = Path(opened.extract(entry, folder))
+                if entry.filename in inner:
+                    left = extract(path, path.with_suffix(""), left, archive)
+                    path.unlink()
+                progress.step()
+    return left
+
+
+def is_archive(name: str) -> bool:
+    """Whether a name is an archive's; those that macOS hides beside files ('._x.zip') are none."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() == ".zip" and not path.name.startswith(".")
+
+
+@contextmanager
+def saying_why(archive: str | Path) -> Iterator[None]:
+    """Turn what the zip module raises about an archive into InputError; a full disk stays one."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-            check_entries(archive, entries)
-            folder.mkdir(parents=True, exist_ok=True)
-            check_size(archive, sum(entry.file_size for entry in entries), folder)
-            with Progress(f"unpack {archive.name}", total=len(entries), unit="file") as progress:
-                for entry in entries:
-                    # Reading stops at the announced size, so the check above holds; and it ends
-                    # with the checksum, so damage is noticed.
-                    opened.extract(entry, folder)
-                    progress.step()
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DamagedArchive(
-            archive,
-            expected="a whole zip archive",
-            found=f"{type(error).__name__}: {error}",
-            fix="get it again",
-        ) from error
+        yield
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
+        raise damaged(archive, error) from error
     except (NotImplementedError, OSError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT):
             raise
+        # Of the archive's content, not of a file: offsets and bzip2 data that make no sense.
+        if isinstance(error, OSError) and not error.filename and number in (None, errno.EINVAL):
+            raise damaged(archive, error) from error
         raise InputError(
             archive,
             expected="a zip archive that can be unpacked here",
             found=f"{type(error).__name__}: {error}",
-            fix="unpack it by hand, and name the folder: `source: [local:FOLDER]`",
+            fix="get it and unpack it by hand, and name the folder: `source: [local:FOLDER]`",
         ) from error
-    if nested:
-        for inner in sorted(path for path in folder.rglob("*.zip") if path.is_file()):
-            unpack(inner, inner.with_suffix(""), nested=False)
-            inner.unlink()
 
 
-def check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
+def damaged(archive: str | Path, error: Exception) -> DamagedArchive:
+    """The error of an archive that `error` shows to be damaged."""
+    return DamagedArchive(
+        archive,
+        expected="a whole zip archive",
+        found=f"{type(error).__name__}: {error}",
+        fix="get it again",
+    )
+
+
+def check_entries(archive: str, entries: list[zipfile.ZipInfo]) -> None:
     """Raise InputError at the first entry of an archive that must not be unpacked."""
     seen = set()
     for entry in entries:
@@ -84,24 +130,22 @@ def check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
         )
 
 
-def check_size(archive: Path, unpacked: int, folder: Path) -> None:
-    """Raise InputError if `unpacked` bytes are out of all proportion, or do not fit on the disk."""
-    packed = archive.stat().st_size
-    if unpacked > max(SURELY_SMALL, SMALLEST_RATIO * packed):
+def check_ratio(archive: str, size: int, allowed: int) -> None:
+    """Raise InputError if the `size` bytes in an archive are more than allowed: a bomb."""
+    if size > allowed:
         raise InputError(
             archive,
-            expected=f"files of at most {SMALLEST_RATIO} times its own size",
-            found=f"{unpacked / 1e9:.1f} GB of files in {packed / 1e6:.1f} MB",
+            expected=f"files of at most {SMALLEST_RATIO} times its own size, nested archives' too",
+            found=f"{gigabytes(size)} of files, where {gigabytes(allowed)} are allowed",
             fix="do not trust this archive; get it from its publisher",
         )
-    check_space(archive, unpacked, folder)
 
 
 def check_space(what: str | Path, needed: int, folder: Path) -> None:
-    """Raise InputError if `needed` more bytes do not fit on the disk of `folder`, which exists."""
+    """Raise NoSpace if `needed` more bytes do not fit on the disk of `folder`, which exists."""
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise InputError(
+        raise NoSpace(
             what,
             expected=f"{gigabytes(needed)} of free space in {folder}",
             found=f"{gigabytes(free)} free",
