@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from chexviz import archives, kaggle_source
 from chexviz.download import download, main, missing
 from chexviz.errors import InputError
 from made_archives import zipped
@@ -158,6 +159,18 @@ def test_local_paths_that_cannot_be_used(manifest, tmp_path, kind):
     assert str(path) in str(caught.value)
     assert left(manifest) == []
     assert not list(tmp_path.rglob("outside"))
+
+
+def test_an_archive_that_finds_no_space_is_kept_for_the_next_run(manifest, monkeypatch):
+    def transfer(source, folder):
+        return [zipped(folder / "chests.zip", {"a": "a"})]
+
+    usage = type("Usage", (), {"free": 0})
+    monkeypatch.setattr(kaggle_source, "transfer", transfer)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(InputError, match="free some space"):
+        fetch(manifest, "kaggle-dataset:someone/chests")
+    assert list(manifest.parent.glob(".archives/*/chests.zip"))
 
 
 # --- several sources ---

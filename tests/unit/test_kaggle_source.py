@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import kaggle_server
-from chexviz.kaggle_source import credentials
+from chexviz.kaggle_source import archives, credentials
 from kaggle_server import KEY, REFRESH, SECRETS, SIGNATURE, TOKEN, serving
 from made_archives import zip_bytes
 
@@ -508,6 +508,33 @@ def test_an_archive_that_is_damaged_twice_is_given_up(kaggle, manifest):
     assert "damaged one, twice" in said
     assert left(manifest) in ([], [".archives"])
     assert held(manifest) == 0
+
+
+UNUSABLE = {
+    "hostile": {"../outside": "x"},
+    "impossible": {"a": "1", "a/b": "2"},
+    "nested": {"inner.zip": zip_bytes({"/outside": "x"})},
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_an_archive_that_cannot_be_used_gives_way_to_a_better_one(kaggle, manifest, kind):
+    kaggle.archive = zip_bytes(UNUSABLE[kind])
+    assert fetch(kaggle, manifest, COMPETITION)[0] == 1
+    assert held(manifest) == 0
+    kaggle.archive = ARCHIVE
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert complete(manifest)
+
+
+def test_only_files_are_archives(tmp_path):
+    """From an answer without a name the client has made a folder."""
+    folder = tmp_path / "archives"
+    assert archives(folder) == []
+    for name in ("chests.zip", "chests.zip.kaggle-partial", "chests.CompetitionApiService/x"):
+        save(folder / name, "x")
+    assert archives(folder) == [folder / "chests.zip"]
 
 
 def test_a_slow_transfer_tells_how_far_it_is(kaggle, manifest):

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from chexviz import kaggle_refusals, kaggle_source
-from chexviz.archives import DamagedArchive, unpack
+from chexviz.archives import DamagedArchive, NoSpace, unpack
 from chexviz.errors import InputError, run
 from chexviz.files import replacing, sha256
 from chexviz.progress import Progress
@@ -61,16 +61,22 @@ def fetch_kaggle(source: str, folder: Path, settings: Mapping, threads: int) -> 
     """Download the archive of a Kaggle competition or dataset and unpack it to folder/data.
 
     An archive that turns out to be damaged is downloaded once more: the client compares sizes only.
+    One that cannot be used is not kept, or no later run would look for a better one.
     """
     archives = folder.parent / ".archives" / quote(source, safe="")
     for last in (False, True):
+        fetched = kaggle_source.transfer(source, archives)
         try:
-            for archive in kaggle_source.transfer(source, archives):
+            for archive in fetched:
                 unpack(archive, folder / "data")
             return
-        except DamagedArchive as error:
+        except NoSpace:
+            raise
+        except InputError as error:
             remove(archives)
             remove(folder / "data")
+            if not isinstance(error, DamagedArchive):
+                raise
             if last:
                 raise InputError(
                     source,

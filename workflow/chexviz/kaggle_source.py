@@ -238,7 +238,7 @@ def persist(client: Any, source: str, folder: Path, places: list[str]) -> None:
 def archives(folder: Path) -> list[Path]:
     """The files that the client has brought, complete or not."""
     paths = sorted(folder.iterdir()) if folder.exists() else []
-    return [path for path in paths if not path.name.endswith(MARKER)]
+    return [path for path in paths if path.is_file() and not path.name.endswith(MARKER)]
 
 
 def held(folder: Path) -> int:
