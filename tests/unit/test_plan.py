@@ -196,6 +196,26 @@ def test_a_remote_archive_stands_alone_and_names_no_password(config):
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+        "x-goog-signature",
+        "sig",
+        "access_token",
+        "AWSAccessKeyId",
+        "apikey",
+        "password",
+    ],
+)
+def test_an_address_that_holds_a_secret_in_its_query_is_refused(config, name):
+    source = f"storage:https://example.org/chest.zip?versionId=1&{name}=hush"
+    with pytest.raises(InputError, match=f"found: +{name} in its query") as caught:
+        plan.check(changed(config, "sites", "rsna", "source", value=[source]))
+    assert "hush" not in str(caught.value)
+
+
 def test_a_change_within_a_local_folder_changes_its_fingerprint(config, tmp_path, monkeypatch):
     assert plan.fingerprint(config, "rsna") == ""
     folder = tmp_path / "hospital"

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from chexviz import reported
 from chexviz.download import list_files
@@ -19,6 +19,7 @@ from chexviz.robust import check_sites
 
 Config = Mapping
 BASELINE, POOLED, ENSEMBLE = "baseline", "pooled", "ensemble"  # that are no federation
+SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names of a query
 METHOD = {"weights": "size", "batchnorm": "average", "combine": "mean", "trim": 0.0}
 
 
@@ -73,6 +74,16 @@ def check_stored(config: Config, site: str) -> None:
             expected="an address without credentials, which would end in logs and reports",
             found=f"some before {urlsplit(address).netloc.rpartition('@')[2]}",
             fix="give them to the storage plugin by environment variables (docs/data.md)",
+        )
+    query = [name for name, _ in parse_qsl(urlsplit(address or "").query, keep_blank_values=True)]
+    secret = [name for name in query if any(word in name.lower() for word in SECRET)]
+    if secret:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="an address that is not signed: who reads it in a log or report could use it",
+            found=f"{', '.join(secret)} in its query",
+            fix="let the storage plugin log in by environment variables, or fetch the archive and "
+            "use `local:` (docs/data.md)",
         )
 
 
