@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,34 @@ def test_a_local_folder_is_linked_not_copied(manifest, tmp_path):
     assert data.resolve() == source
     assert list(listed(manifest)) == ["dicom/a.dcm", "dicom/b.dcm", "labels.csv"]
     assert left(manifest) == [".manifest.csv", "data", "manifest.csv"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(manifest, tmp_path, monkeypatch):
+    """Refused by hand here, since root may read everything."""
+    source, scandir = tmp_path / "hospital", os.scandir
+    (source / "locked").mkdir(parents=True)
+    (source / "a.dcm").write_text("a")
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"locked\n.*\n.*Permission denied"):
+        fetch(manifest, f"local:{source}")
+    assert left(manifest) == []
+
+
+def test_a_name_that_no_table_can_hold_is_refused(manifest, tmp_path):
+    source = tmp_path / "hospital"
+    source.mkdir()
+    Path(os.fsdecode(os.fsencode(source) + b"/caf\xe9.dcm")).write_text("a")
+    with pytest.raises(InputError, match="file names in UTF-8") as caught:
+        fetch(manifest, f"local:{source}")
+    assert str(caught.value).startswith(f"{source}\n")
+    assert r"b'caf\xe9.dcm'" in str(caught.value)
+    assert left(manifest) == []
 
 
 def test_a_relative_path_and_a_home_path(manifest, tmp_path, monkeypatch):
