@@ -2,19 +2,21 @@
 
 import base64
 import os
+import re
 import signal
 import subprocess
 import time
 
 import pandas as pd
-import pytest
 
 import kaggle_server
+from chexviz.phantom import generate
 from kaggle_server import KEY, SECRETS, TOKEN
 from made_archives import zip_bytes
 from running import TINY
 
 MANIFEST = "resources/demo/rsna/manifest.csv"
+CONTRACT = "results/demo/sites/rsna/contract.csv"
 TARGET = ("--", MANIFEST)
 ARCHIVE = zip_bytes({"stage_2_train_labels.csv": "l", "a.dcm": bytes(3 * 2**20)})
 
@@ -31,27 +33,57 @@ def encoded(secret):
     return [secret.encode(), *(text[4:-4] for text in shifted)]
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_no_secret_reaches_a_log_or_snakemakes_metadata(workflow, tmp_path, fails):
-    """Neither when it goes well nor when it fails; the legacy key is set beside the token."""
-    secrets = {"KAGGLE_API_TOKEN": TOKEN, "KAGGLE_USERNAME": "someone", "KAGGLE_KEY": KEY}
-    with kaggle_server.serving(ARCHIVE) as server:
-        server.faults = ["corrupt", "corrupt"] * fails
-        variables = kaggle_server.environment(server, tmp_path / "home", VERBOSE="1", **secrets)
-        done = of(workflow, "kaggle-competition:chests").run(*TARGET, **variables)
-    assert (done.returncode == 0) == (not fails), done.stdout
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+def embedded(page):
+    """What lies encoded in a report: the content of its data: addresses."""
+    found = re.findall(rb"data:[^,\"\s]*;base64,([\w+/]+=*)", page)
+    return [base64.b64decode(text) for text in found]
+
+
+def assert_silent(folder, *more):
+    """No secret is in a name or content below a folder, nor in `more`."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
     names = " ".join(str(path) for path in files)
     assert "logs/demo/download/rsna.log" in names
     assert ".snakemake/log/" in names
-    assert fails or ".snakemake/metadata/" in names
-    assert server.of("DownloadDataFiles")[0]["Authorization"] == f"Bearer {TOKEN}"
-    written = b"\0".join(
-        [done.stdout.encode(), names.encode(), *(one.read_bytes() for one in files)]
-    )
+    written = b"\0".join([names.encode(), *more, *(path.read_bytes() for path in files)])
     for secret in SECRETS:
         for form in encoded(secret):
             assert form not in written
+
+
+def logged_in(server, home):
+    """Variables with a login that VERBOSE would print, and a legacy key beside the token."""
+    secrets = {"KAGGLE_API_TOKEN": TOKEN, "KAGGLE_USERNAME": "someone", "KAGGLE_KEY": KEY}
+    return kaggle_server.environment(server, home, VERBOSE="1", **secrets)
+
+
+def test_no_secret_reaches_a_log_if_a_download_fails(workflow, tmp_path):
+    with kaggle_server.serving(ARCHIVE) as server:
+        server.faults = ["corrupt", "corrupt"]
+        variables = logged_in(server, tmp_path / "home")
+        done = of(workflow, "kaggle-competition:chests").run(*TARGET, **variables)
+    assert done.returncode != 0, done.stdout
+    assert server.of("DownloadDataFiles")[0]["Authorization"] == f"Bearer {TOKEN}"
+    assert_silent(tmp_path, done.stdout.encode())
+
+
+def test_no_secret_reaches_a_log_a_report_or_snakemakes_metadata(workflow, tmp_path):
+    drawn = tmp_path / "drawn"
+    generate("rsna", drawn, images=20, seed=1, workers=1)
+    files = {str(path.relative_to(drawn)): path for path in drawn.rglob("*") if path.is_file()}
+    archive = zip_bytes({name: path.read_bytes() for name, path in files.items()})
+    site = {"source": ["kaggle-competition:chests"], "contract": {"strict": False}}
+    workflow.configure(TINY | {"sites": {"rsna": site}})
+    with kaggle_server.serving(archive) as server:
+        variables = logged_in(server, tmp_path / "home")
+        done = workflow.run("--", CONTRACT, **variables)
+        reported = workflow.run("--report", "report.html", "--", CONTRACT, **variables)
+    assert done.returncode == reported.returncode == 0, done.stdout + reported.stdout
+    assert server.of("DownloadDataFiles")[0]["Authorization"] == f"Bearer {TOKEN}"
+    assert list(tmp_path.glob(".snakemake/metadata/*"))
+    contents = embedded((tmp_path / "report.html").read_bytes())
+    assert (tmp_path / CONTRACT).read_bytes() in contents
+    assert_silent(tmp_path, done.stdout.encode(), reported.stdout.encode(), *contents)
 
 
 def test_a_source_that_changes_is_noticed_told_and_not_forgotten_if_it_fails(workflow, tmp_path):
@@ -102,7 +134,7 @@ def test_a_download_that_is_stopped_goes_on_in_the_next_run(workflow, tmp_path):
 
 
 def test_a_contract_that_is_not_strict_is_carried_into_the_report(workflow, tmp_path):
-    target = ("--", "results/demo/sites/rsna/contract.csv")
+    target = ("--", CONTRACT)
     # A mapping undoes the demo's null, and leaves the paper's numbers, which no phantom meets.
     loose = {"sites": {"rsna": {"contract": {"strict": False}}}}
     overlay = TINY | {"phantom": {"images": 20}} | loose
