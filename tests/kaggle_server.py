@@ -37,10 +37,11 @@ class Kaggle(ThreadingHTTPServer):
     archive: what it serves. modified: its date. faults: what befalls the next answers, in turn:
     None (nothing), a number of bytes after which the connection is cut, 'stall' (half of it, then
     silence), 'drip' (all of it, slowly), 'corrupt' (one byte is another), 'expired' (it refuses
-    the address) or 'page' (a login page). greetings: the same for what is asked before: 'busy',
-    'limited' (too many requests), 'silent', 'hangup', 'proxy' (wants a login), 'page', 'blocked' (a
-    proxy's). When the client goes on with a partial file it asks the storage twice: first
-    for all, of which it reads the header only, then for the rest.
+    the address), 'beyond' (it says that there is no such range) or 'page' (a login page).
+    greetings: the same for what is asked before: 'busy', 'limited' (too many requests), 'silent',
+    'hangup', 'proxy' (wants a login), 'page', 'blocked' (a proxy's). When the client goes on with a
+    partial file it asks the storage twice: first for all, of which it reads the header only, then
+    for the rest.
     asked: method, Authorization, Range and bytes sent of every request.
     """
 
@@ -129,6 +130,8 @@ class Answers(BaseHTTPRequestHandler):
         fault = self.server.faults.pop(0) if self.server.faults else None
         if fault == "expired":
             return self.reply(403, b"<Error><Code>ExpiredToken</Code></Error>", "application/xml")
+        if fault == "beyond":
+            return self.reply(416, b"<Error/>", "application/xml")
         if fault == "page":
             return self.reply(200, PAGE, "text/html")
         self.send_response(206 if start else 200)

@@ -417,6 +417,15 @@ def test_an_error_instead_of_the_rest_spares_what_has_come(kaggle, manifest, fau
     assert complete(manifest)
 
 
+def test_where_there_is_no_such_rest_all_of_it_is_downloaded(kaggle, manifest):
+    kaggle.faults = [2 * CHUNK + 1, None, "beyond"]
+    status, said = fetch(kaggle, manifest, COMPETITION)
+    assert status == 0, said
+    assert said.count("again in") == 1
+    assert [one["Range"] for one in kaggle.of("GET")] == [None, None, f"bytes={2 * CHUNK}-", None]
+    assert complete(manifest)
+
+
 def test_a_page_instead_of_the_rest_spares_what_has_come(kaggle, manifest):
     kaggle.faults = [2 * CHUNK + 1, *[None, 10] * 2]
     assert fetch(kaggle, manifest, COMPETITION)[0] == 1
