@@ -448,7 +448,7 @@ def test_a_changed_file_is_noticed_before_any_work(data):
     hospital(data, 3)
     make_manifest(data)
     (data / "001.dcm").unlink()
-    with pytest.raises(InputError, match="no such file") as caught:
+    with pytest.raises(InputError, match="No such file") as caught:
         main(arguments(data, data.parent / "out"))
     assert "001.dcm" in caught.value.where
     (data / "001.dcm").write_text("shorter")

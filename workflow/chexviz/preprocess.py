@@ -28,8 +28,8 @@ from chexviz.workers import Workers
 SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age"]
 SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
-CHUNK = 16  # images a worker takes at once: enough to hide the exchange, few enough to end together
-FLUSHED = 32  # chunks after which they are sent to the disk, lest a long flush waits at the end
+CHUNK = 32  # images a worker takes at once: enough to hide the exchange, few enough to end together
+FLUSHED = 16  # chunks after which they are sent to the disk, lest a long flush waits at the end
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
@@ -86,7 +86,10 @@ def check_files(folder: Path, files: pd.DataFrame) -> None:
     """Raise InputError unless every file of a manifest is there, with the size it had."""
     for file, size in zip(files["file"], files["bytes"], strict=True):
         path = folder / file
-        found = f"{path.stat().st_size} bytes" if path.is_file() else "no such file"
+        try:
+            found = f"{path.stat().st_size} bytes"
+        except OSError as error:
+            found = str(error.strerror)
         if found != f"{size} bytes":
             raise changed(path, f"{size} bytes, as in the manifest", found)
 

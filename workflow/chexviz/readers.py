@@ -103,7 +103,8 @@ def read_table(
     labels = table_labels(path, options["task"], options["findings"])
     if path.is_relative_to(folder):
         parent = PurePosixPath(path.relative_to(folder).parent.as_posix())
-        labels["file"] = [(parent / file).as_posix() for file in labels["file"]]
+        if parent.parts:
+            labels["file"] = [(parent / file).as_posix() for file in labels["file"]]
     there = labels["file"].isin(files["file"])
     records = labels[there].copy()
     records.insert(1, "image", image_ids(records["file"]))
