@@ -155,3 +155,4 @@ def test_a_contract_that_is_not_strict_is_carried_into_the_report(workflow, tmp_
     assert '"Audit"' in page
     assert '"name": "contract.csv"' in page
     assert "A second copy" in page
+    assert "The data contract of RSNA is not strict:" in page
