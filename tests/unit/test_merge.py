@@ -98,7 +98,7 @@ def test_a_shard_looks_at_no_other_shards_files(data, tmp_path):
     make_manifest(data)
     (data / "000.dcm").unlink()
     preprocess.main([*arguments(data, tmp_path / "2"), "--shard", "2", "2"])
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="No such file"):
         preprocess.main([*arguments(data, tmp_path / "1"), "--shard", "1", "2"])
 
 
