@@ -5,20 +5,21 @@ import subprocess
 import sys
 
 # As Snakemake does: a handler of its own, set after the relay, and a command that it waits for.
-PARENT = """
-import signal, subprocess, sys
+PARENT = r"""
+import os, signal, subprocess, sys
 from chexviz.relay import relay_termination
 
 relay_termination()
-signal.signal(signal.SIGTERM, lambda *_: print("parent told", flush=True))
-signal.signal(signal.SIGUSR1, lambda *_: print("parent told something else", flush=True))
+# Not by print: its buffer refuses the second handler while the first still prints.
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"parent told\n"))
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"parent told something else\n"))
 sys.exit(subprocess.call(["bash", "-c", f"trap : TERM; {sys.executable} {sys.argv[1]}"]))
 """
-CHILD = """
-import signal, sys, time
+CHILD = r"""
+import os, signal, sys, time
 
-signal.signal(signal.SIGTERM, lambda *_: (print("child told", flush=True), sys.exit(75)))
-print("ready", flush=True)
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"child told\n"), sys.exit(75)))
+os.write(1, b"ready\n")
 for _ in range(600):  # one long sleep does not end for a signal that comes just before it
     time.sleep(0.1)
 """
