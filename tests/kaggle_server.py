@@ -117,7 +117,7 @@ class Answers(BaseHTTPRequestHandler):
             return self.reply(code, json.dumps({"code": code, "message": message}).encode())
         port = self.server.server_port
         address = f"http://localhost:{port}/{name}/all.zip?X-Goog-Signature={SIGNATURE}"
-        return self.reply(302, Location=address)
+        return self.reply(302, b"<html>Moved</html>", "text/html", Location=address)
 
     def do_GET(self):
         """Give the archive as a storage does: ranges, and If-Range by ETag."""

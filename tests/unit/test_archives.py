@@ -49,6 +49,19 @@ def test_archives_are_known_by_suffix_and_hidden_names_are_none(tmp_path, folder
     assert unpacked(folder) == {"T/a": b"a", "__MACOSX/._t.zip": b"attributes"}
 
 
+def test_an_archive_inside_never_overwrites_what_lies_beside_it(tmp_path, folder):
+    content = {"t/a": "outer", "t.zip": zip_bytes({"a": "inner"}), "u.zip": zip_bytes({"a": "u"})}
+    content |= {"t.ZIP": zip_bytes({"a": "other"}), "u": "a file"}
+    unpack(zipped(tmp_path / "site.zip", content), folder)
+    assert unpacked(folder) == {
+        "t/a": b"outer",
+        "t.unpacked/a": b"inner",
+        "t.unpacked.unpacked/a": b"other",
+        "u": b"a file",
+        "u.unpacked/a": b"u",
+    }
+
+
 def link_entry():
     entry = zipfile.ZipInfo("link")
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16

@@ -281,6 +281,14 @@ def test_padding_counts_however_its_sign_is_written(tmp_path, kind, stored, writ
     assert read_radiograph(path).pixels.tolist() == [[0, 0, 127.5, 255]]
 
 
+def test_padding_that_8_bits_cannot_hold_is_no_pixel(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", np.array([[0, 48, 255]], dtype=np.uint8))
+    dataset = dcmread(path)
+    dataset.add_new("PixelPaddingValue", "SS", -2000)  # of which the lower 8 bits are 48
+    dataset.save_as(path)
+    assert read_radiograph(path).pixels.tolist() == [[0, 48, 255]]
+
+
 def test_an_image_of_nothing_but_padding_is_black(tmp_path):
     stored = np.full((4, 4), 9, dtype=np.uint16)
     assert not read(tmp_path, stored, PixelPaddingValue=9).pixels.any()

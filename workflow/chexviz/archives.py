@@ -6,7 +6,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -27,7 +27,7 @@ class NoSpace(InputError):
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive to a folder, and the archives in it to folders of their names.
+    """Unpack a zip archive to a folder, and the archives in it to folders of their own names.
 
     Raises DamagedArchive if it is no whole archive; NoSpace if it does not fit on the disk;
     InputError if it would write outside of the folder, holds links, is encrypted or is a bomb.
@@ -52,6 +52,7 @@ def extract(archive: Path, folder: Path, allowed: int, outer: Path | None = None
         folder.mkdir(parents=True, exist_ok=True)
         sizes = {entry.filename: entry.file_size for entry in entries}
         inner = {} if outer else {name: sizes[name] for name in sizes if is_archive(name)}
+        folders = folders_for(inner, sizes)
         # Each inner archive is removed once it is unpacked, before the next one comes.
         check_space(where, allowed - left + max(inner.values(), default=0), folder)
         with Progress(f"unpack {archive.name}", total=len(entries), unit="file") as progress:
@@ -60,10 +61,24 @@ def extract(archive: Path, folder: Path, allowed: int, outer: Path | None = None
                 # the checksum, so damage is noticed.
                 path = Path(opened.extract(entry, folder))
                 if entry.filename in inner:
-                    left = extract(path, path.with_suffix(""), left, archive)
+                    left = extract(path, folder / folders[entry.filename], left, archive)
                     path.unlink()
                 progress.step()
     return left
+
+
+def folders_for(archives: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """The folder of each inner archive: as it is called, and no other one, among all `names`."""
+    paths = [PurePosixPath(name) for name in names]
+    taken = {str(path) for name in paths for path in (name, *name.parents)}
+    folders = {}
+    for archive in archives:
+        folder = str(PurePosixPath(archive).with_suffix(""))
+        while folder in taken:
+            folder += ".unpacked"
+        taken.add(folder)
+        folders[archive] = folder
+    return folders
 
 
 def is_archive(name: str) -> bool:

@@ -141,8 +141,8 @@ def padded(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     if value is None:
         return np.zeros(stored.shape, dtype=bool)
     ends = np.array([value, dataset.get("PixelPaddingRangeLimit", value)])
-    # Many files have them signed where the pixels are not, or the other way round.
-    low, high = np.sort(ends.astype(stored.dtype))
+    # Of 16 bits always; many files have them signed where the pixels are not, or the other way.
+    low, high = np.sort(ends.astype(f"{stored.dtype.kind}2"))
     return (stored >= low) & (stored <= high)
 
 

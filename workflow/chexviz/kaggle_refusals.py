@@ -30,12 +30,14 @@ def page(source: str) -> str:
 def check_answer(source: str, answer: "Response") -> None:
     """Raise HTTPError if the storage refuses, InputError if the answer is not Kaggle's at all.
 
-    Kaggle says in JSON that it refuses access, the storage in XML, and an archive is no page.
+    Kaggle says in JSON that it refuses access, the storage in XML, and an archive is no page; what
+    leads on to the storage may be one.
     """
     import requests
 
     status, kind = answer.status_code, answer.headers.get("Content-Type", "")
-    if (answer.ok and "html" in kind) or (status == 403 and not ("json" in kind or "xml" in kind)):
+    is_page = 200 <= status < 300 and "html" in kind
+    if is_page or (status == 403 and not ("json" in kind or "xml" in kind)):
         raise InputError(
             source,
             expected="an answer of Kaggle",
