@@ -24,6 +24,7 @@ TINY = {
     },
     "evaluation": {"bootstrap": {"replicates": 200}, "simulation": {"repetitions": 5}},
 }
+FORECAST = "training will take about"  # what is said of a study that takes long
 # A third site, in the table layout, to be added to the demo's two.
 HOSPITAL = {
     "title": "Hospital",

@@ -12,9 +12,12 @@ import pandas as pd
 import psutil
 import pytest
 
-from running import TINY, training
+from running import TINY, Workflow, training
 
-SHORT = TINY | {"run": {"protocols": ["paper"], "architectures": ["standard"]}}
+SHORT = TINY | {
+    "run": {"protocols": ["paper"], "architectures": ["standard"]},
+    "phantom": {"images": 60},
+}
 SECONDS = 240  # for a run to come as far as a test waits for; it takes a fraction of that
 
 
@@ -48,42 +51,58 @@ def assert_whole(workflow) -> None:
         assert len(pd.read_csv(path).columns) > 1, path
 
 
-@pytest.mark.parametrize("told", ["the training", "the whole job"])
-def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(workflow, told):
-    """Snakemake deletes what a failed job has made, but not its checkpoint, which is used."""
+TRAINED = "results/demo/models/paper/standard/baseline/seed2022/rsna.safetensors"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, repository) -> Workflow:
+    """A baseline that is trained for long enough to be stopped; nothing has stopped it yet."""
     long = copy.deepcopy(SHORT)
     long["architectures"]["standard"]["baseline"]["epochs"] = 60
-    workflow.configure(long)
-    target = workflow.folder / "results/demo/models/paper/standard/baseline/seed2022"
-    name = str((target / "rsna.safetensors").relative_to(workflow.folder))
-    process = start(workflow, "--", name)
+    workflow = Workflow(tmp_path_factory.mktemp("trained"), repository, long)
+    workflow.succeed("--", TRAINED)
+    return workflow
+
+
+@pytest.mark.parametrize("told", ["the training", "the whole job"])
+def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(trained, told):
+    """Snakemake deletes what a failed job has made, but not its checkpoint, which is used."""
+    target = trained.folder / TRAINED
+    unbroken = target.read_bytes()
+    process = start(trained, "--forcerun", "train_baseline", "--", TRAINED)
     end = time.monotonic() + SECONDS
-    while (trained := training(lambda one: os.getpgid(one) == process.pid)) is None:
+    while (found := training(lambda one: os.getpgid(one) == process.pid)) is None:
         assert process.poll() is None, "the run ended before it could be stopped"
         assert time.monotonic() < end
         time.sleep(0.02)
-    shell = psutil.Process(trained).parent()
+    shell = psutil.Process(found).parent()
     everyone = [shell, *shell.children()]
-    for one in everyone if told == "the whole job" else [psutil.Process(trained)]:
+    for one in everyone if told == "the whole job" else [psutil.Process(found)]:
         one.terminate()
     assert process.wait(timeout=120) != 0
-    assert [path.name for path in target.iterdir()] == ["rsna.checkpoint"]
-    (log,) = workflow.folder.glob("logs/demo/train/**/rsna.log")
+    assert [path.name for path in target.parent.iterdir()] == ["rsna.checkpoint"]
+    (log,) = trained.folder.glob("logs/demo/train/**/rsna.log")
     (stopped,) = re.findall(r"stopped in (round \d+); run again to go on", log.read_text())
-    workflow.succeed("--", name)
+    trained.succeed("--", TRAINED)
     assert f"goes on from {stopped}\n" in log.read_text()
-    assert sorted(path.name for path in target.iterdir()) == [
+    assert sorted(path.name for path in target.parent.iterdir()) == [
         *("rsna.history.csv", "rsna.safetensors")
     ]
-    resumed = (target / "rsna.safetensors").read_bytes()
-    workflow.succeed("--forcerun", "train_baseline", "--", name)
-    assert (target / "rsna.safetensors").read_bytes() == resumed
+    assert target.read_bytes() == unbroken
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_goes_on(workflow, stop):
+STOPS = {
+    "sites/*/images.npy": signal.SIGKILL,
+    "models/**/*.safetensors": signal.SIGINT,
+    "predictions/**/*.csv": signal.SIGKILL,
+    "evaluation/**/*.csv": signal.SIGINT,
+}
+
+
+def test_an_interrupted_run_goes_on(workflow):
+    """It is stopped and killed in turn, once the first results of a stage are there."""
     workflow.configure(SHORT)
-    for pattern in ("sites/*/images.npy", "models/**/*.safetensors"):
+    for pattern, stop in STOPS.items():
         process = start(workflow)
         wait_for(process, workflow, pattern)
         os.killpg(process.pid, stop)

@@ -13,6 +13,7 @@ SEVERAL = TINY | {
         **{"methods": METHODS, "seeds": [1, 2]},
     },
     "sites": {"hospital": HOSPITAL},
+    "phantom": {"images": 60},
 }
 
 
