@@ -187,11 +187,14 @@ def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
         scopes = [("any", ""), ("within", site), ("across", "")]
         scopes += [("across", other) for other in names if other != site]
         for scope, other in scopes:
+            there = [other] if other else [name for name in names if scope == "any" or name != site]
             for kind in ("patient", "duplicate", "exact", "any"):
                 known = 0 if site == "siim" else 240
                 found = protocol == "paper" and scope != "across" and kind in ("patient", "any")
                 affected = 160 * (found and known > 0)
-                fraction = np.nan if kind == "patient" and not known else affected / 240
+                fraction = affected / 240
+                if kind == "patient" and (not known or there == ["siim"]):
+                    fraction = np.nan
                 note = "" if known else "patient known for 0 of 240 images"
                 counts = [240, known, affected, fraction, note]
                 rows.append([protocol, site, scope, other, kind, *counts])

@@ -73,6 +73,16 @@ def test_a_shared_patient_is_a_fraction_of_the_images_whose_patient_is_known(ima
     assert table.loc[("a", "any", "", "any"), "fraction"] == 2 / 3
 
 
+def test_where_the_other_sites_patients_are_unknown_none_can_be_shared(images):
+    images["patient_known"] &= images["site"] != "b"
+    table = audit(images.assign(patient=person(images)), pairs(), "paper")
+    table = table.set_index(["site", "scope", "other", "shared"]).loc["a"]
+    unknown = table[table["fraction"].isna()]
+    assert unknown.index.tolist() == [("across", "b", "patient")]
+    assert "for none of those to compare with" in unknown["note"].iloc[0]
+    assert table.loc[("across", "", "patient"), "fraction"] == 0.0  # c's are known
+
+
 def test_a_fraction_of_no_images_is_not_a_number(images):
     nobody = audit(images.assign(patient_known=False), pairs(), "paper")
     assert nobody["fraction"].isna().equals(nobody["shared"] == "patient")

@@ -343,6 +343,12 @@ def test_audit_figure_shows_the_tables_numbers(three_sites, drawn, tmp_path):
     assert first.patches[0].get_width() == pytest.approx(160 / 240)
 
 
+def test_audit_figure_says_where_the_other_sites_patients_are_unknown(tmp_path, drawn):
+    made = make_results(tmp_path / "two", protocols=("paper",), images=40)
+    figure_audit.main([*figure_audit_arguments(made), *outputs(tmp_path)])
+    assert texts(drawn[0]).count("patients unknown") == 3  # of SIIM-ACR, and of RSNA across
+
+
 def test_audit_figure_of_one_site_and_one_class(tmp_path, drawn):
     made = make_results(tmp_path / "one", sites=(RSNA,), protocols=("patient",), images=40)
     path = made.root / "audit" / "labels.csv"

@@ -108,6 +108,7 @@ def test_unknown_patients_are_said_not_counted():
     for site, other in (("a", "b"), ("b", "c")):
         note = table.loc[(site, "shared patient", other), "note"]
         assert note == "patients of one or both are unknown"
+        assert np.isnan(table.loc[(site, "shared patient", other), "value"])
     assert table.loc[("a", "shared patient", "c"), "note"] == "patients: 1"
 
 

@@ -60,7 +60,8 @@ def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFr
     """Evaluation images of each site that share something with images not evaluated: AUDIT.
 
     images: columns site, image, patient, patient_known, sha256, subset. A shared patient is a
-    fraction of the images whose patient is known, everything else of all; NaN if there is none.
+    fraction of the images whose patient is known, everything else of all; NaN if there is none,
+    or if no patient is known among the images to compare with.
     """
     evaluated = (images["subset"] == "evaluation").to_numpy()
     known = images["patient_known"].to_numpy(dtype=bool)
@@ -71,8 +72,10 @@ def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFr
             for kind, affected in sharing(images, pairs, here, of_scope & ~evaluated).items():
                 counts = [int(mask.sum()) for mask in (here, here & known, affected)]
                 # A shared patient is not seen where the source does not say who it is.
+                comparable = (of_scope & ~evaluated & known).any()
                 note = f"patient known for {counts[1]} of {counts[0]} images"
-                looked_at = counts[1] if kind == "patient" else counts[0]
+                note += "" if comparable else "; for none of those to compare with"
+                looked_at = comparable * counts[1] if kind == "patient" else counts[0]
                 fraction = counts[2] / looked_at if looked_at else np.nan
                 row = [protocol, site, scope, other, kind, *counts, fraction]
                 rows.append([*row, note if kind in ("patient", "any") else ""])

@@ -108,7 +108,7 @@ def shared_value(audit: pd.DataFrame, kind: str, scope: str) -> tuple[float, str
     if rows.empty:
         return 0.0, "no other site"
     row = rows.iloc[0]
-    if kind == "patient" and row["known_images"] == 0:
+    if np.isnan(row["fraction"]):
         return 0.0, "patients unknown"
     if not row["affected_images"]:
         return 0.0, "0"

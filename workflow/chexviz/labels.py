@@ -60,11 +60,12 @@ def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> 
     for kind, affected in sharing(images, pairs, here, there).items():
         if kind == "any":
             continue
-        note, looked_at = "", here & known if kind == "patient" else here
-        if kind == "patient" and looked_at.any() and (known & there).any():
+        note, looked_at = "", here
+        if kind == "patient":
+            looked_at = here & known & (known & there).any()
             note = f"patients: {images.loc[affected & known, 'patient'].nunique()}"
-        elif kind == "patient":
-            note = "patients of one or both are unknown"
+            if not looked_at.any():
+                note = "patients of one or both are unknown"
         yield share(f"shared {kind}", other, int(looked_at.sum()), int(affected.sum()), note)
 
 
