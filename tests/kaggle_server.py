@@ -27,7 +27,7 @@ REFUSALS = {
 }
 
 
-STATUSES = {"busy": 503, "limited": 429, "proxy": 407, "page": 200, "blocked": 403}
+STATUSES = {"busy": 503, "limited": 429, "proxy": 407, "page": 200, "text": 200, "blocked": 403}
 PAGE = b"<html>log in to the network first</html>"
 
 
@@ -39,9 +39,9 @@ class Kaggle(ThreadingHTTPServer):
     silence), 'drip' (all of it, slowly), 'corrupt' (one byte is another), 'expired' (it refuses
     the address), 'beyond' (it says that there is no such range) or 'page' (a login page).
     greetings: the same for what is asked before: 'busy', 'limited' (too many requests), 'silent',
-    'hangup', 'proxy' (wants a login), 'page', 'blocked' (a proxy's). When the client goes on with a
-    partial file it asks the storage twice: first for all, of which it reads the header only, then
-    for the rest.
+    'hangup', 'proxy' (wants a login), 'page', 'text' (a page too), 'blocked' (a proxy's). When the
+    client goes on with a partial file it asks the storage twice: first for all, of which it reads
+    the header only, then for the rest.
     asked: method, Authorization, Range and bytes sent of every request.
     """
 
@@ -100,7 +100,8 @@ class Answers(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         if greeting:
-            return self.reply(STATUSES[greeting], PAGE, "text/html")
+            kind = "text/plain" if greeting == "text" else "text/html"
+            return self.reply(STATUSES[greeting], PAGE, kind)
         if method == "GenerateAccessToken":
             if asked["refreshToken"] != REFRESH:
                 message = {"code": 401, "message": "Unauthenticated"}

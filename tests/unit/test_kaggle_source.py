@@ -309,7 +309,7 @@ def test_who_has_no_connection_is_told_at_once(kaggle, manifest, greeting, words
     assert left(manifest) == []
 
 
-@pytest.mark.parametrize("greeting", ["page", "blocked"])
+@pytest.mark.parametrize("greeting", ["page", "text", "blocked"])
 @pytest.mark.parametrize("login", [{"KAGGLE_API_TOKEN": TOKEN}, {"KAGGLE_KEY": KEY}])
 def test_a_page_in_kaggles_place_is_not_taken_for_kaggles_answer(kaggle, manifest, greeting, login):
     """Neither by who asks about a token first nor by who asks for the archive at once."""

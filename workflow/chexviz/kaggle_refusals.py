@@ -36,7 +36,7 @@ def check_answer(source: str, answer: "Response") -> None:
     import requests
 
     status, kind = answer.status_code, answer.headers.get("Content-Type", "")
-    is_page = 200 <= status < 300 and "html" in kind
+    is_page = 200 <= status < 300 and (kind.startswith("text/") or "html" in kind)
     if is_page or (status == 403 and not ("json" in kind or "xml" in kind)):
         raise InputError(
             source,
