@@ -1,4 +1,7 @@
-"""Whatever stops a training, it goes on and ends with the bytes of one that nothing stopped."""
+"""Whatever stops a training, it goes on and ends with the bytes of one that nothing stopped.
+
+Here it is a federation of two sites; tests/workflow/test_interrupted.py stops that of one.
+"""
 
 import os
 import subprocess
@@ -52,11 +55,10 @@ def end(child):
 """
 
 
-@pytest.fixture(scope="module", params=["baseline", "federated"])
-def runs(request, shared_federation, repository):
+@pytest.fixture(scope="module")
+def runs(shared_federation, repository):
     """Runs a program over a training, and compares what comes out with an unbroken one."""
-    federation = shared_federation
-    sites = ["north"] if request.param == "baseline" else ["north", "south"]
+    federation, sites = shared_federation, ["north", "south"]
     train.main(arguments(federation, sites, "whole", rounds=ROUNDS))
 
     def run(program: str) -> str:

@@ -15,13 +15,15 @@ SEVERAL = TINY | {
     "sites": {"hospital": HOSPITAL},
     "phantom": {"images": 60},
 }
+SHOWN = ["tables/paper/methods.csv", "tables/paper/table1.csv", "figures/paper/training.png"]
+TARGETS = ["--", *(f"results/demo/{name}" for name in SHOWN)]
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, repository) -> Workflow:
     """A finished run of three methods."""
     workflow = Workflow(tmp_path_factory.mktemp("methods"), repository, SEVERAL)
-    workflow.succeed()
+    workflow.succeed(*TARGETS)
     return workflow
 
 
@@ -71,7 +73,7 @@ def test_the_figures_of_the_training_are_in_the_report(done):
         for suffix in ("pdf", "png"):
             (path,) = done.results(f"figures/paper/{name}.{suffix}")
             assert path.stat().st_size > 10_000
-    done.succeed("--report", "report.html")
+    done.succeed("--report", "report.html", *TARGETS)
     page = (done.folder / "report.html").read_text()
     for name in ("training.png", "exchange.png", "methods.csv"):
         assert f'"name": "{name}"' in page, name
@@ -80,7 +82,7 @@ def test_the_figures_of_the_training_are_in_the_report(done):
 def test_another_method_trains_nothing_but_itself(done):
     run = SEVERAL["run"] | {"methods": [*METHODS, "fedprox"]}
     done.configure(SEVERAL | {"run": run})
-    planned = done.planned()
+    planned = done.planned(*TARGETS)
     done.configure(SEVERAL)
     assert planned["train_federated"] == 2  # seeds
     assert planned["predict"] == 2

@@ -78,14 +78,14 @@ def test_every_file_is_in_samples_or_rejected(done):
         assert all((one.dtype, *one.shape[1:]) == (np.uint8, 32, 32) for one in stacks)
 
 
-def test_the_number_of_shards_changes_no_prediction(done, tmp_path):
+def test_the_number_of_shards_changes_no_model(done, tmp_path):
     """A copy of the run in which the hospital is one piece again comes to the same bytes."""
     shutil.copytree(done.folder / "resources", tmp_path / "resources")
     overlay = copy.deepcopy(THREE)
     del overlay["sites"]["hospital"]["shards"]
     whole = Workflow(tmp_path, done.repository, overlay)
     names = ["sites/hospital/samples.csv", "duplicates.csv", "splits/paper.csv"]
-    names += ["predictions/paper/standard/baseline/seed2022.csv"]
+    names += ["models/paper/standard/baseline/seed2022/hospital.safetensors"]
     whole.succeed("--", *(f"results/demo/{name}" for name in names))
     assert not whole.results("sites/hospital/shards*")
     for name in names:
