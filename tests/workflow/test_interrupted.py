@@ -95,7 +95,7 @@ STOPS = {
     "sites/*/images.npy": signal.SIGKILL,
     "models/**/*.safetensors": signal.SIGINT,
     "predictions/**/*.csv": signal.SIGKILL,
-    "evaluation/**/*.csv": signal.SIGINT,
+    "evaluation/paper/*.csv": signal.SIGINT,
 }
 
 
