@@ -10,6 +10,7 @@ import pytest
 from chexviz.bootstrap import Ranking, auroc, resamples
 from chexviz.delong import delong
 from chexviz.metrics import compare, compare_delong, holm
+from needed import absent
 
 PROC = """
 suppressMessages(library(pROC))
@@ -29,13 +30,13 @@ HOLM = 'cat(format(p.adjust(scan("p.txt", quiet = TRUE), "holm"), digits = 17), 
 
 @pytest.fixture(scope="module")
 def r() -> str:
-    """The path of Rscript; tests that need pROC skip without it."""
+    """The path of Rscript, whose pROC the tests need."""
     script = shutil.which("Rscript")
     if script is None:
-        pytest.skip("no R: Rscript is not installed (Debian: apt-get install r-cran-proc)")
+        absent("no R: Rscript is not installed (Debian: apt-get install r-cran-proc)")
     found = subprocess.run([script, "-e", "library(pROC)"], capture_output=True, text=True)
     if found.returncode:
-        pytest.skip("no pROC in R (Debian: apt-get install r-cran-proc)")
+        absent("no pROC in R (Debian: apt-get install r-cran-proc)")
     return script
 
 
