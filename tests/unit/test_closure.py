@@ -47,6 +47,42 @@ def test_imports_inside_functions_count(tmp_path, monkeypatch):
     assert names("entry") == {"entry", "late", "deep", "other"}
 
 
+BLOCKS = """
+class A:
+    async def f():
+        for _ in ():
+            with open("x"):
+                import chexviz.m0
+        else:
+            from chexviz import m1
+try:
+    pass
+except ValueError:
+    import chexviz.m2
+else:
+    while True:
+        import chexviz.m3
+finally:
+    if True:
+        pass
+    elif False:
+        import chexviz.m4
+match 1:
+    case 1:
+        from chexviz.m5 import x
+"""
+
+
+def test_imports_in_any_block_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(closure, "PACKAGE", tmp_path / "chexviz")
+    (tmp_path / "chexviz").mkdir()
+    modules = {f"m{number}" for number in range(6)}
+    for name in modules:
+        (tmp_path / "chexviz" / f"{name}.py").touch()
+    (tmp_path / "chexviz" / "entry.py").write_text(BLOCKS)
+    assert names("entry") == {"entry", *modules}
+
+
 def test_an_unknown_entry_point_is_an_error():
     with pytest.raises(FileNotFoundError):
         closure.files("nothing")

@@ -1,6 +1,7 @@
 """Which modules an entry point runs, so that an edit reruns what depends on it and nothing else."""
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def files(entry: str) -> list[Path]:
 def imports(path: Path) -> list[Path]:
     """The modules of the package that one source file imports; read once for all entry points."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name:
             names += [alias.name for alias in node.names]
         elif (
@@ -41,3 +42,11 @@ def imports(path: Path) -> list[Path]:
                 if alias.name.startswith("chexviz.")
             ]
     return [PACKAGE / f"{name}.py" for name in names if (PACKAGE / f"{name}.py").exists()]
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements within a node; its expressions, which are most of it, import nothing."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(node, part, []):
+            yield inner
+            yield from statements(inner)
