@@ -11,6 +11,7 @@ from trainings import SETTINGS, local_sites, train_round
 from chexviz.aggregate import batchnorm_names
 from chexviz.errors import InputError
 from chexviz.local import batches, learning_rate, masked_loss
+from needed import absent
 
 
 def test_batches_cover_every_image_once_and_are_even():
@@ -109,8 +110,9 @@ def test_a_site_left_after_any_batch_goes_on_to_the_same_bytes(federation):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_training_learns(federation):
+    if shutil.which("g++") is None:
+        absent("no C++ compiler, which torch.compile needs (apt-get install g++)")
     (plain,), (compiled,) = (
         local_sites(federation, ["north"], compile=flag) for flag in (False, True)
     )
