@@ -68,13 +68,14 @@ def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFr
     rows = []
     for site in images["site"].unique():
         here = evaluated & (images["site"] == site).to_numpy()
+        # A shared patient is not seen where the source does not say who it is.
+        known_note = f"patient known for {(here & known).sum()} of {here.sum()} images"
         for scope, other, of_scope in scopes(images["site"], site):
-            for kind, affected in sharing(images, pairs, here, of_scope & ~evaluated).items():
+            there = of_scope & ~evaluated
+            comparable = (there & known).any()
+            note = known_note + ("" if comparable else "; for none of those to compare with")
+            for kind, affected in sharing(images, pairs, here, there).items():
                 counts = [int(mask.sum()) for mask in (here, here & known, affected)]
-                # A shared patient is not seen where the source does not say who it is.
-                comparable = (of_scope & ~evaluated & known).any()
-                note = f"patient known for {counts[1]} of {counts[0]} images"
-                note += "" if comparable else "; for none of those to compare with"
                 looked_at = comparable * counts[1] if kind == "patient" else counts[0]
                 fraction = counts[2] / looked_at if looked_at else np.nan
                 row = [protocol, site, scope, other, kind, *counts, fraction]
