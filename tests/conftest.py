@@ -66,30 +66,22 @@ def draw_site(folder: Path, site: str, *, count: int = 60, size: int = 32, seed:
     samples.to_csv(folder / "samples.csv", index=False)
 
 
-def draw_split(path: Path, folders: dict[str, Path]) -> None:
-    """Write a split: of every five images one evaluates and one validates."""
-    tables = []
-    for site, folder in folders.items():
-        samples = pd.read_csv(folder / "samples.csv")
-        subset = np.array(["train", "train", "train", "validation", "evaluation"])
-        tables.append(
-            samples[["image", "patient", "label"]].assign(
-                site=site,
-                group=0,
-                subset=subset[np.arange(len(samples)) % 5],
-                position=range(len(samples)),
-            )
-        )
-    columns = ["site", "image", "patient", "label", "group", "subset", "position"]
-    pd.concat(tables)[columns].to_csv(path, index=False)
+def draw_split(folder: Path, site: str) -> None:
+    """Write split.csv of a site: of every five images one evaluates and one validates."""
+    samples = pd.read_csv(folder / "samples.csv")
+    subset = np.array(["train", "train", "train", "validation", "evaluation"])
+    rows = samples[["image", "patient", "label"]].assign(
+        site=site, subset=subset[np.arange(len(samples)) % 5], position=range(len(samples))
+    )
+    columns = ["site", "image", "patient", "label", "subset", "position"]
+    rows[columns].to_csv(folder / "split.csv", index=False)
 
 
 def draw_federation(folder: Path) -> Path:
-    """A folder with two small sites, `north` and `south`, and split.csv."""
-    folders = {site: folder / site for site in ("north", "south")}
-    draw_site(folders["north"], "north", count=60)
-    draw_site(folders["south"], "south", count=45)
-    draw_split(folder / "split.csv", folders)
+    """A folder with two small sites, `north` and `south`, each with its split."""
+    for site, count in (("north", 60), ("south", 45)):
+        draw_site(folder / site, site, count=count)
+        draw_split(folder / site, site)
     return folder
 
 

@@ -50,6 +50,9 @@ class Results:
     def evaluation(self, protocol: str, name: str) -> Path:
         return self.root / "evaluation" / protocol / f"{name}.csv"
 
+    def split(self, protocol: str, site: str) -> Path:
+        return self.root / "splits" / protocol / f"{site}.csv"
+
     def site(self, site: str, name: str) -> Path:
         return self.root / "sites" / site / name
 
@@ -70,8 +73,9 @@ def make_results(
         make_site(results, site["name"], images, rng)
     write(label_rows(results), results.root / "audit" / "labels.csv")
     for protocol in results.protocols:
-        splits = [split_rows(results, site["name"], protocol) for site in results.sites]
-        write(pd.concat(splits), results.root / "splits" / f"{protocol}.csv")
+        for site in results.sites:
+            rows = split_rows(results, site["name"], protocol)
+            write(rows, results.split(protocol, site["name"]))
         write(audit_rows(results, protocol), results.root / "audit" / f"{protocol}.csv")
         make_protocol(results, protocol, rng)
         make_histories(results, protocol)
@@ -175,8 +179,8 @@ def split_rows(results: Results, site: str, protocol: str) -> pd.DataFrame:
     middle = "train" if protocol == "paper" else "validation"
     subset = ["evaluation"] * third + [middle] * third + ["train"] * (len(samples) - 2 * third)
     rows = samples[["image", "patient", "label"]].assign(site=site, subset=subset)
-    rows = rows.assign(group=rows["patient"], position=range(len(rows)))
-    return rows[["site", "image", "patient", "label", "group", "subset", "position"]]
+    rows = rows.assign(position=range(len(rows)))
+    return rows[["site", "image", "patient", "label", "subset", "position"]]
 
 
 def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
@@ -215,9 +219,9 @@ def label_rows(results: Results) -> pd.DataFrame:
 
 def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> None:
     metrics, comparisons, curves, tables, maps = [], [], [], {}, {}
-    splits = pd.read_csv(results.root / "splits" / f"{protocol}.csv", dtype={"image": str})
     for site in results.sites:
-        rows = splits[(splits["site"] == site["name"]) & (splits["subset"] == "evaluation")]
+        rows = pd.read_csv(results.split(protocol, site["name"]), dtype={"image": str})
+        rows = rows[rows["subset"] == "evaluation"]
         labels = rows["label"].to_numpy()
         for seed in results.seeds:
             common = rng.normal(size=len(rows))
@@ -359,7 +363,8 @@ def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
     bootstrap = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 1}
     settings = {"bootstrap": bootstrap, "threshold": 0.5, "patients": 10, "size": SIZE} | changes
     arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
-    arguments += ["--split", str(results.root / "splits" / f"{protocol}.csv")]
+    splits = [results.split(protocol, site["name"]) for site in results.sites]
+    arguments += ["--split", *map(str, splits)]
     arguments += ["--settings", json.dumps(settings)]
     for site in results.sites:
         name = site["name"]

@@ -1,5 +1,6 @@
 """Code tracking: what an entry point imports, and nothing else."""
 
+import os
 import subprocess
 import sys
 
@@ -35,16 +36,24 @@ def test_it_names_every_module_that_python_really_loads(repository):
         assert set(loaded) <= names(entry), entry
 
 
-def test_imports_inside_functions_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(closure, "PACKAGE", tmp_path / "chexviz")
-    package = tmp_path / "chexviz"
-    package.mkdir()
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An empty package in place of ours, in a repository of its own."""
+    folder = tmp_path / "workflow" / "chexviz"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    monkeypatch.setattr(closure, "PACKAGE", folder)
+    monkeypatch.setattr(closure, "HOME", tmp_path)
+    return folder
+
+
+def test_imports_inside_functions_count(package):
     (package / "entry.py").write_text("def f():\n    from chexviz.late import g\n")
     (package / "late.py").write_text("import chexviz.deep\nfrom chexviz import other\n")
     (package / "deep.py").write_text("")
     (package / "other.py").write_text("")
     (package / "stranger.py").write_text("")
-    assert names("entry") == {"entry", "late", "deep", "other"}
+    assert names("entry") == {"__init__", "entry", "late", "deep", "other"}
 
 
 BLOCKS = """
@@ -73,16 +82,54 @@ match 1:
 """
 
 
-def test_imports_in_any_block_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(closure, "PACKAGE", tmp_path / "chexviz")
-    (tmp_path / "chexviz").mkdir()
+def test_imports_in_any_block_count(package):
     modules = {f"m{number}" for number in range(6)}
     for name in modules:
-        (tmp_path / "chexviz" / f"{name}.py").touch()
-    (tmp_path / "chexviz" / "entry.py").write_text(BLOCKS)
-    assert names("entry") == {"entry", *modules}
+        (package / f"{name}.py").touch()
+    (package / "entry.py").write_text(BLOCKS)
+    assert names("entry") == {"__init__", "entry", *modules}
 
 
 def test_an_unknown_entry_point_is_an_error():
     with pytest.raises(FileNotFoundError):
         closure.files("nothing")
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        *("workflow/chexviz/entry.py", "workflow/chexviz/__init__.py", "paper/table.csv"),
+        *("workflow/chexviz/style.mplstyle", "workflow/chexviz/style.py"),
+    ],
+)
+def test_the_digest_is_of_the_content_of_all_files(package, tmp_path, edited):
+    """Not of their times: what `cp -p` or another release brings may be older than the results."""
+    (package / "entry.py").write_text("import chexviz.style")
+    for name in ("style.py", "style.mplstyle", "stranger.py"):
+        (package / name).touch()
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "table.csv").write_text("a,1")
+    read = ("entry", "paper/table.csv")
+    before = closure.digest(*read)
+    (tmp_path / edited).write_text((tmp_path / edited).read_text() + " # an edit")
+    os.utime(tmp_path / edited, ns=(0, 0))
+    closure.imports.cache_clear()
+    closure.checksum.cache_clear()
+    assert closure.digest(*read) != before
+    assert edited in closure.contents(*read)
+    (package / "stranger.py").write_text("# an edit")
+    after = closure.digest(*read)
+    closure.checksum.cache_clear()
+    assert closure.digest(*read) == after
+
+
+def test_the_digest_does_not_know_where_the_repository_lies(package, tmp_path, monkeypatch):
+    (package / "entry.py").write_text("import chexviz.style")
+    (package / "style.py").touch()
+    before = closure.digest("entry")
+    moved = tmp_path.with_name("moved")
+    tmp_path.rename(moved)
+    monkeypatch.setattr(closure, "PACKAGE", moved / "workflow" / "chexviz")
+    monkeypatch.setattr(closure, "HOME", moved)
+    assert closure.digest("entry") == before
+    moved.rename(tmp_path)

@@ -74,7 +74,7 @@ def test_readers_find_an_image_in_whichever_shard_it_is(data, tmp_path):
     preprocess.main(arguments(data, tmp_path / "whole"))
     index = sharded(data, tmp_path / "parts", 3)
     samples = pd.read_csv(index.with_name("samples.csv"), dtype=str)
-    split = samples[["image", "patient", "label"]].assign(site="north", group=0, subset="train")
+    split = samples[["image", "patient", "label"]].assign(site="north", subset="train")
     split["position"] = range(len(split))
     split.loc[::4, "subset"] = "evaluation"
     split.to_csv(tmp_path / "split.csv", index=False)

@@ -169,16 +169,26 @@ def test_the_same_settings_are_the_same_text():
 def test_local_files_are_inputs_only_where_they_exist(config, tmp_path):
     (tmp_path / "match.csv").write_text("")
     table = str(tmp_path / "match.csv")
-    assert plan.local_patients(
-        changed(config, "sites", "rsna", "patients", value=table), "rsna"
-    ) == [table]
-    assert (
-        plan.local_patients(changed(config, "sites", "rsna", "patients", value="x.csv"), "rsna")
-        == []
-    )
-    sources = ["kaggle-dataset:a/b", f"local:{tmp_path}", "local:nowhere"]
-    local = changed(config, "sites", "rsna", "source", value=sources)
-    assert plan.local_sources(local, "rsna") == [str(tmp_path)]
+    for key in ("labels", "patients"):
+        here = changed(config, "sites", "rsna", key, value=table)
+        assert plan.local_tables(here, "rsna") == [table]
+        absent = changed(config, "sites", "rsna", key, value="x.csv")
+        assert plan.local_tables(absent, "rsna") == []
+    here = changed(config, "architectures", "densenet121", "weights", value=table)
+    assert plan.local_weights(here, "densenet121") == [table]
+    assert plan.local_weights(config, "densenet121") == []
+
+
+def test_the_content_of_small_files_counts_and_their_times_do_not(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("a,1")
+    before = plan.contents([str(table)])
+    os.utime(table, ns=(0, 10**18))
+    assert plan.contents([str(table)]) == before
+    table.write_text("a,0")
+    os.utime(table, ns=(0, 0))  # older than what was made of it
+    assert plan.contents([str(table)]) != before
+    assert plan.contents([]) == ""
 
 
 def test_a_remote_archive_stands_alone_and_names_no_password(config):
@@ -216,34 +226,15 @@ def test_an_address_that_holds_a_secret_in_its_query_is_refused(config, name):
     assert "hush" not in str(caught.value)
 
 
-def test_a_change_within_a_local_folder_changes_its_fingerprint(config, tmp_path, monkeypatch):
+def test_a_local_folder_is_known_by_its_content(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert plan.fingerprint(config, "rsna") == ""
-    folder = tmp_path / "hospital"
-    (folder / "deep").mkdir(parents=True)
-    for name in ("deep/a.dcm", "b.dcm", ".DS_Store"):
-        (folder / name).write_text("12")
+    (tmp_path / "hospital").mkdir()
+    (tmp_path / "hospital" / "a.dcm").write_text("12")
     monkeypatch.setenv("HOME", str(tmp_path))
     local = changed(config, "sites", "rsna", "source", value=["local:~/hospital", "local:none"])
-    seen = [plan.fingerprint(local, "rsna")]
-    (folder / ".DS_Store").write_text("hidden")
-    assert plan.fingerprint(local, "rsna") == seen[0]
-    for change in (
-        lambda: (folder / "deep" / "a.dcm").write_text("123"),
-        lambda: os.utime(folder / "b.dcm", (1, 1)),
-        lambda: (folder / "b.dcm").rename(folder / "c.dcm"),
-        lambda: (folder / "c.dcm").unlink(),
-    ):
-        change()
-        seen.append(plan.fingerprint(local, "rsna"))
-    assert len(set(seen)) == len(seen)
-
-
-def test_another_archive_changes_the_fingerprint(config, tmp_path):
-    archive = tmp_path / "site.zip"
-    local = changed(config, "sites", "rsna", "source", value=[f"local:{archive}"])
-    archive.write_text("1")
     before = plan.fingerprint(local, "rsna")
-    archive.write_text("12")
+    (tmp_path / "hospital" / "a.dcm").write_text("123")
     assert plan.fingerprint(local, "rsna") != before
 
 

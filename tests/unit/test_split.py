@@ -100,11 +100,10 @@ def run_main(folder, samples: pd.DataFrame, protocol: str = "paper") -> None:
         "protocol": protocol,
         "duplicates": folder / "duplicates.csv",
         "settings": json.dumps(fractions | {"seed": 1}),
-        "split": folder / "split.csv",
-        "audit": folder / "audit.csv",
     }
     words = [f"--{name}={value}" for name, value in arguments.items()]
-    split.main([*words, "--site", *paths, "--samples", *map(str, paths.values())])
+    words += ["--site", *paths, "--samples", *map(str, paths.values())]
+    split.main([*words, "--split", *(str(folder / f"{site}.csv") for site in paths)])
 
 
 def test_an_evaluation_set_of_one_class_is_refused_and_leaves_nothing(tmp_path):
@@ -113,8 +112,7 @@ def test_an_evaluation_set_of_one_class_is_refused_and_leaves_nothing(tmp_path):
         run_main(tmp_path, samples)
     assert "0 positive and 8 negative" in str(caught.value)
     assert "fix:" in str(caught.value)
-    assert not (tmp_path / "split.csv").exists()
-    assert not (tmp_path / "audit.csv").exists()
+    assert not (tmp_path / "rsna.csv").exists()
 
 
 def test_four_images_leave_none_to_evaluate_and_are_refused(tmp_path):
@@ -122,7 +120,7 @@ def test_four_images_leave_none_to_evaluate_and_are_refused(tmp_path):
     with pytest.raises(InputError, match="site rsna, subset evaluation") as caught:
         run_main(tmp_path, samples)
     assert "0 positive and 0 negative" in str(caught.value)
-    assert not (tmp_path / "split.csv").exists()
+    assert not list(tmp_path.glob("????.csv"))
 
 
 @pytest.mark.parametrize("protocol", ["paper", "patient"])
@@ -140,8 +138,8 @@ def test_a_site_that_is_one_patient_cannot_be_in_every_subset(tmp_path):
     with pytest.raises(InputError, match="site siim, subset") as caught:
         run_main(tmp_path, samples, "patient")
     assert "0 positive and 0 negative" in str(caught.value)
-    assert "groups of the site (patients): 1" in str(caught.value)
-    assert not (tmp_path / "split.csv").exists()
+    assert "patients of the site: 1" in str(caught.value)
+    assert not list(tmp_path.glob("????.csv"))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +159,7 @@ def test_too_few_patients_for_a_fold_are_counted_by_site(tmp_path, count, patien
     assert f"at least {needed} groups" in str(caught.value)
     assert found in str(caught.value)
     assert "raise the fractions in split: patient" in str(caught.value)
-    assert not (tmp_path / "split.csv").exists()
+    assert not list(tmp_path.glob("????.csv"))
 
 
 def test_no_labelled_image_at_all_is_refused(tmp_path):
@@ -185,7 +183,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, protocol):
     for name in ("once", "again"):
         (tmp_path / name).mkdir()
         run_main(tmp_path / name, table(200).assign(site="rsna"), protocol)
-        written.append((tmp_path / name / "split.csv").read_bytes())
+        written.append((tmp_path / name / "rsna.csv").read_bytes())
     assert written[0] == written[1]
 
 
@@ -205,7 +203,7 @@ def test_unlabelled_images_are_in_no_subset(tmp_path):
     samples["label"] = samples["label"].astype(object)
     samples.loc[:9, "label"] = ""
     run_main(tmp_path, samples)
-    made = pd.read_csv(tmp_path / "split.csv", dtype=str)
+    made = pd.read_csv(tmp_path / "rsna.csv", dtype=str)
     assert len(made) == 190
     assert not set(made["image"]) & set(samples["image"][:10])
     # They are packed all the same, so the others lie where they are in the samples.

@@ -31,7 +31,8 @@ def files(folder, sites: list[str]) -> list[str]:
         *sites,
         "--images",
         *(str(folder / site / "images.npy") for site in sites),
-        f"--split={folder / 'split.csv'}",
+        "--split",
+        *(str(folder / site / "split.csv") for site in sites),
     ]
 
 
@@ -50,7 +51,7 @@ def arguments(folder, sites: list[str], name: str, **changes) -> list[str]:
 
 def dataset(folder, site: str, *subsets: str) -> Dataset:
     """A subset of a site, its images in memory."""
-    paths = (folder / site / "images.npy", folder / "split.csv")
+    paths = (folder / site / "images.npy", folder / site / "split.csv")
     data = load_dataset(site, *paths, list(subsets), CPU)
     data.images.make_resident()
     return data

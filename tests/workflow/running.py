@@ -37,10 +37,13 @@ HOSPITAL = {
 
 
 class Workflow:
-    """The workflow in one working directory, with an overlay over the demo's config."""
+    """The workflow in one working directory, with an overlay over the config of a study.
 
-    def __init__(self, folder: Path, repository: Path, overlay: dict):
-        self.folder, self.repository = folder, repository
+    study: demo or paper.
+    """
+
+    def __init__(self, folder: Path, repository: Path, overlay: dict, study: str = "demo"):
+        self.folder, self.repository, self.study = folder, repository, study
         self.overlay = folder / "overlay.yaml"
         self.configure(overlay)
 
@@ -52,8 +55,12 @@ class Workflow:
         line = [sys.executable, "-m", "snakemake", "--cores", "2"]
         line += ["--snakefile", str(self.repository / "Snakefile")]
         line += ["--directory", str(self.folder)]
-        line += ["--configfile", str(self.repository / "config" / "demo.yaml"), str(self.overlay)]
-        return [*line, *options]
+        return [*line, "--configfile", *self.configs(), *options]
+
+    def configs(self) -> list[str]:
+        """The files that are laid over config.yaml."""
+        demo = self.repository / "config" / "demo.yaml"
+        return [str(demo)] * (self.study == "demo") + [str(self.overlay)]
 
     def environment(self, **changes: str) -> dict[str, str]:
         """The environment of a run: the tests' own interpreter is the one that rules find."""
@@ -79,8 +86,7 @@ class Workflow:
 
     def verify(self) -> subprocess.CompletedProcess:
         """Compare the results with their record, as `make verify` does."""
-        line = [sys.executable, "-m", "chexviz.verify"]
-        line += ["--configfile", str(self.repository / "config" / "demo.yaml"), str(self.overlay)]
+        line = [sys.executable, "-m", "chexviz.verify", "--configfile", *self.configs()]
         environment = self.environment(PYTHONPATH=str(self.repository / "workflow"))
         return subprocess.run(
             line, capture_output=True, text=True, cwd=self.folder, env=environment
@@ -115,7 +121,8 @@ class Workflow:
 
     def results(self, pattern: str) -> list[Path]:
         """Result files, sorted."""
-        return sorted((self.folder / "results" / "demo").glob(pattern))
+        results = self.folder / "results"
+        return sorted((results / "demo" if self.study == "demo" else results).glob(pattern))
 
 
 def training(is_ours: Callable[[int], bool]) -> int | None:

@@ -84,7 +84,8 @@ def test_the_number_of_shards_changes_no_model(done, tmp_path):
     overlay = copy.deepcopy(THREE)
     del overlay["sites"]["hospital"]["shards"]
     whole = Workflow(tmp_path, done.repository, overlay)
-    names = ["sites/hospital/samples.csv", "duplicates.csv", "splits/paper.csv"]
+    names = ["sites/hospital/samples.csv", "duplicates.csv"]
+    names += ["splits/paper/hospital.csv", "splits/patient/rsna.csv"]
     names += ["models/paper/standard/baseline/seed2022/hospital.safetensors"]
     whole.succeed("--", *(f"results/demo/{name}" for name in names))
     assert not whole.results("sites/hospital/shards*")
@@ -181,11 +182,11 @@ def test_a_leak_of_the_patient_protocol_fails_the_run(done, repository, tmp_path
     shutil.copytree(done.folder / "resources", tmp_path / "run" / "resources")
     leaky = Workflow(tmp_path / "run", copy_of, THREE)
     leaky.succeed("--touch", "--until", "duplicates")
-    run = leaky.run("--until", "split")
+    run = leaky.run("--until", "split_patient")
     assert run.returncode != 0
     assert "protocol patient leaks" in run.stdout
     assert "share a patient with" in run.stdout
-    assert not leaky.results("splits/patient.csv") + leaky.results("audit/patient.csv")
+    assert not leaky.results("splits/patient/*.csv") + leaky.results("audit/patient.csv")
     assert not leaky.results("**/.*partial*")
 
 
@@ -315,7 +316,7 @@ def test_a_second_run_does_nothing(done):
 
 
 def test_touching_code_and_inputs_reruns_nothing(done, tmp_path):
-    for path in done.results("splits/*.csv"):
+    for path in done.results("splits/*/*.csv"):
         path.touch()
     assert done.planned() == {}
 

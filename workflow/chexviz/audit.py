@@ -1,14 +1,41 @@
 """What leaks from training into evaluation: counted for every protocol, ruled out for `patient`."""
 
+import argparse
 from collections.abc import Iterator
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from chexviz.errors import InputError, run
+from chexviz.files import replacing
+
 SUBSETS = ("train", "validation", "evaluation")
 COUNTS = ["evaluation_images", "known_images", "affected_images", "fraction", "note"]
 AUDIT = ["protocol", "site", "scope", "other", "shared", *COUNTS]
+
+
+def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
+    """The labelled images: site, image, patient, patient_known, label (0 or 1), sha256, position.
+
+    position: the row of the site's packed images.
+    """
+    columns = ["image", "patient", "patient_known", "label", "sha256"]
+    tables = []
+    for site, path in zip(sites, paths, strict=True):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=columns)
+        tables.append(table.assign(site=site, position=range(len(table))))
+    images = pd.concat(tables, ignore_index=True)
+    images = images[images["label"] != ""].reset_index(drop=True)
+    images["patient_known"] = images["patient_known"] == "True"
+    images["patient"] = person(images)
+    return images.assign(label=images["label"].astype(float).astype(int))
+
+
+def read_pairs(path: Path) -> pd.DataFrame:
+    """The near-identical images: site_a, image_a, site_b, image_b and how near, as text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -108,3 +135,33 @@ def prove_disjoint(images: pd.DataFrame, pairs: pd.DataFrame) -> None:
                     f"protocol patient leaks: {affected.sum()} images of {one} share a {kind} "
                     f"with {two}, e.g. {example['site']}/{example['image']}; no split is written"
                 )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--protocol", required=True)
+    parser.add_argument("--site", nargs="+", required=True)
+    parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
+    parser.add_argument("--duplicates", required=True, type=Path)
+    parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
+    parser.add_argument("--output", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    images = read_samples(arguments.site, arguments.samples)
+    keys = ["site", "image"]
+    splits = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.split]
+    subsets = pd.concat(splits)[[*keys, "subset"]]
+    images = images.merge(subsets, how="left", on=keys, validate="one_to_one")
+    if images["subset"].isna().any():
+        raise InputError(
+            ", ".join(map(str, arguments.split)),
+            expected=f"the subsets of {len(images)} labelled images",
+            found=f"those of {images['subset'].count()}",
+            fix="make the splits again from these samples",
+        )
+    leakage = audit(images, read_pairs(arguments.duplicates), arguments.protocol)
+    with replacing(arguments.output) as temporary:
+        leakage.to_csv(temporary, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

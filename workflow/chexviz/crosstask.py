@@ -307,9 +307,7 @@ def crosstask(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.crosstask", description=__doc__.splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m chexviz.crosstask", description=__doc__)
     add_predictions(parser)
     add_samples(parser)
     parser.add_argument("--settings", required=True, metavar="JSON", help="bootstrap, subgroups")

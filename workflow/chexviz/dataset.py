@@ -89,42 +89,20 @@ class Dataset:
 def load_dataset(
     site: str, images: Path, split: Path, subsets: list[str], device: torch.device
 ) -> Dataset:
-    """The images of a site that the split puts into `subsets`, in the order of the file.
+    """The images of a site that its split puts into `subsets`, in the order of the file.
 
-    They stay in the file until they are made resident.
-    """
-    (data,) = load_datasets([site], [images], split, subsets, [device])
-    return data
-
-
-def load_datasets(
-    sites: Sequence[str],
-    images: Sequence[Path],
-    split: Path,
-    subsets: list[str],
-    devices: Sequence[torch.device],
-) -> Iterator[Dataset]:
-    """The datasets of several sites (see load_dataset), dealt to the devices in turn.
-
-    images: a file per site. The split, of all sites, is read once.
+    They stay in the file until they are made resident. Raises InputError if there are none.
     """
     table = read_split(split)
-    table = table[table["subset"].isin(subsets)]
-    rows_of = dict(list(table.groupby("site")))
-    for number, (site, path) in enumerate(zip(sites, images, strict=True)):
-        if site not in rows_of:
-            raise InputError(
-                split,
-                expected=f"images of site {site} in {' or '.join(subsets)}",
-                found="none",
-                fix="check that this split was made with this site",
-            )
-        yield subset_of(site, path, rows_of[site], devices[number % len(devices)])
-
-
-def subset_of(site: str, images: Path, rows: pd.DataFrame, device: torch.device) -> Dataset:
-    """The dataset of a site's `rows` of the split."""
-    table = rows.sort_values("position", ignore_index=True)
+    table = table[(table["site"] == site) & table["subset"].isin(subsets)]
+    if table.empty:
+        raise InputError(
+            split,
+            expected=f"images of site {site} in {' or '.join(subsets)}",
+            found="none",
+            fix="check that this split was made with this site",
+        )
+    table = table.sort_values("position", ignore_index=True)
     stacks = open_images(images)
     stack, position = locate(stacks, table["position"].to_numpy())
     labels = torch.tensor(table["label"].to_numpy()).unsqueeze(1)
@@ -135,6 +113,21 @@ def subset_of(site: str, images: Path, rows: pd.DataFrame, device: torch.device)
         labels.to(device),
         table.drop(columns="position"),
     )
+
+
+def load_datasets(
+    sites: Sequence[str],
+    images: Sequence[Path],
+    splits: Sequence[Path],
+    subsets: list[str],
+    devices: Sequence[torch.device],
+) -> Iterator[Dataset]:
+    """The datasets of several sites (see load_dataset), dealt to the devices in turn.
+
+    images, splits: a file per site.
+    """
+    for number, (site, array, split) in enumerate(zip(sites, images, splits, strict=True)):
+        yield load_dataset(site, array, split, subsets, devices[number % len(devices)])
 
 
 def pool(datasets: Sequence[Dataset]) -> Dataset:
@@ -165,7 +158,7 @@ def pool(datasets: Sequence[Dataset]) -> Dataset:
 
 def read_split(path: Path) -> pd.DataFrame:
     """A split table, its ids as text."""
-    text = dict.fromkeys(("site", "image", "patient", "group", "subset"), str)
+    text = dict.fromkeys(("site", "image", "patient", "subset"), str)
     types = {**text, "label": np.float32, "position": np.int64}
     return pd.read_csv(path, dtype=types, keep_default_na=False)
 

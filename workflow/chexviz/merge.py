@@ -85,7 +85,7 @@ def merge(site: str, shards: list[Path], outputs: Mapping[str, Path]) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
     parser.add_argument("--shards", nargs="+", type=Path, required=True, help="arrays, in order")
     for name in OUTPUTS:

@@ -80,7 +80,7 @@ def line(record: rattler.RepoDataRecord) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cuda", help="highest version that the GPU's driver supports: nvidia-smi")
     parser.add_argument("environment", nargs="+", type=Path, help="a .yaml file")
     arguments = parser.parse_args(argv)

@@ -5,16 +5,15 @@ A job gets its own slice and nothing else, so a changed value reruns only what d
 
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from chexviz import reported
-from chexviz.download import list_files
+from chexviz import local_sources, reported
 from chexviz.errors import InputError
+from chexviz.files import sha256
 from chexviz.robust import check_sites
 
 Config = Mapping
@@ -121,6 +120,11 @@ def split(config: Config, protocol: str) -> dict:
     return {"seed": config["split"]["seed"], **config["split"][protocol]}
 
 
+def split_files(config: Config, protocol: str) -> list[str]:
+    """The splits of all sites of the run, in order: what a job reads of a site is its own rows."""
+    return [f"<results>/splits/{protocol}/{site}.csv" for site in config["run"]["sites"]]
+
+
 def warmup(config: Config, architecture: str) -> dict:
     """How a task block is warmed up."""
     return (
@@ -198,6 +202,11 @@ def predictions(config: Config) -> list[dict]:
         for method in [BASELINE, *run["methods"]]
         for seed in run["seeds"]
     ]
+
+
+def names(models: list[dict]) -> list[str]:
+    """Models or trainings in a word each, in order."""
+    return ["/".join(map(str, one.values())) for one in models]
 
 
 def shown(config: Config) -> list[dict]:
@@ -290,18 +299,19 @@ def local_weights(config: Config, architecture: str) -> list[str]:
     return [source] if Path(source).is_file() else []
 
 
-def local_patients(config: Config, site: str) -> list[str]:
-    """A site's table of patients, if it lies outside of the site's own files."""
-    table = config["sites"][site]["patients"]
-    return [table] if table and Path(table).is_file() else []
+def local_tables(config: Config, site: str) -> list[str]:
+    """A site's tables of labels and patients that lie outside of its own files."""
+    names = take(config["sites"][site], "labels", "patients").values()
+    return [name for name in names if name and Path(name).is_file()]
 
 
-def local_sources(config: Config, site: str) -> list[str]:
-    """The local folders and archives of a site that exist, so that a newer one is noticed."""
-    sources = config["sites"][site]["source"]
-    names = [source.removeprefix("local:") for source in sources if source.startswith("local:")]
-    paths = [Path(name).expanduser() for name in names]
-    return [str(path) for path in paths if path.exists()]
+def contents(files: list[str]) -> str:
+    """SHA-256 of the contents of small files from elsewhere, in order; '' without any.
+
+    A parameter of the jobs that read them: their times, which Snakemake compares, do not tell
+    whether they have changed.
+    """
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest() if files else ""
 
 
 def stored_address(config: Config, site: str) -> str | None:
@@ -322,17 +332,15 @@ def not_stored(site: str, address: str, problem: str) -> InputError:
     )
 
 
-def fingerprint(config: Config, site: str) -> str:
-    """A hash of the path, size and time of every file of a site's local sources; '' without any.
+def site_folder(config: Config, site: str) -> Path:
+    """Where the raw files of a site are."""
+    return Path(config["pathvars"]["resources"], site)
 
-    Of a folder Snakemake sees only its own time, which stays when a file in it changes.
-    """
-    digest, paths = hashlib.sha256(), local_sources(config, site)
-    for path in map(Path, paths):
-        for file in list_files(path) if path.is_dir() else [""]:
-            state = (path / file).stat()
-            digest.update(os.fsencode(f"{file}/{state.st_size}/{state.st_mtime_ns}/"))
-    return digest.hexdigest() if paths else ""
+
+def fingerprint(config: Config, site: str) -> str:
+    """What changes with the content of a site's local sources."""
+    sources = config["sites"][site]["source"]
+    return local_sources.fingerprint(sources, site_folder(config, site))
 
 
 def published(config: Config) -> dict:

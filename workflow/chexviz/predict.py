@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--task", nargs="+", required=True, help="of each site")
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--split", required=True, type=Path)
+    parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--settings", required=True, type=json.loads)
     parser.add_argument("--predictions", required=True, type=Path)
     parser.add_argument("--gradcam", required=True, type=Path)

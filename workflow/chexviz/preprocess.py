@@ -227,7 +227,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--settings", type=json.loads, required=True)

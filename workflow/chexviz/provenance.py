@@ -10,6 +10,8 @@ import functools
 import hashlib
 import json
 import platform
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -17,13 +19,16 @@ from typing import Any
 
 from snakemake.settings.types import DeploymentMethod
 
-from chexviz.closure import PACKAGE
+from chexviz import closure
+from chexviz.errors import InputError
 from chexviz.files import replacing, sha256
 from chexviz.plan import Config
 
-HOME = PACKAGE.resolve().parents[1]
 KINDS = ("config", "code", "data", "environment")
-CODE = {".py", ".mplstyle", ".typ", ".bib"}  # suffixes of a rule's input files that are no data
+ANEW = """\
+A new record is written. It says of all results that they are of the config, code, data and
+environment of now; Snakemake compares these, but for the environment."""
+HASHES = {"code", "fingerprint", "local", "tables"}  # parameters that other tables have in detail
 
 
 def digest(value: Any) -> str:
@@ -40,8 +45,8 @@ def title(job: Any) -> str:
 
 
 def config_table(job: Any) -> dict[str, str]:
-    """A job's parameters; not the times of its local files, whose content the manifest has."""
-    told = {name: value for name, value in job.params.items() if name != "fingerprint"}
+    """A job's parameters; not the hashes of its code and files, which the other tables have."""
+    told = {name: value for name, value in job.params.items() if name not in HASHES}
     return flat(title(job), told)
 
 
@@ -55,16 +60,23 @@ def flat(name: str, value: Any) -> dict[str, str]:
     return {name: one for entry in entries for name, one in entry.items()}
 
 
-def code_table(job: Any, files: Iterable[Path], checksum: Callable) -> dict[str, str]:
+def code_table(job: Any) -> dict[str, str]:
     """The checksums of a job's source files, and of its rule's command."""
-    sources = {named(file): checksum(file) for file in files if file.suffix in CODE}
-    return {f"command of rule {job.rule.name}": digest(job.rule.shellcmd)} | sources
+    command = job.rule.shellcmd or ""
+    return {f"command of rule {job.rule.name}": digest(command)} | sources(command)
+
+
+def sources(command: str) -> dict[str, str]:
+    """The checksums of the files of the repository that a rule's command rests on, by name."""
+    entry = re.search(r"python -m chexviz\.(\w+)", command)
+    return closure.contents(entry[1], *re.findall(r"\$CHEXVIZ/([\w./]+)", command)) if entry else {}
 
 
 def named(file: Path) -> str:
     """A file as seen from the repository, if it lies there."""
     path = file.resolve()
-    return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(file)
+    home = closure.HOME
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(file)
 
 
 def data_table(
@@ -72,8 +84,7 @@ def data_table(
 ) -> dict[str, str]:
     """The checksums of a job's files from elsewhere; a manifest stands for what was fetched."""
     fetched = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
-    given = [file for file in files if file.suffix not in CODE]
-    return {named(file): checksum(file) for file in [*given, *fetched] if file.is_file()}
+    return {named(file): checksum(file) for file in [*files, *fetched] if file.is_file()}
 
 
 def environment_table(job: Any, uses_conda: bool) -> dict[str, str]:
@@ -94,8 +105,8 @@ def packages() -> dict[str, str]:
 @functools.cache
 def conda_files() -> dict[str, str]:
     """The checksums of what defines conda environments."""
-    files = [*HOME.glob("envs/*.yaml"), *HOME.glob("envs/*.pin.txt")]
-    return {file.relative_to(HOME).as_posix(): sha256(file) for file in files}
+    files = [*closure.HOME.glob("envs/*.yaml"), *closure.HOME.glob("envs/*.pin.txt")]
+    return {named(file): sha256(file) for file in files}
 
 
 # --- what all jobs rest on -----------------------------------------------------------------------
@@ -120,7 +131,7 @@ def trace(
         files = [Path(file) for file in job.input if file not in made]
         own = {
             "config": config_table(job),
-            "code": code_table(job, files, checksum),
+            "code": code_table(job),
             "data": data_table(job, files, resources, checksum),
             "environment": environment_table(job, uses_conda),
         }
@@ -158,16 +169,43 @@ def record_file(config: Config) -> Path:
     return Path(config["pathvars"]["results"]) / "provenance.json"
 
 
+def read_record(path: Path) -> dict[str, dict]:
+    """The record of earlier runs. Raises InputError if there is none, or if it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(found[part], dict) for part in ("artifacts", "jobs", "tables")):
+            raise TypeError("other entries")
+        return found
+    except FileNotFoundError:
+        found = "no such file"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = f"something else ({type(error).__name__}: {error})"
+    raise InputError(
+        path,
+        expected="what a run has recorded of its results",
+        found=found,
+        fix="run the workflow, which writes one; if nothing is to be done, with --forcerun paper",
+    )
+
+
 def record(workflow: Any, config: Config) -> None:
     """Write the record after a run of Snakemake's `workflow`, whether it has ended well or not.
 
-    What earlier runs have made keeps its entries: of the config, code and environment of then.
+    What earlier runs have made keeps its entries: of the config, code and environment of then. So
+    does what `--touch` only calls made.
     """
     path = record_file(config)
+    if workflow.touch:
+        if path.exists():
+            path.touch()  # so that the next run does not take what was touched for its own
+        return
     last: dict[str, dict] = {"artifacts": {}, "jobs": {}, "tables": {}}
     since = 0.0
     if path.exists():
-        last, since = json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+        try:
+            last, since = read_record(path), path.stat().st_mtime
+        except InputError as error:
+            print(f"WARNING {error}\n{ANEW}", file=sys.stderr)
     pending = set(workflow.dag.needrun_jobs())
 
     def is_new(job: Any) -> bool:

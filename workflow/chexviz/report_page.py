@@ -129,7 +129,7 @@ def change(page: str, variable: str, edit: Callable[[dict], dict], path: Path) -
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("report", type=Path)
     path = parser.parse_args(argv).report
     page = path.read_text(encoding="utf-8")

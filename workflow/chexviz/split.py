@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
 
-from chexviz.audit import SUBSETS, audit, person, positions, prove_disjoint
+from chexviz.audit import SUBSETS, positions, prove_disjoint, read_pairs, read_samples
 from chexviz.errors import InputError, run
-from chexviz.files import replacing
+from chexviz.files import replacing_all
 from chexviz.randomness import stream
 
 
@@ -49,6 +48,9 @@ def by_patient(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
 
 def fold(images: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
     """One fold of whole groups with about `fraction` of the images of each site and class."""
+    # Imported here because it takes seconds, and the other protocol needs none of it.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     strata = images["site"] + " " + images["label"].astype(str)
     count = round(1 / fraction)
     require_as_many(images, strata, count)
@@ -87,39 +89,25 @@ def groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
 
 
 def require_both_classes(
-    images: pd.DataFrame, sites: list[str], subsets: list[str], output: Path
+    images: pd.DataFrame, files: Mapping[str, Path], subsets: list[str]
 ) -> None:
-    """Refuse a split that no AUROC can be computed on, or no threshold chosen on."""
-    for site, subset in product(sites, subsets):
+    """Refuse a split that no AUROC can be computed on, or no threshold chosen on.
+
+    files: where the split of each site will be.
+    """
+    for (site, path), subset in product(files.items(), subsets):
         own = images[images["site"] == site]
         labels = own.loc[own["subset"] == subset, "label"]
         positive = int(labels.sum())
         if positive in (0, len(labels)):
             raise InputError(
-                f"{output}: site {site}, subset {subset}",
+                f"{path}: site {site}, subset {subset}",
                 expected="images of both classes",
                 found=f"{positive} positive and {len(labels) - positive} negative images; "
-                f"groups of the site (patients): {own['group'].nunique()}",
+                f"patients of the site: {own['patient'].nunique()}",
                 fix="add images of the missing class and of other patients to the site, "
                 "or change split: seed",
             )
-
-
-def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
-    """The labelled images: site, image, patient, patient_known, label (0 or 1), sha256, position.
-
-    position: the row of the site's packed images.
-    """
-    columns = ["image", "patient", "patient_known", "label", "sha256"]
-    tables = []
-    for site, path in zip(sites, paths, strict=True):
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=columns)
-        tables.append(table.assign(site=site, position=range(len(table))))
-    images = pd.concat(tables, ignore_index=True)
-    images = images[images["label"] != ""].reset_index(drop=True)
-    images["patient_known"] = images["patient_known"] == "True"
-    images["patient"] = person(images)
-    return images.assign(label=images["label"].astype(float).astype(int))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -127,26 +115,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--protocol", required=True, choices=("paper", "patient"))
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--duplicates", required=True, type=Path)
+    parser.add_argument("--duplicates", type=Path, help="protocol patient keeps them together")
     parser.add_argument("--settings", required=True, type=json.loads)
-    parser.add_argument("--split", required=True, type=Path)
-    parser.add_argument("--audit", required=True, type=Path)
+    parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
     arguments = parser.parse_args(argv)
     settings = arguments.settings
     images = read_samples(arguments.site, arguments.samples)
-    pairs = pd.read_csv(arguments.duplicates, dtype=str, keep_default_na=False)
-    images["group"] = groups(images, pairs)
-    divide = {"paper": by_image, "patient": by_patient}[arguments.protocol]
-    images["subset"] = divide(images, settings, settings["seed"])
-    subsets = [subset for subset in (*settings, "train") if subset in SUBSETS]
-    require_both_classes(images, arguments.site, subsets, arguments.split)
-    if arguments.protocol == "patient":
+    if arguments.protocol == "paper":
+        images["subset"] = by_image(images, settings, settings["seed"])
+    else:
+        pairs = read_pairs(arguments.duplicates)
+        images["group"] = groups(images, pairs)
+        images["subset"] = by_patient(images, settings, settings["seed"])
         prove_disjoint(images, pairs)
-    leakage = audit(images, pairs, arguments.protocol)
-    columns = ["site", "image", "patient", "label", "group", "subset", "position"]
-    with replacing(arguments.split) as split, replacing(arguments.audit) as audited:
-        images[columns].to_csv(split, index=False, lineterminator="\n")
-        leakage.to_csv(audited, index=False, lineterminator="\n")
+    files = dict(zip(arguments.site, arguments.split, strict=True))
+    require_both_classes(images, files, [one for one in (*settings, "train") if one in SUBSETS])
+    columns = ["site", "image", "patient", "label", "subset", "position"]
+    with replacing_all(files) as temporaries:
+        for site, temporary in temporaries.items():
+            rows = images.loc[images["site"] == site, columns]
+            rows.to_csv(temporary, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 WARNING = "#B3261E"
 STRIP = 5.5  # mm, the height of the strip that a mark takes above the figure
 
-plt.style.use(Path(__file__).with_name("chexviz.mplstyle"))
+plt.style.use(Path(__file__).with_suffix(".mplstyle"))
 
 
 def inches(millimetres: float) -> float:

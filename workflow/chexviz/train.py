@@ -198,7 +198,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--architecture", required=True, choices=models.ARCHITECTURES)
     parser.add_argument("--site", nargs="+", required=True, help="names; one alone is a baseline")
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--split", required=True, type=Path)
+    parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument(
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
     )
@@ -246,7 +246,7 @@ def main(argv: list[str] | None = None) -> None:
     method = ALGORITHMS[settings["method"]["algorithm"]]
     sites = build_sites(arguments, load_parties(arguments, method))
     federation = Federation(sites, settings, method(settings, sites))
-    inputs = [*arguments.images, arguments.split]
+    inputs = [*arguments.images, *arguments.split]
     inputs += [arguments.weights] if arguments.weights else []
     inputs += arguments.task or []
     about = {
@@ -256,10 +256,9 @@ def main(argv: list[str] | None = None) -> None:
         "settings": settings,
     }
     checkpoint = Checkpoint(arguments.checkpoint, fingerprint("train", about, inputs))
-    # Several protocols train side by side; the split's name tells their lines apart.
-    label = (
-        f"train {arguments.architecture} on {' + '.join(arguments.site)}, {arguments.split.stem}"
-    )
+    # Several protocols train side by side; the folder of their splits tells their lines apart.
+    protocol = arguments.split[0].parent.name
+    label = f"train {arguments.architecture} on {' + '.join(arguments.site)}, {protocol}"
     with stop_requests() as stop:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:

@@ -5,7 +5,6 @@ provenance.json are computed anew. Ends with status 1 if one differs, and says w
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -22,15 +21,16 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
-from chexviz.download import list_files, read_manifest
-from chexviz.errors import InputError, run
+from chexviz import closure
+from chexviz.errors import run
 from chexviz.files import sha256
+from chexviz.manifest import list_files, read_manifest
 from chexviz.provenance import (
-    HOME,
     KINDS,
     conda_files,
     digest,
     packages,
+    read_record,
     record_file,
     tables,
     trace,
@@ -128,19 +128,12 @@ def present(snakefile: Path, configfiles: list[Path]) -> tuple[Path, dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--snakefile", type=Path, default=HOME / "Snakefile")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--snakefile", type=Path, default=closure.HOME / "Snakefile")
     parser.add_argument("--configfile", type=Path, nargs="*", default=[])
     arguments = parser.parse_args(argv)
     path, now = present(arguments.snakefile, arguments.configfile)
-    if not path.is_file():
-        raise InputError(
-            path,
-            expected="what a run has recorded of its results",
-            found="no such file",
-            fix="run the workflow; where it finds nothing to be done, with --forcerun paper",
-        )
-    last = json.loads(path.read_text(encoding="utf-8"))
+    last = read_record(path)
     wrong = report(last, now)
     if wrong:
         sys.exit(wrong)

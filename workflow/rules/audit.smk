@@ -4,7 +4,6 @@
 rule labels:
     """Check labels and tags of all sites: conflicts, missing tags, class balance."""
     input:
-        code=code("labels"),
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         duplicates="<results>/duplicates.csv",
     output:
@@ -25,6 +24,7 @@ rule labels:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("labels"),
         sites=SITES,
         tasks=plan.tasks(config),
     shell:
@@ -42,8 +42,6 @@ rule labels:
 rule figure_audit:
     """Draw what evaluation images share with training images, and labels by view and sex."""
     input:
-        code=code("figure_audit"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         audit=expand("<results>/audit/{protocol}.csv", protocol=PROTOCOLS),
         labels="<results>/audit/labels.csv",
     output:
@@ -65,6 +63,8 @@ rule figure_audit:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_audit"),
+        order=PROTOCOLS,
         settings=plan.text({"sites": plan.titles(config)}),
         mark=config["mark"],
     shell:
@@ -73,7 +73,7 @@ rule figure_audit:
             --audit {input.audit:q} \
             --labels {input.labels:q} \
             --settings {params.settings:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}

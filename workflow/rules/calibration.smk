@@ -4,7 +4,6 @@
 rule calibrate:
     """Judge the probabilities of all models under protocol {wildcards.protocol}."""
     input:
-        code=code("calibrate"),
         predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
     output:
         calibration=report(
@@ -32,6 +31,8 @@ rule calibrate:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("calibrate"),
+        order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
         ),
@@ -57,8 +58,6 @@ rule calibrate:
 rule figure_calibration:
     """Draw reliability diagrams, baseline against the first method."""
     input:
-        code=code("figure_calibration"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         calibration="<results>/evaluation/{protocol}/calibration.csv",
         reliability="<results>/evaluation/{protocol}/reliability.csv",
         distribution="<results>/evaluation/{protocol}/distribution.csv",
@@ -81,6 +80,7 @@ rule figure_calibration:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_calibration"),
         method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
@@ -90,7 +90,7 @@ rule figure_calibration:
             --reliability {input.reliability:q} \
             --distribution {input.distribution:q} \
             --method {params.method} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}
@@ -100,8 +100,6 @@ rule figure_calibration:
 rule figure_decision:
     """Draw decision curves, baseline against the first method."""
     input:
-        code=code("figure_decision"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         decision="<results>/evaluation/{protocol}/decision.csv",
     output:
         pdf="<results>/figures/{protocol}/decision.pdf",
@@ -122,6 +120,7 @@ rule figure_decision:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_decision"),
         method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
@@ -129,7 +128,7 @@ rule figure_decision:
         python -m chexviz.figure_decision \
             --decision {input.decision:q} \
             --method {params.method} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}

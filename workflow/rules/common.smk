@@ -11,7 +11,8 @@ from snakemake.utils import update_config, validate
 
 sys.path.insert(0, os.path.join(HOME, "workflow"))
 
-from chexviz import closure, plan, provenance, workload
+from chexviz import plan, provenance, workload
+from chexviz.closure import digest as code
 from chexviz.download import missing
 from chexviz.errors import InputError
 from chexviz.relay import relay_termination
@@ -38,7 +39,7 @@ except InputError as error:
 # What ends a job may reach all of its processes at once: the shell and the log's writer then wait
 # for the program, which may have a checkpoint to save and something to say about it.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={shlex.quote(HOME)}/workflow; "
+    f"set -euo pipefail; export CHEXVIZ={shlex.quote(HOME)}; export PYTHONPATH=$CHEXVIZ/workflow; "
     "trap : TERM; tee() {{ trap '' INT TERM; exec tee \"$@\"; }}; "
 )
 
@@ -54,6 +55,10 @@ SHARDED = plan.sharded(config)
 TRAINING_ENVIRONMENT = f"../../envs/train-{config['pytorch']}.yaml"
 
 
+# Snakemake compares a job's input with that of its last run as a set. Where the order of files shows
+# in a result and no other parameter tells it, the rule has it as its parameter `order`.
+
+
 wildcard_constraints:
     site="|".join(config["sites"]),
     protocol="paper|patient",
@@ -63,19 +68,14 @@ wildcard_constraints:
     shard="[0-9]+",
 
 
-def names(sites):
+def any_of(sites):
     """A wildcard that is one of these sites; of none, one that matches nothing."""
     return "|".join(sites) or "(?!)"
 
 
-def here(path):
-    """A file of the workflow, as seen from the working directory."""
-    return os.path.relpath(os.path.join(HOME, path))
-
-
-def code(entry):
-    """The source files that an entry point runs: an edit of one reruns its jobs."""
-    return [os.path.relpath(path) for path in closure.files(entry)]
+def unchanging(files):
+    """Files from elsewhere whose content is a parameter, so that their times do not matter."""
+    return [ancient(file) for file in files]
 
 
 def stored(site):

@@ -4,8 +4,6 @@
 rule download:
     """Fetch the raw files of {wildcards.site}, and list them with their checksums."""
     input:
-        code=code("download"),
-        local=lambda wildcards: plan.local_sources(config, wildcards.site),
         stored=lambda wildcards: stored(wildcards.site),
     output:
         manifest="<resources>/{site}/manifest.csv",
@@ -21,6 +19,7 @@ rule download:
         mem_mb=growing(2000),
         runtime=growing(720),
     params:
+        code=code("download"),
         settings=lambda wildcards: plan.text(plan.download(config, wildcards.site)),
         fingerprint=lambda wildcards: plan.fingerprint(config, wildcards.site),
     shell:
@@ -38,8 +37,7 @@ rule download:
 rule weights:
     """Get the pretrained representation block of {wildcards.architecture}."""
     input:
-        code=code("weights"),
-        local=lambda wildcards: plan.local_weights(config, wildcards.architecture),
+        local=lambda wildcards: unchanging(plan.local_weights(config, wildcards.architecture)),
     output:
         weights="<resources>/weights/{architecture}.safetensors",
     log:
@@ -53,6 +51,8 @@ rule weights:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=code("weights"),
+        local=lambda wildcards: plan.contents(plan.local_weights(config, wildcards.architecture)),
         source=lambda wildcards: config["architectures"][wildcards.architecture]["weights"],
         sha256=lambda wildcards: config["architectures"][wildcards.architecture]["weights_sha256"]
         or "",
@@ -60,7 +60,7 @@ rule weights:
         """
         python -m chexviz.weights \
             --source {params.source:q} \
-            --sha256 {params.sha256:q} \
+            --sha256={params.sha256:q} \
             --output {output.weights:q} \
             2>&1 | tee {log:q}
         """

@@ -4,7 +4,6 @@
 rule evaluate:
     """Compare all models under protocol {wildcards.protocol}."""
     input:
-        code=code("evaluate"),
         predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
     output:
         metrics=report(
@@ -30,6 +29,8 @@ rule evaluate:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=code("evaluate"),
+        order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
         ),
@@ -53,7 +54,6 @@ rule evaluate:
 rule table1:
     """Set Table 1 in the paper's layout: the baseline and the first method."""
     input:
-        code=code("table1"),
         metrics="<results>/evaluation/{protocol}/metrics.csv",
         comparisons="<results>/evaluation/{protocol}/comparisons.csv",
     output:
@@ -76,6 +76,7 @@ rule table1:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("table1"),
         method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
@@ -84,7 +85,7 @@ rule table1:
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
             --md {output.md:q} \
@@ -95,7 +96,6 @@ rule table1:
 rule table_methods:
     """Set the table of all methods."""
     input:
-        code=code("table_methods"),
         metrics="<results>/evaluation/{protocol}/metrics.csv",
         comparisons="<results>/evaluation/{protocol}/comparisons.csv",
         histories=lambda wildcards: plan.history_files(config, wildcards.protocol),
@@ -119,6 +119,8 @@ rule table_methods:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("table_methods"),
+        order=plan.names(plan.histories(config)),
         histories=lambda wildcards, input: plan.history_arguments(config, input),
         mark=config["mark"],
     shell:
@@ -127,7 +129,7 @@ rule table_methods:
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             {params.histories} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
             --md {output.md:q} \
@@ -138,7 +140,6 @@ rule table_methods:
 rule table_tests:
     """Set the table of all paired tests of the first method."""
     input:
-        code=code("table_tests"),
         comparisons="<results>/evaluation/{protocol}/comparisons.csv",
     output:
         csv=report(
@@ -160,6 +161,7 @@ rule table_tests:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("table_tests"),
         method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
@@ -167,7 +169,7 @@ rule table_tests:
         python -m chexviz.table_tests \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
             --md {output.md:q} \
@@ -177,8 +179,6 @@ rule table_tests:
 
 rule simulation:
     """Simulate two equally good models: how often does each paired test call them different?"""
-    input:
-        code=code("simulation"),
     output:
         csv=report(
             "<results>/evaluation/simulation.csv",
@@ -196,6 +196,7 @@ rule simulation:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
+        code=code("simulation"),
         settings=plan.text(config["evaluation"]["simulation"]),
     shell:
         """

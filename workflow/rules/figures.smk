@@ -3,9 +3,6 @@
 
 rule figure1:
     """Draw the framework."""
-    input:
-        code=code("figure1"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
     output:
         pdf="<results>/figures/figure1.pdf",
         png=report(
@@ -25,13 +22,14 @@ rule figure1:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure1"),
         settings=plan.text({"sites": plan.titles(config)}),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.figure1 \
             --settings {params.settings:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}
@@ -41,8 +39,6 @@ rule figure1:
 rule figure2:
     """Draw the ROC curves, baseline against the first method."""
     input:
-        code=code("figure2"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         roc="<results>/evaluation/{protocol}/roc.csv",
         metrics="<results>/evaluation/{protocol}/metrics.csv",
         comparisons="<results>/evaluation/{protocol}/comparisons.csv",
@@ -65,6 +61,7 @@ rule figure2:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure2"),
         method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
@@ -74,7 +71,7 @@ rule figure2:
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}
@@ -84,8 +81,6 @@ rule figure2:
 rule figure3:
     """Draw Grad-CAM of true positives, baseline beside the first method."""
     input:
-        code=code("figure3"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
@@ -111,6 +106,8 @@ rule figure3:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        code=code("figure3"),
+        order=SITES + plan.names(SHOWN),
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations
         ),
@@ -124,7 +121,7 @@ rule figure3:
             {params.sites} \
             {params.predictions} \
             --metrics {input.metrics:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}
@@ -134,8 +131,6 @@ rule figure3:
 rule figure_training:
     """Draw learning curves, drift and bytes sent of every training."""
     input:
-        code=code("figure_training"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         histories=lambda wildcards: plan.history_files(config, wildcards.protocol),
     output:
         training_pdf="<results>/figures/{protocol}/training.pdf",
@@ -163,6 +158,8 @@ rule figure_training:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_training"),
+        order=plan.names(plan.histories(config)),
         histories=lambda wildcards, input: plan.history_arguments(config, input),
         settings=plan.text({"sites": plan.titles(config)}),
         mark=config["mark"],
@@ -171,7 +168,7 @@ rule figure_training:
         python -m chexviz.figure_training \
             {params.histories} \
             --settings {params.settings:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --training {output.training_pdf:q} {output.training_png:q} \
             --exchange {output.exchange_pdf:q} {output.exchange_png:q} \
             2>&1 | tee {log:q}
@@ -181,8 +178,6 @@ rule figure_training:
 rule figure_simulation:
     """Draw how often the paired tests call two equally good models different."""
     input:
-        code=code("figure_simulation"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         simulation="<results>/evaluation/simulation.csv",
     output:
         pdf="<results>/figures/simulation.pdf",
@@ -203,12 +198,13 @@ rule figure_simulation:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_simulation"),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.figure_simulation \
             --simulation {input.simulation:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}

@@ -4,11 +4,10 @@
 rule localise:
     """Score the Grad-CAM maps of all models' true positives under {wildcards.protocol}."""
     input:
-        code=code("localise"),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
         predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
         gradcam=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol, ".gradcam.npz"),
-        split="<results>/splits/{protocol}.csv",
+        split=lambda wildcards: plan.split_files(config, wildcards.protocol),
         metrics="<results>/evaluation/{protocol}/metrics.csv",
     output:
         summary=report(
@@ -28,6 +27,8 @@ rule localise:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=code("localise"),
+        order=plan.names(MODELS),
         sites=lambda wildcards, input: plan.site_arguments(config, input.annotations),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions, input.gradcam
@@ -50,8 +51,6 @@ rule localise:
 rule figure_localisation:
     """Draw how well the maps of all models agree with the annotations."""
     input:
-        code=code("figure_localisation"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         localisation="<results>/evaluation/{protocol}/localisation.csv",
     output:
         pdf="<results>/figures/{protocol}/localisation.pdf",
@@ -72,12 +71,13 @@ rule figure_localisation:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_localisation"),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.figure_localisation \
             --localisation {input.localisation:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}
@@ -87,8 +87,6 @@ rule figure_localisation:
 rule contact_sheet:
     """Show true positives from best to worst, baseline beside the first method."""
     input:
-        code=code("contact_sheet"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
@@ -113,6 +111,8 @@ rule contact_sheet:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        code=code("contact_sheet"),
+        order=SITES + plan.names(SHOWN),
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations
         ),
@@ -124,7 +124,7 @@ rule contact_sheet:
             {params.sites} \
             {params.gradcam} \
             --scored {input.scored:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}

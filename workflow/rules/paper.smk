@@ -4,9 +4,6 @@
 rule paper:
     """Typeset the paper; every number in it is read from the result files."""
     input:
-        code=code("paper"),
-        template=here("paper/paper.typ"),
-        bibliography=here("paper/references.bib"),
         results=plan.paper_files(config),
     output:
         pdf=report(
@@ -26,17 +23,18 @@ rule paper:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("paper", "paper/paper.typ", "paper/references.bib"),
         results=subpath(output.pdf, parent=True),
         settings=plan.text(plan.paper(config)),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.paper \
-            --template {input.template:q} \
-            --bibliography {input.bibliography:q} \
+            --template "$CHEXVIZ/paper/paper.typ" \
+            --bibliography "$CHEXVIZ/paper/references.bib" \
             --results {params.results:q} \
             --settings {params.settings:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --output {output.pdf:q} \
             2>&1 | tee {log:q}
         """

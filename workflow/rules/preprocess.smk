@@ -4,9 +4,8 @@
 rule preprocess:
     """Decode, resize and pack the radiographs of {wildcards.site}."""
     input:
-        code=code("preprocess"),
         manifest="<resources>/{site}/manifest.csv",
-        patients=lambda wildcards: plan.local_patients(config, wildcards.site),
+        tables=lambda wildcards: unchanging(plan.local_tables(config, wildcards.site)),
     output:
         images="<results>/sites/{site}/images.npy",
         samples="<results>/sites/{site}/samples.csv",
@@ -23,7 +22,7 @@ rule preprocess:
     benchmark:
         "<benchmarks>/preprocess/{site}.tsv"
     wildcard_constraints:
-        site=names(config["sites"].keys() - SHARDED),
+        site=any_of(config["sites"].keys() - SHARDED),
     conda:
         "../../envs/data.yaml"
     threads: 8
@@ -31,6 +30,8 @@ rule preprocess:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
+        code=code("preprocess"),
+        tables=lambda wildcards: plan.contents(plan.local_tables(config, wildcards.site)),
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
         shard="1 1",
     shell:
@@ -62,8 +63,10 @@ use rule preprocess as preprocess_shard with:
     benchmark:
         "<benchmarks>/preprocess/{site}/{shard}.tsv"
     wildcard_constraints:
-        site=names(SHARDED),
+        site=any_of(SHARDED),
     params:
+        code=code("preprocess"),
+        tables=lambda wildcards: plan.contents(plan.local_tables(config, wildcards.site)),
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
         shard=lambda wildcards: f"{wildcards.shard} {config['sites'][wildcards.site]['shards']}",
 
@@ -71,7 +74,6 @@ use rule preprocess as preprocess_shard with:
 rule merge:
     """Join the tables of the shards of {wildcards.site}; their images stay where they are."""
     input:
-        code=code("merge"),
         images=lambda wildcards: plan.shard_files(config, wildcards.site, "images.npy"),
         samples=lambda wildcards: plan.shard_files(config, wildcards.site, "samples.csv"),
         annotations=lambda wildcards: plan.shard_files(config, wildcards.site, "annotations.csv"),
@@ -93,12 +95,14 @@ rule merge:
     benchmark:
         "<benchmarks>/merge/{site}.tsv"
     wildcard_constraints:
-        site=names(SHARDED),
+        site=any_of(SHARDED),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
+    params:
+        code=code("merge"),
     shell:
         """
         python -m chexviz.merge \
@@ -116,7 +120,6 @@ rule merge:
 rule duplicates:
     """Find near-identical images within and across all sites."""
     input:
-        code=code("duplicates"),
         images=IMAGES,
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
     output:
@@ -131,6 +134,7 @@ rule duplicates:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        code=code("duplicates"),
         sites=SITES,
         settings=plan.text(config["duplicates"]),
     shell:

@@ -4,9 +4,6 @@
 rule published:
     """Compare every published value with ours."""
     input:
-        code=code("published"),
-        published=here("paper/published_table1.csv"),
-        data=here("paper/published_data.csv"),
         metrics="<results>/evaluation/paper/metrics.csv",
         comparisons="<results>/evaluation/paper/comparisons.csv",
     output:
@@ -29,17 +26,18 @@ rule published:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("published", "paper/published_table1.csv", "paper/published_data.csv"),
         settings=plan.text(plan.published(config)),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.published \
-            --published {input.published:q} \
-            --data {input.data:q} \
+            --published "$CHEXVIZ/paper/published_table1.csv" \
+            --data "$CHEXVIZ/paper/published_data.csv" \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             --settings {params.settings:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
             --md {output.md:q} \
@@ -49,10 +47,6 @@ rule published:
 
 rule grim:
     """Find the evaluation sets that fit the published percentages."""
-    input:
-        code=code("grim"),
-        published=here("paper/published_table1.csv"),
-        data=here("paper/published_data.csv"),
     output:
         csv=report(
             "<results>/tables/grim.csv",
@@ -73,13 +67,14 @@ rule grim:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("grim", "paper/published_table1.csv", "paper/published_data.csv"),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.grim \
-            --published {input.published:q} \
-            --data {input.data:q} \
-            --mark {params.mark:q} \
+            --published "$CHEXVIZ/paper/published_table1.csv" \
+            --data "$CHEXVIZ/paper/published_data.csv" \
+            --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
             --md {output.md:q} \
@@ -90,7 +85,6 @@ rule grim:
 rule inflation:
     """Subtract the AUROC of whole patients from that of random images."""
     input:
-        code=code("inflation"),
         paper="<results>/evaluation/paper/metrics.csv",
         patient="<results>/evaluation/patient/metrics.csv",
     output:
@@ -113,13 +107,14 @@ rule inflation:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("inflation"),
         mark=config["mark"],
     shell:
         """
         python -m chexviz.inflation \
             --paper {input.paper:q} \
             --patient {input.patient:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
             --md {output.md:q} \

@@ -4,7 +4,6 @@
 rule subgroups:
     """Measure all models by view, sex and age under protocol {wildcards.protocol}."""
     input:
-        code=code("subgroups"),
         predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
     output:
@@ -24,6 +23,8 @@ rule subgroups:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=code("subgroups"),
+        order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
         ),
@@ -45,8 +46,6 @@ rule subgroups:
 rule figure_subgroups:
     """Draw AUROC by view, sex and age, baseline beside the first method."""
     input:
-        code=code("figure_subgroups"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         table="<results>/evaluation/{protocol}/subgroups.csv",
     output:
         pdf="<results>/figures/{protocol}/subgroups.pdf",
@@ -67,6 +66,7 @@ rule figure_subgroups:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_subgroups"),
         method=config["run"]["methods"][0],
         mark=config["mark"],
     shell:
@@ -74,7 +74,7 @@ rule figure_subgroups:
         python -m chexviz.figure_subgroups \
             --subgroups {input.table:q} \
             --method {params.method} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}
@@ -84,7 +84,6 @@ rule figure_subgroups:
 rule crosstask:
     """Compare all heads of every model on the same images under protocol {wildcards.protocol}."""
     input:
-        code=code("crosstask"),
         predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
     output:
@@ -104,6 +103,8 @@ rule crosstask:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=code("crosstask"),
+        order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
         ),
@@ -125,8 +126,6 @@ rule crosstask:
 rule figure_crosstask:
     """Draw the scores of every head of the first method on every site's images."""
     input:
-        code=code("figure_crosstask"),
-        style=here("workflow/chexviz/chexviz.mplstyle"),
         table="<results>/evaluation/{protocol}/crosstask.csv",
     output:
         pdf="<results>/figures/{protocol}/crosstask.pdf",
@@ -147,6 +146,7 @@ rule figure_crosstask:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        code=code("figure_crosstask"),
         method=config["run"]["methods"][0],
         settings=plan.text({"sites": plan.titles(config)}),
         mark=config["mark"],
@@ -156,7 +156,7 @@ rule figure_crosstask:
             --crosstask {input.table:q} \
             --method {params.method} \
             --settings {params.settings:q} \
-            --mark {params.mark:q} \
+            --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             2>&1 | tee {log:q}

@@ -4,9 +4,8 @@
 rule warmup:
     """Train the task block of {wildcards.site} on the frozen {wildcards.architecture}."""
     input:
-        code=code("warmup"),
         images=lambda wildcards: plan.image_file(config, wildcards.site),
-        split="<results>/splits/{protocol}.csv",
+        split="<results>/splits/{protocol}/{site}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
     output:
         task="<results>/models/{protocol}/{architecture}/warmup/seed{seed}/{site}.safetensors",
@@ -22,6 +21,7 @@ rule warmup:
         runtime=growing(240),
         gpu=1,
     params:
+        code=code("warmup"),
         settings=lambda wildcards: plan.text(plan.warmup(config, wildcards.architecture)),
     shell:
         """
@@ -41,9 +41,8 @@ rule warmup:
 rule train_baseline:
     """Train {wildcards.architecture} on {wildcards.site} alone."""
     input:
-        code=code("train"),
         images=lambda wildcards: plan.image_file(config, wildcards.site),
-        split="<results>/splits/{protocol}.csv",
+        split="<results>/splits/{protocol}/{site}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
         task=lambda wildcards: plan.task_files(config, [wildcards.site], wildcards),
     output:
@@ -73,6 +72,7 @@ rule train_baseline:
         runtime=growing(1440),
         gpu=1,
     params:
+        code=code("train"),
         settings=lambda wildcards: plan.text(plan.train(config, wildcards.architecture, "baseline")),
         # Not an output: Snakemake deletes the outputs of a job that is killed.
         checkpoint=subpath(output.model, strip_suffix=".safetensors"),
@@ -97,9 +97,8 @@ rule train_baseline:
 rule train_federated:
     """Train {wildcards.architecture} over all sites by {wildcards.method}."""
     input:
-        code=code("train"),
         images=IMAGES,
-        split="<results>/splits/{protocol}.csv",
+        split=lambda wildcards: plan.split_files(config, wildcards.protocol),
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
         task=lambda wildcards: plan.task_files(config, SITES, wildcards),
     output:
@@ -129,6 +128,7 @@ rule train_federated:
         runtime=growing(2880),
         gpu=1,
     params:
+        code=code("train"),
         sites=SITES,
         settings=lambda wildcards: plan.text(
             plan.train(config, wildcards.architecture, wildcards.method)
@@ -155,10 +155,9 @@ rule train_federated:
 rule predict:
     """Score all images that training did not see, and map where the model looked."""
     input:
-        code=code("predict"),
         models=lambda wildcards: plan.model_files(config, wildcards),
         images=IMAGES,
-        split="<results>/splits/{protocol}.csv",
+        split=lambda wildcards: plan.split_files(config, wildcards.protocol),
     output:
         predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.csv",
         gradcam="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.gradcam.npz",
@@ -174,6 +173,7 @@ rule predict:
         runtime=growing(60),
         gpu=1,
     params:
+        code=code("predict"),
         sites=SITES,
         tasks=plan.tasks(config),
         ensemble=lambda wildcards: "--ensemble" * plan.is_ensemble(config, wildcards.method),

@@ -1,0 +1,121 @@
+"""Every command of every configuration, as Snakemake would run it, suits the program it starts.
+
+Nothing is run: Snakemake prints the commands of all jobs, and the parser of each entry point reads
+them. So a default, a branch or a command that only the paper uses is tried without its data.
+"""
+
+import argparse
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from chexviz import closure, provenance
+from running import HOSPITAL, Workflow
+
+COMMAND = re.compile(r"python -m chexviz\.(\w+) +(.*?)2>&1 \| tee", re.DOTALL)
+METHODS = ["fedavg", "fedprox", "fedbn", "pooled", "ensemble", "median"]
+# Several of everything that a config lists, a site in shards, tables and weights from elsewhere.
+WIDE = {
+    "mark": "two words, 'quotes' and a \"mark\"",
+    "run": {
+        **{"sites": ["rsna", "siim", "hospital"], "protocols": ["patient", "paper"]},
+        **{"methods": METHODS, "seeds": [1, 2]},
+    },
+    "sites": {
+        "rsna": {"source": ["local:."], "labels": "my labels.csv", "patients": "my patients.csv"},
+        "hospital": HOSPITAL | {"shards": 3, "title": "St. Mary's"},
+    },
+    "architectures": {"densenet121": {"weights": "my weights.pth", "weights_sha256": "0" * 64}},
+}
+LEAST = {"run": {"sites": ["siim"], "protocols": ["patient"], "architectures": ["standard"]}}
+CONFIGS = {
+    "the paper": ("paper", {}),
+    "the paper with lists of one": ("paper", LEAST),
+    "the paper with several of all": ("paper", WIDE),
+    "the demo": ("demo", {}),
+}
+DEMO = "DEMO: phantom radiographs, random initial weights"
+
+
+class Parsed(Exception):
+    """The parser of an entry point has taken its command line."""
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Hand a command line to the parser of an entry point, which then goes no further."""
+    whole = argparse.ArgumentParser.parse_args
+
+    def parse_args(self, *words, **named):
+        raise Parsed(whole(self, *words, **named))
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+
+    def parse(entry: str, words: list[str]) -> argparse.Namespace:
+        with pytest.raises(Parsed) as caught:
+            importlib.import_module(f"chexviz.{entry}").main(words)
+        return caught.value.args[0]
+
+    return parse
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_command_suits_its_program(tmp_path, repository, parse, name, capsys):
+    study, overlay = CONFIGS[name]
+    workflow = Workflow(tmp_path, repository, overlay, study)
+    for file in ("my labels.csv", "my patients.csv", "my weights.pth"):
+        (tmp_path / file).touch()
+    said = workflow.succeed("--dry-run", "--printshellcmds", "--quiet", "host")
+    commands = [(entry, shlex.split(words)) for entry, words in COMMAND.findall(said)]
+    assert len(commands) == int(re.search(r"total +(\d+)", said)[1]) - 1  # `all` has none
+    marks = set()
+    for entry, words in commands:
+        try:
+            arguments = vars(parse(entry, words))
+        except SystemExit:
+            pytest.fail(f"{entry} {shlex.join(words)}\n{capsys.readouterr().err}")
+        marks |= {arguments[option] for option in ("mark",) if option in arguments}
+    assert marks == {overlay.get("mark", DEMO if study == "demo" else "")}
+
+
+def test_every_rule_states_the_code_that_its_command_runs(repository):
+    """As the record of a run reads it from the command: module and files of the repository."""
+    rules = []
+    for path in sorted((repository / "workflow" / "rules").glob("*.smk")):
+        rules += re.split(r"(?m)^rule ", path.read_text())[1:]
+    assert len(rules) > 30
+    for rule in rules:
+        stated = re.findall(r"\bcode=code\(([^)]*)\)", rule)
+        assert stated, rule.partition(":")[0]
+        for names in stated:
+            read = closure.contents(*(word.strip(",") for word in shlex.split(names)))
+            assert read == provenance.sources(rule), rule.partition(":")[0]
+
+
+def test_programs_start_without_docstrings(repository):
+    """PYTHONOPTIMIZE=2 takes them away, and with them what a parser says about its program."""
+    entries = {"compare", "verify", "forecast", "report_page", "pin"}  # that no rule runs
+    for path in (repository / "workflow" / "rules").glob("*.smk"):
+        entries |= set(re.findall(r"python -m chexviz\.(\w+)", path.read_text()))
+    program = """
+import importlib, sys
+for entry in sys.argv[1:]:
+    try:
+        importlib.import_module(f"chexviz.{entry}").main(["--help"])
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+    done = subprocess.run(
+        [sys.executable, "-OO", "-c", program, *sorted(entries)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(repository / "workflow")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: ") == len(entries)
