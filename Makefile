@@ -16,17 +16,19 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test test-conda test-cluster paper pins report verify lint format bench lock clean
+.PHONY: moved help install demo test test-conda test-cluster paper pins report verify lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# The environment is complete when the copy of the lock beside it is the lock.
-$(VENV)/requirements.lock: envs/requirements.lock
+# The environment is complete when the copy of the lock beside it is the lock. Its scripts have their
+# path inside: one that was moved or copied with its folder is made anew.
+MOVED := $(if $(wildcard $(BIN)/snakemake),$(shell grep -qF '$(CURDIR)/$(BIN)/' $(BIN)/snakemake || echo moved))
+$(VENV)/requirements.lock: envs/requirements.lock $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "ERROR Python >= 3.11 is needed; found: $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..."; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
+	@$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV) || \
 		{ echo "ERROR no virtual environment: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip sync --require-hashes --compile-bytecode envs/requirements.lock

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
+from chexviz.arrays import main as list_arrays
+
 # How long an example takes depends on what else the machine does.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
@@ -78,10 +80,16 @@ def draw_split(folder: Path, site: str) -> None:
 
 
 def draw_federation(folder: Path) -> Path:
-    """A folder with two small sites, `north` and `south`, each with its split."""
+    """A folder with two small sites, `north` and `south`, and the lists of both."""
     for site, count in (("north", 60), ("south", 45)):
         draw_site(folder / site, site, count=count)
         draw_split(folder / site, site)
+    splits = [pd.read_csv(folder / site / "split.csv") for site in ("north", "south")]
+    pd.concat(splits).to_csv(folder / "split.csv", index=False)
+    images = [str(folder / site / "images.npy") for site in ("north", "south")]
+    list_arrays(
+        ["--site", "north", "south", "--images", *images, "--output", str(folder / "sites.csv")]
+    )
     return folder
 
 

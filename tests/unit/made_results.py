@@ -50,8 +50,8 @@ class Results:
     def evaluation(self, protocol: str, name: str) -> Path:
         return self.root / "evaluation" / protocol / f"{name}.csv"
 
-    def split(self, protocol: str, site: str) -> Path:
-        return self.root / "splits" / protocol / f"{site}.csv"
+    def split(self, protocol: str) -> Path:
+        return self.root / "splits" / f"{protocol}.csv"
 
     def site(self, site: str, name: str) -> Path:
         return self.root / "sites" / site / name
@@ -73,9 +73,8 @@ def make_results(
         make_site(results, site["name"], images, rng)
     write(label_rows(results), results.root / "audit" / "labels.csv")
     for protocol in results.protocols:
-        for site in results.sites:
-            rows = split_rows(results, site["name"], protocol)
-            write(rows, results.split(protocol, site["name"]))
+        splits = [split_rows(results, site["name"], protocol) for site in results.sites]
+        write(pd.concat(splits), results.split(protocol))
         write(audit_rows(results, protocol), results.root / "audit" / f"{protocol}.csv")
         make_protocol(results, protocol, rng)
         make_histories(results, protocol)
@@ -219,9 +218,9 @@ def label_rows(results: Results) -> pd.DataFrame:
 
 def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> None:
     metrics, comparisons, curves, tables, maps = [], [], [], {}, {}
+    splits = pd.read_csv(results.split(protocol), dtype={"image": str})
     for site in results.sites:
-        rows = pd.read_csv(results.split(protocol, site["name"]), dtype={"image": str})
-        rows = rows[rows["subset"] == "evaluation"]
+        rows = splits[(splits["site"] == site["name"]) & (splits["subset"] == "evaluation")]
         labels = rows["label"].to_numpy()
         for seed in results.seeds:
             common = rng.normal(size=len(rows))
@@ -363,8 +362,7 @@ def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
     bootstrap = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 1}
     settings = {"bootstrap": bootstrap, "threshold": 0.5, "patients": 10, "size": SIZE} | changes
     arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
-    splits = [results.split(protocol, site["name"]) for site in results.sites]
-    arguments += ["--split", *map(str, splits)]
+    arguments += ["--split", str(results.split(protocol))]
     arguments += ["--settings", json.dumps(settings)]
     for site in results.sites:
         name = site["name"]

@@ -102,7 +102,7 @@ def test_the_paired_difference_is_on_the_true_positives_of_both(made):
 
 def test_the_prior_is_the_mean_annotation_of_images_that_do_not_evaluate(made):
     annotations = pd.read_csv(made.site("rsna", "annotations.csv"))
-    split = pd.read_csv(made.split("paper", "rsna"))
+    split = pd.read_csv(made.split("paper")).query("site == 'rsna'")
     others = split.loc[(split["subset"] != "evaluation") & (split["label"] == 1), "image"]
     prior = masks(annotations, sorted(others), 64).mean(axis=0, dtype=np.float64)
     rows = of(made.tables[0], "rsna", "baseline")

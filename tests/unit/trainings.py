@@ -25,15 +25,12 @@ CPU = torch.device("cpu")
 
 
 def files(folder, sites: list[str]) -> list[str]:
-    """The arguments that name the files of sites."""
-    return [
-        "--site",
-        *sites,
-        "--images",
-        *(str(folder / site / "images.npy") for site in sites),
-        "--split",
-        *(str(folder / site / "split.csv") for site in sites),
-    ]
+    """The arguments that name the files of sites: of one its own, of several the lists of all."""
+    if len(sites) > 1:
+        paths = [folder / "sites.csv", folder / "split.csv"]
+    else:
+        paths = [folder / sites[0] / "images.npy", folder / sites[0] / "split.csv"]
+    return ["--site", *sites, "--images", str(paths[0]), "--split", str(paths[1])]
 
 
 def arguments(folder, sites: list[str], name: str, **changes) -> list[str]:
@@ -42,6 +39,7 @@ def arguments(folder, sites: list[str], name: str, **changes) -> list[str]:
         *files(folder, sites),
         "--architecture=standard",
         "--seed=1",
+        "--protocol=paper",
         f"--settings={json.dumps(SETTINGS | changes)}",
         f"--checkpoint={folder / name}.checkpoint",
         f"--model={folder / name}.safetensors",

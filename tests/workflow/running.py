@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ TINY = {
     },
     "evaluation": {"bootstrap": {"replicates": 200}, "simulation": {"repetitions": 5}},
 }
+COMMAND = re.compile(r"python -m chexviz\..*?2>&1 \| tee \S+", re.DOTALL)
 FORECAST = "training will take about"  # what is said of a study that takes long
 # A third site, in the table layout, to be added to the demo's two.
 HOSPITAL = {
@@ -34,6 +36,8 @@ HOSPITAL = {
     "source": ["phantom"],
     "labels": "labels.csv",
 }
+SITES = ["rsna", "siim", "hospital"]
+THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL | {"shards": 2}}}
 
 
 class Workflow:
@@ -45,14 +49,16 @@ class Workflow:
     def __init__(self, folder: Path, repository: Path, overlay: dict, study: str = "demo"):
         self.folder, self.repository, self.study = folder, repository, study
         self.overlay = folder / "overlay.yaml"
+        self.before: list[str] = []  # words before the command line
         self.configure(overlay)
 
     def configure(self, overlay: dict) -> None:
+        self.settings = overlay
         self.overlay.write_text(yaml.safe_dump(overlay))
 
     def line(self, *options: str) -> list[str]:
         """The command line of snakemake with two cores."""
-        line = [sys.executable, "-m", "snakemake", "--cores", "2"]
+        line = [*self.before, sys.executable, "-m", "snakemake", "--cores", "2"]
         line += ["--snakefile", str(self.repository / "Snakefile")]
         line += ["--directory", str(self.folder)]
         return [*line, "--configfile", *self.configs(), *options]
@@ -77,6 +83,11 @@ class Workflow:
             cwd=self.repository,
             env=self.environment(**changes),
         )
+
+    def copy(self, folder: Path) -> "Workflow":
+        """The same in a folder that is not there yet; its files keep their times."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Workflow(folder, self.repository, self.settings, self.study)
 
     def succeed(self, *options: str) -> str:
         """Run it, which must succeed; gives what it said."""
@@ -118,6 +129,11 @@ class Workflow:
         return {
             name: int(count) for name, count in (line.split() for line in table if line.strip())
         }
+
+    def commands(self, *options: str) -> set[str]:
+        """The commands of the jobs that a run would start now."""
+        said = self.succeed("--dry-run", "--printshellcmds", "--quiet", "host", *options)
+        return set(COMMAND.findall(said))
 
     def results(self, pattern: str) -> list[Path]:
         """Result files, sorted."""

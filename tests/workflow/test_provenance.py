@@ -1,4 +1,7 @@
-"""What made a result is recorded, and every change of it is found; on a workflow of four rules."""
+"""What made a result is recorded, and every change of it is found; on a workflow of four rules.
+
+Its programs are modules of a copy of the library, since a command's code is found by their names.
+"""
 
 import json
 import os
@@ -10,14 +13,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from chexviz import provenance, verify
+from chexviz import closure, provenance, verify
 from chexviz.errors import InputError
 from chexviz.files import sha256
 
 SNAKEFILE = """
 import sys
-sys.path.insert(0, {library!r})
+sys.path.insert(0, "workflow")
 from chexviz import provenance
+from chexviz.closure import digest as code
+
+PYTHON = "PYTHONPATH=workflow " + sys.executable
+shell.prefix("export CHEXVIZ=$PWD; ")
 
 configfile: "config.yaml"
 
@@ -33,33 +40,38 @@ rule all:
 
 rule download:
     output: "resources/site/manifest.csv"
-    shell: "cp listed.csv {{output}}"
+    shell: "cp listed.csv {output}"
 
 rule table:
-    input: code="table.py", manifest="resources/site/manifest.csv", labels="labels.csv"
+    input: manifest="resources/site/manifest.csv", labels=ancient("labels.csv")
     output: "results/table.csv"
     conda: "envs/data.yaml"
-    params: settings='{{"test": {{"margin": %s}}}}' % config["margin"]
-    shell: "grep -v broken {{input.code}}; cp {{input.labels}} {{output}}"
+    params: code=code("table"), settings='{"test": {"margin": %s}}' % config["margin"]
+    shell: PYTHON + " -m chexviz.table < {input.labels} > {output}"
 
 rule figure:
-    input: code="figure.py", table="results/table.csv"
+    input: table="results/table.csv"
     output: "results/figure.pdf"
-    shell: "cat {{input.code}} {{input.table}} > {{output}}"
+    params: code=code("figure", "text.typ")
+    shell: "cat $CHEXVIZ/text.typ | " + PYTHON + " -m chexviz.figure > {output}"
 
 rule other:
-    input: code="other.py"
     output: "results/other.pdf"
-    params: colour=config["colour"]
-    shell: "echo {{params.colour}} > {{output}}"
+    params: code=code("other"), colour=config["colour"]
+    shell: "echo {params.colour} | " + PYTHON + " -m chexviz.other > {output}"
 """
 CONFIG = {"margin": 0.05, "colour": "red"} | {
     "pathvars": {"results": "results", "resources": "resources"}
 }
+COPY = "import sys; sys.stdout.write(sys.stdin.read())"
+TABLE_CODE, FIGURE_CODE, OTHER_CODE = (
+    f"workflow/chexviz/{name}.py" for name in ("table", "figure", "other")
+)
 FILES = {
-    "table.py": "1",
-    "figure.py": "2",
-    "other.py": "3",
+    TABLE_CODE: COPY,
+    FIGURE_CODE: COPY,
+    OTHER_CODE: COPY,
+    "text.typ": "A text",
     "labels.csv": "a,1",
     "envs/data.yaml": "dependencies: []",
     "config.yaml": json.dumps(CONFIG),
@@ -88,13 +100,16 @@ def succeed(*options: str) -> None:
 def finished(tmp_path_factory, repository) -> Path:
     """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("finished")
+    library = "workflow/chexviz"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(repository / library, folder / library, ignore=ignored)
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     raw = (folder / "resources" / "site" / "data").iterdir()
     rows = sorted(f"{file.name},3,{sha256(file)}" for file in raw)
     (folder / "listed.csv").write_text("\n".join(["file,bytes,sha256", *rows]))
-    (folder / "Snakefile").write_text(SNAKEFILE.format(library=str(repository / "workflow")))
+    (folder / "Snakefile").write_text(SNAKEFILE)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         succeed()
@@ -107,6 +122,8 @@ def working_directory(finished, tmp_path, monkeypatch) -> None:
     shutil.copytree(finished, tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     monkeypatch.syspath_prepend(tmp_path / "run" / "packages")
+    monkeypatch.setattr(closure, "HOME", tmp_path / "run")
+    monkeypatch.setattr(closure, "PACKAGE", tmp_path / "run" / "workflow" / "chexviz")
     provenance.packages.cache_clear()
 
 
@@ -122,6 +139,8 @@ def configure(**changes) -> None:
 
 def verified() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """What does not match of each artifact, and what has changed."""
+    closure.imports.cache_clear()
+    closure.checksum.cache_clear()
     path, now = verify.present(Path("Snakefile"), [])
     wrong, changed = verify.compare(json.loads(path.read_text()), now)
     return wrong, {kind: sorted(entries) for kind, entries in changed.items() if entries}
@@ -139,12 +158,10 @@ def test_all_of_a_finished_run_matches(capsys):
 
 def test_what_does_not_match_is_said_with_status_1():
     write(FIGURE, "prettier")
-    write("other.py", "4")
+    write(OTHER_CODE, COPY + " # an edit")
     line = [sys.executable, "-m", "chexviz.verify", "--snakefile", "Snakefile"]
-    path = f"packages:{verify.HOME / 'workflow'}"
-    done = subprocess.run(
-        line, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
-    )
+    environment = os.environ | {"PYTHONPATH": "packages:workflow"}
+    done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
     assert done.stderr.splitlines()[:5] == [
         f"{FIGURE}: artifact",
@@ -170,15 +187,22 @@ def test_a_changed_setting_is_found_where_it_was_used():
 
 
 def test_edited_code_is_found_where_it_was_run():
-    write("figure.py", "4")
+    write(FIGURE_CODE, COPY + " # an edit")
     wrong, changed = verified()
     assert wrong == {FIGURE: ["code"]}
     assert len(changed["code"]) == 1
-    assert changed["code"][0].startswith("figure.py: ")
+    assert changed["code"][0].startswith(f"{FIGURE_CODE}: ")
+
+
+def test_a_file_of_the_repository_that_a_command_reads_is_code():
+    write("text.typ", "Another text")
+    wrong, changed = verified()
+    assert wrong == {FIGURE: ["code"]}
+    assert changed["code"][0].startswith("text.typ: ")
 
 
 def test_an_edited_command_is_code():
-    write("Snakefile", Path("Snakefile").read_text().replace("echo ", "printf "))
+    write("Snakefile", Path("Snakefile").read_text().replace("echo ", "echo -n "))
     wrong, changed = verified()
     assert wrong == {OTHER: ["code"]}
     assert changed["code"][0].startswith("command of rule other: ")
@@ -244,18 +268,18 @@ def test_a_later_run_does_not_bless_an_edited_artifact():
 
 
 def test_a_failed_run_records_what_it_has_made_and_nothing_else():
-    write("table.py", "broken")
+    write(TABLE_CODE, "broken")
     configure(colour="blue")
     assert snakemake("--keep-going").returncode != 0
     assert not Path(TABLE).exists()
     assert verified()[0] == {FIGURE: ["code"]}  # of the old code, which waits to be made anew
-    write("table.py", "4")
+    write(TABLE_CODE, COPY + " # an edit")
     succeed()
     assert verified() == ({}, {})
 
 
 def test_what_a_killed_run_has_made_is_recorded_by_the_next():
-    write("table.py", "4")
+    write(TABLE_CODE, COPY + " # an edit")
     succeed("--no-hooks")
     assert set(verified()[0]) == {TABLE, FIGURE}
     configure(colour="blue")
@@ -282,10 +306,35 @@ def test_the_same_run_gives_the_same_record():
     assert Path("results/provenance.json").read_bytes() == before
 
 
+def test_touching_after_a_change_records_nothing():
+    """Neither then nor in a later run is the result said to be of the new config."""
+    configure(margin=0.06)
+    succeed("--touch")
+    assert verified()[0] == all_of("config", TABLE, FIGURE)
+    configure(margin=0.06, colour="blue")
+    succeed()
+    assert verified()[0] == all_of("config", TABLE, FIGURE)
+    succeed("--forcerun", "table")
+    assert verified() == ({}, {})
+
+
 def test_without_a_record_it_says_what_to_do():
     Path("results/provenance.json").unlink()
     with pytest.raises(InputError, match="--forcerun paper"):
         verify.main(["--snakefile", "Snakefile"])
+
+
+@pytest.mark.parametrize("damage", ["", '{"artifacts": {', "[]", '{"artifacts": {}, "jobs": []}'])
+def test_a_damaged_record_is_said_and_another_one_written(damage):
+    write("results/provenance.json", damage)
+    with pytest.raises(InputError, match=r"found: +something else"):
+        verify.main(["--snakefile", "Snakefile"])
+    done = snakemake("--forcerun", "other")
+    assert done.returncode == 0, done.stdout
+    assert "WARNING results/provenance.json" in done.stdout
+    assert "A new record is written" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert verified() == ({}, {})
 
 
 def test_a_conda_environment_is_its_files(repository, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.errors import InputError, run
-from chexviz.files import replacing
+from chexviz.files import replacing_all
 
 SUBSETS = ("train", "validation", "evaluation")
 COUNTS = ["evaluation_images", "known_images", "affected_images", "fraction", "note"]
@@ -144,12 +144,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--duplicates", required=True, type=Path)
     parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--audit", required=True, type=Path)
+    parser.add_argument(
+        "--joined", required=True, type=Path, help="output, the splits of all sites"
+    )
     arguments = parser.parse_args(argv)
     images = read_samples(arguments.site, arguments.samples)
     keys = ["site", "image"]
     splits = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.split]
-    subsets = pd.concat(splits)[[*keys, "subset"]]
+    joined = pd.concat(splits)
+    subsets = joined[[*keys, "subset"]]
     images = images.merge(subsets, how="left", on=keys, validate="one_to_one")
     if images["subset"].isna().any():
         raise InputError(
@@ -159,8 +163,10 @@ def main(argv: list[str] | None = None) -> None:
             fix="make the splits again from these samples",
         )
     leakage = audit(images, read_pairs(arguments.duplicates), arguments.protocol)
-    with replacing(arguments.output) as temporary:
-        leakage.to_csv(temporary, index=False, lineterminator="\n")
+    outputs = {"audit": arguments.audit, "joined": arguments.joined}
+    with replacing_all(outputs) as temporaries:
+        for name, table in (("audit", leakage), ("joined", joined)):
+            table.to_csv(temporaries[name], index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

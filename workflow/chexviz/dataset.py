@@ -89,21 +89,43 @@ class Dataset:
 def load_dataset(
     site: str, images: Path, split: Path, subsets: list[str], device: torch.device
 ) -> Dataset:
-    """The images of a site that its split puts into `subsets`, in the order of the file.
+    """The images of a site that the split puts into `subsets`, in the order of the file.
 
     They stay in the file until they are made resident. Raises InputError if there are none.
     """
+    (data,) = load_datasets([site], images, split, subsets, [device])
+    return data
+
+
+def load_datasets(
+    sites: Sequence[str],
+    images: Path,
+    split: Path,
+    subsets: list[str],
+    devices: Sequence[torch.device],
+) -> Iterator[Dataset]:
+    """The datasets of several sites (see load_dataset), dealt to the devices in turn.
+
+    images: of one site, or the list of the arrays of all. split: of one site, or of all.
+    """
     table = read_split(split)
-    table = table[(table["site"] == site) & table["subset"].isin(subsets)]
-    if table.empty:
-        raise InputError(
-            split,
-            expected=f"images of site {site} in {' or '.join(subsets)}",
-            found="none",
-            fix="check that this split was made with this site",
-        )
-    table = table.sort_values("position", ignore_index=True)
-    stacks = open_images(images)
+    table = table[table["subset"].isin(subsets)]
+    rows_of = dict(list(table.groupby("site")))
+    for number, site in enumerate(sites):
+        if site not in rows_of:
+            raise InputError(
+                split,
+                expected=f"images of site {site} in {' or '.join(subsets)}",
+                found="none",
+                fix="check that this split was made with this site",
+            )
+        yield subset_of(site, images, rows_of[site], devices[number % len(devices)])
+
+
+def subset_of(site: str, images: Path, rows: pd.DataFrame, device: torch.device) -> Dataset:
+    """The dataset of a site's `rows` of the split."""
+    table = rows.sort_values("position", ignore_index=True)
+    stacks = open_images(images, site)
     stack, position = locate(stacks, table["position"].to_numpy())
     labels = torch.tensor(table["label"].to_numpy()).unsqueeze(1)
     return Dataset(
@@ -113,21 +135,6 @@ def load_dataset(
         labels.to(device),
         table.drop(columns="position"),
     )
-
-
-def load_datasets(
-    sites: Sequence[str],
-    images: Sequence[Path],
-    splits: Sequence[Path],
-    subsets: list[str],
-    devices: Sequence[torch.device],
-) -> Iterator[Dataset]:
-    """The datasets of several sites (see load_dataset), dealt to the devices in turn.
-
-    images, splits: a file per site.
-    """
-    for number, (site, array, split) in enumerate(zip(sites, images, splits, strict=True)):
-        yield load_dataset(site, array, split, subsets, devices[number % len(devices)])
 
 
 def pool(datasets: Sequence[Dataset]) -> Dataset:

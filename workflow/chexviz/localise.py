@@ -282,14 +282,14 @@ def main(argv: list[str] | None = None) -> None:
         required=True,
         metavar=("ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
     )
-    parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
+    parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
     parser.add_argument("--settings", required=True, type=json.loads)
     parser.add_argument("--images", required=True, type=Path, help="output, a row an image")
     parser.add_argument("--summary", required=True, type=Path, help="output, a row a measure")
     arguments = parser.parse_args(argv)
     settings = arguments.settings
-    split = pd.concat(read_table(path, ["site", "image", "subset"]) for path in arguments.split)
+    split = read_table(arguments.split, ["site", "image", "subset"])
     sites = {
         name: read_site(name, task, path, split, settings) for name, task, path in arguments.site
     }

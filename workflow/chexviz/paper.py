@@ -143,7 +143,7 @@ def protocol_facts(protocol: str, results: Path, titles: dict[str, str], method:
         "mean_auroc": float(table["auroc"].mean()),
         "spread": bool((table["uncertainty"] == SPREAD).any()),
         "comparisons": comparison_facts(table, comparisons, titles),
-        "subsets": subset_facts(results / "splits" / protocol, titles),
+        "subsets": subset_facts(results / "splits" / f"{protocol}.csv", titles),
         "audit": audit_facts(results / "audit" / f"{protocol}.csv", titles),
     }
 
@@ -189,11 +189,12 @@ def verdict(p: float, difference: float) -> str:
     return "lower" if difference < 0 else "higher"
 
 
-def subset_facts(folder: Path, titles: dict[str, str]) -> list[dict]:
-    """Images (and positive ones) of each site in each subset; folder: of the sites' splits."""
+def subset_facts(path: Path, titles: dict[str, str]) -> list[dict]:
+    """Images (and positive ones) of each site in each subset."""
+    splits = read_table(path, ["site", "image", "label", "subset"])
     facts = []
     for site, title in titles.items():
-        rows = read_table(folder / f"{site}.csv", ["image", "label", "subset"])
+        rows = splits[splits["site"] == site]
         counts = {}
         for subset in SUBSETS:
             labels = rows.loc[rows["subset"] == subset, "label"]

@@ -13,7 +13,7 @@ BY_PROTOCOL = {
         *("figure2", "figure3", "training", "exchange", "calibration", "decision"),
         *("localisation", "contact_sheet", "subgroups", "crosstask"),
     ),
-    "{name}/{protocol}.csv": ("audit",),
+    "{name}/{protocol}.csv": ("splits", "audit"),
 }
 BY_SITE = ("samples", "rejected")
 ALONE = (
@@ -39,6 +39,5 @@ def files(protocols: list[str], sites: Iterable[str]) -> list[str]:
             for pattern, names in BY_PROTOCOL.items()
             for name in names
         ),
-        *(f"splits/{protocol}/{site}.csv" for protocol in protocols for site in sites),
         *(f"sites/{site}/{name}.csv" for site in sites for name in BY_SITE),
     ]

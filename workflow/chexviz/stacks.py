@@ -1,4 +1,8 @@
-"""A site's images where they lie: one memory-mapped array, or those of its shards, one by one."""
+"""A site's images where they lie: one memory-mapped array, or those of its shards, one by one.
+
+A list of arrays, of a site's shards (shards.csv) or of all sites (sites.csv), has their checksums:
+a job that reads the list rests on the arrays, without naming each.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,21 +11,25 @@ import numpy as np
 import pandas as pd
 
 from chexviz.errors import InputError
+from chexviz.files import sha256
 
 INDEX = ["file", "images", "sha256"]  # of shards.csv; file: relative to its folder
+SITES = ["site", *INDEX]  # of sites.csv
 
 
-def open_images(path: str | Path) -> list[np.ndarray]:
+def open_images(path: str | Path, site: str | None = None) -> list[np.ndarray]:
     """The arrays uint8 (N, S, S) that hold a site's images in order, memory-mapped.
 
-    path: images.npy, or shards.csv, which lists the arrays of a site's shards. Raises InputError
-    if there is no such file, or an array does not hold as many images as are listed.
+    path: images.npy or shards.csv; or sites.csv, which has those of `site` among others. Raises
+    InputError if there is no such file, or an array does not hold as many images as are listed.
     """
     path = Path(path)
     if path.suffix != ".csv":
         return [open_array(path)]
+    listed = pd.read_csv(path, dtype={"site": str}, keep_default_na=False)
+    listed = listed[listed["site"] == site] if site and "site" in listed else listed
     stacks = []
-    for row in pd.read_csv(path).itertuples():
+    for row in listed.itertuples():
         stack = open_array(path.parent / row.file)
         if len(stack) != row.images:
             raise InputError(
@@ -45,6 +53,18 @@ def open_array(path: Path) -> np.ndarray:
             found="no such file",
             fix="remove samples.csv of this site and run again, which makes them anew",
         ) from None
+
+
+def list_arrays(site: str, path: Path, folder: Path) -> list[tuple[str, str, int, str]]:
+    """The arrays of a site as rows of a list in `folder`: site, file, images, sha256.
+
+    path: images.npy or shards.csv, below `folder`.
+    """
+    here = path.parent.relative_to(folder)
+    if path.suffix != ".csv":
+        return [(site, (here / path.name).as_posix(), len(open_array(path)), sha256(path))]
+    rows = pd.read_csv(path)[INDEX].itertuples(index=False)
+    return [(site, (here / row.file).as_posix(), row.images, row.sha256) for row in rows]
 
 
 def locate(stacks: Sequence[np.ndarray], positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -197,12 +197,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--architecture", required=True, choices=models.ARCHITECTURES)
     parser.add_argument("--site", nargs="+", required=True, help="names; one alone is a baseline")
-    parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
+    parser.add_argument("--images", required=True, type=Path, help="of the site, or of all sites")
+    parser.add_argument("--split", required=True, type=Path, help="likewise")
     parser.add_argument(
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
     )
     parser.add_argument("--task", nargs="*", type=Path, help="initial task block per site")
+    parser.add_argument("--protocol", required=True, help="of the split, to be shown")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--settings", required=True, type=json.loads)
     parser.add_argument("--checkpoint", required=True, type=Path)
@@ -246,7 +247,7 @@ def main(argv: list[str] | None = None) -> None:
     method = ALGORITHMS[settings["method"]["algorithm"]]
     sites = build_sites(arguments, load_parties(arguments, method))
     federation = Federation(sites, settings, method(settings, sites))
-    inputs = [*arguments.images, *arguments.split]
+    inputs = [arguments.images, arguments.split]
     inputs += [arguments.weights] if arguments.weights else []
     inputs += arguments.task or []
     about = {
@@ -256,9 +257,8 @@ def main(argv: list[str] | None = None) -> None:
         "settings": settings,
     }
     checkpoint = Checkpoint(arguments.checkpoint, fingerprint("train", about, inputs))
-    # Several protocols train side by side; the folder of their splits tells their lines apart.
-    protocol = arguments.split[0].parent.name
-    label = f"train {arguments.architecture} on {' + '.join(arguments.site)}, {protocol}"
+    # Several protocols train side by side.
+    label = f"train {arguments.architecture} on {' + '.join(arguments.site)}, {arguments.protocol}"
     with stop_requests() as stop:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:

@@ -7,7 +7,7 @@ rule localise:
         annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
         predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
         gradcam=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol, ".gradcam.npz"),
-        split=lambda wildcards: plan.split_files(config, wildcards.protocol),
+        split="<results>/splits/{protocol}.csv",
         metrics="<results>/evaluation/{protocol}/metrics.csv",
     output:
         summary=report(

@@ -117,6 +117,35 @@ rule merge:
         """
 
 
+rule arrays:
+    """List the arrays of all sites."""
+    input:
+        images=IMAGES,
+    output:
+        index="<results>/sites.csv",
+    log:
+        "<logs>/arrays.log",
+    benchmark:
+        "<benchmarks>/arrays.tsv"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(30),
+    params:
+        code=code("arrays"),
+        sites=SITES,
+    shell:
+        """
+        python -m chexviz.arrays \
+            --site {params.sites} \
+            --images {input.images:q} \
+            --output {output.index:q} \
+            2>&1 | tee {log:q}
+        """
+
+
 rule duplicates:
     """Find near-identical images within and across all sites."""
     input:

@@ -67,7 +67,7 @@ rule split_patient:
 
 
 rule audit:
-    """Count what leaks from training into evaluation under protocol {wildcards.protocol}."""
+    """Join the splits of {wildcards.protocol}, and count what leaks into evaluation."""
     input:
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         duplicates="<results>/duplicates.csv",
@@ -79,6 +79,7 @@ rule audit:
             category="Audit",
             labels={"shows": "leakage", "protocol": "{protocol}"},
         ),
+        split="<results>/splits/{protocol}.csv",
     log:
         "<logs>/audit/{protocol}.log",
     benchmark:
@@ -100,6 +101,7 @@ rule audit:
             --samples {input.samples:q} \
             --duplicates {input.duplicates:q} \
             --split {input.split:q} \
-            --output {output.audit:q} \
+            --audit {output.audit:q} \
+            --joined {output.split:q} \
             2>&1 | tee {log:q}
         """

@@ -86,6 +86,7 @@ rule train_baseline:
             --weights {input.weights:q} \
             --task {input.task:q} \
             --seed {wildcards.seed} \
+            --protocol {wildcards.protocol} \
             --settings {params.settings:q} \
             --checkpoint {params.checkpoint:q}.checkpoint \
             --model {output.model:q} \
@@ -97,8 +98,8 @@ rule train_baseline:
 rule train_federated:
     """Train {wildcards.architecture} over all sites by {wildcards.method}."""
     input:
-        images=IMAGES,
-        split=lambda wildcards: plan.split_files(config, wildcards.protocol),
+        images="<results>/sites.csv",
+        split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
         task=lambda wildcards: plan.task_files(config, SITES, wildcards),
     output:
@@ -144,6 +145,7 @@ rule train_federated:
             --weights {input.weights:q} \
             --task {input.task:q} \
             --seed {wildcards.seed} \
+            --protocol {wildcards.protocol} \
             --settings {params.settings:q} \
             --checkpoint {params.checkpoint:q}.checkpoint \
             --model {output.model:q} \
@@ -156,8 +158,8 @@ rule predict:
     """Score all images that training did not see, and map where the model looked."""
     input:
         models=lambda wildcards: plan.model_files(config, wildcards),
-        images=IMAGES,
-        split=lambda wildcards: plan.split_files(config, wildcards.protocol),
+        images="<results>/sites.csv",
+        split="<results>/splits/{protocol}.csv",
     output:
         predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.csv",
         gradcam="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.gradcam.npz",
