@@ -78,7 +78,7 @@ def markdown(header: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmarks", required=True, type=Path)
     parser.add_argument("--data", required=True, type=Path, nargs="+", help="raw data, results")
     parser.add_argument("--output", required=True, type=Path)

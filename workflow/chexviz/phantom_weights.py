@@ -30,7 +30,7 @@ def draw(seed: int) -> dict[str, torch.Tensor]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--output", required=True, type=Path, help="a .pth file")
     arguments = parser.parse_args(argv)
