@@ -4,11 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-STUDY ?= demo# whose results `report` and `verify` take: demo or paper
-STUDIES := demo paper
+STUDY ?= demo# whose results `report` and `verify` take: demo, rehearsal or paper
+STUDIES := demo rehearsal paper
+SCALE ?= 1# what a rehearsal divides the numbers of images by
 RESULTS_demo := results/demo
+RESULTS_rehearsal := results/rehearsal
 RESULTS_paper := results
 OVERLAY_demo := --configfile config/demo.yaml
+# The second one holds what was chosen on the command line of the last rehearsal.
+OVERLAY_rehearsal := --configfile config/rehearsal.yaml results/rehearsal/overlay.yaml
 RESULTS := $(RESULTS_$(STUDY))
 OVERLAY := $(OVERLAY_$(STUDY))
 ifeq ($(filter $(STUDY),$(STUDIES)),)
@@ -16,7 +20,7 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: moved help install demo test test-conda test-cluster paper pins report verify lint format bench lock clean
+.PHONY: moved help install demo rehearsal test test-conda test-cluster paper pins report verify lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -38,6 +42,19 @@ install: $(VENV)/requirements.lock ## set up .venv, which every other command do
 
 demo: $(VENV)/requirements.lock ## run the whole workflow on phantom radiographs: results/demo/paper.pdf
 	snakemake --cores $(CORES) --configfile config/demo.yaml
+
+# SCALE=100: a hundredth of the images. ARCHITECTURES=standard: without DenseNet121.
+# PROFILE=profiles/slurm: on a cluster.
+rehearsal: resources/rehearsal/imagenet.pth ## run the paper's size on phantom radiographs: results/rehearsal/costs.md; SCALE=100: a hundredth
+	@mkdir -p results/rehearsal
+	@printf 'phantom: {scale: $(SCALE)}\n' >results/rehearsal/overlay.yaml
+	@$(if $(ARCHITECTURES),printf 'run: {architectures: [$(ARCHITECTURES)]}\n' >>results/rehearsal/overlay.yaml)
+	snakemake $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) $(OVERLAY_rehearsal)
+	PYTHONPATH=workflow python -m chexviz.costs --benchmarks benchmarks/rehearsal \
+		--data resources/rehearsal results/rehearsal --output results/rehearsal/costs.md
+
+resources/rehearsal/imagenet.pth: | $(VENV)/requirements.lock
+	PYTHONPATH=workflow python -m chexviz.phantom_weights --seed 2022 --output $@
 
 test: $(VENV)/requirements.lock ## run all tests
 	python -m pytest -n logical --dist loadfile --no-loadscope-reorder
@@ -82,5 +99,5 @@ pins: $(VENV)/requirements.lock ## pin files beside envs/*.yaml; CUDA=13.0: what
 	PYTHONPATH=workflow python -m chexviz.pin $(if $(CUDA),--cuda $(CUDA)) \
 		$(filter-out $(if $(CUDA),%-cpu.yaml,%-gpu.yaml),$(wildcard envs/*.yaml))
 
-clean: ## remove the environment and the demo's files, never the paper's
-	rm -rf $(VENV) results/demo resources/demo logs/demo benchmarks/demo
+clean: ## remove the environment and the files of demo and rehearsal, never the paper's
+	rm -rf $(VENV) $(foreach study,demo rehearsal,$(addsuffix /$(study),results resources logs benchmarks))

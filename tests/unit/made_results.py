@@ -150,7 +150,10 @@ def make_site(results: Results, site: str, images: int, rng: np.random.Generator
     ]
     write(pd.DataFrame(rows), results.site(site, "annotations.csv"))
     write(
-        pd.DataFrame({"file": ["broken.dcm"], "reason": ["no pixel data"]}),
+        pd.DataFrame(
+            [("broken.dcm", "no pixel data"), ("again/00000.dcm", "second copy of 00000.dcm")],
+            columns=["file", "reason"],
+        ),
         results.site(site, "rejected.csv"),
     )
 

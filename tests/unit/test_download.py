@@ -234,10 +234,11 @@ def test_a_phantom_is_drawn_in_the_layout_of_the_reader(manifest, monkeypatch):
     phantom = type(sys)("chexviz.phantom")
     phantom.generate = generate
     monkeypatch.setitem(sys.modules, "chexviz.phantom", phantom)
-    wanted = settings("phantom") | {"reader": "siim", "phantom": {"images": 7, "seed": 3}}
+    size = {"images": 7, "positives": 2, "unlabelled": 1, "seed": 3}
+    wanted = settings("phantom") | {"reader": "siim", "phantom": size}
     words = {"site": "north", "settings": json.dumps(wanted), "manifest": manifest, "threads": 2}
     main([str(word) for name, value in words.items() for word in (f"--{name}", value)])
-    assert asked == [("siim", {"images": 7, "seed": 3, "workers": 2})]
+    assert asked == [("siim", size | {"workers": 2})]
     assert listed(manifest) == {"a.dcm": "drawn"}
 
 

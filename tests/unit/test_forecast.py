@@ -26,6 +26,9 @@ def test_images_are_those_of_the_contract_of_the_phantom_or_of_the_samples(confi
     assert workload.images(config, "rsna") == 26_684
     config["sites"]["siim"] |= {"source": ["phantom"], "contract": None}
     assert workload.images(config, "siim") == 600
+    config["phantom"] |= {"images": "contract", "scale": 100}
+    config["sites"]["rsna"]["source"] = ["phantom"]
+    assert workload.images(config, "rsna") == 267
     config["sites"]["siim"]["source"] = ["local:/data"]
     assert workload.images(config, "siim") is None
     folder = tmp_path / "sites" / "siim"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 import torchvision
 from safetensors.torch import load_file, save_file
 
-from chexviz import models, weights
+from chexviz import models, phantom_weights, weights
 from chexviz.errors import InputError
 from chexviz.files import sha256
 
@@ -140,23 +140,13 @@ def test_a_damaged_model_file_is_named(tmp_path):
 
 
 def write_torchvision_file(path, spoil=lambda tensors: None) -> dict[str, torch.Tensor]:
-    """A file as torchvision distributes it: names of 2017, 1,000 classes."""
-    torch.manual_seed(0)
-    tensors = torchvision.models.densenet121(weights=None).state_dict()
-    old = {
-        name.replace("norm1.", "norm.1.")
-        .replace("norm2.", "norm.2.")
-        .replace("conv1.", "conv.1.")
-        .replace("conv2.", "conv.2.")
-        if "denselayer" in name
-        else name: tensor.clone()
-        for name, tensor in tensors.items()
-    }
-    spoil(old)
+    """A file as torchvision distributes it: names of 2017, 1,000 classes; the tensors in it."""
+    tensors = phantom_weights.draw(seed=0)
+    spoil(tensors)
     if path.suffix == ".safetensors":
-        save_file(old, path)
+        save_file(tensors, path)
     else:
-        torch.save(old, path)
+        torch.save(tensors, path)
     return tensors
 
 
@@ -172,8 +162,13 @@ def test_a_local_file_of_weights_becomes_the_representation_block(tmp_path, suff
     )
     block = load_file(tmp_path / "block.safetensors")
     assert torch.equal(block["layers.conv0.weight"], tensors["features.conv0.weight"])
-    name = "denseblock4.denselayer16.conv2.weight"
-    assert torch.equal(block[f"layers.{name}"], tensors[f"features.{name}"])
+    layer = "denseblock4.denselayer16."
+    for new, old in (
+        ("conv2.weight", "conv.2.weight"),
+        ("norm1.running_var", "norm.1.running_var"),
+    ):
+        assert torch.equal(block[f"layers.{layer}{new}"], tensors[f"features.{layer}{old}"])
+    assert block[f"layers.{layer}norm1.num_batches_tracked"] == 0
     model = models.initial("densenet121", ["north"], 1, tmp_path / "block.safetensors")
     assert torch.equal(model.representation.layers.conv0.weight, tensors["features.conv0.weight"])
 
@@ -216,3 +211,20 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 def test_an_absent_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="correct the path"):
         weights.from_file(tmp_path / "weights.pth", None)
+
+
+def test_the_stand_in_for_torchvisions_file_has_its_names_and_is_drawn_by_seed(tmp_path):
+    paths = [tmp_path / f"{name}.pth" for name in "ab"]
+    for path in paths:
+        phantom_weights.main(["--seed", "3", "--output", str(path)])
+    first, second = (weights.from_file(path, None) for path in paths)
+    other = phantom_weights.draw(seed=4)
+    assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
+    assert not torch.equal(first["features.conv0.weight"], other["features.conv0.weight"])
+    assert sum(".norm.1." in name for name in first) == 4 * 58
+    # torchvision's own loading takes it for the file that it distributes.
+    model, file = torchvision.models.densenet121(weights=None), mock.Mock()
+    file.get_state_dict.return_value = dict(first)
+    torchvision.models.densenet._load_state_dict(model, weights=file, progress=False)
+    name = "features.denseblock4.denselayer16.conv2.weight"
+    assert torch.equal(model.state_dict()[name], first[name.replace("conv2", "conv.2")])

@@ -60,7 +60,62 @@ def test_the_papers_schedules(config):
 def test_the_phantoms_size_matters_to_a_phantom_only(config):
     assert plan.download(config, "rsna")["phantom"] is None
     phantom = changed(config, "sites", "rsna", "source", value=["phantom"])
-    assert plan.download(phantom, "rsna")["phantom"] == config["phantom"]
+    assert plan.download(phantom, "rsna")["phantom"] == {"images": 600, "seed": 2022}
+
+
+def drawn_by_contract(config, scale):
+    """The config with two phantoms that are as large as their contracts say."""
+    for site in ("rsna", "siim"):
+        config = changed(config, "sites", site, "source", value=["phantom"])
+    config = changed(config, "phantom", "images", value="contract")
+    return changed(config, "phantom", "scale", value=scale)
+
+
+@pytest.mark.parametrize(
+    ("scale", "rsna", "siim"),
+    [
+        (1, (29_684, 26_684, 6_012), (12_089, 12_047, 2_669)),
+        (2, (14_842, 13_342, 3_006), (6_044, 6_024, 1_334)),
+        (100, (297, 267, 60), (121, 120, 27)),
+        (20_000, (1, 1, 1), (1, 1, 1)),
+    ],
+)
+def test_a_phantom_and_its_contract_have_the_same_numbers_at_any_scale(config, scale, rsna, siim):
+    config = drawn_by_contract(config, scale)
+    for site, table, (files, images, positives) in (
+        ("rsna", "stage_2_train_labels.csv", rsna),
+        ("siim", "train-rle.csv", siim),
+    ):
+        contract = plan.preprocess(config, site)["contract"]
+        published = config["sites"][site]["contract"]
+        assert contract == published | {
+            "files": {table: 1, "*.dcm": files},
+            "images": images,
+            "positives": positives,
+        }
+        size = {"images": images, "positives": positives, "unlabelled": files - images}
+        assert plan.download(config, site)["phantom"] == size | {"seed": 2022}
+
+
+def test_the_scale_of_a_phantom_is_no_scale_of_real_data(config):
+    scaled = changed(drawn_by_contract(config, 100), "sites", "siim", "source", value=["local:x"])
+    assert plan.preprocess(scaled, "siim") == plan.preprocess(config, "siim")
+    assert plan.download(scaled, "siim")["phantom"] is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("contract", None, "reader rsna, files none"),
+        ("reader", "table", "reader table, files stage_2"),
+    ],
+)
+def test_a_phantom_whose_contract_does_not_tell_its_numbers_is_refused(config, key, value, found):
+    wrong = changed(drawn_by_contract(config, 1), "sites", "rsna", key, value=value)
+    with pytest.raises(InputError, match=found):
+        plan.check(wrong)
+    wrong["phantom"]["images"] = 600
+    plan.check(wrong)
 
 
 def test_titles_do_not_reach_the_data(config):

@@ -11,8 +11,10 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from chexviz import closure, provenance
 from running import HOSPITAL, Workflow
@@ -33,11 +35,13 @@ WIDE = {
     "architectures": {"densenet121": {"weights": "my weights.pth", "weights_sha256": "0" * 64}},
 }
 LEAST = {"run": {"sites": ["siim"], "protocols": ["patient"], "architectures": ["standard"]}}
+REHEARSAL = Path(__file__).parents[2] / "config" / "rehearsal.yaml"
 CONFIGS = {
     "the paper": ("paper", {}),
     "the paper with lists of one": ("paper", LEAST),
     "the paper with several of all": ("paper", WIDE),
     "the demo": ("demo", {}),
+    "the rehearsal": ("paper", yaml.safe_load(REHEARSAL.read_text())),
 }
 DEMO = "DEMO: phantom radiographs, random initial weights"
 
@@ -99,7 +103,8 @@ def test_every_rule_states_the_code_that_its_command_runs(repository):
 
 def test_programs_start_without_docstrings(repository):
     """PYTHONOPTIMIZE=2 takes them away, and with them what a parser says about its program."""
-    entries = {"compare", "verify", "forecast", "report_page", "pin"}  # that no rule runs
+    # Those that no rule runs.
+    entries = {"compare", "verify", "forecast", "report_page", "pin", "costs", "phantom_weights"}
     for path in (repository / "workflow" / "rules").glob("*.smk"):
         entries |= set(re.findall(r"python -m chexviz\.(\w+)", path.read_text()))
     program = """

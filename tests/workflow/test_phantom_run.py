@@ -123,7 +123,7 @@ def test_the_planted_duplicates_are_found_and_no_others(done):
     tables = []
     for site, layout in zip(SITES, ("rsna", "siim", "table"), strict=True):
         truth = phantom.planted(layout, images=TINY["phantom"]["images"], seed=2022)
-        tables.append(truth[truth["subset"] == "train"].assign(site=site))
+        tables.append(truth[truth["labelled"]].assign(site=site))
     truth = pd.concat(tables)
     both = unordered(truth.merge(truth, on="radiograph", suffixes=("_a", "_b")))
     planted = {pair for pair in both if len(pair) == 2}

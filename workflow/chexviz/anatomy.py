@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -25,20 +26,24 @@ Y = X.reshape(-1, 1)
 SIDES = (-1, 1)  # the patient's right lung, left lung
 
 
+# What a patient keeps is drawn once for neighbouring exams of one patient; it is not to be changed.
+once = lru_cache(maxsize=1)
+
+
 @dataclass(frozen=True)
 class Exam:
     """What one radiograph shows. Equal exams give equal pixels.
 
-    seed: of the population. patient, study: numbers. view: AP or PA. abnormal: something that is
-    neither pneumonia nor pneumothorax.
+    seed: of the population. patient, study: numbers. view: AP or PA. pneumonia: its patches.
+    pneumothorax: the parts that it is outlined in. abnormal: something that is neither of them.
     """
 
     seed: int
     patient: int
     study: int
     view: str
-    pneumonia: bool
-    pneumothorax: bool
+    pneumonia: int
+    pneumothorax: int
     abnormal: bool
 
     def draws(self, purpose: str) -> np.random.Generator:
@@ -269,6 +274,7 @@ def breasts(body: Anatomy, draws: np.random.Generator) -> np.ndarray:
     return 0.13 * body.breast * np.concatenate([one[:, ::-1], one], axis=1)
 
 
+@once
 def trachea(body: Anatomy) -> np.ndarray:
     """The windpipe down to its two branches."""
     pen = Pen(detail=0.5)
@@ -295,10 +301,7 @@ def bones(body: Anatomy, lungs: Lungs) -> np.ndarray:
             before = rib(body, outer, number, 95, 138 - 3 * number) * (side, 1)
             stroke_bone(back, behind, body.rib_width, 0.72)
             stroke_bone(front, before, 1.25 * body.rib_width, 0.42)
-    girdle = Pen()
-    for side in SIDES:
-        shoulder_girdle(girdle, body, side)
-    total = 0.15 * back.result(0.7) + 0.13 * front.result(1.2) + 0.19 * girdle.result(1.1)
+    total = 0.15 * back.result(0.7) + 0.13 * front.result(1.2) + 0.19 * shoulder_girdle(body)
     return body.bone * (total + spine(body))
 
 
@@ -323,20 +326,26 @@ def rib(body: Anatomy, outer: np.ndarray, number: int, start: int, stop: int) ->
     return np.column_stack([x, y])
 
 
-def shoulder_girdle(pen: Pen, body: Anatomy, side: int) -> None:
-    """Clavicle, scapula and humeral head of one side."""
+@once
+def shoulder_girdle(body: Anatomy) -> np.ndarray:
+    """Clavicles, scapulae and humeral heads."""
+    pen = Pen()
     along = np.linspace(0, 1, 24)
     x = 0.07 + 0.78 * along
     y = -0.63 + body.clavicle * along - 0.05 * np.sin(2 * np.pi * along) - 0.06 * along**2
     blade = [(0.74, -0.62), (0.98, -0.60), (0.84, -0.35), (0.70, 0.02), (0.68, -0.3)]
-    pen.area(np.array(blade) * (side, 1), 0.22)
-    pen.line(np.array([(0.98, -0.57), (1.06, -0.1), (1.12, 1.3)]) * (side, 1), 0.13, 0.35)
+    arm = [(0.98, -0.57), (1.06, -0.1), (1.12, 1.3)]
     turn = np.linspace(0, 2 * np.pi, 30)
     head = np.column_stack([0.95 + 0.10 * np.cos(turn), -0.56 + 0.11 * np.sin(turn)])
-    pen.area(head * (side, 1), 0.45)
-    stroke_bone(pen, np.column_stack([side * x, y]), 0.062, 0.60)
+    for side in SIDES:
+        pen.area(np.array(blade) * (side, 1), 0.22)
+        pen.line(np.array(arm) * (side, 1), 0.13, 0.35)
+        pen.area(head * (side, 1), 0.45)
+        stroke_bone(pen, np.column_stack([side * x, y]), 0.062, 0.60)
+    return pen.result(1.1)
 
 
+@once
 def spine(body: Anatomy) -> np.ndarray:
     """A column of vertebrae, each with a denser rim."""
     near = np.abs(X[0]) < 0.2
@@ -348,6 +357,7 @@ def spine(body: Anatomy) -> np.ndarray:
     return total
 
 
+@once
 def vessels(body: Anatomy) -> np.ndarray:
     """Pulmonary vessels that branch from both hila; the same in all exams of a patient."""
     draws = random.Random(body.vessels)
@@ -383,6 +393,7 @@ def branch(
             branch(pen, draws, (x, y), angle + fork * draws.uniform(0.1, 0.5), thinner, side)
 
 
+@once
 def hila(body: Anatomy) -> np.ndarray:
     """The roots of both lungs."""
     total = np.zeros((CANVAS, CANVAS), dtype=np.float32)

@@ -124,14 +124,7 @@ def fetch_phantom(source: str, folder: Path, settings: Mapping, threads: int) ->
     """Draw phantom radiographs in the layout of the site's reader, to folder/data."""
     from chexviz.phantom import generate
 
-    size = settings["phantom"]
-    generate(
-        settings["reader"],
-        folder / "data",
-        images=size["images"],
-        seed=size["seed"],
-        workers=threads,
-    )
+    generate(settings["reader"], folder / "data", workers=threads, **settings["phantom"])
 
 
 FETCHERS = {
@@ -149,8 +142,8 @@ FETCHERS = {
 def download(site: str, settings: Mapping, threads: int, manifest: Path) -> None:
     """Bring a site's files to data/ beside `manifest`, and list them there.
 
-    settings: source (tried in turn), reader, phantom (images and seed, or None), stored (path of
-    the archive that a storage plugin has fetched, or None).
+    settings: source (tried in turn), reader, phantom (see plan.phantom), stored (path of the
+    archive that a storage plugin has fetched, or None).
     Raises InputError if no source can be had or there are no files; nothing is changed then.
     """
     data, partial = manifest.parent / "data", manifest.parent / ".data.partial"

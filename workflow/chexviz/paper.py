@@ -100,6 +100,7 @@ def site_facts(site: dict, results: Path) -> dict:
     columns = ["image", "patient", "patient_known", "label"]
     samples = read_table(folder / "samples.csv", columns)
     rejected = read_table(folder / "rejected.csv", ["file", "reason"])
+    copies = rejected["reason"].str.startswith("second copy of ")  # a mirror holds all files twice
     known = samples[samples["patient_known"].astype(bool)]
     return site | {
         "images": len(samples),
@@ -107,7 +108,7 @@ def site_facts(site: dict, results: Path) -> dict:
         "positives": int((samples["label"] == 1).sum()),
         "patients": int(known["patient"].nunique()),
         "unknown": len(samples) - len(known),
-        "rejected": len(rejected),
+        "rejected": int((~copies).sum()),
     }
 
 

@@ -6,13 +6,11 @@ on different machines, therefore share patients and a few radiographs, as RSNA a
 
 import argparse
 import io
-import multiprocessing
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,35 +28,48 @@ from chexviz.errors import InputError, run
 from chexviz.progress import Progress
 from chexviz.radiograph import render
 from chexviz.randomness import stream
+from chexviz.workers import started
 
 SHARED_PATIENTS = 0.05  # of a site's patients: the first ones of the population
 SHARED_RADIOGRAPHS = 0.01  # of a site's images: the first exam of the first patients
 COPIES = 3  # radiographs that a site holds twice
-UNLABELLED = 3  # test images, and SIIM-ACR's training images without annotation
-MIRRORED = 10  # files of SIIM-ACR's second copy
-UNRELIABLE = 0.004  # of RSNA's matches with NIH: the wrong patient, with an mse above 10
-SMALLEST, LARGEST = 20, 60_000  # images of a site
+UNLABELLED = 6  # radiographs of a challenge's layout without labels
+SMALLEST, LARGEST = 20, 50_000  # labelled images of a site, and all of them
 # Numbers from which a site counts the patients that no other has, and the exams that no other has.
 OWN_PATIENTS = {"rsna": 10_000, "siim": 40_000, "table": 70_000}
 OWN_STUDIES = {"rsna": 1, "siim": 301, "table": 601}
 
+# Counted in the published tables: positive images with 1, 2, ... boxes or masks.
+OUTLINES = {
+    "pneumonia": (2614, 3266, 119, 13),
+    "pneumothorax": (2045, 447, 112, 40, 18, 3, 1, 2, 0, 1),
+}
+LABELS = {"rsna": "pneumonia", "siim": "pneumothorax"}  # what a challenge's table labels
+ABNORMAL = 11_821 / 20_672  # of RSNA's negative images: not normal
+UNRELIABLE = 98 / 26_684  # of RSNA's matches with NIH: the wrong patient, with an mse above 10
+# How many radiographs a layout has in its folders train and test: with labels, and without.
+FOLDERS = {
+    "rsna": ((1, 0), (0, 1)),
+    "siim": ((10_675, 1_372), (37, 5)),
+    "table": ((1, 0), (0, 1)),
+}
+
 
 @dataclass(frozen=True)
 class Prevalence:
-    """Fractions of a site's images: AP views, findings by view, abnormal ones."""
+    """Fractions of a site's images: AP views, and findings by view."""
 
     portable: float
     pneumonia: dict[str, float]
     pneumothorax: dict[str, float]
-    abnormal: float
 
 
-# RSNA: 45.6 % AP views, 38.3 % of them and 9.3 % of the PA views positive: 22.5 % in all; 57 % of
-# its negative images are abnormal. SIIM-ACR: 22.2 % positive. What is not published is plausible.
+# RSNA: 45.6 % AP views, 38.3 % of them and 9.3 % of the PA views positive: 22.5 % in all.
+# SIIM-ACR: 22.2 % positive. What is not published is plausible.
 PREVALENCE = {
-    "rsna": Prevalence(0.456, {"AP": 0.383, "PA": 0.093}, {"AP": 0.06, "PA": 0.02}, 0.57),
-    "siim": Prevalence(0.390, {"AP": 0.15, "PA": 0.05}, {"AP": 0.26, "PA": 0.197}, 0.45),
-    "table": Prevalence(0.420, {"AP": 0.35, "PA": 0.12}, {"AP": 0.25, "PA": 0.20}, 0.45),
+    "rsna": Prevalence(12_173 / 26_684, {"AP": 0.383, "PA": 0.093}, {"AP": 0.06, "PA": 0.02}),
+    "siim": Prevalence(0.390, {"AP": 0.15, "PA": 0.05}, {"AP": 0.26, "PA": 0.197}),
+    "table": Prevalence(0.420, {"AP": 0.35, "PA": 0.12}, {"AP": 0.25, "PA": 0.20}),
 }
 
 
@@ -66,14 +77,15 @@ PREVALENCE = {
 class Item:
     """One file of a site.
 
-    name: 32 hexadecimal digits, all that its identifiers are made of. subset: train, test, or
-    unannotated (SIIM-ACR). edition: None for the radiograph as taken; else the seed of a
-    near-identical, re-encoded copy.
+    name: 32 hexadecimal digits, all that its identifiers are made of. part: train or test, the
+    folder of a challenge's layout. labelled: has a row in the site's table. edition: None for the
+    radiograph as taken; else the seed of a near-identical, re-encoded copy.
     """
 
     layout: str
     name: str
-    subset: str
+    part: str
+    labelled: bool
     exam: Exam
     edition: int | None
 
@@ -99,11 +111,10 @@ class Item:
     def file(self) -> str:
         """Path in the site's folder."""
         if self.layout == "rsna":
-            return f"stage_2_{self.subset}_images/{self.uuid}.dcm"
+            return f"stage_2_{self.part}_images/{self.uuid}.dcm"
         if self.layout == "table":
             return f"dicom/{self.image}.dcm"
-        part = "test" if self.subset == "test" else "train"
-        return f"dicom-images-{part}/{self.uid(2)}/{self.uid(3)}/{self.uid(4)}.dcm"
+        return f"dicom-images-{self.part}/{self.uid(2)}/{self.uid(3)}/{self.uid(4)}.dcm"
 
 
 @dataclass(frozen=True)
@@ -120,18 +131,19 @@ class Finding:
 # --- the population ------------------------------------------------------------------------------
 
 
-def planted(layout: str, *, images: int, seed: int) -> pd.DataFrame:
+def planted(layout: str, **size: int) -> pd.DataFrame:
     """What a site's images are in truth, for tests of duplicate and leakage detection.
 
-    Columns: image (as the layout names it), file, subset, patient (nih-NNNNN), radiograph. Within
+    size: as for `plan`.
+    Columns: image (as the layout names it), file, labelled, patient (nih-NNNNN), radiograph. Within
     a site and across sites of one seed, images with equal `radiograph` are near-identical and no
     others are; images with equal `patient` show the same person.
     """
     rows = [
-        (item.image, item.file, item.subset, patient_id(item.exam), radiograph_id(item.exam))
-        for item in plan(layout, images, seed)
+        (item.image, item.file, item.labelled, patient_id(item.exam), radiograph_id(item.exam))
+        for item in plan(layout, **size)
     ]
-    return pd.DataFrame(rows, columns=["image", "file", "subset", "patient", "radiograph"])
+    return pd.DataFrame(rows, columns=["image", "file", "labelled", "patient", "radiograph"])
 
 
 def patient_id(exam: Exam) -> str:
@@ -142,11 +154,47 @@ def radiograph_id(exam: Exam) -> str:
     return f"{exam.patient:08d}_{exam.study:03d}"
 
 
-def plan(layout: str, images: int, seed: int) -> list[Item]:
-    """All files of a site, ordered by subset and image; `images` of them are labelled.
+def plan(
+    layout: str,
+    images: int,
+    seed: int,
+    positives: int | None = None,
+    unlabelled: int | None = None,
+) -> list[Item]:
+    """All files of a site: `images` with labels, ordered by image, then `unlabelled` others.
 
-    Raises InputError for an unknown layout or too few or too many images.
+    positives: labelled images with the finding that a challenge's table labels; None: as many as
+    PREVALENCE says. unlabelled: None: a few, in a challenge's layout. Raises InputError for an
+    unknown layout or too few or too many images.
     """
+    if unlabelled is None:
+        unlabelled = UNLABELLED * (layout != "table")
+    check(layout, images, unlabelled)
+    draws = np.random.default_rng(stream(seed, "site", layout))
+    patients, studies = visits(layout, images + unlabelled, draws)
+    exams = take_exams(layout, patients[:images], studies[:images], seed, positives)
+    originals = alike(exams, draws)
+    exams += take_exams(layout, patients[images:], studies[images:], seed, None)
+    # The first copy repeats its original's pixel data byte by byte; the others are encoded anew.
+    editions = {
+        number: stream(seed, layout, "copy", copy) if copy else None
+        for copy, number in enumerate(originals)
+    }
+    parts = [
+        part
+        for count, shares in zip((images, unlabelled), FOLDERS[layout], strict=True)
+        for part in np.repeat(["train", "test"], dealt(count, shares)).tolist()
+    ]
+    items = []
+    for number, (exam, part) in enumerate(zip(exams, parts, strict=True)):
+        edition = editions.get(number, stream(seed, layout, number) if exam.study == 0 else None)
+        exam = exams[originals.get(number, number)]
+        items.append(Item(layout, draws.bytes(16).hex(), part, number < images, exam, edition))
+    return sorted(items, key=lambda item: (not item.labelled, item.image))
+
+
+def check(layout: str, images: int, unlabelled: int) -> None:
+    """Raise InputError if there is no such layout, or for too few or too many images."""
     if layout not in PREVALENCE:
         raise InputError(
             f"phantom layout {layout}",
@@ -154,69 +202,113 @@ def plan(layout: str, images: int, seed: int) -> list[Item]:
             found=layout,
             fix="correct `reader` of the site in the config",
         )
-    if not SMALLEST <= images <= LARGEST:
+    if images < SMALLEST or images + unlabelled > LARGEST:
         raise InputError(
             f"phantom of layout {layout}",
-            expected=f"{SMALLEST} to {LARGEST} images",
-            found=str(images),
-            fix="correct `phantom.images` in the config",
+            expected=f"{SMALLEST} labelled images at least, and {LARGEST} in all at most",
+            found=f"{images}, and {unlabelled} others",
+            fix="correct `phantom` in the config",
         )
-    draws = np.random.default_rng(stream(seed, "site", layout))
-    extra = ["test"] * UNLABELLED * (layout != "table")
-    extra += ["unannotated"] * UNLABELLED * (layout == "siim")
-    exams = take_exams(layout, images - COPIES + len(extra), seed, draws)
-    subsets = ["train"] * (images - COPIES) + extra
-    editions = [
-        stream(seed, layout, number) if e.study == 0 else None for number, e in enumerate(exams)
-    ]
-    own = [number for number in range(images - COPIES) if editions[number] is None]
-    # The first copy repeats its original's pixel data byte by byte; the others are encoded anew.
-    for copy, number in enumerate(draws.choice(own, COPIES, replace=False)):
-        exams.append(exams[number])
-        subsets.append("train")
-        editions.append(stream(seed, layout, "copy", copy) if copy else None)
-    items = [
-        Item(layout, draws.bytes(16).hex(), subset, exam, edition)
-        for subset, exam, edition in zip(subsets, exams, editions, strict=True)
-    ]
-    return sorted(items, key=lambda item: (item.subset, item.image))
 
 
-def take_exams(layout: str, count: int, seed: int, draws: np.random.Generator) -> list[Exam]:
-    """`count` exams of a site's patients, with findings as frequent as PREVALENCE says.
+def alike(exams: list[Exam], draws: np.random.Generator) -> dict[int, int]:
+    """The exams that give way to a copy of another one, with the number of that one.
+
+    Both show the same, so that a copy changes no count; and neither is one that all sites hold.
+    """
+    kinds = [replace(exam, patient=0, study=min(exam.study, 1)) for exam in exams]
+    originals: dict[int, int] = {}
+    for original in draws.permutation(len(exams)).tolist():
+        used = {*originals, *originals.values(), original}
+        same = [n for n, kind in enumerate(kinds) if kind == kinds[original] and n not in used]
+        if exams[original].study and original not in originals and same:
+            originals[int(draws.choice(same))] = original
+        if len(originals) == COPIES:
+            break
+    return originals
+
+
+def take_exams(
+    layout: str, patients: np.ndarray, studies: np.ndarray, seed: int, positives: int | None
+) -> list[Exam]:
+    """An exam for each visit, with findings as frequent as PREVALENCE says; positives: see plan.
 
     An exam of study 0 is one that all sites hold, so its findings depend on the seed alone.
     """
     rates = PREVALENCE[layout]
-    patients, studies = visits(layout, count, draws)
-    scores = np.array([leanings(seed, *visit) for visit in zip(patients, studies, strict=True)])
+    visited = zip(patients, studies, strict=True)
+    scores = np.reshape([leanings(seed, *visit) for visit in visited], (-1, 4))
     # As many standard deviations above the mean as make every finding rare enough on either site.
     given = np.where(studies[:, None] == 0, scores > [0.2, 0.8, 0.8, 0.0], np.nan)
-    portable = pick(scores[:, 0], given[:, 0], rates.portable)
-    findings = np.zeros((count, 2), dtype=bool)
-    for view in ("AP", "PA"):
-        of_view = portable == (view == "AP")
-        for column, finding in enumerate((rates.pneumonia, rates.pneumothorax)):
-            score, fixed = scores[of_view, 1 + column], given[of_view, 1 + column]
-            findings[of_view, column] = pick(score, fixed, finding[view])
-    abnormal = pick(scores[:, 3], given[:, 3], rates.abnormal)
-    order = draws.permutation(count)
+    portable = pick(scores[:, 0], given[:, 0], round(rates.portable * len(scores)))
+    pneumonia, pneumothorax = (
+        parts(
+            scores[:, column],
+            given[:, column],
+            {"AP": portable, "PA": ~portable},
+            getattr(rates, finding),
+            positives if LABELS.get(layout) == finding else None,
+            outlines,
+        )
+        for column, (finding, outlines) in enumerate(OUTLINES.items(), 1)
+    )
+    negative, well = pneumonia == 0, (pneumonia == 0) & (pneumothorax == 0)
+    abnormal = np.zeros(len(scores), dtype=bool)
+    # An image with a pneumothorax is not normal, whatever else is on it.
+    number = round(ABNORMAL * negative.sum()) - (negative & ~well).sum()
+    for some, wanted in ((well, number), (~well, round(ABNORMAL * (~well).sum()))):
+        abnormal[some] = pick(scores[some, 3], given[some, 3], wanted)
     return [
         Exam(
             seed,
             int(patients[i]),
             int(studies[i]),
             "AP" if portable[i] else "PA",
-            bool(findings[i, 0]),
-            bool(findings[i, 1]),
+            int(pneumonia[i]),
+            int(pneumothorax[i]),
             bool(abnormal[i]),
         )
-        for i in order
+        for i in range(len(scores))
     ]
 
 
+def parts(
+    scores: np.ndarray,
+    given: np.ndarray,
+    views: dict[str, np.ndarray],
+    rates: dict[str, float],
+    wanted: int | None,
+    outlines: Sequence[int],
+) -> np.ndarray:
+    """The parts (n,) that a finding has in every exam; 0: the exam does not show it.
+
+    scores, given: see pick. views: which exams are of a view. rates: of the finding, by view.
+    wanted: exams that show it; None: as many as the rates say. outlines: exams with 1, 2, ... parts
+    are in these proportions.
+    """
+    expected = [rates[view] * of_view.sum() for view, of_view in views.items()]
+    wanted = round(sum(expected)) if wanted is None else wanted
+    found = np.zeros(len(scores), dtype=int)
+    for of_view, number in zip(views.values(), dealt(wanted, expected), strict=True):
+        found[of_view] = pick(scores[of_view], given[of_view], number)
+    # The given ones have one part on every site. Who leans more to the finding has more of it.
+    free = np.flatnonzero((found == 1) & (given != 1))
+    numbers = np.repeat(np.arange(1, len(outlines) + 1), dealt(found.sum(), outlines))
+    found[free[np.argsort(scores[free])]] = numbers[len(numbers) - len(free) :]
+    return found
+
+
+def dealt(count: int, shares: Sequence[float]) -> np.ndarray:
+    """`count` things in whole numbers that are in proportion to `shares`, as nearly as can be."""
+    edges = np.rint(count * np.cumsum(shares) / (sum(shares) or 1))
+    return np.diff(edges, prepend=0).astype(int)
+
+
 def visits(layout: str, count: int, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Patient and study numbers of `count` exams: four in ten patients have several exams."""
+    """Patient and study numbers of `count` exams, in random order.
+
+    Four in ten patients have several exams.
+    """
     several = draws.random(count) < 0.4
     exams = np.where(several, 1 + np.minimum(draws.geometric(0.4, count), 40), 1)
     exams = exams[: int(np.searchsorted(np.cumsum(exams), count)) + 1]
@@ -227,7 +319,8 @@ def visits(layout: str, count: int, draws: np.random.Generator) -> tuple[np.ndar
     first = np.r_[True, patients[1:] != patients[:-1]]
     nth = np.arange(count) - np.maximum.accumulate(np.where(first, np.arange(count), 0))
     common = first & (patients <= min(shared, max(1, round(SHARED_RADIOGRAPHS * count))))
-    return patients, np.where(common, 0, OWN_STUDIES[layout] + nth)
+    order = draws.permutation(count)
+    return patients[order], np.where(common, 0, OWN_STUDIES[layout] + nth)[order]
 
 
 def leanings(seed: int, patient: int, study: int) -> np.ndarray:
@@ -240,11 +333,11 @@ def leanings(seed: int, patient: int, study: int) -> np.ndarray:
     return np.sqrt(0.5) * (chronic.standard_normal(4) + acute.standard_normal(4))
 
 
-def pick(scores: np.ndarray, given: np.ndarray, rate: float) -> np.ndarray:
-    """True for the highest scores, so that `rate` of all are; `given` ones (not NaN) are fixed."""
+def pick(scores: np.ndarray, given: np.ndarray, wanted: int) -> np.ndarray:
+    """True for the `wanted` highest scores; `given` ones (not NaN) are fixed."""
     chosen = given == 1
     free = np.flatnonzero(np.isnan(given))
-    missing = max(0, round(rate * len(scores)) - int(chosen.sum()))
+    missing = max(0, wanted - int(chosen.sum()))
     chosen[free[np.argsort(-scores[free], kind="stable")[:missing]]] = True
     return chosen
 
@@ -346,23 +439,28 @@ def write_csv(rows: list[tuple], columns: list[str], path: Path) -> None:
     pd.DataFrame(rows, columns=columns, dtype=object).to_csv(path, index=False, lineterminator="\n")
 
 
+def meaning(exam: Exam) -> str:
+    """The class of an image in RSNA's second table."""
+    if exam.pneumonia:
+        return "Lung Opacity"
+    return "No Lung Opacity / Not Normal" if exam.abnormal or exam.pneumothorax else "Normal"
+
+
 def rsna_tables(items: list[Item], findings: list[Finding], folder: Path, seed: int) -> None:
     """The three tables of the challenge, and the published match of its images with NIH's."""
     labels, classes, matches = [], [], []
     draws = np.random.default_rng(stream(seed, "match"))
     wrong = set(draws.choice(len(items), max(1, round(UNRELIABLE * len(items))), replace=False))
     for number, (item, finding) in enumerate(zip(items, findings, strict=True)):
-        abnormal = item.exam.abnormal or item.exam.pneumothorax
-        meaning = "No Lung Opacity / Not Normal" if abnormal else "Normal"
         rows: list[tuple] = [(item.uuid, *[None] * 4, 0)]
         if item.exam.pneumonia:
-            meaning = "Lung Opacity"
             rows = [(item.uuid, *map(float, box), 1) for box in finding.boxes]
         labels += rows
-        classes += [(item.uuid, meaning)] * len(rows)
+        classes += [(item.uuid, meaning(item.exam))] * len(rows)
         matched = items[(number + 1) % len(items)] if number in wrong else item
         mse = draws.uniform(60, 100) if number in wrong else draws.gamma(4, 0.4)
-        matches.append((item.uuid, meaning, f"{radiograph_id(matched.exam)}.png", min(mse, 100)))
+        nih = f"{radiograph_id(matched.exam)}.png"
+        matches.append((item.uuid, meaning(item.exam), nih, min(mse, 100)))
     box = ["x", "y", "width", "height"]
     write_csv(labels, ["patientId", *box, "Target"], folder / "stage_2_train_labels.csv")
     write_csv(classes, ["patientId", "class"], folder / "stage_2_detailed_class_info.csv")
@@ -385,7 +483,7 @@ def siim_tables(items: list[Item], findings: list[Finding], folder: Path) -> Non
 
 
 def mirror(files: list[str], folder: Path) -> None:
-    """The second, identical copy of a part that the mirror of SIIM-ACR holds."""
+    """The second, identical copy of everything that the mirror of SIIM-ACR holds."""
     for file in files:
         copy = folder / "pneumothorax" / file
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -397,7 +495,12 @@ def mirror(files: list[str], folder: Path) -> None:
 
 def hospital_table(items: list[Item], folder: Path) -> None:
     rows = [
-        (item.file, patient_id(item.exam), int(item.exam.pneumothorax), int(item.exam.pneumonia))
+        (
+            item.file,
+            patient_id(item.exam),
+            int(item.exam.pneumothorax > 0),
+            int(item.exam.pneumonia > 0),
+        )
         for item in items
     ]
     write_csv(rows, ["file", "patient", "pneumothorax", "pneumonia"], folder / "labels.csv")
@@ -413,42 +516,44 @@ def generate(
     images: int,
     seed: int,
     workers: int,
+    positives: int | None = None,
+    unlabelled: int | None = None,
     size: int = 1024,
 ) -> None:
     """Write a site of drawn radiographs into `folder`; the bytes do not depend on `workers`.
 
-    layout: rsna, siim or table. images: labelled ones, 20 to 60,000. size: pixels a side, a
-    multiple of 4. Raises InputError as `plan` does.
+    layout: rsna, siim or table. images, positives, unlabelled: see `plan`, which raises InputError.
+    size: pixels a side, a multiple of 4.
     """
-    items = plan(layout, images, seed)
+    items = plan(layout, images, seed, positives, unlabelled)
     folder.mkdir(parents=True, exist_ok=True)
-    findings = []
     with Progress(f"draw {layout} phantoms", total=len(items), unit="image") as progress:
-        for finding in drawn(items, folder, size, workers):
-            findings.append(finding)
-            progress.step()
-    labelled = [number for number, item in enumerate(items) if item.subset == "train"]
-    train, found = [items[i] for i in labelled], [findings[i] for i in labelled]
+        findings = drawn(items, folder, size, workers, progress)
+    labelled, others, found = items[:images], items[images:], findings[:images]
     if layout == "rsna":
-        rsna_tables(train, found, folder, seed)
-        rsna_submission([item for item in items if item.subset == "test"], folder)
+        rsna_tables(labelled, found, folder, seed)
+        rsna_submission(others, folder)
     elif layout == "siim":
-        siim_tables(train, found, folder)
-        mirror([item.file for item in train[:MIRRORED]], folder)
+        siim_tables(labelled, found, folder)
+        mirror(["train-rle.csv", *(item.file for item in items)], folder)
     else:
-        hospital_table(train, folder)
+        hospital_table(labelled, folder)
 
 
-def drawn(items: list[Item], folder: Path, size: int, workers: int) -> Iterator[Finding]:
-    """Write all items on `workers` processes; yields in their order."""
+def drawn(
+    items: list[Item], folder: Path, size: int, workers: int, progress: Progress
+) -> list[Finding]:
+    """Write all items on `workers` processes; what was drawn on each."""
+    # Exams of one patient follow one another, and share what they have in common (anatomy.once).
+    order = sorted(range(len(items)), key=lambda number: items[number].exam.patient)
     write = partial(write_item, folder=folder, size=size)
-    if workers == 1:
-        yield from map(write, items)
-        return
-    # Forking a process that has threads (torch, a test runner) can deadlock.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(write, items, chunksize=8)
+    findings = {}
+    with started(workers) as pool:
+        results = pool.map(write, [items[number] for number in order], chunksize=16)
+        for number, finding in zip(order, results, strict=True):
+            findings[number] = finding
+            progress.step()
+    return [findings[number] for number in range(len(items))]
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -18,6 +18,8 @@ from chexviz.robust import check_sites
 
 Config = Mapping
 BASELINE, POOLED, ENSEMBLE = "baseline", "pooled", "ensemble"  # that are no federation
+CONTRACT = "contract"  # as many images of a phantom as the contract of its site says
+RADIOGRAPHS = "*.dcm"  # the files of a contract that are radiographs
 SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names of a query
 METHOD = {"weights": "size", "batchnorm": "average", "combine": "mean", "trim": 0.0}
 
@@ -55,6 +57,7 @@ def check(config: Config) -> None:
         check_sites(name, METHOD | config["methods"][name], len(config["run"]["sites"]))
     for site in config["run"]["sites"]:
         check_stored(config, site)
+        check_phantom(config, site)
 
 
 def check_stored(config: Config, site: str) -> None:
@@ -86,16 +89,64 @@ def check_stored(config: Config, site: str) -> None:
         )
 
 
+def check_phantom(config: Config, site: str) -> None:
+    """Refuse a phantom that is drawn by its contract, where that does not tell all numbers."""
+    about = config["sites"][site]
+    files = about["contract"]["files"] if about["contract"] else {}
+    if by_contract(config, site) and (about["reader"] == "table" or RADIOGRAPHS not in files):
+        raise InputError(
+            f"config: sites: {site}: contract",
+            expected=f"a challenge's reader and the number of {RADIOGRAPHS} files, "
+            "since `phantom: images` is `contract`",
+            found=f"reader {about['reader']}, files {', '.join(files) or 'none'}",
+            fix="put them into the contract, or make `phantom: images` a number",
+        )
+
+
+def by_contract(config: Config, site: str) -> bool:
+    """Whether a site is a phantom with as many images as its contract says."""
+    phantom = "phantom" in config["sites"][site]["source"]
+    return phantom and config["phantom"]["images"] == CONTRACT
+
+
+def contract(config: Config, site: str) -> dict | None:
+    """What a site's source is known to hold; of a phantom that is drawn by it, at its scale."""
+    agreed = config["sites"][site]["contract"]
+    return scaled(agreed, config["phantom"]["scale"]) if by_contract(config, site) else agreed
+
+
+def scaled(agreed: Mapping, scale: int) -> dict:
+    """A contract with its numbers divided by `scale`, rounded; what is there stays at least 1."""
+
+    def divided(count: int) -> int:
+        return max(min(count, 1), round(count / scale))
+
+    counts = {key: divided(agreed[key]) for key in ("images", "positives")}
+    files = {pattern: divided(count) for pattern, count in agreed["files"].items()}
+    return {**agreed, **counts, "files": files}
+
+
+def phantom(config: Config, site: str) -> dict | None:
+    """How many images a phantom draws, and its seed; None of another site."""
+    if "phantom" not in config["sites"][site]["source"]:
+        return None
+    size = take(config["phantom"], "images", "seed")
+    if by_contract(config, site):
+        agreed = scaled(config["sites"][site]["contract"], config["phantom"]["scale"])
+        size |= take(agreed, "images", "positives")
+        size["unlabelled"] = agreed["files"][RADIOGRAPHS] - agreed["images"]
+    return size
+
+
 def download(config: Config, site: str) -> dict:
     """Where a site's files come from; the phantom's size matters only to a phantom."""
-    settings = take(config["sites"][site], "source", "reader")
-    return settings | {"phantom": config["phantom"] if "phantom" in settings["source"] else None}
+    return take(config["sites"][site], "source", "reader") | {"phantom": phantom(config, site)}
 
 
 def preprocess(config: Config, site: str) -> dict:
     """How a site's files become arrays."""
-    keys = ("reader", "task", "findings", "labels", "patients", "contract")
-    return take(config["sites"][site], *keys) | config["preprocess"]
+    about = take(config["sites"][site], "reader", "task", "findings", "labels", "patients")
+    return about | {"contract": contract(config, site)} | config["preprocess"]
 
 
 def sharded(config: Config) -> list[str]:

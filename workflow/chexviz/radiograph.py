@@ -34,22 +34,22 @@ from chexviz.anatomy import (
 def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndarray]]:
     """One radiograph: pixels uint8 (size, size), boxes of pneumonia, masks of pneumothorax.
 
-    boxes: x, y, width, height in pixels, whole numbers. masks: bool (size, size), not empty.
+    boxes: x, y, width, height in pixels, whole numbers. masks: bool (size, size), not empty. There
+    are as many as the exam says.
     """
     body = anatomy(exam.seed, exam.patient)
     lungs = find_lungs(body, exam)
     attenuation = soft_tissue(body, exam, lungs)
-    aerated = lungs.air
-    crescents: list[np.ndarray] = []
+    aerated, free = lungs.air, None
     if exam.pneumothorax:
-        aerated, crescents = collapse(body, exam, lungs, attenuation)
+        aerated, free = collapse(body, exam, lungs, attenuation)
     draws = exam.draws("texture")
     veins = 0.19 * vessels(body) + 0.012 * clouds(draws, 110) + 0.012 * clouds(draws, 40)
     attenuation += body.markings * aerated * veins
     attenuation *= uneven(exam)
     attenuation += hila(body) * (0.3 + 0.7 * aerated)
     attenuation += bones(body, lungs)
-    lesions = list(consolidations(body, exam, aerated)) if exam.pneumonia else []
+    lesions = list(consolidations(body, exam, aerated))
     for lesion in lesions:
         attenuation += lesion * aerated
     if exam.abnormal:
@@ -59,9 +59,9 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndar
     # Half the size shows all that the canvas holds; enlarging is cheaper than posing.
     film = Image.fromarray(place(develop(exam, attenuation), pose, size // 2))
     pixels = finish(exam, film.resize((size, size), Image.Resampling.BICUBIC))
-    boxes = [box for lesion in lesions if (box := bounds(lesion * aerated, pose, size))]
-    masks = [place(crescent, pose, size) > 0.5 for crescent in crescents]
-    return pixels, boxes, [mask for mask in masks if mask.any()]
+    boxes = [bounds(lesion * aerated, pose, size) for lesion in lesions]
+    masks = [] if free is None else list(outlined(exam, place(free, pose, size) > 0.5))
+    return pixels, boxes, masks
 
 
 def uneven(exam: Exam) -> np.ndarray:
@@ -74,10 +74,10 @@ def uneven(exam: Exam) -> np.ndarray:
 
 def collapse(
     body: Anatomy, exam: Exam, lungs: Lungs, attenuation: np.ndarray
-) -> tuple[np.ndarray, list[np.ndarray]]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Pneumothorax: part of the lung's air without lung. Changes `attenuation`.
 
-    Returns the lung that still holds vessels, and the crescents of air on the canvas.
+    Returns the lung that still holds vessels, and the crescent of air, on the canvas.
     """
     draws = exam.draws("pneumothorax")
     number = int(draws.integers(2))
@@ -95,16 +95,19 @@ def collapse(
     np.minimum(side, half, out=side)
     free = lungs.air - kept
     attenuation += 0.24 * free * kept - (0.06 + 0.06 * severity) * free
-    return kept, pieces(free, draws)
+    return kept, free
 
 
-def pieces(free: np.ndarray, draws: np.random.Generator) -> list[np.ndarray]:
-    """The crescent, now and then outlined in two parts as annotators do."""
-    if draws.random() > 0.25:
-        return [free]
-    cut = draws.uniform(-0.5, 0.1)
-    parts = [free * (cut - 0.03 > Y), free * (cut + 0.03 < Y)]
-    return parts if min(part.sum() for part in parts) > 0.1 * free.sum() else [free]
+def outlined(exam: Exam, crescent: np.ndarray) -> Iterator[np.ndarray]:
+    """The crescent of air in one part or several, one above the other, as annotators do."""
+    draws, count = exam.draws("outline"), exam.pneumothorax
+    rows = np.flatnonzero(crescent.any(axis=1))
+    cuts = len(rows) * (np.arange(1, count) + draws.uniform(-0.3, 0.3, count - 1)) / count
+    for part in np.split(rows, cuts.astype(int)):
+        kept = part[: max(1, round(0.9 * len(part)))] if count > 1 else part
+        mask = np.zeros_like(crescent)
+        mask[kept] = crescent[kept]
+        yield mask
 
 
 def within(draws: np.random.Generator, body: Anatomy, air: np.ndarray) -> tuple[float, float]:
@@ -115,10 +118,10 @@ def within(draws: np.random.Generator, body: Anatomy, air: np.ndarray) -> tuple[
 
 
 def consolidations(body: Anatomy, exam: Exam, air: np.ndarray) -> Iterator[np.ndarray]:
-    """Pneumonia: one to three patches of fluid, with air left in some bronchi."""
+    """Pneumonia: patches of fluid, with air left in some bronchi."""
     draws = exam.draws("pneumonia")
     severity = draws.beta(1.5, 1.4)
-    for _ in range(draws.choice([1, 2, 3], p=[0.45, 0.45, 0.10])):
+    for _ in range(exam.pneumonia):
         x, y = within(draws, body, air)
         rx, ry = draws.uniform(0.13, 0.22), draws.uniform(0.16, 0.34)
         distance = np.sqrt(spot(x, y, rx, ry, draws.uniform(-0.6, 0.6)))
@@ -212,12 +215,10 @@ def place(canvas: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(moved)
 
 
-def bounds(lesion: np.ndarray, pose: np.ndarray, size: int) -> tuple | None:
-    """The box (x, y, width, height) around what a reader sees of a lesion; None: nothing."""
+def bounds(lesion: np.ndarray, pose: np.ndarray, size: int) -> tuple[int, int, int, int]:
+    """The box (x, y, width, height) around what a reader sees of a lesion."""
     coarse = size // 4
     shown = place(lesion, pose, coarse)
-    if not shown.any():
-        return None
     seen = shown > 0.35 * shown.max()
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     x, y = int(columns[0]), int(rows[0])
@@ -246,10 +247,12 @@ def finish(exam: Exam, film: Image.Image) -> np.ndarray:
     mark(image, draws, portable=exam.view == "AP")
     grain = np.frombuffer(draws.bytes(2 * film.width**2), dtype=np.uint8)
     grain = grain.reshape(2, film.width, film.width)
-    noise = grain[0].astype(np.int16) + grain[1] - 255
-    noise *= int(draws.integers(3, 10))
-    noise >>= 8
-    return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+    values = np.add(grain[0], grain[1], dtype=np.int16)
+    values -= 255
+    values *= int(draws.integers(3, 10))
+    values >>= 8
+    values += np.asarray(image)
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def collimated(image: Image.Image, draws: np.random.Generator) -> Image.Image:
@@ -260,6 +263,8 @@ def collimated(image: Image.Image, draws: np.random.Generator) -> Image.Image:
         if draws.random() < 0.22:
             edge = draws.uniform(0.01, 0.08) + draws.normal(0, 0.015) * (along - 0.5)
             shade *= ramp(inward - edge, draws.uniform(0.004, 0.012))
+    if shade.min() == 1:
+        return image
     mask = Image.fromarray((255 * shade).astype(np.uint8))
     return ImageChops.multiply(image, mask.resize(image.size, Image.Resampling.BILINEAR))
 

@@ -60,14 +60,16 @@ def from_file(path: Path, expected_sha256: str | None) -> dict[str, torch.Tensor
 def representation_of(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The part of torchvision's DenseNet121 that the representation block has, under its names.
 
-    torchvision's files still use the names of 2017: norm.1 for norm1.
+    torchvision's file is of 2017: it has norm.1 for norm1, and does not count batches, which
+    BatchNorm has done since 2018 without a use for it here.
     """
     renamed = {}
     for name, tensor in tensors.items():
         name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
         if name.startswith("features."):
             renamed["layers." + name.removeprefix("features.")] = tensor
-    return renamed
+    counts = [name.replace("running_var", "num_batches_tracked") for name in renamed]
+    return {name: torch.tensor(0) for name in counts if name not in renamed} | renamed
 
 
 def main(argv: list[str] | None = None) -> None:

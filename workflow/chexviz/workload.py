@@ -16,10 +16,8 @@ def images(config: Mapping, site: str) -> int | None:
     samples = Path(config["pathvars"]["results"]) / "sites" / site / "samples.csv"
     if samples.exists():
         return len(samples.read_text(encoding="utf-8").splitlines()) - 1
-    source, contract = config["sites"][site]["source"], config["sites"][site]["contract"]
-    if "phantom" in source:
-        return config["phantom"]["images"]
-    return contract["images"] if contract else None
+    expected = plan.phantom(config, site) or plan.contract(config, site)
+    return expected["images"] if expected else None
 
 
 def epochs(settings: Mapping) -> float:
