@@ -20,7 +20,7 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: moved help install demo rehearsal test test-conda test-cluster paper pins report verify lint format bench lock clean
+.PHONY: moved help install demo rehearsal test test-paper test-conda test-cluster paper pins report verify lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -58,6 +58,9 @@ resources/rehearsal/imagenet.pth: | $(VENV)/requirements.lock
 
 test: $(VENV)/requirements.lock ## run all tests
 	python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+
+test-paper: $(VENV)/requirements.lock ## run the paper's own configuration, on few phantom images
+	python -m pytest tests/paper
 
 test-conda: $(VENV)/requirements.lock ## run the demo in conda environments made from a channel on disk
 	python -m pytest tests/conda

@@ -1,0 +1,90 @@
+"""The paper's own configuration, as it ships, to its PDF; without a mark, on few phantom images.
+
+Nothing is laid over config.yaml but sources, counts, epochs and a file of weights.
+"""
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+from pypdf import PdfReader
+
+from chexviz import phantom_weights
+from running import Workflow
+
+SCALE = 200  # of the published numbers of images: 133 and 60
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, repository) -> Workflow:
+    """A finished run: the rehearsal's overlay where it is no more than that, and smaller."""
+    folder = tmp_path_factory.mktemp("paper")
+    overlay = yaml.safe_load((repository / "config" / "rehearsal.yaml").read_text())
+    assert overlay.keys() == {"pathvars", "mark", "sites", "phantom", "architectures"}
+    del overlay["pathvars"], overlay["mark"]
+    overlay["phantom"]["scale"] = SCALE
+    weights = folder / overlay["architectures"]["densenet121"]["weights"]
+    assert weights.suffix == ".pth"
+    phantom_weights.main(["--seed", "1", "--output", str(weights)])
+    workflow = Workflow(folder, repository, overlay, study="paper")
+    workflow.succeed()
+    return workflow
+
+
+@pytest.fixture(scope="module")
+def text(done) -> str:
+    """The text of the paper."""
+    pages = PdfReader(done.folder / "results" / "paper.pdf").pages
+    return "\n".join(page.extract_text() for page in pages)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_contracts_are_the_papers_and_hold(done):
+    for site, images, positives in (("rsna", 133, 30), ("siim", 60, 13)):
+        (path,) = done.results(f"sites/{site}/contract.csv")
+        table = {row["check"]: row for row in read(path)}
+        assert {row["verdict"] for row in table.values()} == {"as expected"}
+        assert table["images"]["found"] == str(images)
+        assert table["positives"]["found"] == str(positives)
+
+
+def test_no_output_is_marked(done, text):
+    for pattern in ("tables/**/*.md", "tables/**/*.tex", "tables/**/*.csv"):
+        made = done.results(pattern)
+        assert made
+        for path in made:
+            assert not any(word in path.read_text() for word in ("DEMO", "REHEARSAL", "phantom"))
+    for row in read(done.results("tables/paper/table1.csv")[0]):
+        assert row.get("mark", "") == ""
+    assert "DEMO" not in text
+    assert "REHEARSAL" not in text
+    assert "This is a demonstration" not in text
+
+
+def test_the_paper_speaks_as_of_real_data(done, text):
+    words = " ".join(text.split())
+    assert "an open reproduction of CheXViz" in words
+    assert "RSNA" in words
+    assert "SIIM-ACR" in words
+    for figure in range(1, 4):
+        assert f"Figure {figure}:" in words
+    for caption in words.split("Figure ")[1:]:
+        assert caption.partition(":")[2].strip()
+
+
+def test_densenet121_starts_from_the_file(done):
+    (log,) = done.folder.glob("logs/weights/densenet121.log")
+    assert log.is_file()
+    assert done.results("models/paper/densenet121/fedavg/seed2022/global.safetensors")
+    assert (done.folder / "resources/weights/densenet121.safetensors").is_file()
+
+
+def test_a_second_run_does_nothing_and_all_matches(done):
+    assert done.planned() == {}
+    verified = done.verify()
+    assert verified.returncode == 0, verified.stderr
