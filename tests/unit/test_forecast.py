@@ -56,7 +56,7 @@ def test_the_paper_is_long_and_the_demo_is_not(config, repository):
     said = {line[at]: line[at + 1] for at in range(len(line)) if line[at].startswith("--")}
     work = [["standard", round(26_684 * 0.8 * 300)], ["densenet121", round(38_731 * 0.7 * 150)]]
     assert yaml.safe_load(said["--work"]) == work
-    assert said["--side-by-side"] == "2"  # of 4 threads each
+    assert said["--side-by-side"] == "4"  # of 2 threads each
     demo = copy.deepcopy(config)
     demo["preprocess"]["size"] = 64
     for about in demo["sites"].values():

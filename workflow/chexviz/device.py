@@ -1,6 +1,7 @@
 """Where a job computes, with how many threads and in which precision."""
 
 import os
+import sys
 
 import torch
 
@@ -8,6 +9,12 @@ from chexviz.malloc import keep_freed_memory
 
 # Bytes: of a batch's activations that stay for the next one, and of the largest of their tensors.
 KEPT, LARGE = 2**31 - 1, 2**30
+
+TOO_FEW = (
+    "WARNING {threads} threads on {cores} cores take up to twice as long as {cores} would: they "
+    "wait for each other. `training: threads` in the config says how many; another number gives "
+    "other results in the last digits, and makes all trainings anew."
+)
 
 
 def choose(threads: int) -> torch.device:
@@ -18,10 +25,14 @@ def choose(threads: int) -> torch.device:
 def choose_all(threads: int) -> list[torch.device]:
     """All GPUs that are visible, or this machine's CPU with a fixed number of threads.
 
-    The number of threads belongs to a result: another one adds in another order.
+    The number of threads belongs to a result: another one adds in another order. So it does not
+    follow the cores that a job happens to have; where those are fewer, it says what that costs.
     """
     torch.set_num_threads(threads)
     if not torch.cuda.is_available():
+        cores = len(os.sched_getaffinity(0))
+        if cores < threads:
+            print(TOO_FEW.format(threads=threads, cores=cores), file=sys.stderr, flush=True)
         keep_freed_memory(KEPT, LARGE)
         return [torch.device("cpu")]
     # Only where it is needed: on a CPU all that is used here is deterministic, and the call alone
