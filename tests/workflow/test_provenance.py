@@ -339,6 +339,8 @@ def test_a_damaged_record_is_said_and_another_one_written(damage):
 
 def test_a_conda_environment_is_its_files(repository, monkeypatch):
     """Its versions are what the yaml or the pin file names, not those beside Snakemake."""
+    monkeypatch.setattr(closure, "HOME", repository)
+    provenance.conda_files.cache_clear()
     file = SimpleNamespace(get_path_or_uri=lambda secret_free: str(repository / "envs/data.yaml"))
     job = SimpleNamespace(conda_env=SimpleNamespace(file=file))
     table = provenance.environment_table(job, uses_conda=True)

@@ -22,9 +22,9 @@ DATA = {"download", "preprocess", "preprocess_shard", "merge"}
 
 
 @pytest.fixture
-def run(done, tmp_path) -> Workflow:
+def run(finished, tmp_path) -> Workflow:
     """A finished run of the test's own."""
-    return done.copy(tmp_path / "run")
+    return finished.copy(tmp_path / "run")
 
 
 def overlay(**parts) -> dict:
@@ -226,6 +226,6 @@ def listed(path: Path) -> list[Path]:
     """The files that a manifest or a list of shards names with their checksums."""
     if path.name == "manifest.csv":
         return [path.parent / "data" / file for file in read_manifest(path)]
-    if path.name == "shards.csv":
+    if path.name in ("shards.csv", "sites.csv"):
         return [path.parent / file for file in pd.read_csv(path)["file"]]
     return []

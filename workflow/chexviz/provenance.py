@@ -73,10 +73,9 @@ def sources(command: str) -> dict[str, str]:
 
 
 def named(file: Path) -> str:
-    """A file as seen from the repository, if it lies there."""
-    path = file.resolve()
+    """A file as seen from the repository, if its whole path is given and leads there."""
     home = closure.HOME
-    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(file)
+    return file.relative_to(home).as_posix() if file.is_relative_to(home) else str(file)
 
 
 def data_table(
