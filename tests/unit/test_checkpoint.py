@@ -20,7 +20,6 @@ ROUNDS = 16
 HARNESS = """
 import errno, os, random, resource, signal, sys, time
 from pathlib import Path
-import torch._dynamo  # which the first optimizer imports
 from chexviz import checkpoint, train
 checkpoint.SECONDS_BETWEEN, checkpoint.SHARE = 0, float("inf")
 line, model = sys.argv[1:], next(w for w in sys.argv if w.startswith("--model=")).split("=")[1]

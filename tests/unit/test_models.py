@@ -10,6 +10,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from chexviz import models, phantom_weights, weights
+from chexviz.densenet import densenet121
 from chexviz.errors import InputError
 from chexviz.files import sha256
 
@@ -45,34 +46,39 @@ def test_pooling_before_relu_changes_no_value_and_no_gradient():
 
 
 @pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="the processor has no bfloat16"
+    not torch.backends.cpu.get_cpu_capability().startswith("AVX"), reason="no processor for it"
 )
-def test_blocks_are_as_exact_as_the_layers_in_bfloat16(monkeypatch):
-    """Outputs, running statistics and gradients are as near those of float32."""
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_blocks_are_as_exact_as_the_layers(bfloat16, monkeypatch):
+    """Outputs, running statistics and gradients are as near those of float64."""
+    if bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("the processor has no bfloat16")
     torch.manual_seed(0)
     model = models.Standard().to(memory_format=torch.channels_last)
     for layer in model.layers:
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(layer.weight)
             torch.nn.init.normal_(layer.bias)
-    start, images = copy.deepcopy(model.state_dict()), torch.rand(8, 1, 64, 64)
+    images = torch.rand(8, 1, 64, 64)
 
-    def trained(bfloat16: bool) -> list[torch.Tensor]:
-        model.load_state_dict(start)
-        with torch.autocast("cpu", enabled=bfloat16):
-            output = model(images).float()
+    def trained(model: models.Standard, images: torch.Tensor) -> list[torch.Tensor]:
+        output = model(images).double()
         gradients = torch.autograd.grad(output.square().mean(), list(model.parameters()))
-        return [output.detach(), *gradients, *(buffer.float() for buffer in model.buffers())]
+        return [output.detach(), *gradients, *(buffer.double() for buffer in model.buffers())]
 
-    blocked = mock.Mock(wraps=model.blocked)
-    monkeypatch.setattr(model, "blocked", blocked)
-    exact = trained(bfloat16=False)
-    assert not blocked.called
-    ours = trained(bfloat16=True)
-    assert blocked.called
-    monkeypatch.setattr(model, "takes_blocks", lambda images: False)
-    for truth, one, other in zip(exact, ours, trained(bfloat16=True), strict=True):
-        assert (one - truth).norm() <= 1.2 * (other - truth).norm() + 1e-6 * truth.norm()
+    exact = trained(copy.deepcopy(model).double(), images.double())
+    results = []
+    for blocks in (True, False):
+        one = copy.deepcopy(model)
+        blocked = mock.Mock(wraps=one.blocked)
+        monkeypatch.setattr(one, "blocked", blocked)
+        if not blocks:
+            monkeypatch.setattr(one, "takes_blocks", lambda images: False)
+        with torch.autocast("cpu", enabled=bfloat16):
+            results.append(trained(one, images))
+        assert blocked.called == blocks
+    for truth, ours, layers in zip(exact, *results, strict=True):
+        assert (ours - truth).norm() <= 1.2 * (layers - truth).norm() + 1e-6 * truth.norm()
 
 
 def test_frozen_batchnorm_takes_no_blocks():
@@ -86,6 +92,37 @@ def test_frozen_batchnorm_takes_no_blocks():
 def test_standard_has_three_convolutions():
     convolutions = [m for m in models.Standard().modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 3
+
+
+def test_densenet_has_torchvisions_names_gradients_and_running_statistics():
+    torch.manual_seed(0)
+    theirs = torchvision.models.densenet121(weights=None).features.double()
+    ours = densenet121().double()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    results = []
+    for network in (ours, theirs):
+        taken = images.clone().requires_grad_()
+        output = network(taken)
+        output.square().sum().backward()
+        gradients = [parameter.grad for parameter in network.parameters()]
+        results.append([output.detach(), taken.grad, *gradients, *network.buffers()])
+    assert torch.equal(results[0][0], results[1][0])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_densenet_starts_as_torchvisions_does():
+    """The same distributions: BatchNorm as the identity, He's deviation for convolutions."""
+    torch.manual_seed(0)
+    theirs = torchvision.models.densenet121(weights=None).features.state_dict()
+    for name, tensor in densenet121().state_dict().items():
+        if tensor.ndim == 4:
+            assert tensor.std() == pytest.approx(theirs[name].std().item(), rel=0.1)
+            assert abs(tensor.mean()) < 0.1 * tensor.std()
+        else:
+            assert torch.equal(tensor, theirs[name])
 
 
 def test_densenet_sees_a_grey_image_as_torchvision_sees_it_in_colour():

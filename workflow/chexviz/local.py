@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chexviz.adam import Adam
 from chexviz.augment import augment
 from chexviz.dataset import Dataset, to_unit
 from chexviz.device import autocast
@@ -34,7 +35,7 @@ class LocalSite:
         self.frozen = batchnorm_layers(model) if settings["method"]["batchnorm"] == "frozen" else []
         if settings["compile"]:
             self.model.representation.compile()
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"])
+        self.optimizer = Adam(model.parameters(), lr=settings["learning_rate"])
         self.dropout = torch.Generator(self.device)
         for head in data.heads:
             self.model.task(head).dropout.generator = self.dropout

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from chexviz import device, models
+from chexviz.adam import Adam
 from chexviz.dataset import Dataset, load_dataset, to_unit
 from chexviz.errors import run
 from chexviz.local import batches, masked_loss
@@ -26,7 +27,7 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
     """
     site, task = data.site, model.task(data.site)
     features = frozen_features(model, data)
-    optimizer = torch.optim.Adam(task.parameters(), lr=settings["learning_rate"])
+    optimizer = Adam(task.parameters(), lr=settings["learning_rate"])
     draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
     dropout = torch.Generator(features.device).manual_seed(stream(seed, "warmup dropout", site))
     task.dropout.generator = dropout
