@@ -13,6 +13,7 @@ from pypdf import PdfReader
 from chexviz import phantom_weights
 from running import Workflow
 
+pytestmark = pytest.mark.timeout(3000)  # DenseNet121 at full size, on one or two cores
 SCALE = 200  # of the published numbers of images: 133 and 60
 
 
