@@ -1,6 +1,7 @@
 """Our Adam against PyTorch's."""
 
 import copy
+import os
 import subprocess
 import sys
 
@@ -49,7 +50,7 @@ def test_one_that_loads_a_state_goes_on_to_the_same_bytes():
         assert torch.equal(one, other)
 
 
-def test_a_step_imports_no_compiler():
+def test_a_step_imports_no_compiler(repository):
     code = (
         "import sys, torch\n"
         "from chexviz import models\n"
@@ -62,4 +63,5 @@ def test_a_step_imports_no_compiler():
         "optimizer.zero_grad()\n"
         "sys.exit('torch._dynamo' in sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    environment = os.environ | {"PYTHONPATH": str(repository / "workflow")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
