@@ -26,17 +26,29 @@ def needed() -> int:
 
 def make_room(sites, free):
     memory.make_room(sites, models.build("standard", ["north"], seed=1), BATCH, "float32", free)
+
+
+def resident(sites):
     return [data.images.pixels is not None for data in sites]
 
 
 def test_images_are_resident_where_they_fit_and_streamed_elsewhere(sites, capsys):
     images = sum(len(data) for data in sites) * 32 * 32
-    assert make_room(sites, needed() + images - 1) == [False, False]
+    memory.keep_images(sites, 5000, 5000 + images - 1)
+    assert resident(sites) == [False, False]
     assert "read as they are needed" in capsys.readouterr().err
-    assert make_room(sites, needed() + images) == [True, True]
+    memory.keep_images(sites, 5000, 5000 + images)
+    assert resident(sites) == [True, True]
+
+
+def test_images_are_not_copied_on_a_cpu(sites, capsys):
+    make_room(sites, 2**40)
+    assert resident(sites) == [False, False]
+    assert not capsys.readouterr().err
 
 
 def test_the_error_names_the_batch_that_fits(sites):
+    make_room(sites, needed())
     with pytest.raises(InputError, match="batches of 8") as caught:
         make_room(sites, needed() - 1)
     fits = int(str(caught.value).split("training: batch: ")[1].split()[0])
@@ -45,11 +57,18 @@ def test_the_error_names_the_batch_that_fits(sites):
         make_room(sites, 1000)
 
 
-def test_streamed_training_gives_the_bytes_of_resident_training(federation, monkeypatch, capsys):
-    train.main(arguments(federation, ["north", "south"], "resident"))
-    monkeypatch.setattr(train, "free_bytes", lambda where: needed() + 1000)
+def test_resident_training_gives_the_bytes_of_streamed_training(federation, monkeypatch):
     train.main(arguments(federation, ["north", "south"], "streamed"))
-    assert "read as they are needed" in capsys.readouterr().err
+    kept = []
+
+    def keep(datasets, *_):
+        for data in datasets:
+            data.images.make_resident()
+        kept.extend(resident(datasets))
+
+    monkeypatch.setattr(train, "make_room", keep)
+    train.main(arguments(federation, ["north", "south"], "resident"))
+    assert kept == [True, True]
     one, other = (
         (federation / f"{name}.safetensors").read_bytes() for name in ("resident", "streamed")
     )

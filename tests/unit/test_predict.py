@@ -77,6 +77,24 @@ def test_whose_task_blocks_count():
     assert predict.used("c", sites, tasks, ["global"], False) == (["global"], ["c"])
 
 
+def gradcam(model, images):
+    """The maps (n, h, w) of the site north."""
+    with torch.no_grad():
+        maps = model.representation(images[:, None] / 255)
+        return predict.gradcam(maps, model.tasks["north"])
+
+
+def test_a_site_without_positives_has_no_maps(federation):
+    data = dataset(federation, "north", "evaluation")
+    model = models.build("standard", ["north"], seed=1).eval()
+    table, maps = predict.predictions([model], data, ["north"])
+    assert len(maps) == table["label"].sum() > 0
+    data.rows["label"] = 0.0
+    table, maps = predict.predictions([model], data, ["north"])
+    assert len(table) == len(data)
+    assert maps.shape == (0, 4, 4)
+
+
 @pytest.mark.parametrize(("architecture", "size"), [("standard", 32), ("densenet121", 64)])
 def test_gradcam_is_that_of_hooks_and_a_backward_pass_through_the_whole_model(architecture, size):
     model = models.build(architecture, ["north", "south"], seed=3)
@@ -87,7 +105,7 @@ def test_gradcam_is_that_of_hooks_and_a_backward_pass_through_the_whole_model(ar
     found = []
     for _ in range(2):
         expected, terms = gradcam_by_hooks(model, images)
-        found.append(predict.gradcam(model, images, "north"))
+        found.append(gradcam(model, images))
         # Channels that cancel leave the rounding of what was added.
         assert ((found[-1] - expected).abs() <= 4 * torch.finfo(torch.float32).eps * terms).all()
         assert not found[-1].requires_grad
@@ -117,7 +135,7 @@ def test_gradcam_is_after_the_last_relu():
     images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=generator)
     with torch.no_grad():
         logits = model(images[:, None] / 255, ["north"])[:, 0]
-    torch.testing.assert_close(predict.gradcam(model, images, "north").sum(dim=(1, 2)), logits)
+    torch.testing.assert_close(gradcam(model, images).sum(dim=(1, 2)), logits)
 
 
 def test_gradcam_is_its_closed_form_for_a_linear_head():
@@ -129,5 +147,5 @@ def test_gradcam_is_its_closed_form_for_a_linear_head():
     with torch.no_grad():
         maps = model.representation(images[:, None] / 255)
         expected = torch.relu((maps * linear.weight.view(1, 128, 1, 1) / 16).sum(1))
-    torch.testing.assert_close(predict.gradcam(model, images, "north"), expected)
-    assert (predict.gradcam(model, images, "north") >= 0).all()
+    torch.testing.assert_close(gradcam(model, images), expected)
+    assert (gradcam(model, images) >= 0).all()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from chexviz.adam import Adam
 from chexviz.augment import augment
 from chexviz.dataset import Dataset, to_unit
-from chexviz.device import autocast
+from chexviz.device import autocast, place
 from chexviz.errors import InputError
 from chexviz.models import Model
 from chexviz.randomness import stream
@@ -31,7 +31,7 @@ class LocalSite:
     def __init__(self, data: Dataset, model: Model, settings: Mapping, *, epochs: int, seed: int):
         self.data, self.settings, self.epochs, self.seed = data, settings, epochs, seed
         self.name, self.device = data.site, data.images.device
-        self.model: Model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = place(model, self.device)
         self.frozen = batchnorm_layers(model) if settings["method"]["batchnorm"] == "frozen" else []
         if settings["compile"]:
             self.model.representation.compile()

@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from chexviz.dataset import Dataset, to_unit
-from chexviz.device import autocast
+from chexviz.device import autocast, place
 from chexviz.errors import InputError
 from chexviz.local import masked_loss
 from chexviz.models import Model
@@ -22,7 +22,7 @@ BACKWARD = 1.25
 def make_room(
     datasets: Sequence[Dataset], model: Model, batch: int, precision: str, free: int
 ) -> None:
-    """Make the images of all parties on one device resident there, if they fit beside training.
+    """Make the images of all parties on one GPU resident there, if they fit beside training.
 
     Else they stay in their files and are streamed. model: that one party trains. free: bytes that
     the device has. Raises InputError, with the batch size that fits, if training alone does not.
@@ -42,6 +42,13 @@ def make_room(
             if fits >= 2
             else "use a device with more memory, or fewer sites at once",
         )
+    # On a CPU the files are in its memory already, as the pages that the system keeps of them.
+    if device.type != "cpu":
+        keep_images(datasets, needed, free)
+
+
+def keep_images(datasets: Sequence[Dataset], needed: int, free: int) -> None:
+    """Make the images resident if they fit beside the `needed` bytes in the `free` ones."""
     images = sum(dataset.images.nbytes for dataset in datasets)
     if needed + images <= free:
         for dataset in datasets:
@@ -49,7 +56,8 @@ def make_room(
     else:
         print(
             f"{images / 1e9:.1f} GB of images do not fit beside {needed / 1e9:.1f} GB of training "
-            f"in the {free / 1e9:.1f} GB of {device}; they are read as they are needed",
+            f"in the {free / 1e9:.1f} GB of {datasets[0].images.device}; they are read as they are "
+            "needed",
             file=sys.stderr,
         )
 
@@ -65,8 +73,7 @@ def step_bytes(model: Model, size: int, precision: str) -> int:
     Counted by autograd's own hooks on batches of two sizes, on a copy of the model.
     """
     device = next(model.parameters()).device
-    probe = copy.deepcopy(model).train()
-    probe.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    probe = place(copy.deepcopy(model), device).train()
     counts = []
     for count in (PROBE, 2 * PROBE):
         saved: dict[int, int] = {}

@@ -131,6 +131,11 @@ class TaskBlock(nn.Module):
         return self.layers(features).squeeze(1)
 
 
+def pooled(maps: Tensor) -> Tensor:
+    """Maps (N, C, h, w) to their means (N, C), all that the task blocks see of them."""
+    return maps.mean(dim=(2, 3))
+
+
 class Model(nn.Module):
     """A representation block and the task blocks of one site (baseline) or several (federated)."""
 
@@ -147,7 +152,7 @@ class Model(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Images (N, 1, S, S) in [0, 1] to globally averaged features (N, C)."""
-        return self.representation(images).mean(dim=(2, 3))
+        return pooled(self.representation(images))
 
     def forward(self, images: Tensor, heads: Sequence[str]) -> Tensor:
         """Images (N, 1, S, S) in [0, 1] to the logits (N, heads) of some sites' task blocks."""

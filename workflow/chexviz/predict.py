@@ -17,28 +17,36 @@ from chexviz.errors import run
 from chexviz.files import replacing
 from chexviz.progress import Progress
 
-BATCH = 64
 
+def predictions(
+    trained: Sequence[models.Model], data: Dataset, heads: Sequence[str]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The scores of all images, and the Grad-CAM maps (n, h, w) of those that `is_mapped` names.
 
-def scores(trained: Sequence[models.Model], data: Dataset, heads: Sequence[str]) -> pd.DataFrame:
-    """Probabilities: `score` of the site's own task, `score_<site>` of every other task block.
-
-    A row an image: site, image, patient, label, subset, then these.
-
-    heads: whose task blocks score the site's task; the mean of several (an ensemble).
+    Scores are a row an image: site, image, patient, label, subset, then the probabilities: `score`
+    of the site's own task, `score_<site>` of every other task block.
+    heads: whose task blocks score the site's task; the mean of several (an ensemble). The maps are
+    of the model that has the site's own task block; in an ensemble that is the site's baseline.
     In float32 whatever the training precision was: bfloat16 would tie scores that differ.
     """
-    parts = data.in_order(BATCH)
+    where = data.labels.device
+    parts = data.in_order(device.forward_batch(where))
+    mapped = torch.tensor(is_mapped(data.rows).to_numpy(), device=where)
+    mapping = next(model for model in trained if data.site in model.tasks)
     columns: dict[str, list[Tensor]] = {head: [] for model in trained for head in model.tasks}
+    maps = []
     with (
-        torch.inference_mode(),
+        torch.no_grad(),
         Progress(f"score {data.site}", total=len(parts), unit="batch") as progress,
     ):
-        for images in data.images.batches(parts):
+        for part, images in zip(parts, data.images.batches(parts), strict=True):
             for model in trained:
-                features = model.features(to_unit(images))
+                seen = model.representation(to_unit(images))
+                features = models.pooled(seen)
                 for head, task in model.tasks.items():
                     columns[head].append(torch.sigmoid(task(features)))
+                if model is mapping:
+                    maps.append(gradcam(seen[mapped[part]], model.task(data.site)))
             progress.step()
     scored = {head: torch.cat(values).cpu().numpy() for head, values in columns.items()}
     table = data.rows[["site", "image", "patient", "label", "subset"]].copy()
@@ -46,41 +54,29 @@ def scores(trained: Sequence[models.Model], data: Dataset, heads: Sequence[str])
     table["score"] = np.mean([scored[head] for head in heads], axis=0)
     for head in sorted(scored.keys() - {data.site}):
         table[f"score_{head}"] = scored[head]
-    return table
+    return table, torch.cat(maps).cpu().numpy()
 
 
-def gradcam(model: models.Model, images: Tensor, site: str) -> Tensor:
-    """Grad-CAM of one site's logit (Selvaraju et al. 2017, equations 1 and 2), in closed form.
+def is_mapped(rows: pd.DataFrame) -> pd.Series:
+    """Whether an image gets a Grad-CAM map: the evaluation images with label 1 do."""
+    return (rows["subset"] == "evaluation") & (rows["label"] == 1)
 
-    images: uint8 (n, S, S). Gives float32 (n, h, w), not negative: the maps of the representation
-    block's output after its last ReLU, weighted by the pooled gradient of the logit, summed,
-    and cut at zero.
+
+def gradcam(maps: Tensor, task: models.TaskBlock) -> Tensor:
+    """Grad-CAM of a task block's logit (Selvaraju et al. 2017, equations 1 and 2), in closed form.
+
+    maps: (n, C, h, w), the representation block's output, after its last ReLU. Gives (n, h, w),
+    not negative: the maps weighted by the pooled gradient of the logit, summed, and cut at zero.
 
     The task block sees the maps only through their means, so the gradient is the same at every
-    place of a channel: that of the pooled feature over the area. One forward pass and the
-    backward pass of the task block alone are all it takes.
+    place of a channel: that of the pooled feature over the area. The forward pass that scores an
+    image and the backward pass of the task block alone are all it takes.
     """
-    with torch.no_grad():
-        maps = model.representation(to_unit(images))
-    features = maps.mean(dim=(2, 3)).requires_grad_()
-    (gradient,) = torch.autograd.grad(model.tasks[site](features).sum(), features)
-    importance = gradient / maps[0, 0].numel()
+    features = models.pooled(maps).detach().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(task(features).sum(), features)
+    importance = gradient / math.prod(maps.shape[2:])
     return torch.relu(torch.einsum("nc,nchw->nhw", importance, maps))
-
-
-def maps_of_positives(
-    trained: Sequence[models.Model], data: Dataset
-) -> tuple[np.ndarray, np.ndarray]:
-    """The image ids (n,) and Grad-CAM maps (n, h, w) of the evaluation images with label 1.
-
-    Of the model that has the site's own task block; in an ensemble that is the site's baseline.
-    """
-    model = next(model for model in trained if data.site in model.tasks)
-    chosen = (data.rows["subset"] == "evaluation") & (data.rows["label"] == 1)
-    positions = torch.from_numpy(np.flatnonzero(chosen)).to(data.images.device)
-    parts = positions.tensor_split(math.ceil(len(positions) / BATCH))
-    maps = [gradcam(model, images, data.site) for images in data.images.batches(parts)]
-    return data.rows.loc[chosen, "image"].to_numpy(dtype=str), torch.cat(maps).cpu().numpy()
 
 
 def used(
@@ -122,9 +118,10 @@ def main(argv: list[str] | None = None) -> None:
         paths, heads = used(
             data.site, arguments.site, arguments.task, arguments.model, arguments.ensemble
         )
-        trained = [models.load_model(path, data.site).to(where).eval() for path in paths]
-        tables.append(scores(trained, data, heads))
-        maps[f"image_{data.site}"], maps[f"map_{data.site}"] = maps_of_positives(trained, data)
+        trained = [device.place(models.load_model(path, data.site), where).eval() for path in paths]
+        table, maps[f"map_{data.site}"] = predictions(trained, data, heads)
+        maps[f"image_{data.site}"] = table["image"][is_mapped(table)].to_numpy(dtype=str)
+        tables.append(table)
     with replacing(arguments.predictions) as temporary:
         pd.concat(tables).to_csv(temporary, index=False, lineterminator="\n")
     with replacing(arguments.gradcam) as temporary:

@@ -15,8 +15,6 @@ from chexviz.local import batches, masked_loss
 from chexviz.progress import Progress
 from chexviz.randomness import stream
 
-FEATURE_BATCH = 64
-
 
 def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) -> None:
     """Train the task block of `model` in place, on the frozen base's features of the images.
@@ -46,7 +44,7 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
 def frozen_features(model: models.Model, data: Dataset) -> torch.Tensor:
     """The representation block's features (n, C) of all images, in inference mode."""
     model.eval()
-    parts = data.in_order(FEATURE_BATCH)
+    parts = data.in_order(device.forward_batch(data.labels.device))
     with (
         torch.inference_mode(),
         Progress(f"features of {data.site}", total=len(parts), unit="batch") as progress,
@@ -77,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     model = models.initial(
         arguments.architecture, [arguments.site], arguments.seed, arguments.weights
     )
-    warm_up(model.to(where), data, arguments.settings, arguments.seed)
+    warm_up(device.place(model, where), data, arguments.settings, arguments.seed)
     about = {"architecture": arguments.architecture, "sites": [arguments.site]}
     models.save(arguments.task, model.tasks[arguments.site].state_dict(), **about)
 
