@@ -27,7 +27,7 @@ DEVICE = device.choose(THREADS)
 SIZE, REPEATS, PREVALENCE = 224, 3, 0.22
 PASSED = 256  # images whose pass is timed
 TRAINED = 30_985  # images of both sites in the paper
-EVALUATED, STEPS = 512, 20  # images and batches after which the memory grows no more
+EVALUATED, STEPS = 128, 6  # images and batches after which the memory grows no more
 GOAL = 4  # GiB
 MEASURED = """
 import sys, threading, time
