@@ -35,6 +35,8 @@ def test_streamed_images_are_the_resident_ones(federation):
     parts = torch.randperm(len(resident)).tensor_split(5)
     pairs = zip(resident.images.batches(parts), streamed.images.batches(parts), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
+    # An epoch that was stopped after its last batch has none left.
+    assert [*resident.images.batches([])] == [*streamed.images.batches([])] == []
 
 
 def test_a_pooled_image_is_labelled_for_its_own_site_alone(federation):

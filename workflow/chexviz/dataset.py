@@ -53,6 +53,8 @@ class Images:
             for part in parts:
                 yield self.pixels[part]
             return
+        if not parts:  # an epoch that was stopped after its last batch
+            return
         indices = [part.cpu().numpy() for part in parts]
         with ThreadPoolExecutor(1) as reader:
             coming = reader.submit(self.read, indices[0])
