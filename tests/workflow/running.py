@@ -136,9 +136,11 @@ class Workflow:
         return set(COMMAND.findall(said))
 
     def results(self, pattern: str) -> list[Path]:
-        """Result files, sorted."""
+        """Results under final names, sorted; hidden ones only where the pattern asks for them."""
         results = self.folder / "results"
-        return sorted((results / "demo" if self.study == "demo" else results).glob(pattern))
+        found = (results / "demo" if self.study == "demo" else results).glob(pattern)
+        hidden = Path(pattern).name.startswith(".")
+        return sorted(path for path in found if hidden or not path.name.startswith("."))
 
 
 def training(is_ours: Callable[[int], bool]) -> int | None:

@@ -47,7 +47,9 @@ def assert_whole(workflow) -> None:
     for path in workflow.results("sites/*/images.npy"):
         samples = path.with_name("samples.csv")
         assert not samples.exists() or len(np.load(path)) == len(pd.read_csv(samples))
-    for path in [*workflow.results("**/*.csv"), *workflow.folder.glob("resources/**/*.csv")]:
+    fetched = workflow.folder.glob("resources/*/[!.]*/**/*.csv")
+    manifests = workflow.folder.glob("resources/*/[!.]*.csv")
+    for path in [*workflow.results("**/*.csv"), *fetched, *manifests]:
         assert len(pd.read_csv(path).columns) > 1, path
 
 

@@ -48,7 +48,7 @@ def test_a_head_is_evaluated_on_the_hospitals_other_finding(done):
 
 
 def test_nothing_but_results_is_left(done):
-    left = done.results("**/*.partial*") + done.results("**/*.checkpoint") + done.results("**/.*")
+    left = done.results("**/.*.partial*") + done.results("**/*.checkpoint") + done.results("**/.*")
     assert left == []
 
 
