@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+import planning
+
 # As small as a run can be that still passes through every stage.
 TINY = {
     "preprocess": {"size": 32},
@@ -56,12 +58,15 @@ class Workflow:
         self.settings = overlay
         self.overlay.write_text(yaml.safe_dump(overlay))
 
+    def words(self, *options: str) -> list[str]:
+        """What follows `snakemake`, which gets two cores."""
+        words = ["--cores", "2", "--snakefile", str(self.repository / "Snakefile")]
+        words += ["--directory", str(self.folder)]
+        return [*words, "--configfile", *self.configs(), *options]
+
     def line(self, *options: str) -> list[str]:
-        """The command line of snakemake with two cores."""
-        line = [*self.before, sys.executable, "-m", "snakemake", "--cores", "2"]
-        line += ["--snakefile", str(self.repository / "Snakefile")]
-        line += ["--directory", str(self.folder)]
-        return [*line, "--configfile", *self.configs(), *options]
+        """The command line of snakemake."""
+        return [*self.before, sys.executable, "-m", "snakemake", *self.words(*options)]
 
     def configs(self) -> list[str]:
         """The files that are laid over config.yaml."""
@@ -84,16 +89,23 @@ class Workflow:
             env=self.environment(**changes),
         )
 
-    def copy(self, folder: Path) -> "Workflow":
-        """The same in a folder that is not there yet; its files keep their times."""
-        shutil.copytree(self.folder, folder, symlinks=True)
+    def plan(self, *options: str, **changes: str) -> subprocess.CompletedProcess:
+        """Say what would run, as `run` with the option --dry-run."""
+        words = self.words("--dry-run", *options)
+        return planning.plan(words, self.repository, self.environment(**changes))
+
+    def copy(self, folder: Path, *without: str) -> "Workflow":
+        """The same in a folder that is not there yet; its files keep their times.
+
+        without: names, or patterns of them, of files and folders that are left out.
+        """
+        ignored = shutil.ignore_patterns(*without)
+        shutil.copytree(self.folder, folder, True, ignored, copy_function=copy_or_link)
         return Workflow(folder, self.repository, self.settings, self.study)
 
     def succeed(self, *options: str) -> str:
         """Run it, which must succeed; gives what it said."""
-        done = self.run(*options)
-        assert done.returncode == 0, done.stdout[-6000:]
-        return done.stdout
+        return successful(self.run(*options))
 
     def verify(self) -> subprocess.CompletedProcess:
         """Compare the results with their record, as `make verify` does."""
@@ -122,7 +134,7 @@ class Workflow:
 
     def planned(self, *options: str) -> dict[str, int]:
         """How many jobs of each rule a run would start now."""
-        said = self.succeed("--dry-run", *options)
+        said = successful(self.plan(*options))
         if "Nothing to be done" in said:
             return {}
         table = said.split("Job stats:")[1].split("total")[0].splitlines()[3:]
@@ -132,7 +144,7 @@ class Workflow:
 
     def commands(self, *options: str) -> set[str]:
         """The commands of the jobs that a run would start now."""
-        said = self.succeed("--dry-run", "--printshellcmds", "--quiet", "host", *options)
+        said = successful(self.plan("--printshellcmds", "--quiet", "host", *options))
         return set(COMMAND.findall(said))
 
     def results(self, pattern: str) -> list[Path]:
@@ -141,6 +153,17 @@ class Workflow:
         found = (results / "demo" if self.study == "demo" else results).glob(pattern)
         hidden = Path(pattern).name.startswith(".")
         return sorted(path for path in found if hidden or not path.name.startswith("."))
+
+
+def successful(done: subprocess.CompletedProcess) -> str:
+    """What a run said that must have succeeded."""
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def copy_or_link(source: str, target: str) -> None:
+    """Copy a file, or link a model: these are large, and nobody changes one in place."""
+    (os.link if source.endswith(".safetensors") else shutil.copy2)(source, target)
 
 
 def training(is_ours: Callable[[int], bool]) -> int | None:

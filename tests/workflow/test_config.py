@@ -39,7 +39,7 @@ def paper(workflow, *options: str, **environment: str):
 )
 def test_a_wrong_config_is_refused_before_anything_runs(workflow, overlay, said):
     workflow.configure(overlay)
-    done = workflow.run("--dry-run")
+    done = workflow.plan()
     assert done.returncode != 0
     assert said in done.stdout
     assert "Traceback" not in done.stdout

@@ -6,18 +6,15 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
 
-from running import TINY, Workflow, training
+from running import THREE, Workflow, training
 
-SHORT = TINY | {
-    "run": {"protocols": ["paper"], "architectures": ["standard"]},
-    "phantom": {"images": 60},
-}
 SECONDS = 240  # for a run to come as far as a test waits for; it takes a fraction of that
 
 
@@ -57,11 +54,12 @@ TRAINED = "results/demo/models/paper/standard/baseline/seed2022/rsna.safetensors
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, repository) -> Workflow:
+def trained(finished, tmp_path_factory) -> Workflow:
     """A baseline that is trained for long enough to be stopped; nothing has stopped it yet."""
-    long = copy.deepcopy(SHORT)
-    long["architectures"]["standard"]["baseline"]["epochs"] = 60
-    workflow = Workflow(tmp_path_factory.mktemp("trained"), repository, long)
+    workflow = finished.copy(tmp_path_factory.mktemp("trained") / "run", "models")
+    long = copy.deepcopy(THREE)
+    long["architectures"]["standard"]["baseline"]["epochs"] = 40
+    workflow.configure(long)
     workflow.succeed("--", TRAINED)
     return workflow
 
@@ -93,29 +91,71 @@ def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(trained, told):
     assert target.read_bytes() == unbroken
 
 
+def stopped(run: Workflow, stop: signal.Signals, pattern: str, *options: str) -> None:
+    """Start a run and stop it once it has made a result; what it leaves can be gone on with."""
+    process = start(run, *options)
+    wait_for(process, run, pattern)
+    os.killpg(process.pid, stop)
+    assert process.wait(timeout=120) != 0
+    assert_whole(run)
+    if stop == signal.SIGKILL:
+        refused = run.run()
+        assert refused.returncode != 0
+        assert "--unlock" in refused.stdout
+        run.succeed("--unlock")
+
+
+def taken(run: Workflow, *names: str, without: tuple[str, ...] = ()) -> dict[Path, bytes]:
+    """Delete results, and all files in folders of them; gives what was in each.
+
+    without: parts of the paths of files that stay.
+    """
+    found = {path for name in names for path in run.results(name) + run.results(f"{name}/**/*")}
+    files = [path for path in found if path.is_file() and not any(p in str(path) for p in without)]
+    content = {path: path.read_bytes() for path in files}
+    for path in files:
+        path.unlink()
+    return content
+
+
+def different(before: dict[Path, bytes]) -> list[str]:
+    """Those of the files that have another content now."""
+    return [str(path) for path, content in before.items() if path.read_bytes() != content]
+
+
+def test_a_killed_preprocessing_goes_on(finished, tmp_path):
+    """Of two sites, once the images of one are there."""
+    run = finished.copy(tmp_path / "run", "models")
+    sites = ("rsna", "siim")
+    before = taken(run, *(f"sites/{site}" for site in sites))
+    targets = ["--", *(f"results/demo/sites/{site}/samples.csv" for site in sites)]
+    stopped(run, signal.SIGKILL, "sites/*/images.npy", *targets)
+    run.succeed(*targets)
+    assert len(before) == 2 * 5
+    assert different(before) == []
+
+
 STOPS = {
-    "sites/*/images.npy": signal.SIGKILL,
-    "models/**/*.safetensors": signal.SIGINT,
-    "predictions/**/*.csv": signal.SIGKILL,
+    "models/paper/standard/**/*.safetensors": signal.SIGINT,
+    "predictions/paper/**/*.csv": signal.SIGKILL,
     "evaluation/paper/*.csv": signal.SIGINT,
 }
 
 
-def test_an_interrupted_run_goes_on(workflow):
-    """It is stopped and killed in turn, once the first results of a stage are there."""
-    workflow.configure(SHORT)
+def test_an_interrupted_run_goes_on_and_comes_to_the_same_bytes(finished, tmp_path):
+    """It is stopped and killed in turn, once the first results of a stage are there.
+
+    Models, tables, figures and the PDF are made anew from the same arrays; but for one protocol
+    only, and of DenseNet121, which takes long, the federation only.
+    """
+    run = finished.copy(tmp_path / "run")
+    names = ["models", "predictions", "evaluation", "tables", "figures", "paper.pdf"]
+    kept = ("/patient/", "/densenet121/baseline/", "/densenet121/warmup/")
+    before = taken(run, *names, without=kept)
     for pattern, stop in STOPS.items():
-        process = start(workflow)
-        wait_for(process, workflow, pattern)
-        os.killpg(process.pid, stop)
-        assert process.wait(timeout=120) != 0
-        assert_whole(workflow)
-        if stop == signal.SIGKILL:
-            refused = workflow.run()
-            assert refused.returncode != 0
-            assert "--unlock" in refused.stdout
-            workflow.succeed("--unlock")
-    workflow.succeed()
-    assert workflow.planned() == {}
-    assert workflow.results("paper.pdf")
-    assert not workflow.results("**/*.checkpoint") + workflow.results("**/.*.partial*")
+        stopped(run, stop, pattern)
+    run.succeed()
+    assert run.planned() == {}
+    assert len(before) > 40
+    assert different(before) == []
+    assert not run.results("**/*.checkpoint") + run.results("**/.*.partial*")

@@ -3,26 +3,27 @@
 import pandas as pd
 import pytest
 
-from running import HOSPITAL, TINY, Workflow
+from running import THREE, Workflow
 
 METHODS = ["scaffold", "pooled", "ensemble"]
 SITES = ["siim", "hospital"]  # of one task, so that there is something to ensemble
-SEVERAL = TINY | {
+SEVERAL = THREE | {
     "run": {
         **{"sites": SITES, "protocols": ["paper"], "architectures": ["standard"]},
-        **{"methods": METHODS, "seeds": [1, 2]},
+        **{"methods": METHODS, "seeds": [2022, 2023]},
     },
-    "sites": {"hospital": HOSPITAL},
-    "phantom": {"images": 60},
 }
 SHOWN = ["tables/paper/methods.csv", "tables/paper/table1.csv", "figures/paper/training.png"]
 TARGETS = ["--", *(f"results/demo/{name}" for name in SHOWN)]
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, repository) -> Workflow:
-    """A finished run of three methods."""
-    workflow = Workflow(tmp_path_factory.mktemp("methods"), repository, SEVERAL)
+def done(finished, tmp_path_factory) -> Workflow:
+    """A finished run of three methods, with data and baselines of an earlier one."""
+    others = ("rsna*", "patient", "densenet121", "fedavg", "predictions", "evaluation")
+    folder = tmp_path_factory.mktemp("methods") / "run"
+    workflow = finished.copy(folder, *others, "tables", "figures")
+    workflow.configure(SEVERAL)
     workflow.succeed(*TARGETS)
     return workflow
 
@@ -59,12 +60,12 @@ def test_histories_say_what_was_trained_and_an_ensemble_has_none(done):
     folder = "models/paper/standard"
     assert not done.results(f"{folder}/ensemble")
     assert len(done.results(f"{folder}/*/seed*/*.history.csv")) == 2 * (len(SITES) + 2)
-    scaffold = read(done, f"{folder}/scaffold/seed1/global.history.csv")
+    scaffold = read(done, f"{folder}/scaffold/seed2022/global.history.csv")
     assert scaffold[["round", "site"]].to_numpy().tolist() == [
         [number, site] for number in (1, 2) for site in SITES
     ]
     assert (scaffold["drift"] > 0).all()
-    pooled = read(done, f"{folder}/pooled/seed2/global.history.csv")
+    pooled = read(done, f"{folder}/pooled/seed2023/global.history.csv")
     assert pooled["site"].tolist() == ["siim+hospital"] * 2
 
 

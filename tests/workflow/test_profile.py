@@ -11,8 +11,8 @@ ON_GPU = TRAINING | {"warmup", "predict"}
 
 def planned(workflow, **environment: str) -> dict[str, dict[str, str]]:
     """The resources of every rule under the profile."""
-    options = ("--profile", "profiles/slurm", "--dry-run", "--quiet", "host")
-    done = workflow.run(*options, **WHERE | environment)
+    options = ("--profile", "profiles/slurm", "--quiet", "host")
+    done = workflow.plan(*options, **WHERE | environment)
     assert done.returncode == 0, done.stdout[-3000:]
     found = re.findall(r"\nrule (\w+):\n(?:    .*\n)*?    resources: (.*)\n", done.stdout)
     assert found
@@ -26,7 +26,7 @@ def test_an_account_or_partition_that_is_not_set_is_named(workflow, name):
     environment = workflow.environment(**WHERE)
     del environment[name]
     workflow.environment = lambda **_: environment
-    done = workflow.run("--profile", "profiles/slurm", "--dry-run")
+    done = workflow.plan("--profile", "profiles/slurm")
     assert done.returncode != 0
     assert done.stdout.splitlines()[1:] == [
         "ERROR profiles/slurm/profile.yaml",
