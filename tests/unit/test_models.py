@@ -10,7 +10,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from chexviz import models, phantom_weights, weights
-from chexviz.densenet import densenet121
+from chexviz.densenet import DenseBlock, DenseLayer, densenet121
 from chexviz.errors import InputError
 from chexviz.files import sha256
 
@@ -100,7 +100,7 @@ def test_densenet_has_torchvisions_names_gradients_and_running_statistics():
     ours = densenet121().double()
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict(theirs.state_dict())
-    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64).to(memory_format=torch.channels_last)
     results = []
     for network in (ours, theirs):
         taken = images.clone().requires_grad_()
@@ -111,6 +111,47 @@ def test_densenet_has_torchvisions_names_gradients_and_running_statistics():
     assert torch.equal(results[0][0], results[1][0])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def bytes_kept(block: DenseBlock, maps: torch.Tensor) -> tuple[int, torch.Tensor]:
+    """Bytes that a forward pass keeps for the backward pass, and what it gave."""
+    kept = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with (
+        torch.autocast("cpu", torch.bfloat16, enabled=maps.dtype == torch.bfloat16),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+    ):
+        grown = block(maps)
+        return sum(kept.values()), grown
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_dense_block_trains_with_a_third_of_the_memory(precision, monkeypatch):
+    torch.manual_seed(0)
+    blocks = [DenseBlock(*(DenseLayer(channels) for channels in range(64, 256, 32)))]
+    blocks.append(copy.deepcopy(blocks[0]))
+    shape = (4, 64, 16, 16)
+    maps = torch.randn(shape).to(precision, memory_format=torch.channels_last)
+    kept, results = [], []
+    for block in blocks:
+        taken = maps.clone().requires_grad_()
+        most, grown = bytes_kept(block, taken)
+        grown.square().sum().backward()
+        gradients = [parameter.grad for parameter in block.parameters()]
+        kept.append(most)
+        results.append([grown, taken.grad, *gradients, *block.buffers()])
+        monkeypatch.setattr(DenseBlock, "recomputes", lambda *_: False)
+    assert torch.equal(results[0][0], results[1][0])
+    rounding = {torch.float32: 1e-4, torch.bfloat16: 0.02}[precision]
+    for one, other in zip(*results, strict=True):
+        assert (one - other).abs().sum() <= rounding * other.abs().sum()
+    weights = sum(parameter.nbytes for parameter in blocks[0].parameters())
+    assert kept[0] - weights < (kept[1] - weights) / 3
 
 
 def test_densenet_starts_as_torchvisions_does():
