@@ -133,7 +133,7 @@ def half_backward(
     norm: nn.BatchNorm2d,
     conv: nn.Conv2d,
 ) -> tuple[Tensor, ...]:
-    """From the gradient of what `half` gave: of maps, norm.s weight and bias, and the kernel."""
+    """From the gradient of what `half` gave: of maps, norm's weight and bias, and the kernel."""
     aten, everything = torch.ops.aten, [True, True, True]
     mean, deviation = statistics
     variance = deviation**-2 - norm.eps
