@@ -152,7 +152,7 @@ def test_tables_of_other_programs_are_read_and_missing_patients_refused(pair):
     other.assign(patient=other["patient"].replace("p3", "NA")).to_csv(pair.model, index=False)
     for file in pair.folder.glob("[mt]e*s.csv"):
         file.unlink()
-    assert pair.refusal().expected == "a patient in every row"
+    assert pair.refusal().expected.startswith("a patient in every row")
 
 
 def test_the_unit_can_be_chosen_and_its_test_is_the_same(pair):

@@ -137,7 +137,7 @@ def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
     for column, expected, valid in (
         ("image", "an id in every row", table["image"] != ""),
         ("image", "every image once", ~table.duplicated(key)),
-        ("patient", "a patient in every row", table["patient"] != ""),
+        ("patient", "a patient in every row (NA and the like are none)", table["patient"] != ""),
         ("subset", f"{' or '.join(SUBSETS)} in every row", table["subset"].isin(SUBSETS)),
         ("label", "a label of 0 or 1 in every row", values["label"].isin([0, 1])),
         *(
