@@ -117,6 +117,44 @@ def test_three_columns_are_enough_and_images_are_then_the_units(pair):
     assert list(tests["test"]) == TESTS[1:]
 
 
+@pytest.mark.parametrize("name", ["patient_id", "PatientID", "Subset"])
+def test_a_column_that_seems_to_be_one_that_counts_is_not_ignored(pair, name):
+    column = "subset" if name == "Subset" else "patient"
+    pair.write(*(draw_table(seed).rename(columns={column: name}) for seed in (1, 2)))
+    error = pair.refusal()
+    assert error.found == name
+    assert error.fix.startswith(f"if it says what `{column}` would, rename it")
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        ({}, [], "independent patients, who have several images"),
+        ({}, ["--unit=image"], "independent images, although patients have several"),
+        ({"patient": None}, [], "independent images: no column `patient` says who is on them"),
+        ({"patient": range(120)}, [], "independent images: every patient has one"),
+    ],
+)
+def test_it_says_what_it_takes_for_independent(pair, change, options, said):
+    tables = [draw_table(seed).assign(**change).dropna(axis=1) for seed in (1, 2)]
+    pair.write(*tables)
+    assert f"assumed  {said}" in pair.compare(*options)
+
+
+def test_tables_of_other_programs_are_read_and_missing_patients_refused(pair):
+    pair.compare()
+    before = pair.tables()[1]
+    other = draw_table(2).assign(label=draw_table(2)["label"] == 1)
+    pair.write(draw_table(1), draw_table(2))
+    other.to_csv(pair.model, sep=";", index=False, encoding="utf-16")
+    pair.compare()
+    pd.testing.assert_frame_equal(pair.tables()[1], before)
+    other.assign(patient=other["patient"].replace("p3", "NA")).to_csv(pair.model, index=False)
+    for file in pair.folder.glob("[mt]e*s.csv"):
+        file.unlink()
+    assert pair.refusal().expected.startswith("a patient in every row")
+
+
 def test_the_unit_can_be_chosen_and_its_test_is_the_same(pair):
     pair.compare()
     by_patient = pair.tables()[1].set_index("test")

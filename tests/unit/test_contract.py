@@ -26,6 +26,8 @@ CONTRACT = {
     "strict": True,
     "files": {"train-rle.csv": 1, "*.dcm": 4},
     "columns": {"train-rle.csv": ["ImageId", "EncodedPixels"]},
+    "rows": 3,
+    "ids": 3,
     "images": 3,
     "positives": 2,
 }
@@ -62,6 +64,8 @@ def test_a_site_that_is_as_expected(data, capsys):
             "ImageId, EncodedPixels",
             "as expected",
         ),
+        "rows of the label table": ("3", "3", "as expected"),
+        "ids of the label table": ("3", "3", "as expected"),
         "images": ("3", "3", "as expected"),
         "positives": ("2", "2", "as expected"),
     }
@@ -70,6 +74,8 @@ def test_a_site_that_is_as_expected(data, capsys):
 
 def test_without_a_contract_the_table_says_what_is_there(data):
     assert checked(data, None) == {
+        "rows of the label table": ("", "3", "not checked"),
+        "ids of the label table": ("", "3", "not checked"),
         "images": ("", "3", "not checked"),
         "positives": ("", "2", "not checked"),
     }
@@ -99,6 +105,8 @@ DIFFERENCES = [
         "another release",
     ),
     ({"columns": {"x.csv": ["a"]}}, "columns of x.csv", "a", "no such file", "another release"),
+    ({"rows": 4}, "rows of the label table", "4", "3", "added or removed"),
+    ({"ids": 4}, "ids of the label table", "4", "3", "missing in the label table"),
     ({"images": 12047}, "images", "12047", "3", "missing or too many"),
     ({"positives": 1}, "positives", "1", "2", "labels were edited"),
 ]
@@ -123,6 +131,21 @@ def test_all_differences_come_at_once(data):
         assert word in str(caught.value)
 
 
+def test_what_lacks_is_named(tmp_path):
+    """Removed from the files 1.2.4 and 1.2.5, and from the table a row that 1.2.6 had."""
+    data = siim(tmp_path / "data", ["1.2.3", "1.2.6"])
+    with pytest.raises(InputError) as caught:
+        checked(data, ids=4)
+    assert "ids of the label table: expected 4; found 3" in caught.value.found
+    assert (
+        "2 of 3 images in train-rle.csv have no file, such as '1.2.4', '1.2.5'"
+        in caught.value.found
+    )
+    assert "1 DICOM files have no row in it, such as 'dicom-images-train/2.1/3.1/1.2.6" in (
+        caught.value.found
+    )
+
+
 def test_what_is_not_strict_warns_and_is_in_the_table(data, capsys):
     found = checked(data, strict=False, images=12047)
     assert found["images"] == ("12047", "3", "differs")
@@ -133,6 +156,8 @@ def test_what_is_not_strict_warns_and_is_in_the_table(data, capsys):
 
 
 # --- in the config ---
+
+HOSPITAL = {"title": "H", "task": "x", "reader": "table", "source": ["phantom"]}
 
 
 def merged(repository, *overlays, site="rsna"):
@@ -160,8 +185,15 @@ def test_an_overlay_can_null_a_contract_or_change_it(repository):
 
 
 def test_a_site_without_the_key_has_no_contract(repository):
-    hospital = {"title": "H", "task": "x", "reader": "table", "source": ["phantom"]}
-    assert merged(repository, {"sites": {"hospital": hospital}}, site="hospital") is None
+    assert merged(repository, {"sites": {"hospital": HOSPITAL}}, site="hospital") is None
+
+
+def test_rows_and_ids_need_not_be_known(repository, data):
+    known = {key: value for key, value in CONTRACT.items() if key not in ("rows", "ids")}
+    agreed = merged(
+        repository, {"sites": {"hospital": HOSPITAL | {"contract": known}}}, site="hospital"
+    )
+    assert checked(data, agreed)["ids of the label table"] == ("", "3", "not checked")
 
 
 @pytest.mark.parametrize("wrong", [{"imagse": 3}, {"images": "many"}, {"columns": {"a.csv": []}}])
@@ -191,7 +223,8 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout):
+def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout, monkeypatch):
+    monkeypatch.setattr("chexviz.readers.SIDE", 16)
     source = zipped(tmp_path / "site.zip", LAYOUTS[layout](siim(tmp_path / "made")))
     manifest, out = tmp_path / "resources" / "manifest.csv", tmp_path / "out"
     words = ["--site", "siim", "--manifest", str(manifest), "--settings"]
@@ -247,7 +280,8 @@ def test_the_contracts_are_those_of_the_published_tables(
     assert contract["strict"]
     assert contract["files"][table] == 1
     assert contract["columns"] == {table: list(rows.columns)}
-    assert contract["images"] == rows[image].nunique()
+    assert contract["rows"] == len(rows)
+    assert contract["ids"] == contract["images"] == rows[image].nunique()
     positive = rows.loc[rows[label].str.strip() != negative, image].nunique()
     assert contract["positives"] == positive
     assert contract["files"]["*.dcm"] >= contract["images"]

@@ -1,6 +1,7 @@
 """One file to its square: geometry, annotations that follow the image, perceptual hash."""
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from made_dicoms import chest
 from PIL import Image
 
 from chexviz.convert import Task, annotate, perceptual_hashes
-from chexviz.errors import Unreadable
+from chexviz.errors import InputError
 from chexviz.geometry import Square, resized, square, weights, whole_weights
 from chexviz.runlength import from_mask, to_mask
 
@@ -126,10 +127,42 @@ def test_what_a_crop_cuts_off_is_no_annotation():
     assert annotate(task, (64, 32), square(64, 32, "crop"), 32) == [["a", 0, 0, 32, 8, ""]]
 
 
-@pytest.mark.parametrize(("boxes", "runs"), [([[60, 0, 5, 5]], ""), ([], "4090 10")])
-def test_annotations_beyond_the_image_are_refused(boxes, runs):
-    with pytest.raises(Unreadable, match=r"beyond|does not fit"):
-        annotate(Task(0, None, "a", boxes, runs), (64, 64), square(64, 64, "pad"), 32)
+@pytest.mark.parametrize(
+    ("boxes", "runs", "found"),
+    [
+        ([[60, 0, 5.1, 5]], "", "60, 0, 5.1, 5"),
+        ([[-2, 0, 5, 5]], "", "-2, 0, 5, 5"),
+        ([[64, 0, 1, 5]], "", "64, 0, 1, 5"),
+        ([[0, 0, math.inf, 5]], "", "inf"),
+        ([], "4090 10", "pixel 4100 of 4096"),
+    ],
+)
+def test_annotations_beyond_the_image_end_the_run_since_negatives_have_none(boxes, runs, found):
+    task = Task(0, "a.dcm", "a", boxes, runs)
+    with pytest.raises(InputError, match="64 x 64 pixels") as caught:
+        annotate(task, (64, 64), square(64, 64, "pad"), 32)
+    assert caught.value.where == "a.dcm"
+    assert found in caught.value.found
+
+
+def test_a_box_over_the_edge_by_rounding_is_cut_there():
+    """On the image itself, not on the padding beside it."""
+    task = Task(0, "a.dcm", "a", [[-0.5, -1, 10, 11], [20, 54.5, 13, 10.2]], "")
+    found = annotate(task, (64, 32), square(64, 32, "pad"), 64)
+    assert found == [["a", 16, 0, 9.5, 10, ""], ["a", 36, 54.5, 12, 9.5, ""]]
+
+
+@pytest.mark.parametrize("side", [32, 128])
+@pytest.mark.parametrize(("boxes", "runs"), [([[8, 8, 9, 9]], ""), ([], "70 9")])
+def test_annotations_of_images_of_another_size_end_the_run(side, boxes, runs):
+    """RSNA's boxes and SIIM's masks are of 1024 pixels: elsewhere on a resized copy."""
+    task = Task(0, "a.dcm", "a", boxes, runs, 64)
+    with pytest.raises(InputError, match="64 x 64 pixels, on which") as caught:
+        annotate(task, (side, side), square(side, side, "pad"), 32)
+    assert caught.value.found == f"{side} x {side}"
+    assert annotate(task, (64, 64), square(64, 64, "pad"), 32)
+    without = Task(0, "a.dcm", "a", [], "", 64)
+    assert annotate(without, (side, side), square(side, side, "pad"), 32) == []
 
 
 # --- hash ---

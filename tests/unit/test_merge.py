@@ -1,5 +1,6 @@
 """A site in shards: the same tables and images as in one piece, wherever they are read."""
 
+import json
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ from made_dicoms import make_manifest
 from test_preprocess import NAMES, arguments, hospital
 from trainings import CPU
 
-from chexviz import merge, preprocess
+from chexviz import merge, preprocess, readers
 from chexviz.dataset import load_dataset
 from chexviz.errors import InputError
 from chexviz.saliency import read_images
@@ -18,13 +19,19 @@ from chexviz.stacks import open_images
 TABLES = NAMES[1:]
 
 
+@pytest.fixture(autouse=True)
+def boxes_are_drawn_on_the_small_images(monkeypatch):
+    monkeypatch.setattr(readers, "SIDE", 64)
+
+
 def sharded(data, out, count, **settings):
     """Preprocess a folder in shards and merge them; gives the list of their arrays."""
     folders = [out / "shards" / str(number) for number in range(1, count + 1)]
     for number, folder in enumerate(folders, 1):
         words = arguments(data, folder, **settings)
         preprocess.main([*words, "--shard", str(number), str(count)])
-    words = ["--site", "north", "--shards", *(str(folder / "images.npy") for folder in folders)]
+    words = ["--site", "north", "--agreed", json.dumps(settings.get("contract"))]
+    words += ["--shards", *(str(folder / "images.npy") for folder in folders)]
     words += ["--index", str(out / "shards.csv")]
     words += [word for name in TABLES for word in (f"--{name.partition('.')[0]}", str(out / name))]
     merge.main(words)
@@ -130,11 +137,11 @@ def test_shards_that_do_not_fit_their_tables_are_refused(data, tmp_path):
     outputs["index"] = index
     shards = [first / "images.npy", second / "images.npy"]
     with pytest.raises(InputError, match="11 images"):
-        merge.merge("north", shards, outputs)
+        merge.merge("north", None, shards, outputs)
     shutil.copy(tmp_path / "kept.npy", first / "images.npy")
     (second / "samples.csv").write_text("image,label\na,1\n")
     with pytest.raises(InputError, match="image,label"):
-        merge.merge("north", shards, outputs)
+        merge.merge("north", None, shards, outputs)
     assert not index.exists()
 
 

@@ -155,8 +155,15 @@ def test_the_summary_counts_the_reasons(data, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == (
         "preprocess north: 4 images, 2 positive, 3 rejected "
-        "(2 x not a DICOM file; 1 x no row in labels.csv)"
+        "(2 x not a DICOM file; 1 x no row in labels.csv); "
+        "3 patients are known, of 4 images"
     )
+    table = (data / "labels.csv").read_text()
+    for name, words in (("p002", "1 patients are known, of 2 images"), ("nan", "no patient is")):
+        missing = table.replace("p000", "NA").replace("p001", "null").replace("p002", name)
+        (data / "labels.csv").write_text(missing)
+        run(data)
+        assert words in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_unlabelled_images_stay_without_label(data):
@@ -256,6 +263,13 @@ def test_what_a_killed_run_left_is_gone(data):
     assert sorted(path.name for path in left.parent.iterdir()) == sorted(NAMES)
 
 
+@pytest.fixture
+def drawn_on_64(monkeypatch):
+    """Boxes and masks of the challenges are drawn on images as small as those of these tests."""
+    monkeypatch.setattr("chexviz.readers.SIDE", 64)
+
+
+@pytest.mark.usefixtures("drawn_on_64")
 def test_boxes_and_masks_reach_the_table(data):
     for name in ("a", "b"):
         write_dicom(data / f"{name}.dcm", chest(1))
@@ -265,16 +279,68 @@ def test_boxes_and_masks_reach_the_table(data):
     assert annotations.values.tolist() == [["a", "0.0", "0.0", "1.0", "4.0", "0 4"]]
 
 
-def test_an_annotation_that_does_not_fit_rejects_its_image_alone(data):
+@pytest.mark.usefixtures("drawn_on_64")
+def test_an_annotation_that_does_not_fit_ends_the_run(data):
     for name in ("a", "b", "c"):
         write_dicom(data / f"{name}.dcm", chest(1))
     table = "patientId,x,y,width,height,Target\na,0,0,64,64,1\nb,60,0,9,9,1\nc,,,,,0\n"
     (data / "stage_2_train_labels.csv").write_text(table)
-    images, samples, annotations, rejected = run(data, reader="rsna")
-    assert samples["image"].tolist() == ["a", "c"]
-    assert annotations["image"].tolist() == ["a"]
-    assert rejected["reason"].tolist() == ["a box reaches beyond its 64 x 64 pixels"]
-    assert len(images) == 2
+    with pytest.raises(InputError, match="boxes within its 64 x 64 pixels") as caught:
+        run(data, reader="rsna")
+    assert caught.value.where.endswith("b.dcm")
+    assert_nothing_left(data)
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "table"),
+    [
+        ("rsna", "stage_2_train_labels.csv", "patientId,x,y,width,height,Target\na,9,9,9,9,1\n"),
+        ("siim", "train-rle.csv", "ImageId, EncodedPixels\na,9 9\n"),
+    ],
+)
+def test_a_resized_copy_of_a_challenge_ends_the_run(data, reader, name, table):
+    """Their boxes and masks are in pixels of 1024 x 1024: on these they would lie elsewhere."""
+    write_dicom(data / "a.dcm", chest(1))
+    (data / name).write_text(table)
+    with pytest.raises(InputError, match="1024 x 1024 pixels, on which its boxes") as caught:
+        run(data, reader=reader)
+    assert caught.value.found == "64 x 64"
+    assert_nothing_left(data)
+
+
+def test_files_that_are_no_dicom_and_in_no_table_are_counted(data, capsys):
+    hospital(data, 4)
+    for name in ("notes.txt", "a.png", "b.PNG", "README"):
+        (data / name).write_text("no DICOM")
+    run(data)
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "preprocess north: 4 other files were not read, being neither DICOM nor in the label "
+        "table: 2 x .png, 1 x no suffix, 1 x .txt"
+    )
+
+
+def test_what_is_kept_meets_the_contract_or_the_run_ends(data, capsys):
+    """Files that cannot be decoded are in the table: 6 images, 2 positive, as it is expected."""
+    hospital(data, 6, broken=(4,))
+    agreed = {"strict": True, "files": {}, "columns": {}, "rows": 6, "ids": 6}
+    agreed |= {"images": 6, "positives": 2}
+    with pytest.raises(InputError, match="2 of its checks differ") as caught:
+        run(data, contract=agreed)
+    for words in ("kept images: expected 6; found 5", "kept positives: expected 2; found 1"):
+        assert words in caught.value.found
+    assert "1 x not a DICOM file" in caught.value.found
+    assert_nothing_left(data)
+    run(data, contract=agreed | {"strict": False})
+    assert "kept images: expected 6; found 5" in capsys.readouterr().err
+    table = pd.read_csv(data.parent / "out" / "contract.csv", dtype=str).set_index("check")
+    assert table["verdict"].to_dict() == {
+        "rows of the label table": "as expected",
+        "ids of the label table": "as expected",
+        "images": "as expected",
+        "positives": "as expected",
+        "kept images": "differs",
+        "kept positives": "differs",
+    }
 
 
 def assert_nothing_left(data):

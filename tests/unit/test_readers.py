@@ -2,13 +2,14 @@
 
 import gzip
 import shutil
+import unicodedata
 
 import pandas as pd
 import pytest
 from made_dicoms import chest, make_manifest, write_dicom
 
 from chexviz.errors import InputError
-from chexviz.readers import patients, read, rsna_labels, siim_labels, table_labels
+from chexviz.readers import patients, read, rsna_labels, siim_labels
 
 PLAIN = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
 RSNA = """patientId,x,y,width,height,Target
@@ -101,7 +102,8 @@ def test_a_label_without_image_is_rejected_by_name(data):
         (RSNA.replace(",0\n", ",2\n"), "Target: 0 or 1", "'2'"),
         (RSNA + "d,1,1,,1,1\n", "a box of numbers", "1, 1, , 1"),
         (RSNA + "d,1,1,-5,1,1\n", "a box of numbers", "-5"),
-        ("", "a CSV file", "EmptyDataError"),
+        (RSNA + "d,1,1,1,1,-1\n", "Target: 0 or 1", "'-1' (1 such rows)"),
+        ("", "a CSV file", "the file is empty"),
     ],
 )
 def test_bad_rsna_tables(tmp_path, text, expected, said):
@@ -231,7 +233,7 @@ def test_a_table_keeps_the_findings_that_are_asked_for(data):
     with pytest.raises(InputError, match="effusion"):
         listing("table", data, findings=["effusion"])
     (data / "labels.csv").write_text(table.replace("0,1,", "0,1,maybe"))
-    with pytest.raises(InputError, match="pneumonia: empty or 0 or 1"):
+    with pytest.raises(InputError, match="pneumonia: 0 or 1 or empty"):
         listing("table", data, findings=["pneumonia"])
 
 
@@ -244,10 +246,127 @@ def test_a_table_without_patients(data):
 
 def test_ids_stay_text(data):
     site(data, "00012.dcm", "NA.dcm", "1e5.dcm")
-    text = "file,patient,pneumothorax\n00012.dcm,00012,1\nNA.dcm,NA,0\n1e5.dcm,1e5,0\n"
+    text = "file,patient,pneumothorax\n00012.dcm,00012,1\nNA.dcm,NAN1,0\n1e5.dcm,1e5,0\n"
     (data / "labels.csv").write_text(text)
     records = listing("table", data).records
-    assert records["image"].tolist() == records["patient"].tolist() == ["00012", "NA", "1e5"]
+    assert records["image"].tolist() == ["00012", "NA", "1e5"]
+    assert records["patient"].tolist() == ["00012", "NAN1", "1e5"]
+
+
+@pytest.mark.parametrize(
+    "missing", ["NA", "nan", "NaN", "null", "NULL", "None", "<NA>", "#N/A", "."]
+)
+def test_what_programs_write_for_missing_is_no_patient(data, missing):
+    site(data, "a.dcm", "b.dcm", "c.dcm")
+    rows = f"a.dcm,{missing},1\nb.dcm,{missing},0\nc.dcm,7,{missing}\n"
+    (data / "labels.csv").write_text(f"file,patient,pneumothorax\n{rows}")
+    records = listing("table", data).records
+    assert records["patient"].tolist() == ["a", "b", "7"]
+    assert records["patient_known"].tolist() == [False, False, True]
+    assert records["label"].tolist() == ["1", "0", ""]
+
+
+@pytest.mark.parametrize(
+    "name", ["Patient", "patient_id", "PatientID", "patientId", "Patient ID", "subject_id", "MRN"]
+)
+def test_a_column_that_seems_to_be_the_patients_is_not_ignored(data, name):
+    site(data, "a.dcm")
+    (data / "labels.csv").write_text(f"file,{name},patient_age,pneumothorax\na.dcm,7,50,1\n")
+    with pytest.raises(InputError, match="rename it to patient") as caught:
+        listing("table", data)
+    assert caught.value.found == name
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "text"),
+    [
+        (
+            "rsna",
+            "stage_2_train_labels.csv",
+            "patientId,patient,x,y,width,height,Target\na,7,,,,,0\n",
+        ),
+        ("siim", "train-rle.csv", "ImageId,PatientID,EncodedPixels\na,7,-1\n"),
+    ],
+)
+def test_patients_in_a_challenges_label_table_are_mentioned(data, capsys, reader, name, text):
+    site(data, "a.dcm")
+    (data / name).write_text(text)
+    assert not listing(reader, data).records["patient_known"].any()
+    assert "is not read; a table that `patients`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("label", ["1", "1.0", "True", "TRUE", " 1"])
+def test_labels_of_one_meaning(data, label):
+    site(data, "a.dcm", "b.dcm")
+    no = {"1": "0", "1.0": "0.0", "True": "False", "TRUE": "FALSE", " 1": "0 "}[label]
+    (data / "labels.csv").write_text(f"file,pneumothorax\na.dcm,{label}\nb.dcm,{no}\n")
+    assert listing("table", data).records["label"].tolist() == ["1", "0"]
+
+
+def test_a_label_of_two_meanings_is_refused_once(data):
+    site(data, "a.dcm")
+    (data / "labels.csv").write_text("file,pneumothorax\n" + "a.dcm,-1\n" * 3000)
+    with pytest.raises(InputError, match="uncertain in some datasets") as caught:
+        listing("table", data)
+    assert caught.value.found == "'-1' (3000 such rows)"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["in/a.dcm", "in/a", "./in//a.dcm", "in\\a.dcm", " in/a.DCM ", "{data}/in/a.dcm"],
+)
+def test_paths_of_one_meaning(data, written):
+    site(data, "in/a.dcm", "out/b.dcm")
+    (data / "labels.csv").write_text(f"file,pneumothorax\n{written.format(data=data)},1\n")
+    found = listing("table", data)
+    assert found.records["file"].tolist() == ["in/a.dcm"]
+    assert rejected(found) == {"out/b.dcm": "no row in labels.csv"}
+
+
+@pytest.mark.parametrize("name", [" a.dcm", "Schädel.dcm", "Scha\u0308del.dcm", "a\\b.dcm"])
+def test_odd_file_names(data, name):
+    """A space before it, an umlaut in one or two characters, a backslash."""
+    site(data, name)
+    for form in ("NFC", "NFD"):
+        row = f"{unicodedata.normalize(form, name)},1"
+        (data / "labels.csv").write_text(f"file,pneumothorax\n{row}\n", encoding="utf-8")
+        assert listing("table", data).records["file"].tolist() == [name]
+    (data / "labels.csv").unlink()
+    (data / "train-rle.csv").write_text(f"ImageId,EncodedPixels\n{name[:-4]},-1\n")
+    assert listing("siim", data).records["file"].tolist() == [name]
+
+
+@pytest.mark.parametrize("where", ["/mnt/elsewhere/", "C:\\chests\\", "\\\\server\\"])
+def test_paths_that_lead_elsewhere_are_refused_once(data, where):
+    site(data, "0.dcm")
+    rows = "".join(f"{where}{number}.dcm,1\n" for number in range(3000))
+    (data / "labels.csv").write_text(f"file,pneumothorax\n{rows}")
+    with pytest.raises(InputError, match="relative to the folder of the table") as caught:
+        listing("table", data)
+    assert caught.value.found == f"3000 that lead elsewhere, such as {where}0.dcm"
+
+
+def test_a_table_of_other_files_is_refused_once(data):
+    site(data, "0.dcm")
+    rows = "".join(f"chests/{number}.dcm,1\n" for number in range(3000))
+    (data / "labels.csv").write_text(f"file,pneumothorax\n{rows}")
+    with pytest.raises(
+        InputError, match=r"3000 of 3000 images in labels.csv have no file"
+    ) as caught:
+        listing("table", data)
+    assert len(caught.value.found) < 300
+    assert "'chests/0.dcm'" in caught.value.found
+    assert "1 DICOM files have no row in it, such as '0.dcm'" in caught.value.found
+
+
+def test_a_name_that_may_mean_two_files_is_refused(data):
+    site(data, "a.dcm", "a")
+    (data / "labels.csv").write_text("file,pneumothorax\na.DCM,1\n")
+    with pytest.raises(InputError, match="one file a row") as caught:
+        listing("table", data)
+    assert caught.value.found == "a, a.dcm"
+    (data / "labels.csv").write_text("file,pneumothorax\na.dcm,1\na,0\n")
+    assert listing("table", data).records["label"].tolist() == ["1", "0"]
 
 
 def test_a_table_in_a_folder_names_files_from_there(data):
@@ -263,6 +382,7 @@ def test_a_listed_image_needs_no_suffix_and_an_unlisted_one_is_noticed(data):
     found = listing("table", data)
     assert found.records["image"].tolist() == ["1.2.3"]
     assert rejected(found) == {"1.2.4": "no row in labels.csv"}
+    assert found.others == ["notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -273,11 +393,11 @@ def test_a_listed_image_needs_no_suffix_and_an_unlisted_one_is_noticed(data):
         ("file,pneumonia\na.dcm,1\n", "labels.csv", "file, pneumonia"),
     ],
 )
-def test_bad_tables(tmp_path, text, where, said):
-    path = tmp_path / "labels.csv"
-    path.write_text(text)
+def test_bad_tables(data, text, where, said):
+    site(data, "a.dcm")
+    (data / "labels.csv").write_text(text)
     with pytest.raises(InputError) as caught:
-        table_labels(path, "pneumothorax", [])
+        listing("table", data)
     assert where in caught.value.where
     assert said in caught.value.found
 
@@ -298,6 +418,28 @@ def test_patients_by_nih_image(data):
     records = listing("rsna", data, patients="match.csv").records.set_index("image")
     assert records["patient"].to_dict() == {"a": "nih-00100", "b": "nih-30001", "c": "c", "d": "d"}
     assert records["patient_known"].to_dict() == {"a": True, "b": True, "c": False, "d": False}
+
+
+@pytest.mark.parametrize("image", ["1.2.3", "1.2.3.dcm", "x/1.2.3.dcm", "1.2.4"])
+def test_patients_match_by_any_spelling_of_a_file_or_the_run_ends(data, image):
+    site(data, "x/1.2.3.dcm")
+    (data / "train-rle.csv").write_text(SIIM)
+    (data / "who.csv").write_text(f"ImageId,patient\n{image},007\n")
+    if image == "1.2.4":
+        with pytest.raises(InputError, match=r"none of them: it names .1\.2\.4.") as caught:
+            listing("siim", data, patients="who.csv")
+        assert "the first image is '1.2.3'" in caught.value.found
+    else:
+        records = listing("siim", data, patients="who.csv").records
+        assert records[["patient", "patient_known"]].values.tolist() == [["007", True]]
+
+
+def test_a_match_without_patient_is_none(data):
+    site(data, "1.2.3.dcm", "1.2.4.dcm")
+    (data / "train-rle.csv").write_text(SIIM)
+    (data / "who.csv").write_text("ImageId,patient\n1.2.3,NA\n1.2.4,7\n")
+    records = listing("siim", data, patients="who.csv").records
+    assert records["patient"].tolist() == ["1.2.3", "7"]
 
 
 def test_patients_from_the_working_directory(data, tmp_path, monkeypatch):
@@ -323,7 +465,9 @@ def test_a_table_keeps_its_own_patients_where_the_match_knows_none(data):
         ("file,patient\na,1\n", "file, patient"),
         ("image,who\na,1\n", "image, who"),
         ("image,nih_image\na,x.png\n", "x.png"),
-        ("image,patient\na,1\na,2\n", "the first is a"),
+        ("image,patient\na,1\na.dcm,2\n", "the first is a"),
+        ("image,PatientID,nih_image\na,1,00000001_000.png\n", "PatientID"),
+        ("image,patient,MSE\na,1,99\n", "MSE"),
     ],
 )
 def test_bad_match_tables(tmp_path, text, said):
@@ -370,4 +514,5 @@ def test_no_labelled_image(data):
         InputError, match="empty site: 2 DICOM files, none of them labelled"
     ) as caught:
         listing("siim", data)
-    assert "2 x no annotation in train-rle.csv" in caught.value.found
+    for words in ("3 of 3 images in train-rle.csv have no file, such as '1.2.3'", "'x.dcm'"):
+        assert words in caught.value.found

@@ -57,14 +57,26 @@ def several_images(models: list[Model]) -> bool:
     return bool(table.loc[table["subset"] == "evaluation", "patient"].duplicated().any())
 
 
-def describe(metrics: pd.DataFrame, tests: pd.DataFrame, settings: Bootstrap) -> str:
-    """Both tables as a reader of a terminal sees them."""
+def independent(model: Model, unit: str) -> str:
+    """What the primary test takes for independent of each other, and why."""
+    if model.table["patient"].equals(model.table["image"]):
+        return "independent images: no column `patient` says who is on them"
+    if not several_images([model]):
+        return "independent images: every patient has one"
+    if unit == "image":
+        return "independent images, although patients have several (--unit image)"
+    return "independent patients, who have several images"
+
+
+def describe(metrics: pd.DataFrame, tests: pd.DataFrame, settings: Bootstrap, assumed: str) -> str:
+    """Both tables as a reader of a terminal sees them. assumed: see `independent`."""
     first = metrics.iloc[0]
     patients = f" of {first['patients']:,} patients" * int(first["patients"] < first["images"])
     lines = [f"{row.model:9}{row.file}" for row in metrics.itertuples()]
     lines += [
         f"{'data':9}{first['images']:,} images{patients}, {first['positives']:,} with {FINDING}",
         f"{'brackets':9}95 % intervals from {settings.replicates:,} resamples of {settings.unit}s",
+        f"{'assumed':9}{assumed}",
         "",
     ]
     shown = {"": list(metrics["model"])}
@@ -128,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = Bootstrap(arguments.replicates, unit, 0.95, arguments.seed)
     metrics, tests = compare(models, settings, arguments.margin)
     write([metrics, tests], [arguments.metrics, arguments.tests])
-    print(describe(metrics, tests, settings))
+    print(describe(metrics, tests, settings, independent(models[0], unit)))
 
 
 if __name__ == "__main__":

@@ -23,17 +23,22 @@ from chexviz.geometry import Square, on_square, resized, square
 OVERSAMPLING = 2.25
 HASHED = 32  # side of the image that the perceptual hash looks at
 BITS = 8  # and its bits along each side
+EDGE = 1  # pixel by which rounding may put a box over the edge
 
 
 @dataclass
 class Task:
-    """One file to be read. boxes: (n, 4) x, y, width, height; runs: '' or a mask; file pixels."""
+    """One file to be read. boxes: (n, 4) x, y, width, height; runs: '' or a mask.
+
+    side: boxes and mask were drawn on images of so many pixels a side; None: on the file itself.
+    """
 
     slot: int
     path: Path
     image: str
     boxes: list[list[float]]
     runs: str
+    side: int | None = None
 
 
 @dataclass
@@ -113,7 +118,7 @@ def slot_start(slot: int, size: int) -> int:
 def convert(data: bytes, task: Task, size: int, fit: str) -> tuple[np.ndarray, dict, list[list]]:
     """Read one file: image uint8 (size, size), what its header adds to its row, its annotations.
 
-    Raises Unreadable if the file or its annotations are damaged.
+    Raises Unreadable if the file is damaged, InputError if its annotations do not fit on it.
     """
     found = radiograph(data, enough=math.ceil(OVERSAMPLING * size))
     shape = (found.height, found.width)
@@ -138,23 +143,55 @@ def header(found: Radiograph, scale: float) -> dict:
 def annotate(task: Task, shape: tuple[int, int], place: Square, size: int) -> list[list]:
     """The annotations of an image in its own pixels: rows of image, x, y, width, height, runs.
 
-    What lies outside of a centre crop is cut off. Raises Unreadable if a box or mask does not fit
-    on the file's `shape` (height, width): then label and file do not belong together.
+    What lies outside of a centre crop is cut off. Raises InputError if a box or mask does not fit
+    on the file's `shape` (height, width): then labels and files do not belong together. The file is
+    not rejected for it, as that would leave out positive images alone.
     """
     height, width = shape
+    if task.side and (task.boxes or task.runs) and shape != (task.side, task.side):
+        expected = f"{task.side} x {task.side} pixels, on which its boxes or mask were drawn"
+        raise misfit(task.path, expected, f"{width} x {height}")
     rows = []
-    for x, y, w, h in task.boxes:
-        if x < 0 or y < 0 or x + w > width or y + h > height:
-            raise Unreadable(f"a box reaches beyond its {width} x {height} pixels")
-        rows.append((on_square((x, y, w, h), place, size), ""))
+    for box in task.boxes:
+        inside = within(box, shape)
+        if not inside:
+            found = f"x, y, width, height: {', '.join(f'{value:g}' for value in box)}"
+            raise misfit(task.path, f"boxes within its {width} x {height} pixels", found)
+        rows.append((on_square(inside, place, size), ""))
     if task.runs:
         try:
             mask = runlength.to_mask(task.runs, shape)
         except ValueError as error:
-            raise Unreadable(f"its mask does not fit: {error}") from error
+            expected = f"a mask within its {width} x {height} pixels"
+            raise misfit(task.path, expected, str(error)) from error
         if mask.any():
             rows.append(annotate_mask(mask, place, size))
     return [[task.image, *box, runs] for box, runs in rows if box]
+
+
+def within(box: list[float], shape: tuple[int, int]) -> tuple[float, ...] | None:
+    """A box (x, y, width, height) cut at the edges; None if that takes more than rounding put over.
+
+    shape: height, width.
+    """
+    height, width = shape
+    x, y, across, down = box
+    corners = np.array([[x, y], [x + across, y + down]])
+    cut = corners.clip(0, [width, height])
+    if np.abs(corners - cut).max() > EDGE or (cut[1] <= cut[0]).any():
+        return None
+    return (*cut[0], *(cut[1] - cut[0]))
+
+
+def misfit(path: Path, expected: str, found: str) -> InputError:
+    """The error of a file on which its annotations do not fit."""
+    return InputError(
+        path,
+        expected=expected,
+        found=found,
+        fix="boxes and masks are in pixels of the files that the challenge published, so take "
+        "those: on a resized, cropped or rotated copy they lie elsewhere",
+    )
 
 
 def annotate_mask(mask: np.ndarray, place: Square, size: int) -> tuple[tuple | None, str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from chexviz import user_tables
 from chexviz.bootstrap import Ranking, auroc, positive_units, require_both_classes, resamples
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
@@ -87,6 +88,24 @@ def read_settings(text: str) -> Bootstrap:
     return settings
 
 
+def made(file: str, fix: str) -> pd.DataFrame:
+    """A table of predictions of this workflow. Raises InputError if it is no table."""
+    try:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(file, expected="a CSV table", found=str(error), fix=fix) from None
+
+
+def brought(file: Path, fix: str) -> pd.DataFrame:
+    """A table of predictions from elsewhere, with what it need not say. Raises InputError."""
+    table = user_tables.read(file, ["image", "label", "score"], ["patient", "subset"], fix=fix)
+    table["label"] = user_tables.labels(table["label"])
+    if "patient" in table:
+        table["patient"] = user_tables.known(table["patient"])
+    defaults = {"patient": table["image"], "subset": "evaluation"}
+    return table.assign(**{name: defaults[name] for name in defaults if name not in table})
+
+
 def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
     """A table of predictions, checked and sorted by image.
 
@@ -101,16 +120,9 @@ def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
     rerun = "remove the file and run the prediction again"
     if alone:
         rerun = "correct the table; docs/evaluation.md says what it must hold"
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(file, expected="a CSV table", found=str(error), fix=rerun) from None
     key = ["image"] if alone else ["site", "image"]
     columns = [*key, "patient", "label", "subset", "score"]
-    if alone and "image" in table:
-        defaults = {"patient": table["image"], "subset": "evaluation"}
-        table = table.assign(**{key: defaults[key] for key in defaults if key not in table})
-        table = table[[column for column in columns if column in table]]
+    table = brought(Path(file), rerun)[columns] if alone else made(file, rerun)
     if missing := [column for column in columns if column not in table]:
         raise InputError(
             file,
@@ -125,7 +137,7 @@ def read_predictions(file: str, *, alone: bool = False) -> pd.DataFrame:
     for column, expected, valid in (
         ("image", "an id in every row", table["image"] != ""),
         ("image", "every image once", ~table.duplicated(key)),
-        ("patient", "a patient in every row", table["patient"] != ""),
+        ("patient", "a patient in every row (NA and the like are none)", table["patient"] != ""),
         ("subset", f"{' or '.join(SUBSETS)} in every row", table["subset"].isin(SUBSETS)),
         ("label", "a label of 0 or 1 in every row", values["label"].isin([0, 1])),
         *(

@@ -1,11 +1,12 @@
 """The shards of a site to its tables, and to a list of their arrays, which stay where they are.
 
 Entry point: python -m chexviz.merge --site rsna --shards NPY... --index CSV --samples CSV
---annotations CSV --rejected CSV --contract CSV. A shard's tables lie beside its array. The tables
-are those of the site preprocessed in one piece, byte for byte.
+--annotations CSV --rejected CSV --contract CSV --agreed JSON. A shard's tables lie beside its
+array. The tables are those of the site preprocessed in one piece, byte for byte.
 """
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chexviz import contract
 from chexviz.errors import InputError, run
 from chexviz.files import replacing_all, sha256
 from chexviz.preprocess import summary, write
@@ -54,11 +56,14 @@ def listed(shards: list[Path], folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=INDEX)
 
 
-def merge(site: str, shards: list[Path], outputs: Mapping[str, Path]) -> str:
+def merge(
+    site: str, agreed: Mapping | None, shards: list[Path], outputs: Mapping[str, Path]
+) -> str:
     """Write a site's tables from those of its shards, in order; all appear together, or none.
 
-    Returns a line that sums them up. Raises InputError if a shard's tables do not fit its array,
-    or no labelled image is left.
+    agreed: the contract of the site. Returns a line that sums them up. Raises InputError if a
+    shard's tables do not fit its array, too little is kept for a strict contract, or no labelled
+    image is left.
     """
     index = listed(shards, outputs["index"].parent)
     beside = {name: [path.with_name(f"{name}.csv") for path in shards] for name in OUTPUTS[1:]}
@@ -67,7 +72,8 @@ def merge(site: str, shards: list[Path], outputs: Mapping[str, Path]) -> str:
     with replacing_all(outputs) as paths:
         for name in ("samples", "annotations"):
             concatenate(beside[name], paths[name])
-        samples = pd.read_csv(paths["samples"], usecols=["label"], **text)
+        columns = ["patient", "patient_known", "label"]
+        samples = pd.read_csv(paths["samples"], usecols=columns, **text)
         if len(samples) != index["images"].sum():
             raise InputError(
                 outputs["index"].parent,
@@ -75,24 +81,29 @@ def merge(site: str, shards: list[Path], outputs: Mapping[str, Path]) -> str:
                 found=f"{index['images'].sum()} images",
                 fix=f"remove {shards[0].parent.parent} and run again",
             )
+        line = summary(site, samples, rejected)
         if not (samples["label"] != "").any():
-            raise empty_site(outputs["index"].parent, summary(site, samples, rejected))
+            raise empty_site(outputs["index"].parent, line)
         write(rejected.sort_values(["file", "reason"]), paths["rejected"])
-        # Every shard has compared the whole site with its contract.
-        shutil.copyfile(beside["contract"][0], paths["contract"])
+        # Every shard has compared the whole site with its contract, before it decoded anything.
+        listed_ones = pd.read_csv(beside["contract"][0], **text)
+        kept = contract.check_kept(site, agreed, outputs["index"].parent, samples, line)
+        write(pd.concat([listed_ones, kept]), paths["contract"])
         write(index, paths["index"])
-    return summary(site, samples, rejected)
+    return line
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
+    parser.add_argument("--agreed", type=json.loads, required=True, help="contract, or null")
     parser.add_argument("--shards", nargs="+", type=Path, required=True, help="arrays, in order")
     for name in OUTPUTS:
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args(argv)
     outputs = {name: getattr(arguments, name) for name in OUTPUTS}
-    print(merge(arguments.site, arguments.shards, outputs), file=sys.stderr)
+    line = merge(arguments.site, arguments.agreed, arguments.shards, outputs)
+    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

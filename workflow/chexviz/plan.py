@@ -24,7 +24,7 @@ SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names
 METHOD = {"weights": "size", "batchnorm": "average", "combine": "mean", "trim": 0.0}
 
 
-def text(settings: Mapping) -> str:
+def text(settings: Mapping | None) -> str:
     """Settings as one line of JSON, the same for the same settings."""
     return json.dumps(settings, sort_keys=True)
 
@@ -116,14 +116,19 @@ def contract(config: Config, site: str) -> dict | None:
 
 
 def scaled(agreed: Mapping, scale: int) -> dict:
-    """A contract with its numbers divided by `scale`, rounded; what is there stays at least 1."""
+    """A contract with its numbers divided by `scale`, rounded; what is there stays at least 1.
+
+    How many rows the label table then has, no division tells: boxes and masks are several an image.
+    """
 
     def divided(count: int) -> int:
         return max(min(count, 1), round(count / scale))
 
     counts = {key: divided(agreed[key]) for key in ("images", "positives")}
+    ids = divided(agreed["ids"]) if agreed.get("ids") else None
+    rows = agreed.get("rows") if scale == 1 else None
     files = {pattern: divided(count) for pattern, count in agreed["files"].items()}
-    return {**agreed, **counts, "files": files}
+    return {**agreed, **counts, "ids": ids, "rows": rows, "files": files}
 
 
 def phantom(config: Config, site: str) -> dict | None:

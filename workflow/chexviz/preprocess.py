@@ -10,9 +10,11 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -41,17 +43,24 @@ def part(listing: Listing, number: int, count: int) -> Listing:
     first, stop = (len(listing.records) * end // count for end in (number - 1, number))
     records = listing.records[first:stop].reset_index(drop=True)
     rejected = listing.rejected if number == 1 else listing.rejected[:0]
-    return Listing(records, kept(listing.boxes, records), kept(listing.runs, records), rejected)
+    return replace(
+        listing,
+        records=records,
+        boxes=kept(listing.boxes, records),
+        runs=kept(listing.runs, records),
+        rejected=rejected,
+    )
 
 
 def tasks_of(listing: Listing, folder: Path) -> list[Task]:
     """One task a record, in the order of the records."""
     boxes = {image: rows[BOX].values.tolist() for image, rows in listing.boxes.groupby("image")}
     runs = dict(zip(listing.runs["image"], listing.runs["runs"], strict=True))
-    return [
-        Task(slot, folder / row.file, row.image, boxes.get(row.image, []), runs.get(row.image, ""))
-        for slot, row in enumerate(listing.records.itertuples())
-    ]
+    tasks = []
+    for slot, row in enumerate(listing.records.itertuples()):
+        drawn = boxes.get(row.image, []), runs.get(row.image, "")
+        tasks.append(Task(slot, folder / row.file, row.image, *drawn, listing.side))
+    return tasks
 
 
 def convert_all(
@@ -133,7 +142,7 @@ def changed(path: Path, expected: str, found: str) -> InputError:
 
 
 def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
-    """One line: how many images, how many positive, how many rejected and the main reasons."""
+    """One line: images, positives, rejected files and the main reasons, known patients."""
     # Names and sizes in reasons give way to '...', so that one kind of reason counts as one.
     names = r"(?<![\w/.-])(?![\w/.-]*\.csv)[\w/.-]*\d[\w/.-]*"
     kinds = rejected["reason"].str.replace(names, "...", regex=True).value_counts()
@@ -144,7 +153,19 @@ def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
     line = (
         f"preprocess {site}: {len(samples)} images, {positive} positive, {len(rejected)} rejected"
     )
-    return f"{line} ({'; '.join(why)})" if why else line
+    line += f" ({'; '.join(why)})" * bool(why)
+    known = samples.loc[samples["patient_known"].astype(str) == "True", "patient"]
+    if known.empty:
+        return f"{line}; no patient is known, so that shared ones cannot be found"
+    return f"{line}; {known.nunique()} patients are known, of {len(known)} images"
+
+
+def left_alone(site: str, listing: Listing) -> str:
+    """One line: the files that are neither DICOM nor in the label table; '' without any."""
+    kinds = Counter(PurePosixPath(file).suffix.lower() or "no suffix" for file in listing.others)
+    counts = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(REASONS))
+    total = f"{len(listing.others)} other files were not read"
+    return f"preprocess {site}: {total}, being neither DICOM nor in the label table: {counts}"
 
 
 def list_shard(
@@ -186,6 +207,8 @@ def preprocess(
     with Workers(min(threads, 1 + len(files) // CHUNK)) as workers:
         listing, agreed = list_shard(site, folder, files, settings, shard)
         name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
+        if listing.others and shard[0] == 1:
+            print(left_alone(site, listing), file=sys.stderr)
         tasks, size = tasks_of(listing, folder), settings["size"]
         checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
         with replacing_all(outputs) as paths:
@@ -194,8 +217,12 @@ def preprocess(
             )
             done = list(unchanged(results, tasks, checksums))
             samples, rejected = tabulate(listing, checksums, done)
-            if shard == (1, 1) and not (samples["label"] != "").any():
-                raise empty_site(folder, summary(name, samples, rejected))
+            line = summary(name, samples, rejected)
+            if shard == (1, 1):  # merge does it for several
+                if not (samples["label"] != "").any():
+                    raise empty_site(folder, line)
+                kept_ones = contract.check_kept(site, settings["contract"], folder, samples, line)
+                agreed = pd.concat([agreed, kept_ones])
             keep = np.flatnonzero([not one.reason for one in done])
             close_gaps(paths["images"], keep, size)
             write(samples, paths["samples"])
@@ -203,7 +230,7 @@ def preprocess(
             write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
             write(rejected, paths["rejected"])
             write(agreed, paths["contract"])
-    return summary(name, samples, rejected)
+    return line
 
 
 def tabulate(

@@ -1,16 +1,43 @@
 """A raw layout to one listing: which files are images, whose, with which label and annotations."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
-from chexviz import runlength
+from chexviz import runlength, user_tables
 from chexviz.errors import InputError
+from chexviz.user_tables import identifier
 
+IDS = ["patientId", "ImageId", "image"]  # of an image, in a table of patients
 BOX = ["x", "y", "width", "height"]
+SIDE = 1024  # pixels of the challenges' images, in which their tables have boxes and masks
+ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 UNRELIABLE = 10  # mean squared grey-level difference of a published match that is none
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """A site's label table. ids: how many images it names. lost: those of them without a file.
+
+    unlisted: DICOM files without a row in it.
+    """
+
+    path: Path
+    ids: int
+    lost: list[str]
+    unlisted: list[str]
+
+    def apart(self) -> str:
+        """What of the table and of the files does not meet, with examples."""
+        lost = f"{len(self.lost)} of {self.ids} images in {self.path.name} have no file"
+        unlisted = f"{len(self.unlisted)} DICOM files have no row in it"
+        return "; ".join(
+            text + f", such as {', '.join(map(repr, names[:3]))}" * bool(names)
+            for text, names in ((lost, self.lost), (unlisted, self.unlisted))
+        )
 
 
 @dataclass
@@ -19,15 +46,19 @@ class Listing:
 
     records: file (relative to the data folder), image, patient, patient_known, label ('1', '0' or
     '' for not annotated), one row an image; then label_<finding>, likewise, for each other finding
-    that the site's options name. boxes: image, x, y, width, height in pixels of the
-    file. runs: image, runs (absolute, column-major, see `runlength`), in pixels of the file.
-    rejected: file, reason, for every other DICOM file and every label without an image.
+    that the site's options name. boxes: image, x, y, width, height. runs: image, runs (absolute,
+    column-major, see `runlength`). side: boxes and runs are in pixels of images of so many pixels
+    a side; None: there are none. rejected: file, reason, for every other DICOM file and every label
+    without an image. others: files that are no DICOM, nor a table that was read.
     """
 
     records: pd.DataFrame
     boxes: pd.DataFrame
     runs: pd.DataFrame
     rejected: pd.DataFrame
+    table: LabelTable
+    side: int | None = None
+    others: list[str] = field(default_factory=list)
 
 
 def read(reader: str, folder: Path, files: pd.DataFrame, options: Mapping) -> Listing:
@@ -51,12 +82,17 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Mapping) -> Li
     if dicoms.empty:
         raise empty_site(folder, f"{len(files)} files, none of them DICOM")
     listing = READERS[reader](folder, files, dicoms, options)
-    if options["patients"]:
-        listing.records = identified(listing.records, locate(folder, options["patients"]))
     if not (listing.records["label"] != "").any():
-        reasons = listing.rejected["reason"].value_counts()
-        found = "; ".join(f"{count} x {reason}" for reason, count in reasons.head(3).items())
-        raise empty_site(folder, f"{len(dicoms)} DICOM files, none of them labelled: {found}")
+        found = f"{len(dicoms)} DICOM files, none of them labelled: {listing.table.apart()}"
+        raise empty_site(folder, f"{found}; {len(listing.records)} have a row without a label")
+    read_tables = {listing.table.path}
+    if options["patients"]:
+        path = locate(folder, options["patients"])
+        listing.records = identified(listing.records, path)
+        read_tables.add(path)
+    taken = {*dicoms["file"], *listing.records["file"]}
+    others = [file for file in files["file"] if file not in taken]
+    listing.others = [file for file in others if folder / file not in read_tables]
     return listing
 
 
@@ -77,8 +113,8 @@ def read_rsna(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: 
     """RSNA Pneumonia Detection Challenge: DICOMs named by patientId, a row a box."""
     path = label_table(folder, files, options["labels"], "stage_2_train_labels.csv")
     labels, boxes = rsna_labels(path)
-    records, rejected = match(dicoms, labels, path.name)
-    return Listing(records, kept(boxes, records), no_runs(), rejected)
+    records, rejected, table = match(dicoms, labels, path)
+    return Listing(records, kept(boxes, records), no_runs(), rejected, table, SIDE)
 
 
 def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Mapping) -> Listing:
@@ -88,8 +124,8 @@ def read_siim(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: 
     """
     path = label_table(folder, files, options["labels"], "train-rle.csv")
     labels, runs = siim_labels(path)
-    records, rejected = match(dicoms, labels, path.name)
-    return Listing(records, no_boxes(), kept(runs, records), rejected)
+    records, rejected, table = match(dicoms, labels, path)
+    return Listing(records, no_boxes(), kept(runs, records), rejected, table, SIDE)
 
 
 def read_table(
@@ -101,21 +137,21 @@ def read_table(
     """
     path = label_table(folder, files, options["labels"], "labels.csv")
     labels = table_labels(path, options["task"], options["findings"])
-    if path.is_relative_to(folder):
-        parent = PurePosixPath(path.relative_to(folder).parent.as_posix())
-        if parent.parts:
-            labels["file"] = [(parent / file).as_posix() for file in labels["file"]]
-    there = labels["file"].isin(files["file"])
-    records = labels[there].copy()
+    labels["named"] = labels["file"]
+    labels["file"] = meant(path, labels["file"], folder, files["file"])
+    there = labels["file"] != ""
+    records = labels[there].reset_index(drop=True)
     records.insert(1, "image", image_ids(records["file"]))
     records["patient_known"] = records["patient"] != ""
     records["patient"] = records["patient"].where(records["patient_known"], records["image"])
-    lost = [(file, f"in {path.name}, but there is no such file") for file in labels["file"][~there]]
-    unlisted = dicoms["file"][~dicoms["file"].isin(labels["file"])]
-    strangers = [(file, f"no row in {path.name}") for file in unlisted]
+    lost = labels.loc[~there, "named"].tolist()
+    unlisted = dicoms.loc[~dicoms["file"].isin(labels["file"]), "file"].tolist()
+    rejected = [(file, f"in {path.name}, but there is no such file") for file in lost]
+    rejected += [(file, f"no row in {path.name}") for file in unlisted]
     findings = [f"label_{finding}" for finding in options["findings"]]
     records = records[["file", "image", "patient", "patient_known", "label", *findings]]
-    return Listing(records, no_boxes(), no_runs(), rejections(lost + strangers))
+    table = LabelTable(path, len(labels), lost, unlisted)
+    return Listing(records, no_boxes(), no_runs(), rejections(rejected), table)
 
 
 READERS: dict[str, Callable[..., Listing]] = {
@@ -134,8 +170,11 @@ def rsna_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises InputError on another header, a Target that is not 1 or 0, an image that is both, or a
     box that is no box.
     """
-    table = read_table_of_text(path, ["patientId", *BOX, "Target"])
-    check_values(path, table["Target"], {"0", "1"})
+    table = user_tables.read(path, ["patientId", *BOX, "Target"])
+    mention_patients(path, table)
+    table["patientId"] = table["patientId"].map(identifier)
+    table["Target"] = user_tables.labels(table["Target"])
+    check_labels(path, table["Target"], empty=False)
     labels = table[["patientId", "Target"]].drop_duplicates()
     labels.columns = ["image", "label"]
     both = labels["image"][labels["image"].duplicated()]
@@ -153,7 +192,7 @@ def rsna_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     wrong = boxes[boxes[BOX].isna().any(axis=1) | (boxes[["width", "height"]] <= 0).any(axis=1)]
     if len(wrong):
         raise InputError(
-            f"{path}, row {wrong.index[0] + 2}",
+            f"{path}, row {wrong.index[0]}",
             expected="a box of numbers, width and height above 0, where Target is 1",
             found=", ".join(table.loc[wrong.index[0], BOX]),
             fix="correct the row, or download the table again",
@@ -167,7 +206,9 @@ def siim_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises InputError on another header, run lengths that are none, or an image that has a mask and
     a -1 (no pneumothorax).
     """
-    table = read_table_of_text(path, ["ImageId", "EncodedPixels"])
+    table = user_tables.read(path, ["ImageId", "EncodedPixels"])
+    mention_patients(path, table)
+    table["ImageId"] = table["ImageId"].map(identifier)
     negative = table["EncodedPixels"] == "-1"
     both = set(table["ImageId"][negative]) & set(table["ImageId"][~negative])
     if both:
@@ -198,7 +239,7 @@ def absolute_runs(path: Path, row: int, relative: str) -> str:
     except ValueError as error:
         problem = str(error)
     raise InputError(
-        f"{path}, row {row + 2}",
+        f"{path}, row {row}",
         expected="-1, or run lengths 'gap length gap length ...'",
         found=problem,
         fix="correct the row, or download the table again",
@@ -208,23 +249,26 @@ def absolute_runs(path: Path, row: int, relative: str) -> str:
 def table_labels(path: Path, task: str, findings: Sequence[str]) -> pd.DataFrame:
     """A hospital's table to file, patient ('' if unknown), label ('1', '0' or ''), label_<finding>.
 
-    Raises InputError on a missing column, another label, or a file that has several rows.
+    The index is the row. Raises InputError on a missing column or another label.
     """
-    table = read_table_of_text(path, ["file", task, *findings])
-    table["file"] = [PurePosixPath(file).as_posix() for file in table["file"]]
+    table = user_tables.read(path, ["file", task, *findings], ["patient"])
     for column in (task, *findings):
-        check_values(path, table[column], {"0", "1", ""})
-    twice = table.index[table["file"].duplicated()]
-    if len(twice):
-        raise InputError(
-            f"{path}, row {twice[0] + 2}",
-            expected="one row a file",
-            found=f"another row for {table['file'][twice[0]]}",
-            fix="remove one of them",
-        )
-    labels = pd.DataFrame({"file": table["file"], "label": table[task]})
+        table[column] = user_tables.labels(table[column])
+        check_labels(path, table[column], empty=True)
+    patient = user_tables.known(table["patient"]) if "patient" in table else ""
     others = {f"label_{finding}": table[finding] for finding in findings}
-    return labels.assign(patient=table.get("patient", ""), **others)
+    return table[["file"]].assign(label=table[task], patient=patient, **others)
+
+
+def mention_patients(path: Path, table: pd.DataFrame) -> None:
+    """Say that a challenge's label table, which names no patients, has a column that seems to."""
+    found = [name for name in table if name == "patient"]
+    found += user_tables.near_misses(table, "patient", ["patientId"])
+    if found:
+        user_tables.say(
+            f"{path}: its column {', '.join(found)} is not read; a table that `patients` of the "
+            "site names says who is on the images"
+        )
 
 
 def label_table(folder: Path, files: pd.DataFrame, option: str | None, usual: str) -> Path:
@@ -247,38 +291,15 @@ def label_table(folder: Path, files: pd.DataFrame, option: str | None, usual: st
     )
 
 
-def read_table_of_text(path: Path, columns: list[str]) -> pd.DataFrame:
-    """A CSV file, all cells as stripped text and '' if empty. Raises InputError if one lacks."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, EOFError, UnicodeError, ValueError) as error:
-        raise InputError(
-            path,
-            expected=f"a CSV file with the columns {', '.join(columns)}",
-            found=f"{type(error).__name__}: {error}",
-            fix="check the file",
-        ) from error
-    # The SIIM table has a space before the name of its second column.
-    table.columns = table.columns.str.strip()
-    if not set(columns) <= set(table.columns):
-        raise InputError(
-            path,
-            expected=f"the columns {', '.join(columns)}",
-            found=", ".join(table.columns),
-            fix="check that this is the right table and names its columns so",
-        )
-    return table.fillna("").apply(lambda column: column.str.strip())
-
-
-def check_values(path: Path, column: pd.Series, allowed: set[str]) -> None:
-    """Raise InputError naming the first row whose label is not one of `allowed`."""
-    wrong = column[~column.isin(allowed)]
+def check_labels(path: Path, column: pd.Series, *, empty: bool) -> None:
+    """Raise InputError naming the first row whose label is not '1', '0' or, if allowed, ''."""
+    wrong = column[~column.isin(["0", "1", ""] if empty else ["0", "1"])]
     if len(wrong):
         raise InputError(
-            f"{path}, row {wrong.index[0] + 2}",
-            expected=f"{column.name}: {' or '.join(value or 'empty' for value in sorted(allowed))}",
-            found=repr(wrong.iloc[0]),
-            fix="correct the row",
+            f"{path}, row {wrong.index[0]}",
+            expected=f"{column.name}: 0 or 1" + " or empty (not annotated)" * empty,
+            found=f"{wrong.iloc[0]!r} ({len(wrong)} such rows)",
+            fix="correct them; of -1, say what it means: uncertain in some datasets, in others no",
         )
 
 
@@ -322,15 +343,15 @@ def nesting(files: pd.Series) -> pd.Series:
 
 
 def match(
-    dicoms: pd.DataFrame, labels: pd.DataFrame, table: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bring DICOM files and labels together by file name: records, rejected.
+    dicoms: pd.DataFrame, labels: pd.DataFrame, path: Path
+) -> tuple[pd.DataFrame, pd.DataFrame, LabelTable]:
+    """Bring DICOM files and the labels of a table together by file name: records, rejected, table.
 
     Patients are unknown: every image stands for one of its own. A name that occurs again in a
     deeper folder is rejected, saying whether it is the same file.
     """
     dicoms = dicoms.sort_values("file", key=nesting).assign(
-        image=dicoms["file"].map(name_of).map(stem)
+        image=dicoms["file"].map(name_of).map(identifier)
     )
     first = dicoms.drop_duplicates("image").set_index("image")
     label = labels.set_index("image")["label"]
@@ -342,14 +363,69 @@ def match(
         rejected.append((row.file, f"{reason} {one['file']}"))
     first = first.reset_index()
     known = first["image"].isin(label.index)
-    rejected += [(file, f"no annotation in {table}") for file in first["file"][~known]]
-    lost = label.index[~label.index.isin(first["image"])]
-    rejected += [(table, f"no DICOM file for image {image}") for image in lost]
+    unlisted = first.loc[~known, "file"].tolist()
+    rejected += [(file, f"no annotation in {path.name}") for file in unlisted]
+    lost = label.index[~label.index.isin(first["image"])].tolist()
+    rejected += [(path.name, f"no DICOM file for image {image}") for image in lost]
     records = first.loc[known, ["file", "image"]]
     records = records.assign(
         patient=records["image"], patient_known=False, label=records["image"].map(label)
     )
-    return records.reset_index(drop=True), rejections(rejected)
+    table = LabelTable(path, len(label), lost, unlisted)
+    return records.reset_index(drop=True), rejections(rejected), table
+
+
+def meant(path: Path, names: pd.Series, folder: Path, files: pd.Series) -> list[str]:
+    """The file of the site that each name in a table means; '' where there is none.
+
+    names: relative to the table, by row; other spellings are understood if they mean one file.
+    files: relative to `folder`. Raises InputError for paths that lead elsewhere, names that mean
+    several files, and files with several rows.
+    """
+    base = path.relative_to(folder).parent.as_posix() if path.is_relative_to(folder) else "."
+    roots = (f"{folder.absolute().as_posix()}/", f"{folder.resolve().as_posix()}/")
+    if elsewhere := [n for n in names if ABSOLUTE.match(n) and not n.startswith(roots)]:
+        raise InputError(
+            path,
+            expected="paths relative to the folder of the table, or within the site's data",
+            found=f"{len(elsewhere)} that lead elsewhere, such as {elsewhere[0]}",
+            fix="write them relative to the folder of the table",
+        )
+    within = [relative(name, base, roots) for name in names]
+    exact, by_spelling = set(files), {}
+    if not exact.issuperset(within):
+        by_spelling = files.groupby(files.map(spelling)).agg(list).to_dict()
+    chosen: list[str] = []
+    taken: set[str] = set()
+    for row, name in zip(names.index, within, strict=True):
+        found = [name] if name in exact else by_spelling.get(spelling(name), [""])
+        if len(found) > 1 or found[0] in taken:
+            raise InputError(
+                f"{path}, row {row}",
+                expected="one file a row, and one row a file",
+                found=f"another row for {found[0]}" if len(found) == 1 else ", ".join(found),
+                fix="correct the row, or remove it",
+            )
+        chosen += found
+        taken.update(filter(None, found))
+    return chosen
+
+
+def relative(name: str, base: str, roots: Sequence[str]) -> str:
+    """A path of a table as seen from the data folder.
+
+    base: the table's folder there. roots: where the data folder is, with a slash.
+    """
+    for root in roots:
+        if name.startswith(root):
+            return name.removeprefix(root)
+    return name if base == "." else f"{base}/{name}"
+
+
+def spelling(path: str) -> str:
+    """What all spellings of a path share: see `identifier`; slashes; no empty or '.' part."""
+    parts = (part.strip() for part in path.replace("\\", "/").split("/"))
+    return "/".join(identifier(part) for part in parts if part not in ("", "."))
 
 
 def rejections(rows: list[tuple[str, str]]) -> pd.DataFrame:
@@ -389,8 +465,21 @@ def locate(folder: Path, name: str) -> Path:
 
 
 def identified(records: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Records with the patients that a table of matches knows; the others stay as they are."""
-    who = records["image"].map(patients(path))
+    """Records with the patients that a table of matches knows; the others stay as they are.
+
+    Raises InputError if it knows none of them.
+    """
+    known = patients(path)
+    who = records["image"].map(spelling).map(known)
+    who = who.fillna(records["file"].map(spelling).map(known))
+    if who.isna().all():
+        named = f"it names {known.index[0]!r}" if len(known) else "it names none"
+        raise InputError(
+            path,
+            expected=f"the patients of the site's {len(records)} images, or of some of them",
+            found=f"none of them: {named}, and the first image is {records['image'].iloc[0]!r}",
+            fix="check `patients` of the site in the config, and how the table names images",
+        )
     return records.assign(
         patient=who.fillna(records["patient"]), patient_known=records["patient_known"] | who.notna()
     )
@@ -403,9 +492,11 @@ def patients(path: Path) -> pd.Series:
     NIH ChestX-ray14 file name are the patient, written 'nih-00012' so that sites agree on who is
     who. A match whose mse is not below 10 does not count. Raises InputError if the table is not so.
     """
-    table = read_table_of_text(path, [])
-    image = next((name for name in ("patientId", "ImageId", "image") if name in table), None)
+    table = user_tables.read(path, [])
+    image = next((name for name in IDS if name in table), None)
     source = next((name for name in ("patient", "nih_image") if name in table), None)
+    for name in ("patient", "nih_image", "mse"):
+        user_tables.refuse_near_misses(path, table, name, IDS)
     if image is None or source is None:
         raise InputError(
             path,
@@ -415,12 +506,15 @@ def patients(path: Path) -> pd.Series:
         )
     if "mse" in table:
         table = table[pd.to_numeric(table["mse"], errors="coerce") < UNRELIABLE]
+    table = pd.DataFrame(
+        {image: table[image].map(spelling), source: user_tables.known(table[source])}
+    )
     table = table[table[source] != ""]
     if source == "nih_image":
         wrong = table[~table[source].str.match(r"\d{8}")]
         if len(wrong):
             raise InputError(
-                f"{path}, row {wrong.index[0] + 2}",
+                f"{path}, row {wrong.index[0]}",
                 expected="nih_image: a file name that starts with the 8 digits of a patient",
                 found=wrong[source].iloc[0],
                 fix="correct the row",

@@ -103,10 +103,12 @@ rule merge:
         runtime=growing(60),
     params:
         code=code("merge"),
+        agreed=lambda wildcards: plan.text(plan.contract(config, wildcards.site)),
     shell:
         """
         python -m chexviz.merge \
             --site {wildcards.site} \
+            --agreed {params.agreed:q} \
             --shards {input.images:q} \
             --index {output.index:q} \
             --samples {output.samples:q} \
