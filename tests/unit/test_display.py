@@ -166,10 +166,10 @@ def test_a_table_may_start_below_0_however_that_is_written(tmp_path, start, synt
 
 
 def test_a_table_is_entered_at_the_nearest_whole_number(tmp_path):
-    lut = table(0, np.arange(256), 8)
+    lut = table(0, [0, 60, 240], 8)
     tags = {"RescaleSlope": "0.5", "RescaleIntercept": "0.25", "VOILUTSequence": lut}
     stored = np.array([[0, 1, 2, 3]], dtype=np.uint8)  # become 0.25, 0.75, 1.25, 1.75
-    assert read(tmp_path, stored, **tags).pixels.tolist() == [[0, 1, 1, 2]]
+    assert read(tmp_path, stored, **tags).pixels.tolist() == [[0, 60, 60, 240]]
 
 
 @pytest.mark.parametrize("bits", [0, 17])
@@ -224,7 +224,9 @@ def test_bits_that_end_elsewhere_are_refused(tmp_path, high):
 
 
 @pytest.mark.parametrize(
-    ("slope", "intercept"), [("0", "0"), ("nan", "0"), ("inf", "0"), ("1", "nan")]
+    ("slope", "intercept"),
+    [("0", "0"), ("nan", "0"), ("inf", "0"), ("1", "nan")]
+    + [("1e-300", "0"), ("1e308", "0"), ("-1e308", "0"), ("1e-300", "1024"), ("1", "1e9")],
 )
 def test_a_rescale_that_leaves_nothing_is_refused(tmp_path, slope, intercept):
     with pytest.raises(Unreadable, match="rescale slope"):
@@ -245,8 +247,10 @@ def test_a_presentation_that_agrees_changes_nothing_and_one_that_does_not_is_ref
         plain = read(tmp_path, RAMP8, jpeg=jpeg).pixels
         same = read(tmp_path, RAMP8, jpeg=jpeg, PresentationLUTShape="IDENTITY").pixels
         assert np.array_equal(plain, same)
-        with pytest.raises(Unreadable, match="INVERSE"):
-            read(tmp_path, RAMP8, jpeg=jpeg, PresentationLUTShape="INVERSE")
+        for colour, shape in (("MONOCHROME2", "INVERSE"), ("MONOCHROME1", "IDENTITY")):
+            tags = {"PhotometricInterpretation": colour, "PresentationLUTShape": shape}
+            with pytest.raises(Unreadable, match=f"{colour}, but a presentation of {shape}$"):
+                read(tmp_path, RAMP8, jpeg=jpeg, **tags)
 
 
 @pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
@@ -289,10 +293,35 @@ def test_padding_that_8_bits_cannot_hold_is_no_pixel(tmp_path):
     assert read_radiograph(path).pixels.tolist() == [[0, 48, 255]]
 
 
-def test_an_image_of_nothing_but_padding_is_black(tmp_path):
-    stored = np.full((4, 4), 9, dtype=np.uint16)
-    assert not read(tmp_path, stored, PixelPaddingValue=9).pixels.any()
+NOTHING = r"^shows nothing: its grey levels are {} to {} of 255$"
 
 
-def test_a_constant_image_is_black(tmp_path):
-    assert not read(tmp_path, np.full((4, 4), 700, dtype=np.uint16)).pixels.any()
+@pytest.mark.parametrize(
+    ("stored", "tags", "low", "high"),
+    [
+        (np.full((4, 4), 9, np.uint16), {"PixelPaddingValue": 9}, 0, 0),
+        (np.full((4, 4), 700, np.uint16), {}, 0, 0),
+        (np.zeros((4, 4), np.uint8), {}, 0, 0),
+        (RAMP8, {"WindowCenter": "1e308", "WindowWidth": "256"}, 0, 0),
+        (RAMP8, {"WindowCenter": "-1e308", "WindowWidth": "256"}, 255, 255),
+        (
+            RAMP8.astype(np.uint16),
+            {"BitsStored": 12, "HighBit": 11, "WindowCenter": "2048", "WindowWidth": "4096"},
+            0,
+            16,
+        ),
+    ],
+)
+def test_an_image_of_nearly_one_level_is_refused(tmp_path, stored, tags, low, high):
+    with pytest.raises(Unreadable, match=NOTHING.format(low, high)):
+        read(tmp_path, stored, **tags)
+
+
+@pytest.mark.parametrize("jpeg", [True, False])
+def test_the_levels_of_plain_files_count_too(tmp_path, jpeg):
+    flat = np.full((16, 16), 100, np.uint8)
+    flat[:8] += 31
+    with pytest.raises(Unreadable, match=NOTHING.format(100, 131)):
+        read(tmp_path, flat, jpeg=jpeg)
+    flat[:8] += 1
+    assert np.ptp(read(tmp_path, flat, jpeg=jpeg).pixels) == 32

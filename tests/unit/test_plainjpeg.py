@@ -209,10 +209,26 @@ def test_extended_jpeg_of_8_bits_is_read_as_baseline_is(path):
     assert np.array_equal(radiograph(saved(dataset)).pixels, read_radiograph(path).pixels)
 
 
-def test_signed_values_in_a_jpeg(path):
-    stored = read_radiograph(path).pixels.view(np.int8).astype(float)
-    expected = 255 * (stored - stored.min()) / np.ptp(stored)
-    assert np.allclose(radiograph(changed(path, PixelRepresentation=1)).pixels, expected, atol=1e-3)
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        ({"BitsStored": 12, "HighBit": 11}, "12 bits stored in 8 are not possible"),
+        ({"BitsStored": 17, "HighBit": 16}, "17 bits stored in 8 are not possible"),
+        ({"BitsStored": 255}, "255 bits stored in 8 are not possible"),
+        ({"BitsAllocated": 12, "BitsStored": 12}, "12 bits stored in 12 are not possible"),
+        ({"PixelRepresentation": 7}, "a pixel representation of 7, not 0 or 1"),
+        ({"PixelRepresentation": 1}, "a lossy JPEG of 8 unsigned bits, the header says 8 signed"),
+        (
+            {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11},
+            "a lossy JPEG of 8 unsigned bits, the header says 12 unsigned",
+        ),
+        ({"BitsStored": None}, "no BitsStored"),
+        ({"Rows": 0}, "no pixels: 256 x 0"),
+    ],
+)
+def test_tags_that_a_jpeg_cannot_have_are_refused(path, tags, found):
+    with pytest.raises(Unreadable, match=f"^{found}$"):
+        radiograph(changed(path, **tags))
 
 
 def test_other_encodings_are_left_to_the_general_path(tmp_path):

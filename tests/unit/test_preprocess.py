@@ -29,6 +29,7 @@ SETTINGS = {
     "contract": None,
     "size": 32,
     "fit": "pad",
+    "max_pixels": 10**6,
 }
 
 
@@ -167,11 +168,11 @@ def test_unlabelled_images_stay_without_label(data):
     assert samples["label"].tolist() == ["1", "", "0", "0"]
 
 
-def convert_or_die(tasks, images, size, fit):
+def convert_or_die(tasks, images, size, fit, max_pixels):
     """What a worker does, with a decoder that crashes on two of the files."""
     if {"003", "021"} & {task.image for task in tasks}:
         os.kill(os.getpid(), signal.SIGSEGV)
-    return convert_chunk(tasks, images, size, fit)
+    return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -195,12 +196,12 @@ def test_a_file_that_cannot_be_read_any_more_ends_the_run(data, monkeypatch):
     assert_nothing_left(data)
 
 
-def convert_what_is_lost(tasks, images, size, fit):
+def convert_what_is_lost(tasks, images, size, fit, max_pixels):
     """What a worker does, with a disk that loses a file after it was checked."""
     for task in tasks:
         if task.image == "021":
             task.path.unlink()
-    return convert_chunk(tasks, images, size, fit)
+    return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
 def half_way(data, out):
@@ -326,9 +327,9 @@ def peak():
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def convert_and_measure(tasks, images, size, fit):
+def convert_and_measure(tasks, images, size, fit, max_pixels):
     """What a worker does, which then writes its peak memory beside the images."""
-    done = convert_chunk(tasks, images, size, fit)
+    done = convert_chunk(tasks, images, size, fit, max_pixels)
     images.with_name(f"peak.{os.getpid()}").write_text(str(peak()))
     return done
 
