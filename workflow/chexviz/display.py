@@ -157,8 +157,9 @@ def check_stream(frame: bytes, dataset: Dataset) -> None:
     if stream.bits > dataset.BitsAllocated:
         said = f"the header says {dataset.BitsAllocated} allocated"
         raise Unreadable(f"the {stream.kind} is of {stream.bits} bits, {said}")
-    if stream.kind == LS and dataset.BitsStored in (6, 7):
-        raise Unreadable(f"no decoder for JPEG-LS of {dataset.BitsStored} bits is installed")
+    if stream.kind == LS and (few := {6, 7}.intersection((stream.bits, dataset.BitsStored))):
+        # GDCM ends the process.
+        raise Unreadable(f"no decoder for JPEG-LS of {min(few)} bits is installed")
 
 
 def checked(values: np.ndarray, dataset: Dataset) -> np.ndarray:
