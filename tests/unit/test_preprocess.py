@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_dicoms import chest, make_manifest, write_dicom
+from pydicom import dcmread
 
 from chexviz import preprocess as module
 from chexviz.convert import convert_chunk, perceptual_hashes
@@ -102,6 +103,27 @@ def test_every_file_is_a_sample_or_rejected(data):
     ]
     dicoms = {path.name for path in data.glob("*.dcm")}
     assert dicoms == (set(samples["file"]) | set(rejected["file"])) - {"lost.dcm"}
+
+
+def test_a_file_of_more_pixels_than_its_header_says_is_rejected_alone(data):
+    hospital(data, 10)
+    path = write_dicom(data / "003.dcm", chest(3))
+    dataset = dcmread(path)
+    dataset.PixelData *= 2
+    dataset.save_as(path)
+    images, samples, _, rejected = run(data)
+    assert len(images) == len(samples) == 9
+    reason = "8192 bytes of pixel data, more than expected: 4096"
+    assert rejected.values.tolist() == [["003.dcm", reason]]
+
+
+def test_a_file_beyond_the_limit_of_pixels_is_rejected(data):
+    hospital(data, 4)
+    write_dicom(data / "001.dcm", chest(1, (65, 64)))
+    _, samples, _, rejected = run(data, max_pixels=4096)
+    assert len(samples) == 3
+    reason = "too large: 64 x 65 pixels, more than preprocess: max_pixels, 4096"
+    assert rejected.values.tolist() == [["001.dcm", reason]]
 
 
 def test_rows_describe_their_images(data):
@@ -388,7 +410,7 @@ from chexviz.convert import Task, convert
 from test_preprocess import peak
 data = Path(sys.argv[1]).read_bytes()
 before = peak()
-convert(data, Task(0, Path(sys.argv[1]), "x", [], ""), 224, "pad")
+convert(data, Task(0, Path(sys.argv[1]), "x", [], ""), 224, "pad", 36_000_000)
 print(peak() - before)
 """
 

@@ -163,7 +163,7 @@ def check_stream(frame: bytes, dataset: Dataset) -> None:
 
 
 def checked(values: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Decoded values (H, W) without the bits that are not stored (PS3.5 8.1.1).
+    """Decoded values (H, W), from which the bits that are not stored go (PS3.5 8.1.1).
 
     Raises Unreadable unless they are the whole numbers of one image of the header's size.
     """
@@ -171,7 +171,9 @@ def checked(values: np.ndarray, dataset: Dataset) -> np.ndarray:
         sides = " x ".join(map(str, values.shape))
         raise Unreadable(f"decoded to {sides} of {values.dtype}, not to what the header says")
     unused = 8 * values.itemsize - dataset.BitsStored
-    return values << unused >> unused if unused else values
+    values <<= unused
+    values >>= unused
+    return values
 
 
 def has_decoder(syntax: UID) -> bool:
