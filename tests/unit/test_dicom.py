@@ -423,6 +423,7 @@ def test_pixel_data_longer_than_the_header_says_are_refused(tmp_path, rows):
 @pytest.mark.parametrize(
     ("excess", "whole"), [(bytes(8), True), (bytes(10), False), (b"\0\1", False)]
 )
+@pytest.mark.filterwarnings("ignore:The pixel data is:UserWarning")
 def test_pixel_data_may_end_with_a_few_zeros(tmp_path, excess, whole):
     path = write_dicom(tmp_path / "x.dcm", chest(1))
     with_tags(path, PixelData=dcmread(path).PixelData + excess)

@@ -22,7 +22,9 @@ def lookup(
     levels = table(item.LUTData, entries, little)
     if len(levels) < entries:
         raise Unreadable(f"a lookup table has {len(levels)} of {entries} entries")
-    index = np.clip(np.rint(values) - first(start, entries, possible), 0, entries - 1)
+    index = np.rint(values)
+    index -= first(start, entries, possible)
+    np.clip(index, 0, entries - 1, out=index)
     return levels[index.astype(np.int32)], depth(levels[:entries], bits)
 
 
