@@ -343,6 +343,7 @@ NOTHING = r"^shows nothing: its grey levels are {} to {} of 255$"
         (np.full((4, 4), 9, np.uint16), {"PixelPaddingValue": 9}, 0, 0),
         (np.full((4, 4), 700, np.uint16), {}, 0, 0),
         (np.zeros((4, 4), np.uint8), {}, 0, 0),
+        (np.array([[3, 200, 205]], np.uint8), {"PixelPaddingValue": 3}, 200, 205),
         (RAMP8, {"WindowCenter": "1e308", "WindowWidth": "256"}, 0, 0),
         (RAMP8, {"WindowCenter": "-1e308", "WindowWidth": "256"}, 255, 255),
         (

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from chexviz.errors import Unreadable
 from chexviz.header import check, read_dataset, text
 from chexviz.jpeg import decode_jpeg
+from chexviz.limits import check_levels
 from chexviz.lut import lookup
 from chexviz.pixeldata import LOSSY_JPEG, check_frame, check_length, checked, shape_of
 
@@ -108,8 +109,10 @@ def displayed(dataset: Dataset, enough: int | None) -> np.ndarray:
     if text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         # MONOCHROME1 stores bone dark; invert so that every site shares one polarity.
         np.subtract(1, grey, out=grey)
-    grey[padding] = 0
     grey *= 255
+    if padding.any() and not padding.all():
+        check_levels(grey, ~padding)
+    grey[padding] = 0
     return grey
 
 

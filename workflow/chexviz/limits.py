@@ -23,8 +23,12 @@ def check_size(shape: tuple[int, int], max_pixels: int | None) -> None:
         raise Unreadable(f"too large: {width} x {height} pixels, {limit}")
 
 
-def check_levels(pixels: np.ndarray) -> None:
-    """Raise Unreadable unless grey levels (H, W) as displayed, in [0, 255], show something."""
-    low, high = float(pixels.min()), float(pixels.max())
+def check_levels(pixels: np.ndarray, seen: np.ndarray | bool = True) -> None:
+    """Raise Unreadable unless grey levels (H, W) as displayed, in [0, 255], show something.
+
+    seen: which of them count, bool (H, W), not none of them.
+    """
+    low = float(pixels.min(where=seen, initial=255))
+    high = float(pixels.max(where=seen, initial=0))
     if not high - low >= SPAN:  # nor where there is no number
         raise Unreadable(f"shows nothing: its grey levels are {low:.0f} to {high:.0f} of 255")
