@@ -35,7 +35,7 @@ from chexviz.preprocess import CHUNK
 from chexviz.workers import KEPT, LARGE
 
 ROOT = Path(__file__).parents[1]
-SIZE = 224
+SIZE, MAX_PIXELS = 224, 36_000_000
 FILES, REPEATS, BLOCK = 240, 5, 48
 MANY, RUNS = 12_000, 5  # images and repeats of the comparison of workers
 WORKERS_GOAL = 1.8
@@ -94,7 +94,9 @@ def store_all(paths: list[Path], folder: Path) -> None:
     """All of our preprocessing of some files, with what their rows of the table get."""
     tasks = [Task(slot, path, path.stem, [], "") for slot, path in enumerate(paths)]
     for start in range(0, len(tasks), CHUNK):
-        done = convert_chunk(tasks[start : start + CHUNK], folder / "images.npy", SIZE, "pad")
+        done = convert_chunk(
+            tasks[start : start + CHUNK], folder / "images.npy", SIZE, "pad", MAX_PIXELS
+        )
         assert not any(one.reason for one in done)
 
 
@@ -199,7 +201,7 @@ def command(folder: Path, threads: int) -> list[str]:
         "labels": None,
         "patients": None,
     }
-    settings |= {"contract": None, "size": SIZE, "fit": "pad"}
+    settings |= {"contract": None, "size": SIZE, "fit": "pad", "max_pixels": MAX_PIXELS}
     words = ["--site", "bench", "--manifest", folder / "manifest.csv", "--threads", threads]
     words += ["--settings", json.dumps(settings)]
     for name in OUTPUTS:

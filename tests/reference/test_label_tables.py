@@ -73,7 +73,14 @@ def samples(real_data, tmp_path_factory):
         paths = [
             word for name in outputs for word in (f"--{name.partition('.')[0]}", str(folder / name))
         ]
-        settings = {**settings, "labels": None, "contract": None, "size": 224, "fit": "pad"}
+        settings = {
+            **settings,
+            "labels": None,
+            "contract": None,
+            "size": 224,
+            "fit": "pad",
+            "max_pixels": 10**7,
+        }
         preprocess([*shared, json.dumps(settings), *paths])
         found[site] = pd.read_csv(folder / "samples.csv", dtype=str, keep_default_na=False)
         assert pd.read_csv(folder / "rejected.csv").empty

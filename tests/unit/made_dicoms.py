@@ -4,6 +4,7 @@ import io
 import warnings
 from pathlib import Path
 
+import gdcm
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -41,6 +42,23 @@ def write_dicom(path: Path, pixels: np.ndarray, *, jpeg: bool = False, **tags) -
             setattr(dataset, keyword, value)
         path.parent.mkdir(parents=True, exist_ok=True)
         dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def compress(path: Path, syntax: str) -> Path:
+    """Write a file anew in a transfer syntax, by the name that GDCM has for it."""
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
     return path
 
 

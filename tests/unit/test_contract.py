@@ -22,6 +22,7 @@ from made_archives import zip_bytes, zipped
 
 SIIM = "ImageId, EncodedPixels\n1.2.3,-1\n1.2.4,2 5 2 5\n1.2.5,7 1\n"
 OPTIONS = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
+SIZES = {"size": 32, "fit": "pad", "max_pixels": 1_000_000}
 CONTRACT = {
     "strict": True,
     "files": {"train-rle.csv": 1, "*.dcm": 4},
@@ -230,7 +231,7 @@ def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout, monkey
     words = ["--site", "siim", "--manifest", str(manifest), "--settings"]
     settings = {"source": [f"local:{source}"], "reader": "siim", "phantom": None}
     download([*words, json.dumps(settings)])
-    settings = OPTIONS | {"reader": "siim", "contract": CONTRACT, "size": 32, "fit": "pad"}
+    settings = OPTIONS | SIZES | {"reader": "siim", "contract": CONTRACT}
     outputs = {name: out / f"{name}.csv" for name in ("samples", "annotations", "rejected")}
     outputs |= {"images": out / "images.npy", "contract": out / "contract.csv"}
     paths = [word for name, path in outputs.items() for word in (f"--{name}", str(path))]
@@ -249,7 +250,7 @@ def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout, monkey
 def test_a_strict_contract_stops_before_anything_is_decoded(tmp_path, data, monkeypatch):
     make_manifest(data)
     monkeypatch.setattr("chexviz.preprocess.convert_all", lambda *words, **more: 1 / 0)
-    settings = OPTIONS | {"reader": "siim", "size": 32, "fit": "pad"}
+    settings = OPTIONS | SIZES | {"reader": "siim"}
     settings |= {"contract": CONTRACT | {"images": 4}}
     words = ["--site", "siim", "--manifest", str(tmp_path / "manifest.csv")]
     names = ("images", "samples", "annotations", "rejected", "contract")

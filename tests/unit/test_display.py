@@ -23,11 +23,11 @@ def table(start, levels, bits, kind="US"):
     item = Dataset()
     item.LUTDescriptor = [len(levels) % 2**16, start, bits]
     item["LUTDescriptor"].VR = "US" if start >= 0 else "SS"
-    if kind == "US":
-        item.LUTData = [int(level) for level in levels]
+    if kind in ("US", "SS"):
+        numbers = np.asarray(levels).astype("u2" if kind == "US" else "i2").tolist()
+        item.add_new("LUTData", kind, numbers)
     else:
-        item.LUTData = np.asarray(levels).astype(kind).tobytes()
-    item["LUTData"].VR = "US" if kind == "US" else "OW"
+        item.add_new("LUTData", "OW", np.asarray(levels).astype(kind).tobytes())
     return [item]
 
 
@@ -133,11 +133,35 @@ def test_a_voi_table_maps_deep_values_to_few_levels(tmp_path):
     assert pixels.round().tolist() == [[255, 255, 254, 0, 0, 0]]
 
 
-@pytest.mark.parametrize("kind", ["US", "<u2", "u1"])
+@pytest.mark.parametrize("kind", ["US", "SS", "<u2", "u1"])
 def test_the_levels_of_a_table_may_be_written_as_numbers_words_or_bytes(tmp_path, kind):
     levels = np.arange(256)[::-1]
     pixels = read(tmp_path, RAMP8, VOILUTSequence=table(0, levels, 8, kind)).pixels
     assert np.allclose(pixels, 255.0 - RAMP8)
+
+
+def test_an_odd_number_of_bytes_may_be_padded(tmp_path):
+    lut = table(0, [*range(255), 0], 8, "u1")
+    lut[0].LUTDescriptor = [255, 0, 8]
+    pixels = read(tmp_path, RAMP8, VOILUTSequence=lut).pixels
+    assert np.allclose(pixels, np.minimum(RAMP8, 254))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_levels_of_16_bits_may_be_written_as_signed(tmp_path, syntax):
+    lut = table(0, np.arange(256) * 257, 16, "SS")
+    path = write_dicom(tmp_path / "x.dcm", RAMP8, VOILUTSequence=lut)
+    assert np.allclose(read_radiograph(saved_as(path, syntax)).pixels, RAMP8)
+
+
+@pytest.mark.parametrize(
+    ("said", "held", "counts"), [(16, 12, 12), (12, 16, 16), (16, 8, 8), (8, 9, 9), (16, 15, 16)]
+)
+def test_the_levels_of_a_table_tell_its_bits_where_they_contradict_it(tmp_path, said, held, counts):
+    levels = np.linspace(0, 2**held - 1, 256).round().astype(int)
+    pixels = read(tmp_path, RAMP8, VOILUTSequence=table(0, levels, said)).pixels
+    expected = levels.reshape(16, 16) / (2**counts - 1) * 255
+    assert np.allclose(pixels, expected, atol=1e-3)
 
 
 def test_the_words_of_a_table_have_the_byte_order_of_the_file(tmp_path):
@@ -155,6 +179,21 @@ def test_a_table_of_65536_entries_says_0(tmp_path):
     assert np.allclose(pixels, 255 - stored / 257)
 
 
+@pytest.mark.parametrize("start", [40000, 40000 - 2**16])
+def test_a_table_may_start_beyond_32767_however_that_is_written(tmp_path, start):
+    stored = 40000 + np.linspace(73, 225, 64).round().astype(np.uint16).reshape(8, 8)
+    lut = table(start, np.arange(256), 8)
+    assert np.allclose(read(tmp_path, stored, VOILUTSequence=lut).pixels, stored - 40000.0)
+
+
+@pytest.mark.parametrize("start", [-100, 65436])
+def test_a_table_that_starts_below_what_there_can_be_is_entered_within(tmp_path, start):
+    stored = np.arange(100, dtype=np.uint16).reshape(10, 10)
+    lut = table(start, np.arange(200), 8)
+    tags = {"BitsStored": 12, "HighBit": 11, "VOILUTSequence": lut}
+    assert np.allclose(read(tmp_path, stored, **tags).pixels, stored + 100.0)
+
+
 @pytest.mark.parametrize("start", [-1024, 64512])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_a_table_may_start_below_0_however_that_is_written(tmp_path, start, syntax):
@@ -166,10 +205,10 @@ def test_a_table_may_start_below_0_however_that_is_written(tmp_path, start, synt
 
 
 def test_a_table_is_entered_at_the_nearest_whole_number(tmp_path):
-    lut = table(0, np.arange(256), 8)
+    lut = table(0, [0, 60, 240], 8)
     tags = {"RescaleSlope": "0.5", "RescaleIntercept": "0.25", "VOILUTSequence": lut}
     stored = np.array([[0, 1, 2, 3]], dtype=np.uint8)  # become 0.25, 0.75, 1.25, 1.75
-    assert read(tmp_path, stored, **tags).pixels.tolist() == [[0, 1, 1, 2]]
+    assert read(tmp_path, stored, **tags).pixels.tolist() == [[0, 60, 60, 240]]
 
 
 @pytest.mark.parametrize("bits", [0, 17])
@@ -224,7 +263,11 @@ def test_bits_that_end_elsewhere_are_refused(tmp_path, high):
 
 
 @pytest.mark.parametrize(
-    ("slope", "intercept"), [("0", "0"), ("nan", "0"), ("inf", "0"), ("1", "nan")]
+    ("slope", "intercept"),
+    [
+        *[("0", "0"), ("nan", "0"), ("inf", "0"), ("1", "nan")],
+        *[("1e-300", "0"), ("1e308", "0"), ("-1e308", "0"), ("1e-300", "1024"), ("1", "1e9")],
+    ],
 )
 def test_a_rescale_that_leaves_nothing_is_refused(tmp_path, slope, intercept):
     with pytest.raises(Unreadable, match="rescale slope"):
@@ -245,8 +288,10 @@ def test_a_presentation_that_agrees_changes_nothing_and_one_that_does_not_is_ref
         plain = read(tmp_path, RAMP8, jpeg=jpeg).pixels
         same = read(tmp_path, RAMP8, jpeg=jpeg, PresentationLUTShape="IDENTITY").pixels
         assert np.array_equal(plain, same)
-        with pytest.raises(Unreadable, match="INVERSE"):
-            read(tmp_path, RAMP8, jpeg=jpeg, PresentationLUTShape="INVERSE")
+        for colour, shape in (("MONOCHROME2", "INVERSE"), ("MONOCHROME1", "IDENTITY")):
+            tags = {"PhotometricInterpretation": colour, "PresentationLUTShape": shape}
+            with pytest.raises(Unreadable, match=f"{colour}, but a presentation of {shape}$"):
+                read(tmp_path, RAMP8, jpeg=jpeg, **tags)
 
 
 @pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
@@ -289,10 +334,36 @@ def test_padding_that_8_bits_cannot_hold_is_no_pixel(tmp_path):
     assert read_radiograph(path).pixels.tolist() == [[0, 48, 255]]
 
 
-def test_an_image_of_nothing_but_padding_is_black(tmp_path):
-    stored = np.full((4, 4), 9, dtype=np.uint16)
-    assert not read(tmp_path, stored, PixelPaddingValue=9).pixels.any()
+NOTHING = r"^shows nothing: its grey levels are {} to {} of 255$"
 
 
-def test_a_constant_image_is_black(tmp_path):
-    assert not read(tmp_path, np.full((4, 4), 700, dtype=np.uint16)).pixels.any()
+@pytest.mark.parametrize(
+    ("stored", "tags", "low", "high"),
+    [
+        (np.full((4, 4), 9, np.uint16), {"PixelPaddingValue": 9}, 0, 0),
+        (np.full((4, 4), 700, np.uint16), {}, 0, 0),
+        (np.zeros((4, 4), np.uint8), {}, 0, 0),
+        (np.array([[3, 200, 205]], np.uint8), {"PixelPaddingValue": 3}, 200, 205),
+        (RAMP8, {"WindowCenter": "1e308", "WindowWidth": "256"}, 0, 0),
+        (RAMP8, {"WindowCenter": "-1e308", "WindowWidth": "256"}, 255, 255),
+        (
+            RAMP8.astype(np.uint16),
+            {"BitsStored": 12, "HighBit": 11, "WindowCenter": "2048", "WindowWidth": "4096"},
+            0,
+            16,
+        ),
+    ],
+)
+def test_an_image_of_nearly_one_level_is_refused(tmp_path, stored, tags, low, high):
+    with pytest.raises(Unreadable, match=NOTHING.format(low, high)):
+        read(tmp_path, stored, **tags)
+
+
+@pytest.mark.parametrize("jpeg", [True, False])
+def test_the_levels_of_plain_files_count_too(tmp_path, jpeg):
+    flat = np.full((16, 16), 100, np.uint8)
+    flat[:8] += 31
+    with pytest.raises(Unreadable, match=NOTHING.format(100, 131)):
+        read(tmp_path, flat, jpeg=jpeg)
+    flat[:8] += 1
+    assert np.ptp(read(tmp_path, flat, jpeg=jpeg).pixels) == 32

@@ -42,7 +42,7 @@ def settings_of(made) -> dict:
             {"name": name} | plan.METHOD | CONFIG["methods"][name] for name in made.methods
         ],
         "seeds": made.seeds,
-        "preprocess": {"size": 224, "fit": "pad"},
+        "preprocess": {"size": 224, "fit": "pad", "max_pixels": 36_000_000},
         "split": {
             **{"seed": 2022, "paper": {"evaluation": 0.2}},
             "patient": {"evaluation": 0.2, "validation": 0.1},

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_dicoms import chest, make_manifest, write_dicom
+from pydicom import dcmread
 
 from chexviz import preprocess as module
 from chexviz.convert import convert_chunk, perceptual_hashes
@@ -29,6 +30,7 @@ SETTINGS = {
     "contract": None,
     "size": 32,
     "fit": "pad",
+    "max_pixels": 10**6,
 }
 
 
@@ -103,6 +105,27 @@ def test_every_file_is_a_sample_or_rejected(data):
     assert dicoms == (set(samples["file"]) | set(rejected["file"])) - {"lost.dcm"}
 
 
+def test_a_file_of_more_pixels_than_its_header_says_is_rejected_alone(data):
+    hospital(data, 10)
+    path = write_dicom(data / "003.dcm", chest(3))
+    dataset = dcmread(path)
+    dataset.PixelData *= 2
+    dataset.save_as(path)
+    images, samples, _, rejected = run(data)
+    assert len(images) == len(samples) == 9
+    reason = "8192 bytes of pixel data, more than expected: 4096"
+    assert rejected.values.tolist() == [["003.dcm", reason]]
+
+
+def test_a_file_beyond_the_limit_of_pixels_is_rejected(data):
+    hospital(data, 4)
+    write_dicom(data / "001.dcm", chest(1, (65, 64)))
+    _, samples, _, rejected = run(data, max_pixels=4096)
+    assert len(samples) == 3
+    reason = "too large: 64 x 65 pixels, more than preprocess: max_pixels, 4096"
+    assert rejected.values.tolist() == [["001.dcm", reason]]
+
+
 def test_rows_describe_their_images(data):
     hospital(data, 6, broken=(1,))
     write_dicom(data / "005.dcm", chest(5, (64, 48)), PixelSpacing=["0.2", "0.2"], PatientSex="F")
@@ -174,11 +197,11 @@ def test_unlabelled_images_stay_without_label(data):
     assert samples["label"].tolist() == ["1", "", "0", "0"]
 
 
-def convert_or_die(tasks, images, size, fit):
+def convert_or_die(tasks, images, size, fit, max_pixels):
     """What a worker does, with a decoder that crashes on two of the files."""
     if {"003", "021"} & {task.image for task in tasks}:
         os.kill(os.getpid(), signal.SIGSEGV)
-    return convert_chunk(tasks, images, size, fit)
+    return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -202,12 +225,12 @@ def test_a_file_that_cannot_be_read_any_more_ends_the_run(data, monkeypatch):
     assert_nothing_left(data)
 
 
-def convert_what_is_lost(tasks, images, size, fit):
+def convert_what_is_lost(tasks, images, size, fit, max_pixels):
     """What a worker does, with a disk that loses a file after it was checked."""
     for task in tasks:
         if task.image == "021":
             task.path.unlink()
-    return convert_chunk(tasks, images, size, fit)
+    return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
 def half_way(data, out):
@@ -392,9 +415,9 @@ def peak():
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def convert_and_measure(tasks, images, size, fit):
+def convert_and_measure(tasks, images, size, fit, max_pixels):
     """What a worker does, which then writes its peak memory beside the images."""
-    done = convert_chunk(tasks, images, size, fit)
+    done = convert_chunk(tasks, images, size, fit, max_pixels)
     images.with_name(f"peak.{os.getpid()}").write_text(str(peak()))
     return done
 
@@ -453,7 +476,7 @@ from chexviz.convert import Task, convert
 from test_preprocess import peak
 data = Path(sys.argv[1]).read_bytes()
 before = peak()
-convert(data, Task(0, Path(sys.argv[1]), "x", [], ""), 224, "pad")
+convert(data, Task(0, Path(sys.argv[1]), "x", [], ""), 224, "pad", 36_000_000)
 print(peak() - before)
 """
 

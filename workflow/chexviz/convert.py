@@ -60,14 +60,18 @@ def crashed(task: Task) -> Done:
     return Done("", {}, [], why)
 
 
-def convert_chunk(tasks: list[Task], images: Path, size: int, fit: str) -> list[Done]:
+def convert_chunk(
+    tasks: list[Task], images: Path, size: int, fit: str, max_pixels: int
+) -> list[Done]:
     """Convert files and write the images into their slots of a .npy file that exists.
 
-    tasks: of slots that follow each other. The images are hashed and written all at once, which
-    takes a third of the time of doing it one by one.
+    tasks: of slots that follow each other. max_pixels: that a file may have. The images are
+    hashed and written all at once, which takes a third of the time of doing it one by one.
     """
     made = np.zeros((len(tasks), size, size), dtype=np.uint8)
-    done = [convert_into(image, task, fit) for image, task in zip(made, tasks, strict=True)]
+    done = [
+        convert_into(image, task, fit, max_pixels) for image, task in zip(made, tasks, strict=True)
+    ]
     for one, digits in zip(done, perceptual_hashes(made), strict=True):
         if not one.reason:
             one.row["phash"] = digits
@@ -78,7 +82,7 @@ def convert_chunk(tasks: list[Task], images: Path, size: int, fit: str) -> list[
     return done
 
 
-def convert_into(image: np.ndarray, task: Task, fit: str) -> Done:
+def convert_into(image: np.ndarray, task: Task, fit: str, max_pixels: int) -> Done:
     """Convert a file into `image`, uint8 (size, size), which stays as it is if it is unreadable.
 
     Raises InputError if it cannot be opened: it could be when it was downloaded, and an image is
@@ -95,7 +99,7 @@ def convert_into(image: np.ndarray, task: Task, fit: str) -> Done:
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     try:
-        image[:], row, annotations = convert(data, task, len(image), fit)
+        image[:], row, annotations = convert(data, task, len(image), fit, max_pixels)
     except Unreadable as error:
         return Done(digest, {}, [], str(error))
     return Done(digest, row, annotations, "")
@@ -115,12 +119,14 @@ def slot_start(slot: int, size: int) -> int:
     return len(npy_header(0, size)) + slot * size * size
 
 
-def convert(data: bytes, task: Task, size: int, fit: str) -> tuple[np.ndarray, dict, list[list]]:
+def convert(
+    data: bytes, task: Task, size: int, fit: str, max_pixels: int
+) -> tuple[np.ndarray, dict, list[list]]:
     """Read one file: image uint8 (size, size), what its header adds to its row, its annotations.
 
     Raises Unreadable if the file is damaged, InputError if its annotations do not fit on it.
     """
-    found = radiograph(data, enough=math.ceil(OVERSAMPLING * size))
+    found = radiograph(data, math.ceil(OVERSAMPLING * size), max_pixels)
     shape = (found.height, found.width)
     place = square(*shape, fit)
     grey = resized(found.pixels, shape, place, size)

@@ -9,6 +9,7 @@ import numpy as np
 
 from chexviz.errors import Unreadable
 from chexviz.jpeg import decode_jpeg
+from chexviz.limits import check_levels, check_size
 from chexviz.plainjpeg import plain_jpeg
 
 OLDEST = 120  # years; ages beyond are typing errors (the RSNA files hold five over 100, up to 155)
@@ -35,28 +36,36 @@ class Radiograph:
     spacing: float | None
 
 
-def read_radiograph(path: str | Path, enough: int | None = None) -> Radiograph:
+def read_radiograph(
+    path: str | Path, enough: int | None = None, max_pixels: int | None = None
+) -> Radiograph:
     """Read a DICOM file as `radiograph` does its bytes."""
-    return radiograph(Path(path).read_bytes(), enough)
+    return radiograph(Path(path).read_bytes(), enough, max_pixels)
 
 
-def radiograph(data: bytes, enough: int | None = None) -> Radiograph:
+def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = None) -> Radiograph:
     """Decode a DICOM file's bytes; apply its modality, VOI and polarity transforms (PS3.4 N.2).
 
     enough: pixels along the shorter side that suffice; baseline JPEG that needs no transform is
-    then decoded at the smallest scale of 1/2^k that has them.
-    Raises Unreadable if it is not one grey-level image, or is damaged.
+    then decoded at the smallest scale of 1/2^k that has them. max_pixels: that a file may have;
+    None: any number.
+    Raises Unreadable if it is not one grey-level image to be displayed, or is damaged.
     """
     try:
         plain = plain_jpeg(data)
         if plain:
+            text: Callable[[str], str] = plain.text
             shape = plain.number("Rows"), plain.number("Columns")
+            check_size(shape, max_pixels)
             pixels = decode_jpeg(plain.jpeg, shape, enough)
-            return Radiograph(pixels, *shape, **described(plain.text))
-        # Not before the first such file: to import pydicom takes as long as 100 plain ones.
-        from chexviz import display
+        else:
+            # Not before the first such file: to import pydicom takes as long as 100 plain ones.
+            from chexviz import display
 
-        pixels, shape, text = display.shown(data, enough)
+            pixels, shape, text = display.shown(data, enough, max_pixels)
+        if text("PresentationIntentType") == "FOR PROCESSING":
+            raise Unreadable("not to be displayed: its PresentationIntentType is FOR PROCESSING")
+        check_levels(pixels)
         return Radiograph(pixels, *shape, **described(text))
     except Unreadable:
         raise

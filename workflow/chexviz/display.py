@@ -1,69 +1,39 @@
 """DICOM files of any kind to the grey levels that they are meant to be seen with, by pydicom."""
 
-import io
 import math
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import UID
 
 from chexviz.errors import Unreadable
+from chexviz.header import check, read_dataset, text
 from chexviz.jpeg import decode_jpeg
+from chexviz.limits import check_levels
+from chexviz.lut import lookup
+from chexviz.pixeldata import LOSSY_JPEG, check_frame, check_length, checked, shape_of
 
 
 def shown(
-    data: bytes, enough: int | None
+    data: bytes, enough: int | None, max_pixels: int | None
 ) -> tuple[np.ndarray, tuple[int, int], Callable[[str], str]]:
     """A file's grey levels as displayed, its height and width, and what gives a keyword's text.
 
     The grey levels are (H, W), uint8 if stored so, else float32 in [0, 255]; of a baseline JPEG
-    that needs no transform only as many as are `enough` (see jpeg.decode_jpeg).
-    Raises Unreadable, and what pydicom raises on damage.
+    that needs no transform only as many as are `enough` (see jpeg.decode_jpeg). max_pixels:
+    see limits.check_size. Raises Unreadable, and what pydicom raises on damage.
     """
-    dataset = read_dataset(data)
-    check(dataset)
-    pixels = displayed(dataset, enough)
-    return pixels, (int(dataset.Rows), int(dataset.Columns)), partial(text, dataset)
-
-
-def read_dataset(data: bytes) -> Dataset:
-    """Parse a file's bytes. Raises Unreadable if it is not DICOM, or ends within the pixels."""
-    try:
-        with warnings.catch_warnings():
-            # pydicom drops the pixel data that the end of the file cuts short, and only warns.
-            warnings.filterwarnings("error", message="End of file reached")
-            return pydicom.dcmread(io.BytesIO(data))
-    except InvalidDicomError:
-        raise Unreadable("not a DICOM file") from None
-    except (EOFError, UserWarning):
-        raise Unreadable("truncated: the file ends before its pixel data does") from None
-
-
-def check(dataset: Dataset) -> None:
-    """Raise Unreadable unless the dataset holds a single grey-level image, as pydicom reads one."""
-    if "PixelData" not in dataset:
-        raise Unreadable("no pixel data")
-    colour = text(dataset, "PhotometricInterpretation")
-    if colour not in ("MONOCHROME1", "MONOCHROME2") or dataset.SamplesPerPixel != 1:
-        raise Unreadable(f"not a grey-level image: {colour or 'no photometric interpretation'}")
-    frames = text(dataset, "NumberOfFrames") or "1"
-    if not frames.isdecimal() or int(frames) != 1:
-        raise Unreadable(f"not a single image: {frames} frames")
-    if dataset.BitsStored < 2:
-        raise Unreadable("not a radiograph: one bit per pixel")
-    high = dataset.get("HighBit", dataset.BitsStored - 1)
-    if dataset.BitsStored < dataset.BitsAllocated and high != dataset.BitsStored - 1:
-        raise Unreadable(f"its {dataset.BitsStored} bits end at bit {high} (PS3.3 C.7.6.3)")
-    if colour == "MONOCHROME2" and text(dataset, "PresentationLUTShape") == "INVERSE":
-        raise Unreadable("contradicts itself: MONOCHROME2, but a presentation of INVERSE")
+    dataset = read_dataset(data, max_pixels)
+    check(dataset, max_pixels)
+    # What is not finite shows nothing, and is refused for that.
+    with np.errstate(over="ignore", invalid="ignore"):
+        pixels = displayed(dataset, enough)
+    return pixels, shape_of(dataset), partial(text, dataset)
 
 
 def displays_itself(dataset: Dataset) -> bool:
@@ -81,33 +51,42 @@ def displays_itself(dataset: Dataset) -> bool:
 def rescale(dataset: Dataset) -> tuple[float, float]:
     """Slope and intercept from stored to modality values; (1, 0) if absent.
 
-    Raises Unreadable if all values would become one, or none.
+    Raises Unreadable unless float32 tells the modality values of up to 16 bits apart.
     """
     slope = float(text(dataset, "RescaleSlope") or 1)
     intercept = float(text(dataset, "RescaleIntercept") or 0)
-    if not (slope and math.isfinite(slope) and math.isfinite(intercept)):
+    ends = [slope * value + intercept for value in stored_ends(dataset)]
+    step = abs(ends[1] - ends[0]) / 2 ** min(dataset.BitsStored, 16)
+    if not step >= np.spacing(np.abs(ends).max().astype(np.float32)):
         raise Unreadable(f"rescale slope {slope:g} and intercept {intercept:g} are not possible")
     return slope, intercept
+
+
+def stored_ends(dataset: Dataset) -> tuple[int, int]:
+    """The lowest and the highest stored value that the bits of a file can hold."""
+    span = 2**dataset.BitsStored
+    start = -span // 2 if dataset.PixelRepresentation else 0
+    return start, start + span - 1
 
 
 def stored_values(dataset: Dataset, enough: int | None) -> np.ndarray:
     """The values in the file, (H, W); an 8-bit JPEG possibly at reduced scale."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax == JPEGExtended12Bit and dataset.BitsStored != 8:
-        raise Unreadable(f"no decoder for JPEG Extended of {dataset.BitsStored} bits is installed")
-    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
-        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-        values = decode_jpeg(frame, (int(dataset.Rows), int(dataset.Columns)), enough)
-        return values.view(np.int8) if dataset.PixelRepresentation else values
-    if not syntax.is_encapsulated:
-        return dataset.pixel_array
     if not has_decoder(syntax):
         raise Unreadable(f"no decoder for {syntax.name} is installed")
+    if not syntax.is_encapsulated:
+        check_length(dataset)
+        return checked(dataset.pixel_array, dataset)
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    check_frame(frame, dataset)
+    if syntax in LOSSY_JPEG:
+        return decode_jpeg(frame, shape_of(dataset), enough)
     try:
-        return dataset.pixel_array
+        values = dataset.pixel_array
     # What the decoders say of damage is about their own insides.
     except Exception as error:
         raise Unreadable(f"cannot be decoded: damaged {syntax.name}") from error
+    return checked(values, dataset)
 
 
 def has_decoder(syntax: UID) -> bool:
@@ -130,8 +109,10 @@ def displayed(dataset: Dataset, enough: int | None) -> np.ndarray:
     if text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         # MONOCHROME1 stores bone dark; invert so that every site shares one polarity.
         np.subtract(1, grey, out=grey)
-    grey[padding] = 0
     grey *= 255
+    if padding.any() and not padding.all():
+        check_levels(grey, ~padding)
+    grey[padding] = 0
     return grey
 
 
@@ -149,8 +130,8 @@ def padded(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
 def modality(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Stored values to modality values (PS3.3 C.11.1), float32: a table, or slope and intercept."""
     if dataset.get("ModalityLUTSequence"):
-        signed = dataset.PixelRepresentation == 1
-        return lookup(stored, dataset.ModalityLUTSequence[0], dataset, signed)[0]
+        little = dataset.file_meta.TransferSyntaxUID.is_little_endian
+        return lookup(stored, dataset.ModalityLUTSequence[0], little, stored_ends(dataset))[0]
     slope, intercept = rescale(dataset)
     values = stored.astype(np.float32)
     values *= slope
@@ -162,10 +143,8 @@ def possible(dataset: Dataset) -> tuple[float, float]:
     """The lowest and the highest modality value that the bits of a file can give."""
     if dataset.get("ModalityLUTSequence"):
         return 0, 2**16 - 1
-    span = 2**dataset.BitsStored
-    start = -span // 2 if dataset.PixelRepresentation else 0
     slope, intercept = rescale(dataset)
-    low, high = sorted((slope * start + intercept, slope * (start + span - 1) + intercept))
+    low, high = sorted(slope * end + intercept for end in stored_ends(dataset))
     return low, high
 
 
@@ -178,7 +157,8 @@ def window(values: np.ndarray, dataset: Dataset, padding: np.ndarray) -> np.ndar
     """
     low, high = possible(dataset)
     if dataset.get("VOILUTSequence"):
-        levels, bits = lookup(values, dataset.VOILUTSequence[0], dataset, signed=low < 0)
+        little = dataset.file_meta.TransferSyntaxUID.is_little_endian
+        levels, bits = lookup(values, dataset.VOILUTSequence[0], little, (low, high))
         levels /= 2**bits - 1
         return levels
     if dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
@@ -220,44 +200,6 @@ def apply_window(values: np.ndarray, center: float, width: float, function: str)
     return values
 
 
-def lookup(
-    values: np.ndarray, item: Dataset, dataset: Dataset, signed: bool
-) -> tuple[np.ndarray, int]:
-    """Values through a modality or VOI table (PS3.3 C.11.1.1.1): levels, float32, and their bits.
-
-    Values below the first entry get the first level, values above the last one the last.
-    signed: whether values below 0 are possible, so that the table may start there.
-    """
-    entries, start, bits = (int(number) for number in item.LUTDescriptor)
-    entries = entries or 2**16  # the standard writes 65536 as 0
-    if not 8 <= bits <= 16:
-        raise Unreadable(f"a lookup table of {bits} bits, not 8 to 16")
-    if signed and start >= 2**15:  # written as unsigned, or read so for want of a type in the file
-        start -= 2**16
-    data = item.LUTData
-    if isinstance(data, bytes):
-        order = "<" if dataset.original_encoding[1] else ">"
-        data = np.frombuffer(data, dtype=np.uint8 if len(data) == entries else f"{order}u2")
-    levels = np.asarray(data, dtype=np.uint16).astype(np.float32)
-    if len(levels) < entries:
-        raise Unreadable(f"a lookup table has {len(levels)} of {entries} entries")
-    index = np.rint(values).astype(np.int32)
-    index -= start
-    np.clip(index, 0, entries - 1, out=index)
-    return levels[index], bits
-
-
 def first(value: Any) -> float:
     """A number, or the first of several alternatives (PS3.3 C.11.2.1.2.1)."""
     return float(value if isinstance(value, int | float | str) else value[0])
-
-
-def text(dataset: Dataset, keyword: str) -> str:
-    """A tag's text as it is in the file, '' if absent.
-
-    Taken raw, since pydicom warns on every access to what breaks the standard, such as the age
-    '62' in all files of the RSNA challenge.
-    """
-    element = dataset.get_item(keyword)
-    value = "" if element is None or element.value is None else element.value
-    return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip(" \0")

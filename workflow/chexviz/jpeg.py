@@ -23,7 +23,8 @@ def decode_jpeg(data: bytes | memoryview, shape: tuple[int, int], enough: int | 
     except ValueError as error:
         if isinstance(error, Unreadable):
             raise
-        raise Unreadable(f"damaged JPEG: {error}") from error
+        what = "no decoder for this" if "Unsupported" in str(error) else "damaged"
+        raise Unreadable(f"{what} JPEG: {error}") from error
 
 
 def reduction(shape: tuple[int, int], enough: int | None) -> int:

@@ -19,6 +19,7 @@ ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"  # PS3.5 A.4
 
 TAGS = {  # PS3.6, written out since pydicom takes long to import
     "TransferSyntaxUID": 0x00020010,
+    "PresentationIntentType": 0x00080068,
     "PatientSex": 0x00100040,
     "PatientAge": 0x00101010,
     "ImagerPixelSpacing": 0x00181164,

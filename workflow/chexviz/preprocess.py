@@ -64,12 +64,13 @@ def tasks_of(listing: Listing, folder: Path) -> list[Task]:
 
 
 def convert_all(
-    tasks: list[Task], images: Path, size: int, fit: str, workers: Workers, label: str
+    tasks: list[Task], images: Path, settings: Mapping, workers: Workers, label: str
 ) -> Iterator[Done]:
-    """Convert every file into its slot of the new file `images`."""
+    """Convert every file into its slot of the new file `images`. settings: how, of `convert`."""
     images.write_bytes(b"")
     chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
-    work = partial(convert_chunk, images=images, size=size, fit=fit)
+    how = {name: settings[name] for name in ("size", "fit", "max_pixels")}
+    work = partial(convert_chunk, images=images, **how)
     with images.open("rb") as file, Progress(label, total=len(tasks), unit="image") as progress:
         for number, done in enumerate(workers.in_order(work, chunks, crashed), 1):
             yield from done
@@ -213,7 +214,7 @@ def preprocess(
         checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
         with replacing_all(outputs) as paths:
             results = convert_all(
-                tasks, paths["images"], size, settings["fit"], workers, label=f"preprocess {name}"
+                tasks, paths["images"], settings, workers, label=f"preprocess {name}"
             )
             done = list(unchanged(results, tasks, checksums))
             samples, rejected = tabulate(listing, checksums, done)
