@@ -45,7 +45,8 @@ def radiograph(data: bytes, enough: int | None = None) -> Radiograph:
 
     enough: pixels along the shorter side that suffice; baseline JPEG that needs no transform is
     then decoded at the smallest scale of 1/2^k that has them.
-    Raises Unreadable if it is not one grey-level image, or is damaged.
+    Raises Unreadable if it is not one grey-level image, or is damaged, and MemoryError if there is
+    too little memory.
     """
     try:
         plain = plain_jpeg(data)
@@ -58,7 +59,8 @@ def radiograph(data: bytes, enough: int | None = None) -> Radiograph:
 
         pixels, shape, text = display.shown(data, enough)
         return Radiograph(pixels, *shape, **described(text))
-    except Unreadable:
+    # No file is at fault for a lack of memory, which can end an import too.
+    except (Unreadable, MemoryError, ImportError):
         raise
     # Damaged headers make decoders fail in ways that no list of exceptions covers.
     except Exception as error:

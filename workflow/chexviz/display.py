@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import gdcm  # noqa: F401, which pydicom does without where the memory does not suffice for it
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
@@ -17,6 +18,7 @@ from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from chexviz.errors import Unreadable
 from chexviz.jpeg import decode_jpeg
+from chexviz.malloc import require_room
 
 
 def shown(
@@ -103,6 +105,7 @@ def stored_values(dataset: Dataset, enough: int | None) -> np.ndarray:
         return dataset.pixel_array
     if not has_decoder(syntax):
         raise Unreadable(f"no decoder for {syntax.name} is installed")
+    require_room(int(dataset.Rows), int(dataset.Columns))
     try:
         return dataset.pixel_array
     # What the decoders say of damage is about their own insides.
