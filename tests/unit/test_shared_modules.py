@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from chexviz.errors import InputError, run
@@ -51,6 +52,33 @@ def test_run_says_that_the_disk_is_full(number):
 
     with pytest.raises(SystemExit, match=r"the disk is full: .*images\.npy.*\n.*free some space"):
         run(write)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), "may not grow any more.*\n.*ulimit -f"),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS), "x.csv"), "x.csv'\n.*path variables"),
+        (OSError(errno.EACCES, os.strerror(errno.EACCES), "x.csv"), "x.csv'\n.*permissions"),
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "has failed.*\n.*run again"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "not enough memory.*\n.*more memory"),
+        (MemoryError(), "not enough memory.*\n.*more memory, or fewer threads"),
+        (RuntimeError("can't start new thread"), "not enough memory: can't start"),
+        (ImportError("libx.so: failed to map segment from shared object"), "memory: libx.so"),
+        (RuntimeError("alloc:\nDefaultCPUAllocator: can't allocate memory"), "memory: Default"),
+    ],
+)
+def test_run_says_what_the_machine_lacks(error, said):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit, match=said):
+        run(fail)
+
+
+def test_numpy_says_that_memory_lacks():
+    with pytest.raises(SystemExit, match="not enough memory: Unable to allocate"):
+        run(lambda: np.empty(2**60, np.uint8))
 
 
 def test_run_ends_quietly_at_ctrl_c(capsys):
