@@ -3,13 +3,18 @@
 import errno
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
+from chexviz import models, style
 from chexviz.errors import InputError, run
 from chexviz.files import replacing, replacing_all, sha256
 from chexviz.progress import Progress, duration
@@ -74,6 +79,34 @@ def test_run_says_what_the_machine_lacks(error, said):
 
     with pytest.raises(SystemExit, match=said):
         run(fail)
+
+
+def write_figure(path):
+    style.save(plt.figure(), path.with_suffix(".pdf"), path.with_suffix(".png"), mark="")
+
+
+def write_model(path):
+    models.save(path, {"weights": torch.zeros(4096)})
+
+
+def write_table(path):
+    with replacing(path) as temporary:
+        pd.DataFrame({"x": range(4096)}).to_csv(temporary)
+
+
+@pytest.mark.parametrize("write", [write_figure, write_model, write_table])
+@pytest.mark.parametrize("most", [0, 512])
+def test_what_cannot_be_written_whole_is_said_and_leaves_nothing(tmp_path, write, most):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        with pytest.raises(SystemExit, match=r"may not grow any more: .*File too large"):
+            run(lambda: write(tmp_path / "x.csv"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+    write(tmp_path / "x.csv")
+    assert list(tmp_path.iterdir())
 
 
 def test_numpy_says_that_memory_lacks():

@@ -77,12 +77,15 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"ERROR {said}")
 
 
-def machine(error: Exception) -> str:
+def machine(error: BaseException | None) -> str:
     """What to tell of an error that a machine is the cause of, and no code; '' of others."""
-    # By its text, since the libraries that write files wrap the error and drop its number.
-    text = str(error) or ("Unable to allocate" if isinstance(error, MemoryError) else "")
-    for words, meaning, fix in MACHINE:
-        line = next((line for line in text.splitlines() if any(word in line for word in words)), "")
-        if line:
-            return f"{meaning}: {line.strip()}\n  fix:      {fix}"
+    while error:
+        # By its text, since the libraries that write files wrap the error and drop its number.
+        text = str(error) or ("Unable to allocate" if isinstance(error, MemoryError) else "")
+        for words, meaning, fix in MACHINE:
+            for line in text.splitlines():
+                if any(word in line for word in words):
+                    return f"{meaning}: {line.strip()}\n  fix:      {fix}"
+        # Some fail once more while they clear up.
+        error = error.__cause__ or error.__context__
     return ""
