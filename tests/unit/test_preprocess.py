@@ -1,5 +1,6 @@
 """A whole site to packed arrays: contracts between the outputs, broken input, ended runs."""
 
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 from made_dicoms import chest, make_manifest, write_dicom
 from pydicom import dcmread
 
+from chexviz import malloc
 from chexviz import preprocess as module
 from chexviz.convert import convert_chunk, perceptual_hashes
 from chexviz.errors import InputError
@@ -210,9 +212,60 @@ def test_a_file_that_crashes_its_decoder_is_rejected_alone(data, monkeypatch, th
     hospital(data, 40, broken=(5,))
     images, samples, _, rejected = run(data, threads=threads)
     assert rejected["file"].tolist() == ["003.dcm", "005.dcm", "021.dcm"]
-    assert rejected["reason"][0].startswith("it crashed the process that decoded it")
+    assert rejected["reason"][0] == "it crashed the process that decoded it: SIGSEGV"
     assert len(images) == len(samples) == 37
     assert samples["phash"].tolist() == perceptual_hashes(images)
+
+
+def convert_or_be_killed(tasks, images, size, fit):
+    """What a worker does where a system is out of memory whenever one of the files is read."""
+    if "021" in {task.image for task in tasks}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return convert_chunk(tasks, images, size, fit)
+
+
+def test_a_worker_that_is_killed_from_outside_ends_the_run(data, monkeypatch):
+    monkeypatch.setattr(module, "convert_chunk", convert_or_be_killed)
+    hospital(data, 40)
+    with pytest.raises(InputError, match="more memory, or fewer threads") as caught:
+        run(data, threads=2)
+    assert "021.dcm" in caught.value.where
+    assert "SIGKILL" in caught.value.found
+    assert_nothing_left(data)
+
+
+def test_a_lack_of_memory_ends_the_run(data, monkeypatch):
+    monkeypatch.setattr(module, "convert_chunk", convert_without_memory)
+    hospital(data, 4)
+    with pytest.raises(InputError, match="more memory, or fewer threads") as caught:
+        run(data)
+    assert "000.dcm" in caught.value.where
+    assert "Unable to allocate" in caught.value.found
+    assert_nothing_left(data)
+
+
+def convert_without_memory(tasks, images, size, fit):
+    """What a worker does that gets no memory."""
+    malloc.DECODING = 2**48
+    return convert_chunk(tasks, images, size, fit)
+
+
+def test_a_folder_that_cannot_be_entered_is_no_change_of_its_files(data, monkeypatch):
+    hospital(data, 3)
+    make_manifest(data)
+    stat = Path.stat
+
+    def refused(path, **options):
+        if path.name == "001.dcm":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(InputError, match="Permission denied") as caught:
+        main(arguments(data, data.parent / "out"))
+    assert "001.dcm" in caught.value.where
+    assert "changed" not in caught.value.fix
+    assert_nothing_left(data)
 
 
 def test_a_file_that_cannot_be_read_any_more_ends_the_run(data, monkeypatch):

@@ -3,12 +3,18 @@
 import errno
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
+from chexviz import models, style
 from chexviz.errors import InputError, run
 from chexviz.files import replacing, replacing_all, sha256
 from chexviz.progress import Progress, duration
@@ -51,6 +57,61 @@ def test_run_says_that_the_disk_is_full(number):
 
     with pytest.raises(SystemExit, match=r"the disk is full: .*images\.npy.*\n.*free some space"):
         run(write)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), "may not grow any more.*\n.*ulimit -f"),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS), "x.csv"), "x.csv'\n.*path variables"),
+        (OSError(errno.EACCES, os.strerror(errno.EACCES), "x.csv"), "x.csv'\n.*permissions"),
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "has failed.*\n.*run again"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "not enough memory.*\n.*more memory"),
+        (MemoryError(), "not enough memory.*\n.*more memory, or fewer threads"),
+        (RuntimeError("can't start new thread"), "not enough memory: can't start"),
+        (ImportError("libx.so: failed to map segment from shared object"), "memory: libx.so"),
+        (RuntimeError("alloc:\nDefaultCPUAllocator: can't allocate memory"), "memory: Default"),
+    ],
+)
+def test_run_says_what_the_machine_lacks(error, said):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit, match=said):
+        run(fail)
+
+
+def write_figure(path):
+    style.save(plt.figure(), path.with_suffix(".pdf"), path.with_suffix(".png"), mark="")
+
+
+def write_model(path):
+    models.save(path, {"weights": torch.zeros(4096)})
+
+
+def write_table(path):
+    with replacing(path) as temporary:
+        pd.DataFrame({"x": range(4096)}).to_csv(temporary)
+
+
+@pytest.mark.parametrize("write", [write_figure, write_model, write_table])
+@pytest.mark.parametrize("most", [0, 512])
+def test_what_cannot_be_written_whole_is_said_and_leaves_nothing(tmp_path, write, most):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        with pytest.raises(SystemExit, match=r"may not grow any more: .*File too large"):
+            run(lambda: write(tmp_path / "x.csv"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+    write(tmp_path / "x.csv")
+    assert list(tmp_path.iterdir())
+
+
+def test_numpy_says_that_memory_lacks():
+    with pytest.raises(SystemExit, match="not enough memory: Unable to allocate"):
+        run(lambda: np.empty(2**60, np.uint8))
 
 
 def test_run_ends_quietly_at_ctrl_c(capsys):

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
+from chexviz.errors import InputError
 from chexviz.workers import Workers
 
 CHUNKS = [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9, 10, 11]]
@@ -21,7 +21,7 @@ def double(items):
 
 def double_or_die(items):
     if 4 in items:
-        os._exit(1)
+        os._exit(3)
     if 9 in items or 10 in items:
         os.kill(os.getpid(), signal.SIGSEGV)
     return double(items)
@@ -31,9 +31,22 @@ def always_die(items):
     os._exit(1)
 
 
+def die_together(items):
+    """What a lack of memory does: the second item is too much only beside others."""
+    global worked
+    worked = [*worked, *items]
+    if len(worked) > 1 and 4 in worked:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return double(items)
+
+
+worked = []
+
+
 def run(work, processes):
     with Workers(processes) as workers:
-        return list(workers.in_order(work, CHUNKS, crashed=lambda item: f"crashed {item}"))
+        results = workers.in_order(work, CHUNKS, crashed=lambda *what: ("crashed", *what))
+        return list(results)
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -44,12 +57,19 @@ def test_results_come_in_order(processes):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_item_that_kills_its_process_is_found_and_the_rest_goes_on(processes):
     results = [result for chunk in run(double_or_die, processes) for result in chunk]
-    crashed = {4: "crashed 4", 9: "crashed 9", 10: "crashed 10"}
-    assert results == [crashed.get(item, 2 * item) for item in range(12)]
+    crashed = {4: 3, 9: -signal.SIGSEGV, 10: -signal.SIGSEGV}
+    expected = [2 * item for item in range(12)]
+    for item, exitcode in crashed.items():
+        expected[item] = ("crashed", item, exitcode)
+    assert results == expected
+
+
+def test_an_item_that_kills_its_process_only_after_others_is_not_blamed():
+    assert run(die_together, 1) == [double(chunk) for chunk in CHUNKS]
 
 
 def test_processes_that_cannot_work_at_all_are_no_fault_of_the_items():
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(InputError, match="give the job more memory"):
         run(always_die, 2)
 
 

@@ -6,6 +6,7 @@ This is what the worker processes of `preprocess` run.
 import hashlib
 import io
 import math
+import signal
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,17 @@ OVERSAMPLING = 2.25
 HASHED = 32  # side of the image that the perceptual hash looks at
 BITS = 8  # and its bits along each side
 EDGE = 1  # pixel by which rounding may put a box over the edge
+# By which a fault in a decoder ends its process. Others come from elsewhere: SIGKILL from a system
+# or a control group that is out of memory, SIGTERM or SIGXCPU from a cluster.
+FAULTS = {
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+    signal.SIGTRAP,
+}
+MORE = "give the job more memory, or fewer threads, each of which reads a file; then run again"
 
 
 @dataclass
@@ -54,10 +66,21 @@ class Done:
     reason: str
 
 
-def crashed(task: Task) -> Done:
-    """What became of a file that ended the process that read it."""
-    why = "it crashed the process that decoded it: a fault in a decoder, or not enough memory"
-    return Done("", {}, [], why)
+def crashed(task: Task, exitcode: int) -> Done:
+    """What became of a file that ended the process that did nothing but read it.
+
+    exitcode: of the process, negative if a signal ended it. Raises InputError unless that was a
+    fault in a decoder, since no image is to be lost because a machine has too little memory.
+    """
+    how = signal.Signals(-exitcode).name if exitcode < 0 else f"exit status {exitcode}"
+    if -exitcode in FAULTS:
+        return Done("", {}, [], f"it crashed the process that decoded it: {how}")
+    raise InputError(
+        task.path,
+        expected="to be read by a process that is left to end",
+        found=f"{how} ended the process, and once more when it read this file alone",
+        fix=f"{MORE} (SIGKILL mostly comes from a system that is out of memory)",
+    )
 
 
 def convert_chunk(
@@ -85,24 +108,34 @@ def convert_chunk(
 def convert_into(image: np.ndarray, task: Task, fit: str, max_pixels: int) -> Done:
     """Convert a file into `image`, uint8 (size, size), which stays as it is if it is unreadable.
 
-    Raises InputError if it cannot be opened: it could be when it was downloaded, and an image is
-    not to be lost because a disk or a network failed.
+    Raises InputError if it cannot be opened, which it could be when it was downloaded, or if there
+    is too little memory: an image is not to be lost because a disk, a network or a machine failed.
     """
     try:
         data = task.path.read_bytes()
     except OSError as error:
-        raise InputError(
-            task.path,
-            expected="a file that can be read, as when it was downloaded",
-            found=str(error.strerror),
-            fix="see to the disk or the network that holds it, and run again",
-        ) from error
+        raise unreachable(task.path, error) from error
     digest = hashlib.sha256(data).hexdigest()
     try:
         image[:], row, annotations = convert(data, task, len(image), fit, max_pixels)
     except Unreadable as error:
         return Done(digest, {}, [], str(error))
+    except MemoryError as error:
+        found = str(error) or "no memory left"
+        raise InputError(
+            task.path, expected="memory to decode it", found=found, fix=MORE
+        ) from error
     return Done(digest, row, annotations, "")
+
+
+def unreachable(path: Path, error: OSError) -> InputError:
+    """The error of a file that a disk, a network or a permission withholds."""
+    return InputError(
+        path,
+        expected="a file that can be read, as when it was downloaded",
+        found=str(error.strerror),
+        fix="see to its permissions, and to the disk or the network that holds it; then run again",
+    )
 
 
 @cache

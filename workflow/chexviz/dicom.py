@@ -49,7 +49,8 @@ def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = 
     enough: pixels along the shorter side that suffice; baseline JPEG that needs no transform is
     then decoded at the smallest scale of 1/2^k that has them. max_pixels: that a file may have;
     None: any number.
-    Raises Unreadable if it is not one grey-level image to be displayed, or is damaged.
+    Raises Unreadable if it is not one grey-level image to be displayed, or is damaged, and
+    MemoryError if there is too little memory.
     """
     try:
         plain = plain_jpeg(data)
@@ -67,7 +68,8 @@ def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = 
             raise Unreadable("not to be displayed: its PresentationIntentType is FOR PROCESSING")
         check_levels(pixels)
         return Radiograph(pixels, *shape, **described(text))
-    except Unreadable:
+    # No file is at fault for a lack of memory, which can end an import too.
+    except (Unreadable, MemoryError, ImportError):
         raise
     # Damaged headers make decoders fail in ways that no list of exceptions covers.
     except Exception as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import gdcm  # noqa: F401, which pydicom does without where the memory does not suffice for it
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
@@ -16,6 +17,7 @@ from chexviz.header import check, read_dataset, text
 from chexviz.jpeg import decode_jpeg
 from chexviz.limits import check_levels
 from chexviz.lut import lookup
+from chexviz.malloc import require_room
 from chexviz.pixeldata import LOSSY_JPEG, check_frame, check_length, checked, shape_of
 
 
@@ -81,6 +83,7 @@ def stored_values(dataset: Dataset, enough: int | None) -> np.ndarray:
     check_frame(frame, dataset)
     if syntax in LOSSY_JPEG:
         return decode_jpeg(frame, shape_of(dataset), enough)
+    require_room(*shape_of(dataset))
     try:
         values = dataset.pixel_array
     # What the decoders say of damage is about their own insides.

@@ -24,11 +24,45 @@ class Unreadable(ValueError):
     """A file that is no usable radiograph; its text says why, on one line."""
 
 
-FULL = ("No space left on device", "Disk quota exceeded")
+# What systems and libraries say when a machine ends a job, what it means, and what to do.
+MACHINE = (
+    (
+        ("No space left on device", "Disk quota exceeded"),
+        "the disk is full",
+        "free some space and run again",
+    ),
+    (
+        ("File too large",),
+        "a file may not grow any more",
+        "raise the limit (ulimit -f), or use a file system that takes larger files",
+    ),
+    (
+        ("Read-only file system", "Permission denied", "Operation not permitted"),
+        "a file or folder may not be read or written",
+        "change its permissions, or move the path variables of the config elsewhere",
+    ),
+    (
+        ("Input/output error", "Stale file handle", "Transport endpoint is not connected"),
+        "a disk or the network to it has failed",
+        "see to it and run again",
+    ),
+    (
+        # Of the system, numpy, the dynamic linker and Python's threads.
+        (
+            "annot allocate memory",
+            "an't allocate memory",
+            "Unable to allocate",
+            "failed to map segment",
+            "can't start new thread",
+        ),
+        "not enough memory",
+        "give the job more memory, or fewer threads, and run again",
+    ),
+)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run an entry point as a program: bad input, a full disk and Ctrl-C end it in a few words."""
+    """Run an entry point: bad input, what a machine lacks and Ctrl-C end it in a few words."""
     try:
         main()
     except InputError as error:
@@ -37,8 +71,21 @@ def run(main: Callable[[], None]) -> None:
         print("stopped by Ctrl-C", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        # By its text, since the libraries that write files wrap the error and drop its number.
-        if not any(words in str(error) for words in FULL):
+        said = machine(error)
+        if not said:
             raise
-        reason = str(error).splitlines()[0]
-        sys.exit(f"ERROR the disk is full: {reason}\n  fix:      free some space and run again")
+        sys.exit(f"ERROR {said}")
+
+
+def machine(error: BaseException | None) -> str:
+    """What to tell of an error that a machine is the cause of, and no code; '' of others."""
+    while error:
+        # By its text, since the libraries that write files wrap the error and drop its number.
+        text = str(error) or ("Unable to allocate" if isinstance(error, MemoryError) else "")
+        for words, meaning, fix in MACHINE:
+            for line in text.splitlines():
+                if any(word in line for word in words):
+                    return f"{meaning}: {line.strip()}\n  fix:      {fix}"
+        # Some fail once more while they clear up.
+        error = error.__cause__ or error.__context__
+    return ""

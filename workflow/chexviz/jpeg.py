@@ -4,14 +4,17 @@ import numpy as np
 import simplejpeg
 
 from chexviz.errors import Unreadable
+from chexviz.malloc import require_room
 
 
 def decode_jpeg(data: bytes | memoryview, shape: tuple[int, int], enough: int | None) -> np.ndarray:
     """An 8-bit grey JPEG, uint8, at the smallest scale of 1/2^k that has `enough` pixels.
 
     shape: height and width that the header of the file promises.
-    Raises Unreadable if the JPEG is damaged in any way that libjpeg notices, or not as promised.
+    Raises Unreadable if the JPEG is damaged in any way that libjpeg notices, or not as promised,
+    and MemoryError if there is too little memory.
     """
+    require_room(*shape)
     try:
         height, width, colour, _ = simplejpeg.decode_jpeg_header(data)
         if (height, width, colour) != (*shape, "Gray"):

@@ -217,6 +217,8 @@ def load(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("chexviz", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except (MemoryError, PermissionError):
+        raise  # no fault of the file
     except Exception as error:
         raise InputError(
             path, expected="a safetensors file", found=str(error), fix="delete it and run again"

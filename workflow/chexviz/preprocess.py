@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz import contract
-from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot_start
+from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot_start, unreachable
 from chexviz.errors import InputError, run
 from chexviz.files import replacing_all, sha256
 from chexviz.progress import Progress
@@ -98,8 +98,10 @@ def check_files(folder: Path, files: pd.DataFrame) -> None:
         path = folder / file
         try:
             found = f"{path.stat().st_size} bytes"
-        except OSError as error:
+        except FileNotFoundError as error:
             found = str(error.strerror)
+        except OSError as error:
+            raise unreachable(path, error) from error
         if found != f"{size} bytes":
             raise changed(path, f"{size} bytes, as in the manifest", found)
 

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Self
 
+from chexviz.errors import InputError
 from chexviz.malloc import keep_freed_memory
 
 # Bytes: of freed memory that a worker keeps, and from which an array goes back all the same.
@@ -40,8 +41,8 @@ class Workers:
 
         work: takes a list and returns a result for each of its items; picklable. When a process
         dies (a fault in a library, or killed for memory), the chunk that it left unfinished is
-        worked on one item at a time, and an item that kills its process once more results in
-        crashed(item).
+        worked on one item at a time, with nothing beside it. An item that ends a new process, which
+        has worked on nothing else, results in crashed(item, exitcode), or in what that raises.
         """
         waiting = deque(chunks)
         while waiting:
@@ -69,18 +70,33 @@ def started(processes: int) -> ProcessPoolExecutor:
 
 
 def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
-    """The results of `work` on single items, with a new process after every crash."""
+    """The results of `work` on single items, with a new process after every crash.
+
+    Raises InputError if a process does not even start.
+    """
     results, waiting = [], deque(items)
     while waiting:
+        first, others = waiting[0], set(active_children())
         with started(1) as worker:
-            # If even no work at all kills it, no item is at fault, and this error ends the job.
-            worker.submit(work, []).result()
+            [process] = set(active_children()) - others
+            try:
+                worker.submit(work, []).result()
+            except BrokenProcessPool as error:
+                raise InputError(
+                    "a new process",
+                    expected="to start",
+                    found="it ended before it had anything to do",
+                    fix="give the job more memory, or fewer threads; then run again",
+                ) from error
             try:
                 while waiting:
                     results += worker.submit(work, [waiting[0]]).result()
                     waiting.popleft()
             except BrokenProcessPool:
-                results.append(crashed(waiting.popleft()))
+                pass
+        # One that was not the first may have died of what those before it left.
+        if waiting and waiting[0] is first:
+            results.append(crashed(waiting.popleft(), process.exitcode))
     return results
 
 
