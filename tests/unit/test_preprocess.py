@@ -217,11 +217,11 @@ def test_a_file_that_crashes_its_decoder_is_rejected_alone(data, monkeypatch, th
     assert samples["phash"].tolist() == perceptual_hashes(images)
 
 
-def convert_or_be_killed(tasks, images, size, fit):
+def convert_or_be_killed(tasks, images, size, fit, max_pixels):
     """What a worker does where a system is out of memory whenever one of the files is read."""
     if "021" in {task.image for task in tasks}:
         os.kill(os.getpid(), signal.SIGKILL)
-    return convert_chunk(tasks, images, size, fit)
+    return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
 def test_a_worker_that_is_killed_from_outside_ends_the_run(data, monkeypatch):
@@ -244,10 +244,10 @@ def test_a_lack_of_memory_ends_the_run(data, monkeypatch):
     assert_nothing_left(data)
 
 
-def convert_without_memory(tasks, images, size, fit):
+def convert_without_memory(tasks, images, size, fit, max_pixels):
     """What a worker does that gets no memory."""
     malloc.DECODING = 2**48
-    return convert_chunk(tasks, images, size, fit)
+    return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
 def test_a_folder_that_cannot_be_entered_is_no_change_of_its_files(data, monkeypatch):
