@@ -7,7 +7,6 @@ said in docs/architecture.md. Order and bytes do not depend on the number of thr
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from chexviz import contract
 from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot_start
 from chexviz.errors import InputError, run
 from chexviz.files import replacing_all, sha256
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.readers import BOX, Listing, empty_site, is_named_dicom, kept, read
 from chexviz.workers import Workers
@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
     parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--settings", type=finite_json, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shard", nargs=2, type=int, default=(1, 1), metavar=("NUMBER", "COUNT"))
     outputs = ("images", "samples", "annotations", "rejected", "contract")
