@@ -103,7 +103,7 @@ def fetch_local(source: str, folder: Path, settings: Mapping, threads: int) -> N
         raise InputError(
             source,
             expected="a folder or a .zip",
-            found=f"there is no {path}",
+            found=f"{path}, which is neither" if path.exists() else f"there is no {path}",
             fix="correct `source` of the site in the config",
         )
 

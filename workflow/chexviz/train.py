@@ -54,7 +54,7 @@ class Federation:
 
         Once `stop` is set, it saves a checkpoint and ends the program with status STOPPED.
         """
-        state = checkpoint.load()
+        state = checkpoint.load(self.state())
         if state:
             self.load(state)
             print(f"{label}: goes on from round {self.round + 1}", file=sys.stderr, flush=True)
