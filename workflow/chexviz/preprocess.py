@@ -8,6 +8,7 @@ said in docs/architecture.md. Order and bytes do not depend on the number of thr
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -30,6 +31,7 @@ SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 32  # images a worker takes at once: enough to hide the exchange, few enough to end together
 FLUSHED = 16  # chunks after which they are sent to the disk, lest a long flush waits at the end
+FORMULA, NUMBER = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"[+-]?\d+([.,]\d+)?")
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
@@ -198,11 +200,12 @@ def preprocess(
                 raise empty_site(folder, summary(name, samples, rejected))
             keep = np.flatnonzero([not one.reason for one in done])
             close_gaps(paths["images"], keep, size)
-            write(samples, paths["samples"])
+            write(without_formulas(samples), paths["samples"])
             flat = [row for one in done for row in one.annotations]
-            write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
-            write(rejected, paths["rejected"])
-            write(agreed, paths["contract"])
+            annotations = without_formulas(pd.DataFrame(flat, columns=ANNOTATIONS))
+            write(annotations, paths["annotations"])
+            write(without_formulas(rejected), paths["rejected"])
+            write(without_formulas(agreed), paths["contract"])
     return summary(name, samples, rejected)
 
 
@@ -224,6 +227,24 @@ def tabulate(
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV."""
     table.to_csv(path, index=False, lineterminator="\n")
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """A table in which no text is a formula to a spreadsheet.
+
+    All later tables take their names of images, patients and files from those of this stage.
+    """
+    texts = table.select_dtypes(["object", "string"])
+    return table.assign(**{column: texts[column].map(no_formula) for column in texts})
+
+
+def no_formula(value: object) -> object:
+    """A value that no spreadsheet computes: an apostrophe before a text that begins as a formula.
+
+    One more before a text with apostrophes that look like ours, so that two names stay two.
+    """
+    formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
+    return f"'{value}" if formula else value
 
 
 def main(argv: list[str] | None = None) -> None:
