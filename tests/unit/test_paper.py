@@ -136,8 +136,9 @@ def test_pdf_of_three_sites_and_one_protocol(three, tmp_path):
 def test_a_mark_and_a_title_are_no_markup(three):
     sites = [three.sites[0] | {"title": hostile.TEXT}, *three.sites[1:]]
     facts = facts_of(three, hostile.TEXT, sites=sites)
-    assert f" {hostile.TEXT} (pneumonia, " in words(facts)
-    assert f"Pneumonia ({hostile.TEXT})" in words(facts)
+    text = words(facts)
+    assert f"{hostile.TEXT} [" in text  # and what is cited for the site
+    assert f"Pneumonia ({hostile.TEXT})" in text
     pages = PdfReader(BytesIO(paper.typeset(TEMPLATE, facts))).pages
     for page in pages:  # over each of them
         text = re.sub(r"\s", "", page.extract_text())
