@@ -578,10 +578,10 @@ builtins.open = full
 TALKATIVE = f"""
 from requests.adapters import HTTPAdapter
 send = HTTPAdapter.send
-def fail(self, request, **options):
+def fail(self, request, *rest, **options):
     if request.method == "GET":
         raise RuntimeError(request.url, dict(request.headers), {list(SECRETS)})
-    return send(self, request, **options)
+    return send(self, request, *rest, **options)
 HTTPAdapter.send = fail
 """
 
@@ -589,6 +589,7 @@ HTTPAdapter.send = fail
 @pytest.mark.parametrize(
     ("change", "found"),
     [(FULL_DISK, "the disk is full"), (TALKATIVE, "Kaggle's client failed (RuntimeError)")],
+    ids=["full disk", "talkative error"],
 )
 def test_what_fails_after_the_login_is_said_without_a_secret(kaggle, manifest, change, found):
     status, said = fetch(kaggle, manifest, COMPETITION, change=change)
