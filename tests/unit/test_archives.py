@@ -1,9 +1,12 @@
 """Archives: nested ones, hostile ones, damaged ones, and too large ones."""
 
+import bz2
 import errno
+import gzip
 import lzma
 import os
 import stat
+import tarfile
 import zipfile
 
 import pytest
@@ -89,6 +92,54 @@ def test_archives_that_would_write_elsewhere_are_refused(tmp_path, folder, name,
         unpack(source, folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip"] + ["data"] * nested
     assert not list(folder.rglob("link")) + list(folder.rglob("outside"))
+
+
+def test_an_entry_below_thousands_of_folders_is_refused(tmp_path, folder):
+    zipped(tmp_path / "deep.zip", {"d/" * 100 + "f": "1"})
+    with pytest.raises(InputError, match="lies in more than 100 folders"):
+        unpack(tmp_path / "deep.zip", folder)
+    zipped(tmp_path / "deep.zip", {"d/" * 2400 + "f": "1"})
+    with pytest.raises(InputError, match="lies in more than 100 folders") as caught:
+        unpack(tmp_path / "deep.zip", folder)
+    assert len(str(caught.value)) < 1000
+    unpack(zipped(tmp_path / "good.zip", {"d/" * 99 + "f": "1"}), folder)
+    assert list(unpacked(folder).values()) == [b"1"]
+
+
+@pytest.mark.parametrize("name", ["\0", ".", "./."])
+def test_an_entry_without_a_name_is_refused(tmp_path, folder, name):
+    source = zipped(tmp_path / "bad.zip", {"a": "1", "?" * len(name): "2"})
+    source.write_bytes(source.read_bytes().replace(b"?" * len(name), name.encode()))
+    with pytest.raises(InputError, match="has no name"):
+        unpack(source, folder)
+
+
+def test_an_entry_whose_name_the_zip_module_cuts_is_refused(tmp_path, folder):
+    """At NUL: of 'labels.csv\0.exe' it would make 'labels.csv'."""
+    source = zipped(tmp_path / "bad.zip", {"labels.csv?.exe": "1"})
+    source.write_bytes(source.read_bytes().replace(b"?", b"\0"))
+    with pytest.raises(InputError, match=r"'labels\.csv', which is a part of the name .*\.exe"):
+        unpack(source, folder)
+
+
+OTHER_KINDS = {
+    "site.tar.gz": (gzip.compress(b"1"), "a gzip archive"),
+    "site.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(26), "a 7-Zip archive"),
+    "site.tar.xz": (lzma.compress(b"1"), "an xz archive"),
+    "site.tar.bz2": (bz2.compress(b"1"), "a bzip2 archive"),
+    "site.rar": (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
+    "site.tar": (tarfile.TarInfo("a").tobuf() + bytes(1024), "a tar archive"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_KINDS)
+def test_of_an_archive_of_another_kind_it_is_said_what_is_wanted(tmp_path, folder, name):
+    content, kind = OTHER_KINDS[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{kind}\n.*unpack it, and name the folder") as caught:
+        unpack(tmp_path / name, folder)
+    assert not isinstance(caught.value, DamagedArchive)
+    assert caught.value.expected == "a zip archive, or a folder"
 
 
 def test_an_entry_that_is_there_twice_is_refused(tmp_path, folder):

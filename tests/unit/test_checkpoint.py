@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from trainings import arguments
 
 from chexviz import checkpoint, train
@@ -179,16 +180,16 @@ def saved(path, fingerprint="one", **state) -> Checkpoint:
 
 def test_a_checkpoint_of_another_run_is_not_used(tmp_path):
     saved(tmp_path / "c", history=[])
-    assert Checkpoint(tmp_path / "c", "one").load() == {"history": [], "fingerprint": "one"}
-    assert Checkpoint(tmp_path / "c", "two").load() is None
+    assert Checkpoint(tmp_path / "c", "one").load({"history": []}) == {"history": []}
+    assert Checkpoint(tmp_path / "c", "two").load({"history": []}) is None
 
 
 def test_two_generations_are_kept_and_removed_together(tmp_path):
     for number in range(3):
         made = saved(tmp_path / "c", number=number)
-    assert made.load()["number"] == 2
+    assert made.load({"number": 0})["number"] == 2
     (tmp_path / "c").unlink()
-    assert made.load()["number"] == 1
+    assert made.load({"number": 0})["number"] == 1
     made.save({"number": 3})
     made.remove()
     assert list(tmp_path.iterdir()) == []
@@ -199,7 +200,68 @@ def test_without_a_whole_one_the_damaged_ones_are_named(tmp_path, content):
     for name in ("c", "c.previous"):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=r"c and .*c\.previous"):
-        Checkpoint(tmp_path / "c", "one").load()
+        Checkpoint(tmp_path / "c", "one").load({})
+
+
+STATE = {
+    "round": 1,
+    "history": [{"round": 1, "loss": 0.5}],
+    "model": {"weight": torch.ones(2, 3), "bias": torch.ones(3)},
+    "moments": [torch.ones(2, 3), torch.ones(3)],
+}
+START = STATE | {"round": 0, "history": []}
+
+
+class Command:
+    """What would run a command if it were unpickled."""
+
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+FORGED = {
+    "a list": ([1, 2], "TypeError"),
+    "a command": (STATE | {"round": Command()}, "UnpicklingError"),
+    "less": ({"fingerprint": "one"}, "state is entries , not entries round, history"),
+    "another tensor": (
+        STATE | {"model": {"weight": torch.ones(3, 2), "bias": torch.ones(3)}},
+        r"state: model: weight is a tensor \(3, 2\) of torch.float32, not a tensor \(2, 3\)",
+    ),
+    # Copied into the place of a larger one, it would fill it.
+    "a scalar": (STATE | {"moments": [torch.ones(()), torch.ones(3)]}, r"state: moments: 0 is .*"),
+    "fewer": (STATE | {"moments": [torch.ones(2, 3)]}, "a list of 1 tensors, not a list of 2"),
+    "integers": (
+        STATE | {"moments": [torch.ones(2, 3), torch.ones(3, dtype=torch.int8)]},
+        r"state: moments: 1 is a tensor \(3,\) of torch.int8",
+    ),
+    "a text": (STATE | {"round": "1"}, "state: round is a str, not a number"),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_whole_file_that_is_no_checkpoint_of_this_run_is_refused(tmp_path, monkeypatch, forged):
+    """Its digest is right, so somebody has made it."""
+    monkeypatch.chdir(tmp_path)
+    content, found = FORGED[forged]
+    if isinstance(content, dict):
+        content = content | {"fingerprint": "one"}
+    checkpoint.write(content, tmp_path / "c")
+    with pytest.raises(InputError, match=f"found: +.*{found}[\\s\\S]*delete it"):
+        Checkpoint(tmp_path / "c", "one").load(START)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_of_this_run_may_have_a_longer_history(tmp_path):
+    made = saved(tmp_path / "c", **STATE)
+    assert made.load(START)["history"] == STATE["history"]
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "c")
+    made = Checkpoint(tmp_path / "c", "one")
+    assert made.load(START) is None
+    made.save(STATE)
+    assert made.load(START)["round"] == 1
 
 
 def test_saving_takes_a_bounded_share_of_the_time(tmp_path, monkeypatch):

@@ -120,6 +120,12 @@ def test_a_relative_path_and_a_home_path(manifest, tmp_path, monkeypatch):
     assert listed(manifest) == {"a": "a"}
 
 
+def test_a_pipe_is_neither_a_folder_nor_an_archive_and_is_not_waited_for(manifest, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe, which is neither"):
+        fetch(manifest, f"local:{tmp_path / 'pipe'}")
+
+
 def test_fetching_again_replaces_the_link_and_spares_what_it_points_to(manifest, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

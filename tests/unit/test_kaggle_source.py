@@ -565,6 +565,39 @@ def test_progress_of_a_resumed_transfer_starts_where_it_was(kaggle, manifest):
     assert "MB 2/5" in said
 
 
+FULL_DISK = """
+import builtins, errno, os
+whole = open
+def full(path, mode="r", *rest, **options):
+    if str(path).endswith(".zip") and mode[0] in "wa":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    return whole(path, mode, *rest, **options)
+builtins.open = full
+"""
+# After the login, with everything in its words that must not be seen.
+TALKATIVE = f"""
+from requests.adapters import HTTPAdapter
+send = HTTPAdapter.send
+def fail(self, request, *rest, **options):
+    if request.method == "GET":
+        raise RuntimeError(request.url, dict(request.headers), {list(SECRETS)})
+    return send(self, request, *rest, **options)
+HTTPAdapter.send = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [(FULL_DISK, "the disk is full"), (TALKATIVE, "Kaggle's client failed (RuntimeError)")],
+    ids=["full disk", "talkative error"],
+)
+def test_what_fails_after_the_login_is_said_without_a_secret(kaggle, manifest, change, found):
+    status, said = fetch(kaggle, manifest, COMPETITION, change=change)
+    assert status == 1
+    assert found in said
+    assert any(one["Authorization"] for one in kaggle.asked)
+
+
 def test_the_client_is_not_asked_to_be_verbose(kaggle, manifest):
     """VERBOSE makes it print its headers and log every address: token and signature."""
     status, said = fetch(kaggle, manifest, COMPETITION, VERBOSE="1", VERBOSE_OUTPUT="true")

@@ -10,7 +10,7 @@ from trainings import SETTINGS, arguments, dataset, local_site, local_sites, tra
 
 from chexviz import models, train
 from chexviz.aggregate import batchnorm_names, combine
-from chexviz.checkpoint import Checkpoint
+from chexviz.checkpoint import Checkpoint, check_like
 from chexviz.dataset import pool
 from chexviz.errors import InputError
 from chexviz.methods import ALGORITHMS
@@ -250,6 +250,7 @@ def test_every_method_goes_on_from_any_checkpoint(federation, name):
         steps += 1
         state = copy.deepcopy(broken.state())
         broken = federation_of(federation, METHODS[name])
+        check_like(federation / "checkpoint", state, broken.state())
         broken.load(state)
     assert broken.history == whole.history
     ours, theirs = broken.tensors(), whole.tensors()

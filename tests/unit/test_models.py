@@ -1,6 +1,7 @@
 """Both architectures, their files, and the weights they start from."""
 
 import copy
+import os
 from unittest import mock
 
 import pytest
@@ -210,6 +211,26 @@ def test_a_model_file_round_trip(tmp_path):
     assert len(modes) == 1, "the group of a cluster must be able to read what others can"
 
 
+@pytest.mark.parametrize(
+    "about",
+    [{}, {"architecture": "other"}, {"architecture": "standard", "sites": "north"}],
+)
+def test_a_file_of_tensors_that_says_of_no_model_is_refused(tmp_path, about):
+    path = tmp_path / "model.safetensors"
+    models.save(path, models.build("standard", ["north"], seed=1).state_dict(), **about)
+    with pytest.raises(InputError, match=r"model\.safetensors\n.*architecture and sites"):
+        models.load_model(path, "north")
+
+
+def test_a_model_that_is_not_finite_scores_nothing(tmp_path):
+    tensors = models.build("standard", ["north"], seed=1).state_dict()
+    tensors["representation.layers.1.running_mean"][4] = torch.nan
+    about = {"architecture": "standard", "sites": ["north"]}
+    models.save(tmp_path / "model.safetensors", tensors, **about)
+    with pytest.raises(InputError, match=r"layers\.1\.running_mean is not finite"):
+        models.load_model(tmp_path / "model.safetensors", "north")
+
+
 def test_a_damaged_model_file_is_named(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"not a model")
@@ -259,11 +280,73 @@ def missing_tensor(tensors):
     del tensors["features.norm5.bias"]
 
 
+def cut_to_one(tensors):
+    tensors["features.norm5.bias"] = torch.tensor(0.0)
+
+
+def not_a_number(tensors):
+    tensors["features.conv0.weight"][3, 2, 1, 0] = torch.nan
+
+
+def infinite(tensors):
+    tensors["features.norm5.running_mean"][7] = -torch.inf
+
+
+def beyond_float32(tensors):
+    tensors["features.norm5.weight"] = torch.full((1024,), 1e300, dtype=torch.float64)
+
+
+def whole_numbers(tensors):
+    tensors["features.conv0.weight"] = torch.ones(64, 3, 7, 7, dtype=torch.int8)
+
+
+def complex_numbers(tensors):
+    tensors["features.conv0.weight"] = torch.ones(64, 3, 7, 7, dtype=torch.complex64)
+
+
+def sparse(tensors):
+    tensors["features.conv0.weight"] = tensors["features.conv0.weight"].to_sparse()
+
+
+def all_zero(tensors):
+    tensors["features.conv0.weight"].zero_()
+
+
+def no_variance(tensors):
+    tensors["features.norm5.running_var"].zero_()
+
+
+def negative_variance(tensors):
+    tensors["features.norm5.running_var"][5] = -1e-3
+
+
+def half_precision(tensors):
+    for name in tensors:
+        tensors[name] = tensors[name].half()
+
+
+def test_weights_of_half_precision_are_taken(tmp_path):
+    tensors = write_torchvision_file(tmp_path / "weights.pth", half_precision)
+    weights.main([f"--source={tmp_path / 'weights.pth'}", f"--output={tmp_path / 'out'}"])
+    block = load_file(tmp_path / "out")["layers.conv0.weight"]
+    assert torch.equal(block, tensors["features.conv0.weight"].float())
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (wrong_shape, r"layers.conv0.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7\)"),
         (missing_tensor, r"layers.norm5.bias is absent, not \(1024,\)"),
+        (cut_to_one, r"layers.norm5.bias is \(\), not \(1024,\)"),
+        (not_a_number, "layers.conv0.weight is not finite"),
+        (infinite, "layers.norm5.running_mean is not finite"),
+        (beyond_float32, "layers.norm5.weight is not finite"),
+        (whole_numbers, "layers.conv0.weight is of torch.int8, torch.strided, not torch.float32"),
+        (complex_numbers, "layers.conv0.weight is of torch.complex64"),
+        (sparse, "layers.conv0.weight is of torch.float32, torch.sparse_coo, not"),
+        (all_zero, "layers.conv0.weight is all zero"),
+        (no_variance, "layers.norm5.running_var is all zero"),
+        (negative_variance, "layers.norm5.running_var is negative"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_and_leave_nothing(tmp_path, spoil, said):
@@ -284,6 +367,37 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     torch.save({"features": print}, tmp_path / "weights.pth")
     with pytest.raises(InputError, match="tensors alone"):
         weights.from_file(tmp_path / "weights.pth", None)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ([torch.ones(2)], "it holds a list, not a dictionary"),
+        (torch.ones(2), "it holds a Tensor, not a dictionary"),
+        ({"epoch": 3}, "its entry 'epoch' is a int, not a tensor"),
+        ({"state_dict": {"a": torch.ones(2)}}, "its entry 'state_dict' is a dict, not a tensor"),
+        ({3: torch.ones(2)}, "its entry 3 is a Tensor"),
+    ],
+)
+def test_a_pth_file_of_anything_but_named_tensors_is_refused(tmp_path, content, found):
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=f"tensors alone\n.*{found}"):
+        weights.main([f"--source={tmp_path / 'weights.pth'}", f"--output={tmp_path / 'out'}"])
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path, make):
+    make(tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="something else than a file"):
+        weights.from_file(tmp_path / "weights.pth", "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_truncated_file_is_refused(tmp_path, name):
+    write_torchvision_file(tmp_path / name)
+    os.truncate(tmp_path / name, (tmp_path / name).stat().st_size // 2)
+    with pytest.raises(InputError, match=f"{name}\n.*tensors alone"):
+        weights.from_file(tmp_path / name, None)
 
 
 def test_an_absent_file_is_refused(tmp_path):

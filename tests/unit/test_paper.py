@@ -14,7 +14,9 @@ import yaml
 from made_paper import REPOSITORY, make_paper
 from made_results import HOSPITAL, RSNA, SIIM
 from PIL import Image
+from pypdf import PdfReader
 
+import hostile
 from chexviz import paper, plan
 from chexviz.errors import InputError
 
@@ -129,6 +131,18 @@ def test_pdf_of_two_protocols_repeats_byte_for_byte_without_a_date(two, tmp_path
 def test_pdf_of_three_sites_and_one_protocol(three, tmp_path):
     pdf = write_paper(three.root, settings_of(three), tmp_path / "paper.pdf", mark="DEMO: phantoms")
     assert pdf.startswith(b"%PDF-")
+
+
+def test_a_mark_and_a_title_are_no_markup(three):
+    sites = [three.sites[0] | {"title": hostile.TEXT}, *three.sites[1:]]
+    facts = facts_of(three, hostile.TEXT, sites=sites)
+    text = words(facts)
+    assert f"{hostile.TEXT} [" in text  # and what is cited for the site
+    assert f"Pneumonia ({hostile.TEXT})" in text
+    pages = PdfReader(BytesIO(paper.typeset(TEMPLATE, facts))).pages
+    for page in pages:  # over each of them
+        text = re.sub(r"\s", "", page.extract_text())
+        assert re.sub(r"\s", "", hostile.TEXT) in text
 
 
 def red_pixels(facts: dict) -> list[int]:

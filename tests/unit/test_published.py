@@ -225,7 +225,7 @@ def test_undefined_value_is_a_dash_with_its_reason(one_seed, files, tmp_path):
 def test_the_three_formats(one_seed, files, tmp_path):
     settings = settings_of(one_seed, siim=["phantom"])
     texts = write(one_seed, files, tmp_path, settings, "--mark", "DEMO: 5% & more")
-    assert "**DEMO: 5% & more**" in texts["md"]
+    assert r"**DEMO: 5% \& more**" in texts["md"]
     assert r"\textbf{DEMO: 5\% \& more}" in texts["tex"]
     row = pd.read_csv(tmp_path / "published.csv").iloc[4]
     cell = f"0.85 {row['verdict']}<br>{row['ours']:.3f} ({row['low']:.3f}–{row['high']:.3f})"

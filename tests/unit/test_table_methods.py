@@ -92,7 +92,7 @@ def test_bytes_as_megabytes(count, text):
 
 def test_every_format_has_every_method_and_the_mark(two_seeds, tmp_path):
     texts = made(two_seeds, tmp_path, "--mark", "DEMO: 5% & more")
-    assert "**DEMO: 5% & more**" in texts["md"]
+    assert r"**DEMO: 5% \& more**" in texts["md"]
     assert r"\textbf{DEMO: 5\% \& more}" in texts["tex"]
     assert texts["csv"].count("DEMO: 5% & more") == 2 * 5 * 3
     for title in ("Baseline", "FedAvg", "SCAFFOLD", "Pooled", "Ensemble"):

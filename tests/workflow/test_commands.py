@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import hostile
 from chexviz import closure, provenance
 from running import HOSPITAL, Workflow, successful
 
@@ -23,13 +24,14 @@ COMMAND = re.compile(r"python -m chexviz\.(\w+) +(.*?)2>&1 \| tee", re.DOTALL)
 METHODS = ["fedavg", "fedprox", "fedbn", "pooled", "ensemble", "median"]
 # Several of everything that a config lists, a site in shards, tables and weights from elsewhere.
 WIDE = {
-    "mark": "two words, 'quotes' and a \"mark\"",
+    "mark": hostile.TEXT,
     "run": {
         **{"sites": ["rsna", "siim", "hospital"], "protocols": ["patient", "paper"]},
         **{"methods": METHODS, "seeds": [1, 2]},
     },
     "sites": {
-        "rsna": {"source": ["local:."], "labels": "my labels.csv", "patients": "my patients.csv"},
+        "rsna": {"source": [f"local:{hostile.TEXT}", "local:."], "title": hostile.TEXT},
+        "siim": {"source": ["local:."], "labels": "my labels.csv", "patients": "my patients.csv"},
         "hospital": HOSPITAL | {"shards": 3, "title": "St. Mary's"},
     },
     "architectures": {"densenet121": {"weights": "my weights.pth", "weights_sha256": "0" * 64}},
@@ -77,14 +79,23 @@ def test_every_command_suits_its_program(tmp_path, repository, parse, name, caps
     said = successful(workflow.plan("--printshellcmds", "--quiet", "host"))
     commands = [(entry, shlex.split(words)) for entry, words in COMMAND.findall(said)]
     assert len(commands) == int(re.search(r"total +(\d+)", said)[1]) - 1  # `all` has none
-    marks = set()
+    marks, titles, sources = set(), set(), set()
     for entry, words in commands:
         try:
             arguments = vars(parse(entry, words))
         except SystemExit:
             pytest.fail(f"{entry} {shlex.join(words)}\n{capsys.readouterr().err}")
         marks |= {arguments[option] for option in ("mark",) if option in arguments}
+        settings = arguments.get("settings")
+        if isinstance(settings, dict):  # read by the parser
+            sites = [*settings.get("sites", []), settings]
+            titles |= {site["title"] for site in sites if "title" in site}
+            sources |= {source for site in sites for source in site.get("source", [])}
     assert marks == {overlay.get("mark", DEMO if study == "demo" else "")}
+    rsna = overlay.get("sites", {}).get("rsna", {})
+    if "rsna" in overlay.get("run", {}).get("sites", ["rsna"]):
+        assert rsna.get("title", "RSNA") in titles
+        assert set(rsna.get("source", [])) <= sources
 
 
 def test_every_rule_states_the_code_that_its_command_runs(repository):

@@ -16,6 +16,17 @@ from chexviz.progress import Progress
 # Text packs to a tenth and radiographs to a third; what packs to less than a hundredth is a bomb.
 SMALLEST_RATIO = 100
 SURELY_SMALL = 10**9  # bytes that are unpacked however well they were packed
+DEEPEST = 100  # folders within folders
+# How archives of other kinds begin; a tar says so further on.
+OTHER_KINDS = {
+    b"\x1f\x8b": "a gzip archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"BZh": "a bzip2 archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"Rar!": "a RAR archive",
+}
+TAR, TAR_AT = b"ustar", 257
 
 
 class DamagedArchive(InputError):
@@ -30,10 +41,11 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip archive to a folder, and the archives in it to folders of their own names.
 
     Raises DamagedArchive if it is no whole archive; NoSpace if it does not fit on the disk;
-    InputError if it would write outside of the folder, holds links, is encrypted or is a bomb.
-    Archives within archives within archives stay packed, which bounds the work.
+    InputError if it would write outside of the folder, holds links, is encrypted, a bomb, or no
+    zip. Archives within archives within archives stay packed, which bounds the work.
     """
     with saying_why(archive):
+        check_kind(archive)
         allowed = max(SURELY_SMALL, SMALLEST_RATIO * archive.stat().st_size)
         extract(archive, folder, allowed)
 
@@ -45,7 +57,8 @@ def extract(archive: Path, folder: Path, allowed: int, outer: Path | None = None
     """
     where = f"{outer}: {archive.name}" if outer else str(archive)
     with saying_why(where), zipfile.ZipFile(archive) as opened:
-        entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+        # Not by `is_dir`, which fails where there is no name.
+        entries = [entry for entry in opened.infolist() if not entry.filename.endswith("/")]
         check_entries(where, entries)
         left = allowed - sum(entry.file_size for entry in entries)
         check_ratio(where, allowed - left, allowed)
@@ -121,6 +134,22 @@ def damaged(archive: str | Path, error: Exception) -> DamagedArchive:
     )
 
 
+def check_kind(archive: Path) -> None:
+    """Raise InputError if a file is an archive of another kind than zip."""
+    with archive.open("rb") as file:
+        start = file.read(TAR_AT + len(TAR))
+    kinds = [kind for magic, kind in OTHER_KINDS.items() if start.startswith(magic)]
+    if start.endswith(TAR):
+        kinds.append("a tar archive")
+    if kinds:
+        raise InputError(
+            archive,
+            expected="a zip archive, or a folder",
+            found=kinds[0],
+            fix="unpack it, and name the folder: `source: [local:FOLDER]`",
+        )
+
+
 def check_entries(archive: str, entries: list[zipfile.ZipInfo]) -> None:
     """Raise InputError at the first entry of an archive that must not be unpacked."""
     seen = set()
@@ -132,6 +161,12 @@ def check_entries(archive: str, entries: list[zipfile.ZipInfo]) -> None:
             problem = "is a link or device"
         elif entry.flag_bits & 1:
             problem = "is encrypted"
+        elif not path.parts:
+            problem = "has no name"
+        elif "\0" in entry.orig_filename:
+            problem = f"is a part of the name {entry.orig_filename!r}"
+        elif len(path.parts) > DEEPEST:
+            problem = f"lies in more than {DEEPEST} folders"
         elif path in seen:
             problem = "is there twice"
         else:
@@ -140,7 +175,7 @@ def check_entries(archive: str, entries: list[zipfile.ZipInfo]) -> None:
         raise InputError(
             archive,
             expected="plain files with relative paths, each once",
-            found=f"{entry.filename!r}, which {problem}",
+            found=f"{entry.filename[:200]!r}, which {problem}",
             fix="do not trust this archive; get it from its publisher",
         )
 

@@ -1,7 +1,6 @@
 """Entry point: predictions to calibration, operating points and decision curves."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +38,7 @@ from chexviz.evaluate import (
 )
 from chexviz.files import replacing_all
 from chexviz.metrics import interval
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.randomness import stream
 
@@ -77,7 +77,7 @@ class Settings(NamedTuple):
 def read(text: str) -> Settings:
     """The settings from their JSON; raises InputError for a missing or wrong value."""
     bootstrap = read_settings(text)
-    section = json.loads(text)
+    section = finite_json(text)
     minimum, targets = section.get("minimum_cases"), section.get("sensitivities")
     if not (
         type(minimum) is int

@@ -31,22 +31,24 @@ class Checkpoint:
         self.previous = self.path.with_name(f"{self.path.name}.previous")
         self.saved, self.cost = time.monotonic(), 0.0
 
-    def load(self) -> dict | None:
+    def load(self, like: Mapping) -> dict | None:
         """The state that was saved last, or None if there is none of this run.
 
-        A damaged file is named on stderr and the one before it is used. Raises InputError if all
-        that there are are damaged.
+        like: a state of this run; a saved one has the same names, shapes and types. A damaged file
+        is named on stderr and the one before it is used. Raises InputError if all that there are
+        are damaged, or if one is whole and no such state.
         """
         damaged = []
-        for path in filter(Path.exists, (self.path, self.previous)):
+        for path in filter(Path.is_file, (self.path, self.previous)):
             state = read(path)
             if state is None:
                 damaged.append(str(path))
                 print(f"{path} is damaged and not used", file=sys.stderr, flush=True)
-            elif state["fingerprint"] == self.fingerprint:
-                return state
-            else:
+            elif state.pop("fingerprint", None) != self.fingerprint:
                 return None
+            else:
+                check_like(path, state, like)
+                return state
         if damaged:
             raise InputError(
                 " and ".join(damaged),
@@ -110,13 +112,57 @@ def write(state: Mapping, path: Path) -> None:
 
 
 def read(path: Path) -> dict | None:
-    """The state in a file; None if the file is damaged."""
+    """The state in a file; None if the file is damaged.
+
+    Nothing in it is run. Raises InputError if it is whole, but holds something else.
+    """
     with path.open("rb") as file:
         expected = file.read(DIGEST)
         if hashlib.file_digest(file, "sha256").digest() != expected:
             return None
         file.seek(DIGEST)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            return dict(torch.load(file, map_location="cpu", weights_only=True))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise foreign(path, f"{type(error).__name__}: {error}") from error
+
+
+def foreign(path: Path, found: str) -> InputError:
+    """The error of a whole file that no checkpoint of this run can be."""
+    return InputError(
+        path,
+        expected="a checkpoint that this training saved",
+        found=found,
+        fix="delete it; the run then starts from the beginning",
+    )
+
+
+def check_like(path: Path, saved: object, like: object, where: str = "state") -> None:
+    """Raise InputError at the first entry whose names, shape or type are not those of `like`."""
+    described = [described_as(one) for one in (saved, like)]
+    if described[0] != described[1]:
+        raise foreign(path, f"{where} is {described[0]}, not {described[1]}")
+    if isinstance(saved, Mapping) and isinstance(like, Mapping):
+        for name in like:
+            check_like(path, saved[name], like[name], f"{where}: {name}")
+    if isinstance(saved, list | tuple) and isinstance(like, list | tuple):
+        # Lists of other things than tensors grow with the run.
+        for number, (one, other) in enumerate(zip(saved, like, strict=False)):
+            check_like(path, one, other, f"{where}: {number}")
+
+
+def described_as(value: object) -> str:
+    """The kind of an entry of a state, with its names or shape."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor {tuple(value.shape)} of {value.dtype}"
+    if isinstance(value, Mapping):
+        return f"entries {', '.join(map(str, value))}"
+    if isinstance(value, list | tuple):
+        tensors = sum(isinstance(one, torch.Tensor) for one in value)
+        return f"a list of {tensors} tensors" if tensors else "a list without tensors"
+    return "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
 def fingerprint(entry: str, settings: Mapping, inputs: list[Path]) -> str:

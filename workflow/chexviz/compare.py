@@ -8,6 +8,7 @@ import pandas as pd
 from chexviz.errors import InputError, run
 from chexviz.evaluate import Bootstrap, Model, evaluate, read_predictions
 from chexviz.files import replacing
+from chexviz.options import SEED, fraction, whole
 from chexviz.results import BASELINE, COMPARED, METRICS
 from chexviz.table1 import HEADINGS
 from chexviz.table_tests import TEST, test_cells, verdict
@@ -124,16 +125,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("baseline", metavar="BASELINE.csv")
     parser.add_argument("model", metavar="MODEL.csv")
     parser.add_argument("--unit", choices=("patient", "image"), help="of the primary bootstrap")
-    parser.add_argument("--replicates", type=int, default=2000, help="resamples (2000)")
-    parser.add_argument("--margin", type=float, default=0.05, help="of non-inferiority (0.05)")
-    parser.add_argument("--seed", type=int, default=2022, help="of the resamples (2022)")
+    parser.add_argument("--replicates", type=whole(2, 10**6), default=2000, help="resamples (2000)")
+    parser.add_argument("--margin", type=fraction, default=0.05, help="of non-inferiority (0.05)")
+    parser.add_argument("--seed", type=whole(0, SEED), default=2022, help="of the resamples (2022)")
     parser.add_argument(
         "--metrics", type=Path, metavar="OUT.csv", help="write both models' metrics"
     )
     parser.add_argument("--tests", type=Path, metavar="OUT.csv", help="write the paired tests")
     arguments = parser.parse_args(argv)
-    if arguments.replicates < 2 or not 0 < arguments.margin < 1:
-        parser.error("--replicates must be at least 2, --margin between 0 and 1")
 
     models = read_pair([arguments.baseline, arguments.model])
     unit = arguments.unit or ("patient" if several_images(models) else "image")

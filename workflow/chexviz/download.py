@@ -7,7 +7,6 @@ run that was stopped goes on where it was.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from chexviz.archives import DamagedArchive, NoSpace, unpack
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.manifest import list_files, print_changes, write_manifest
+from chexviz.options import finite_json
 
 DEMO = "`make demo` runs the whole study without any data"
 KINDS = (
@@ -103,7 +103,7 @@ def fetch_local(source: str, folder: Path, settings: Mapping, threads: int) -> N
         raise InputError(
             source,
             expected="a folder or a .zip",
-            found=f"there is no {path}",
+            found=f"{path}, which is neither" if path.exists() else f"there is no {path}",
             fix="correct `source` of the site in the config",
         )
 
@@ -226,7 +226,7 @@ def remove(path: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--settings", type=finite_json, required=True)
     parser.add_argument("--stored", type=Path, nargs="?", help="the archive of a storage: source")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--manifest", type=Path, required=True)

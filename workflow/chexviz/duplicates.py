@@ -1,7 +1,6 @@
 """Near-identical images, within a site and across sites: perceptual hash, confirmed on pixels."""
 
 import argparse
-import json
 from collections.abc import Iterable
 from itertools import combinations
 from math import comb
@@ -13,6 +12,7 @@ from PIL import Image
 
 from chexviz.errors import run
 from chexviz.files import replacing
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.stacks import locate, open_images
 
@@ -160,7 +160,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
     samples = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.samples]

@@ -1,7 +1,6 @@
 """Entry point: predictions to metrics with intervals, paired comparisons and ROC curves."""
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from chexviz.metrics import (
     non_inferiority,
     youden_threshold,
 )
+from chexviz.options import finite_json, fraction
 from chexviz.progress import Progress
 from chexviz.randomness import stream
 from chexviz.results import BASELINE, LITERAL, METRICS
@@ -73,7 +73,7 @@ def read_settings(text: str) -> Bootstrap:
         )
 
     try:
-        settings = Bootstrap(**json.loads(text)["bootstrap"])
+        settings = Bootstrap(**finite_json(text)["bootstrap"])
     except (ValueError, TypeError, KeyError):
         raise refuse(text) from None
     acceptable = {
@@ -507,7 +507,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m chexviz.evaluate", description=__doc__)
     add_predictions(parser)
     parser.add_argument("--settings", required=True, metavar="JSON", help="{'bootstrap': {...}}")
-    parser.add_argument("--margin", required=True, type=float, help="AUROC, of non-inferiority")
+    parser.add_argument("--margin", required=True, type=fraction, help="AUROC, of non-inferiority")
     parser.add_argument("--metrics", required=True, type=Path, metavar="OUT")
     parser.add_argument("--comparisons", required=True, type=Path, metavar="OUT")
     parser.add_argument("--roc", required=True, type=Path, metavar="OUT")

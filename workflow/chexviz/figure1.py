@@ -20,6 +20,7 @@ from matplotlib.patches import (
 
 from chexviz import style
 from chexviz.errors import InputError, run
+from chexviz.options import finite_json
 from chexviz.results import capitalised
 
 Point = tuple[float, float]
@@ -294,7 +295,7 @@ def read_sites(settings: dict) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)

@@ -1,7 +1,6 @@
 """Audit figure: what evaluation images share with training, and how labels go with view and sex."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from chexviz import style
 from chexviz.audit import AUDIT
 from chexviz.errors import run
 from chexviz.labels import COLUMNS
+from chexviz.options import finite_json
 from chexviz.results import read_table
 
 # mm on the printed page
@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--audit", nargs="+", required=True, type=Path, help="a file per protocol")
     parser.add_argument("--labels", required=True, type=Path)
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)

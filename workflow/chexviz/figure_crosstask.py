@@ -1,7 +1,6 @@
 """Cross-task figure: the scores of every head of the federated model on every site's images."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from chexviz import style
 from chexviz.crosstask import COLUMNS
 from chexviz.errors import run
+from chexviz.options import finite_json
 from chexviz.results import ARCHITECTURES, capitalised, curve_title, in_order, read_table
 
 # mm on the printed page
@@ -222,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crosstask", required=True, type=Path)
     parser.add_argument("--method", required=True, help="whose heads are shown")
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)

@@ -1,7 +1,6 @@
 """Training figures: learning curves; and how sites drift from the average, and what they send."""
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from chexviz import style
 from chexviz.errors import run
+from chexviz.options import finite_json
 from chexviz.results import (
     ARCHITECTURES,
     in_order,
@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
         required=True,
         metavar=("ARCHITECTURE", "METHOD", "SEED", "FILE"),
     )
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that the figures show")
     for name in ("training", "exchange"):
         parser.add_argument(f"--{name}", nargs=2, required=True, type=Path, metavar=("PDF", "PNG"))

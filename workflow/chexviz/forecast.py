@@ -1,7 +1,6 @@
 """Say how long trainings will take on a machine without a GPU, from the speed that it has."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from chexviz import device, models
 from chexviz.dataset import Dataset, Images
 from chexviz.errors import run
 from chexviz.local import ALL, LocalSite
+from chexviz.options import finite_json
 
 SECONDS = 2.0  # of measuring, for each architecture
 BATCH = 16  # images at most, so that a slow machine is done in time
@@ -97,8 +97,10 @@ def sentence(
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", required=True, type=json.loads, help="architecture, images: each")
-    parser.add_argument("--settings", required=True, type=json.loads, help="by architecture")
+    parser.add_argument(
+        "--work", required=True, type=finite_json, help="architecture, images: each"
+    )
+    parser.add_argument("--settings", required=True, type=finite_json, help="by architecture")
     parser.add_argument("--size", required=True, type=int, help="side of the images, pixels")
     parser.add_argument("--side-by-side", required=True, type=int, help="trainings at a time")
     parser.add_argument(

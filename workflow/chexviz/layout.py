@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from chexviz.tables import escape_tex
+from chexviz.tables import escape_markdown, escape_tex
 
 
 class Layout(NamedTuple):
@@ -19,7 +19,7 @@ class Layout(NamedTuple):
 
 def to_markdown(layout: Layout, mark: str) -> str:
     """A GitHub table; a group is named on its first row."""
-    lines = [f"**{mark}**", ""] if mark else []
+    lines = [f"**{escape_markdown(mark)}**", ""] if mark else []
     lines += ["| " + " | ".join(["", *layout.head]) + " |"]
     lines += ["|:--|:--|" + "--:|" * (len(layout.head) - 1)]
     for title, rows in layout.groups.items():

@@ -1,7 +1,6 @@
 """Entry point: Grad-CAM of all true positives against the annotations, with paired tests."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.localisation import MEASURES, area, energy_inside, iou, pointing_game
 from chexviz.metrics import compare, interval
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.randomness import stream
 from chexviz.results import BASELINE, read_metrics, read_table
@@ -284,7 +284,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--images", required=True, type=Path, help="output, a row an image")
     parser.add_argument("--summary", required=True, type=Path, help="output, a row a measure")
     arguments = parser.parse_args(argv)

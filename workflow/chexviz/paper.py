@@ -12,6 +12,7 @@ from chexviz import reported, supplement
 from chexviz.audit import AUDIT
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
+from chexviz.options import finite_json
 from chexviz.results import (
     ARCHITECTURES,
     METRICS,
@@ -247,7 +248,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--template", required=True, type=Path)
     parser.add_argument("--bibliography", required=True, type=Path)
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that every page shows")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)

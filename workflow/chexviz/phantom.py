@@ -25,6 +25,7 @@ from pydicom.uid import UID, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from chexviz import runlength
 from chexviz.anatomy import Exam, anatomy
 from chexviz.errors import InputError, run
+from chexviz.options import SEED, whole
 from chexviz.progress import Progress
 from chexviz.radiograph import render
 from chexviz.randomness import stream
@@ -559,11 +560,11 @@ def drawn(
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layout", required=True, choices=sorted(PREVALENCE))
-    parser.add_argument("--images", required=True, type=int, help="labelled images")
-    parser.add_argument("--seed", required=True, type=int, help="of the population")
+    parser.add_argument("--images", required=True, type=whole(20, 10**7), help="labelled images")
+    parser.add_argument("--seed", required=True, type=whole(0, SEED), help="of the population")
     parser.add_argument("--output", required=True, type=Path, help="folder")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--size", type=int, default=1024, help="pixels a side")
+    parser.add_argument("--workers", type=whole(1, 1000), default=2)
+    parser.add_argument("--size", type=whole(32, 8192), default=1024, help="pixels a side")
     arguments = parser.parse_args(argv)
     generate(
         arguments.layout,

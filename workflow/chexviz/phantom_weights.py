@@ -12,6 +12,7 @@ from torchvision.models import densenet121
 
 from chexviz.errors import run
 from chexviz.files import replacing
+from chexviz.options import SEED, whole
 
 
 def draw(seed: int) -> dict[str, torch.Tensor]:
@@ -31,7 +32,7 @@ def draw(seed: int) -> dict[str, torch.Tensor]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--seed", required=True, type=whole(0, SEED))
     parser.add_argument("--output", required=True, type=Path, help="a .pth file")
     arguments = parser.parse_args(argv)
     with replacing(arguments.output) as temporary:

@@ -5,6 +5,7 @@ A job gets its own slice and nothing else, so a changed value reruns only what d
 
 import hashlib
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +59,17 @@ def check(config: Config) -> None:
     for site in config["run"]["sites"]:
         check_stored(config, site)
         check_phantom(config, site)
+
+
+def check_finite(value: object, where: str = "config") -> None:
+    """Refuse NaN and infinity anywhere in a config: to a schema, NaN is within every bound."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(
+            where, expected="a finite number", found=str(value), fix="correct the value"
+        )
+    listed = enumerate(value, 1) if isinstance(value, list) else ()
+    for key, one in value.items() if isinstance(value, Mapping) else listed:
+        check_finite(one, f"{where}: {key}")
 
 
 def check_stored(config: Config, site: str) -> None:

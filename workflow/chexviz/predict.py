@@ -1,7 +1,6 @@
 """Score all sites' images with a model, and map where it looked (Grad-CAM)."""
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from chexviz import device, models
 from chexviz.dataset import Dataset, load_datasets, to_unit
 from chexviz.errors import run
 from chexviz.files import replacing
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 
 
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--task", nargs="+", required=True, help="of each site")
     parser.add_argument("--images", required=True, type=Path, help="the list of all sites' arrays")
     parser.add_argument("--split", required=True, type=Path, help="of all sites")
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--predictions", required=True, type=Path)
     parser.add_argument("--gradcam", required=True, type=Path)
     arguments = parser.parse_args(argv)

@@ -7,8 +7,8 @@ said in docs/architecture.md. Order and bytes do not depend on the number of thr
 """
 
 import argparse
-import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,7 @@ from chexviz import contract
 from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot_start, unreachable
 from chexviz.errors import InputError, run
 from chexviz.files import replacing_all, sha256
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.readers import BOX, Listing, empty_site, is_named_dicom, kept, read
 from chexviz.workers import Workers
@@ -32,6 +33,7 @@ SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
 ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 32  # images a worker takes at once: enough to hide the exchange, few enough to end together
 FLUSHED = 16  # chunks after which they are sent to the disk, lest a long flush waits at the end
+FORMULA, NUMBER = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"[+-]?\d+([.,]\d+)?")
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
@@ -228,11 +230,12 @@ def preprocess(
                 agreed = pd.concat([agreed, kept_ones])
             keep = np.flatnonzero([not one.reason for one in done])
             close_gaps(paths["images"], keep, size)
-            write(samples, paths["samples"])
+            write(without_formulas(samples), paths["samples"])
             flat = [row for one in done for row in one.annotations]
-            write(pd.DataFrame(flat, columns=ANNOTATIONS), paths["annotations"])
-            write(rejected, paths["rejected"])
-            write(agreed, paths["contract"])
+            annotations = without_formulas(pd.DataFrame(flat, columns=ANNOTATIONS))
+            write(annotations, paths["annotations"])
+            write(without_formulas(rejected), paths["rejected"])
+            write(without_formulas(agreed), paths["contract"])
     return line
 
 
@@ -256,11 +259,29 @@ def write(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False, lineterminator="\n")
 
 
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """A table in which no text is a formula to a spreadsheet.
+
+    All later tables take their names of images, patients and files from those of this stage.
+    """
+    texts = table.select_dtypes(["object", "string"])
+    return table.assign(**{column: texts[column].map(no_formula) for column in texts})
+
+
+def no_formula(value: object) -> object:
+    """A value that no spreadsheet computes: an apostrophe before a text that begins as a formula.
+
+    One more before a text with apostrophes that look like ours, so that two names stay two.
+    """
+    formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
+    return f"'{value}" if formula else value
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
     parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--settings", type=finite_json, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shard", nargs=2, type=int, default=(1, 1), metavar=("NUMBER", "COUNT"))
     outputs = ("images", "samples", "annotations", "rejected", "contract")

@@ -1,7 +1,6 @@
 """The original's Table 1 beside ours: every value, our interval and a verdict."""
 
 import argparse
-import json
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from chexviz.errors import run
 from chexviz.layout import Layout, to_markdown, to_tex
+from chexviz.options import finite_json
 from chexviz.original import read_data, read_table1
 from chexviz.results import (
     ARCHITECTURES,
@@ -192,7 +192,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", required=True, type=Path, help="the original's datasets")
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that every output shows")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--tex", required=True, type=Path)

@@ -123,8 +123,8 @@ def change(page: str, variable: str, edit: Callable[[dict], dict], path: Path) -
             fix="make the report again (`make report`) with the Snakemake of the lock",
         )
     entries = {key: edit(value) for key, value in json.loads(match[1]).items()}
-    # Within a script, '</script>' would end it.
-    text = json.dumps(entries).replace("</", "<\\/")
+    # Within a script, '</script>' would end it, and '<!--' would change how it is read.
+    text = json.dumps(entries).replace("<", "\\u003c")
     return page[: match.start(1)] + text + page[match.end(1) :]
 
 

@@ -1,7 +1,6 @@
 """Entry point: how often each paired test calls two equally good models different."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from chexviz.bootstrap import Ranking, auroc, resamples
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.metrics import compare, compare_delong, compare_replicates
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.randomness import stream
 from chexviz.results import LITERAL
@@ -40,7 +40,7 @@ class Simulation(NamedTuple):
 def read_settings(text: str) -> Simulation:
     """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
     try:
-        settings = Simulation(**json.loads(text))
+        settings = Simulation(**finite_json(text))
         positives = round(settings.prevalence * settings.images)
         possible = (
             settings.repetitions >= 1

@@ -1,7 +1,6 @@
 """Which images train, choose thresholds and evaluate, by either protocol."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -14,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from chexviz.audit import SUBSETS, positions, prove_disjoint, read_pairs, read_samples
 from chexviz.errors import InputError, run
 from chexviz.files import replacing_all
+from chexviz.options import finite_json
 from chexviz.randomness import stream
 
 
@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--duplicates", type=Path, help="protocol patient keeps them together")
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
     arguments = parser.parse_args(argv)
     settings = arguments.settings

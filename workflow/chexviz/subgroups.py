@@ -1,7 +1,6 @@
 """Entry point: AUROC by view, sex and age, what a method changes in each group, and the gaps."""
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from chexviz.evaluate import (
 )
 from chexviz.files import replacing
 from chexviz.metrics import interval
+from chexviz.options import finite_json
 from chexviz.results import BASELINE, read_table
 
 ALL, UNKNOWN = "all", "unknown"
@@ -59,7 +59,7 @@ class Group(NamedTuple):
 def read_subgroups(text: str) -> Subgroups:
     """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
     try:
-        settings = Subgroups(**json.loads(text)["subgroups"])
+        settings = Subgroups(**finite_json(text)["subgroups"])
         numbers = [settings.positives, settings.negatives, *settings.ages]
         ascending = all(np.diff(settings.ages) > 0)
     except (ValueError, TypeError, KeyError):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from chexviz.errors import run
 from chexviz.results import METRICS, compared, p_text
-from chexviz.tables import cell, escape_tex, note, read_models, to_csv, write
+from chexviz.tables import cell, escape_markdown, escape_tex, note, read_models, to_csv, write
 
 HEADINGS = {
     "loss": "Loss",
@@ -32,7 +32,7 @@ def to_markdown(table: pd.DataFrame, mark: str) -> str:
     """A GitHub table; the group is named on its first row."""
     shown = cells(table)
     head = ["Task", "Model", *HEADINGS.values(), "p"]
-    lines = [f"**{mark}**", ""] if mark else []
+    lines = [f"**{escape_markdown(mark)}**", ""] if mark else []
     lines += ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(HEADINGS) + 1)]
     for position, row in enumerate(shown.itertuples(index=False)):
         first = position == 0 or shown["group"].iloc[position - 1] != row.group

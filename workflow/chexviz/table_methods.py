@@ -15,7 +15,16 @@ from chexviz.results import (
     read_histories,
     sent_per_round,
 )
-from chexviz.tables import cell, escape_tex, note, read_models, signed_cell, to_csv, write
+from chexviz.tables import (
+    cell,
+    escape_markdown,
+    escape_tex,
+    note,
+    read_models,
+    signed_cell,
+    to_csv,
+    write,
+)
 
 COLUMNS = (
     *("group", "task", "site", "architecture", "method", "images", "positives", "seeds"),
@@ -72,7 +81,7 @@ def to_markdown(table: pd.DataFrame, mark: str) -> str:
     shown = cells(table)
     groups = list(shown.columns[2:-1])
     head = ["Architecture", "Method", *groups, "MB"]
-    lines = [f"**{mark}**", ""] if mark else []
+    lines = [f"**{escape_markdown(mark)}**", ""] if mark else []
     lines += ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(groups) + 1)]
     shown["architecture"] = shown["architecture"].where(~shown["architecture"].duplicated(), "")
     for row in shown.itertuples(index=False):

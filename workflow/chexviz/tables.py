@@ -1,5 +1,6 @@
 """What Table 1 and the table of all methods share: a row a model, and how its cells are written."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,11 @@ TEX = {
 def escape_tex(text: str) -> str:
     """`text` with every character that TeX would read as a command written out."""
     return "".join(TEX.get(character, character) for character in text)
+
+
+def escape_markdown(text: str) -> str:
+    """`text` with every character that GitHub's Markdown would read as markup written out."""
+    return re.sub(r"[\\`*_\[\]<>|~$&#]", r"\\\g<0>", text)
 
 
 def to_csv(table: pd.DataFrame, mark: str) -> str:

@@ -1,7 +1,6 @@
 """Train a federation of sites in one process; a federation of one site is its baseline."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from chexviz.files import replacing
 from chexviz.local import LocalSite
 from chexviz.memory import free_bytes, make_room
 from chexviz.methods import ALGORITHMS, FedAvg
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 
 STOPPED = os.EX_TEMPFAIL  # 75: stopped on request, a checkpoint is saved; run again to go on
@@ -54,7 +54,7 @@ class Federation:
 
         Once `stop` is set, it saves a checkpoint and ends the program with status STOPPED.
         """
-        state = checkpoint.load()
+        state = checkpoint.load(self.state())
         if state:
             self.load(state)
             print(f"{label}: goes on from round {self.round + 1}", file=sys.stderr, flush=True)
@@ -205,7 +205,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", nargs="*", type=Path, help="initial task block per site")
     parser.add_argument("--protocol", required=True, help="of the split, to be shown")
     parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--checkpoint", required=True, type=Path)
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--history", required=True, type=Path)

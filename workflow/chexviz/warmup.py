@@ -1,7 +1,6 @@
 """Head warm-up: train a site's task block while the representation block is frozen."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from chexviz.adam import Adam
 from chexviz.dataset import Dataset, load_dataset, to_unit
 from chexviz.errors import run
 from chexviz.local import batches, masked_loss
+from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.randomness import stream
 
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
     )
     parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--settings", required=True, type=json.loads)
+    parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--task", required=True, type=Path, help="the task block, written")
     arguments = parser.parse_args(argv)
     where = device.choose(arguments.settings["threads"])

@@ -30,11 +30,11 @@ def imagenet() -> dict[str, torch.Tensor]:
 
 def from_file(path: Path, expected_sha256: str | None) -> dict[str, torch.Tensor]:
     """Tensors of a .safetensors file or of a .pth file that torchvision wrote."""
-    if not path.exists():
+    if not path.is_file():  # a pipe, say, would be waited for
         raise InputError(
             path,
             expected="a file of weights",
-            found="nothing",
+            found="something else than a file" if path.exists() else "nothing",
             fix="correct the path in the config",
         )
     if expected_sha256 and sha256(path) != expected_sha256:
@@ -47,14 +47,26 @@ def from_file(path: Path, expected_sha256: str | None) -> dict[str, torch.Tensor
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return named_tensors(torch.load(path, map_location="cpu", weights_only=True))
+    except MemoryError:
+        raise
     except Exception as error:
         raise InputError(
             path,
             expected="a .safetensors file, or a .pth file with tensors alone",
             found=f"{type(error).__name__}: {error}",
-            fix="give a file of weights",
+            fix="give a file of weights, such as torch.save(model.state_dict(), PATH) writes",
         ) from error
+
+
+def named_tensors(content: object) -> dict[str, torch.Tensor]:
+    """What a .pth file holds, which must be tensors by name. Raises TypeError saying what it is."""
+    if not isinstance(content, dict):
+        raise TypeError(f"it holds a {type(content).__name__}, not a dictionary")
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"its entry {name!r} is a {type(tensor).__name__}, not a tensor")
+    return content
 
 
 def representation_of(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -65,8 +65,8 @@ rule figure_audit:
     params:
         code=code("figure_audit"),
         order=PROTOCOLS,
-        settings=plan.text({"sites": plan.titles(config)}),
-        mark=config["mark"],
+        settings=literal(plan.text({"sites": plan.titles(config)})),
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_audit \

@@ -37,8 +37,10 @@ rule calibrate:
             "--prediction", MODELS, input.predictions
         ),
         tasks=plan.task_arguments(config),
-        settings=plan.text(
-            plan.take(config["evaluation"], "bootstrap", "minimum_cases", "sensitivities")
+        settings=literal(
+            plan.text(
+                plan.take(config["evaluation"], "bootstrap", "minimum_cases", "sensitivities")
+            )
         ),
     shell:
         """
@@ -82,7 +84,7 @@ rule figure_calibration:
     params:
         code=code("figure_calibration"),
         method=config["run"]["methods"][0],
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_calibration \
@@ -122,7 +124,7 @@ rule figure_decision:
     params:
         code=code("figure_decision"),
         method=config["run"]["methods"][0],
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_decision \

@@ -23,13 +23,15 @@ update_config(overlaid, config)
 config.update(overlaid)
 
 try:
+    plan.check_finite(config)
     validate(config, os.path.join(HOME, "workflow/schemas/config.schema.yaml"))
     plan.check(config)
 except WorkflowError as error:
     # Snakemake's own message prints the whole schema; the cause says what is wrong, and where.
     wrong = error.__context__
+    meant = f" (expected: {wrong.schema['description']})" if "description" in wrong.schema else ""
     raise WorkflowError(
-        f"config: {wrong.json_path}: {wrong.message}\n"
+        f"config: {wrong.json_path}: {wrong.message}{meant}\n"
         "config/README.md explains every key; the schema is workflow/schemas/config.schema.yaml"
     )
 except InputError as error:
@@ -92,6 +94,11 @@ def stored(site):
     if problem:
         raise WorkflowError(str(plan.not_stored(site, address, problem)))
     return [archive]
+
+
+def literal(text):
+    """A parameter as it is. In a text, Snakemake takes {word} for a wildcard; not in this."""
+    return lambda wildcards: text
 
 
 def growing(amount):

@@ -35,7 +35,7 @@ rule evaluate:
             "--prediction", MODELS, input.predictions
         ),
         tasks=plan.task_arguments(config),
-        settings=plan.text(plan.take(config["evaluation"], "bootstrap")),
+        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap"))),
         margin=config["evaluation"]["margin"],
     shell:
         """
@@ -78,7 +78,7 @@ rule table1:
     params:
         code=code("table1"),
         method=config["run"]["methods"][0],
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.table1 \
@@ -122,7 +122,7 @@ rule table_methods:
         code=code("table_methods"),
         order=plan.names(plan.histories(config)),
         histories=lambda wildcards, input: plan.history_arguments(config, input),
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.table_methods \
@@ -163,7 +163,7 @@ rule table_tests:
     params:
         code=code("table_tests"),
         method=config["run"]["methods"][0],
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.table_tests \
@@ -197,7 +197,7 @@ rule simulation:
         runtime=growing(30),
     params:
         code=code("simulation"),
-        settings=plan.text(config["evaluation"]["simulation"]),
+        settings=literal(plan.text(config["evaluation"]["simulation"])),
     shell:
         """
         python -m chexviz.simulation \

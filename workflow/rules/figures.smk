@@ -23,8 +23,8 @@ rule figure1:
         runtime=growing(10),
     params:
         code=code("figure1"),
-        settings=plan.text({"sites": plan.titles(config)}),
-        mark=config["mark"],
+        settings=literal(plan.text({"sites": plan.titles(config)})),
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure1 \
@@ -63,7 +63,7 @@ rule figure2:
     params:
         code=code("figure2"),
         method=config["run"]["methods"][0],
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure2 \
@@ -114,7 +114,7 @@ rule figure3:
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", SHOWN, input.predictions, input.gradcam
         ),
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure3 \
@@ -161,8 +161,8 @@ rule figure_training:
         code=code("figure_training"),
         order=plan.names(plan.histories(config)),
         histories=lambda wildcards, input: plan.history_arguments(config, input),
-        settings=plan.text({"sites": plan.titles(config)}),
-        mark=config["mark"],
+        settings=literal(plan.text({"sites": plan.titles(config)})),
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_training \
@@ -199,7 +199,7 @@ rule figure_simulation:
         runtime=growing(10),
     params:
         code=code("figure_simulation"),
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_simulation \

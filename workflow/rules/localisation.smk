@@ -33,7 +33,7 @@ rule localise:
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions, input.gradcam
         ),
-        settings=plan.text(plan.localise(config)),
+        settings=literal(plan.text(plan.localise(config))),
     shell:
         """
         python -m chexviz.localise \
@@ -72,7 +72,7 @@ rule figure_localisation:
         runtime=growing(10),
     params:
         code=code("figure_localisation"),
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_localisation \
@@ -117,7 +117,7 @@ rule contact_sheet:
             config, input.images, input.samples, input.annotations
         ),
         gradcam=lambda wildcards, input: plan.model_arguments("--gradcam", SHOWN, input.gradcam),
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.contact_sheet \

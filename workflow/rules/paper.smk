@@ -25,8 +25,8 @@ rule paper:
     params:
         code=code("paper", "paper/paper.typ", "paper/references.bib"),
         results=subpath(output.pdf, parent=True),
-        settings=plan.text(plan.paper(config)),
-        mark=config["mark"],
+        settings=literal(plan.text(plan.paper(config))),
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.paper \

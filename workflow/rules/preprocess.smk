@@ -167,7 +167,7 @@ rule duplicates:
     params:
         code=code("duplicates"),
         sites=SITES,
-        settings=plan.text(config["duplicates"]),
+        settings=literal(plan.text(config["duplicates"])),
     shell:
         """
         python -m chexviz.duplicates \

@@ -27,8 +27,8 @@ rule published:
         runtime=growing(10),
     params:
         code=code("published", "paper/published_table1.csv", "paper/published_data.csv"),
-        settings=plan.text(plan.published(config)),
-        mark=config["mark"],
+        settings=literal(plan.text(plan.published(config))),
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.published \
@@ -68,7 +68,7 @@ rule grim:
         runtime=growing(10),
     params:
         code=code("grim", "paper/published_table1.csv", "paper/published_data.csv"),
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.grim \
@@ -108,7 +108,7 @@ rule inflation:
         runtime=growing(10),
     params:
         code=code("inflation"),
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.inflation \

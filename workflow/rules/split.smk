@@ -19,7 +19,7 @@ rule split_paper:
         runtime=growing(30),
     params:
         code=code("split"),
-        settings=plan.text(plan.split(config, "paper")),
+        settings=literal(plan.text(plan.split(config, "paper"))),
     shell:
         """
         python -m chexviz.split \
@@ -52,7 +52,7 @@ rule split_patient:
     params:
         code=code("split"),
         sites=SITES,
-        settings=plan.text(plan.split(config, "patient")),
+        settings=literal(plan.text(plan.split(config, "patient"))),
     shell:
         """
         python -m chexviz.split \

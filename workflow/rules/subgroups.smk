@@ -30,7 +30,7 @@ rule subgroups:
         ),
         tasks=plan.task_arguments(config),
         samples=lambda wildcards, input: plan.samples_arguments(config, input),
-        settings=plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups")),
+        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups"))),
     shell:
         """
         python -m chexviz.subgroups \
@@ -68,7 +68,7 @@ rule figure_subgroups:
     params:
         code=code("figure_subgroups"),
         method=config["run"]["methods"][0],
-        mark=config["mark"],
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_subgroups \
@@ -110,7 +110,7 @@ rule crosstask:
         ),
         tasks=plan.task_arguments(config),
         samples=lambda wildcards, input: plan.samples_arguments(config, input),
-        settings=plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups")),
+        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups"))),
     shell:
         """
         python -m chexviz.crosstask \
@@ -148,8 +148,8 @@ rule figure_crosstask:
     params:
         code=code("figure_crosstask"),
         method=config["run"]["methods"][0],
-        settings=plan.text({"sites": plan.titles(config)}),
-        mark=config["mark"],
+        settings=literal(plan.text({"sites": plan.titles(config)})),
+        mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_crosstask \

@@ -179,7 +179,7 @@ rule predict:
         sites=SITES,
         tasks=plan.tasks(config),
         ensemble=lambda wildcards: "--ensemble" * plan.is_ensemble(config, wildcards.method),
-        settings=plan.text(plan.take(config["training"], "threads")),
+        settings=literal(plan.text(plan.take(config["training"], "threads"))),
     shell:
         """
         python -m chexviz.predict \
