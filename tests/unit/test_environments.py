@@ -9,7 +9,7 @@ import yaml
 from chexviz import closure
 from environments import locked, pinned
 
-FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn"}
+FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn", "gdcm": "python-gdcm"}
 TRAIN = ["forecast", "weights", "warmup", "train", "predict"]
 ENTRIES = {
     "data": ["download", "preprocess", "duplicates", "split"],

@@ -81,7 +81,7 @@ def test_a_training_that_is_asked_to_stop_keeps_its_checkpoint(trained, told):
         one.terminate()
     assert process.wait(timeout=120) != 0
     assert [path.name for path in target.parent.iterdir()] == ["rsna.checkpoint"]
-    (log,) = trained.folder.glob("logs/demo/train/**/rsna.log")
+    (log,) = trained.folder.glob("logs/demo/train/paper/standard/**/rsna.log")
     (stopped,) = re.findall(r"stopped in (round \d+); run again to go on", log.read_text())
     trained.succeed("--", TRAINED)
     assert f"goes on from {stopped}\n" in log.read_text()
@@ -137,7 +137,7 @@ def test_a_killed_preprocessing_goes_on(finished, tmp_path):
 
 STOPS = {
     "models/paper/standard/**/*.safetensors": signal.SIGINT,
-    "predictions/paper/**/*.csv": signal.SIGKILL,
+    "predictions/paper/standard/**/*.csv": signal.SIGKILL,
     "evaluation/paper/*.csv": signal.SIGINT,
 }
 
