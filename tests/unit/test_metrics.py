@@ -109,6 +109,18 @@ def test_measures_are_scikit_learns_on_each_resample(levels):
         np.testing.assert_allclose(measured[:, column], [expected[m] for m in METRICS], **EXACT)
 
 
+@pytest.mark.parametrize("levels", [None, 7])
+def test_without_a_threshold_each_resample_chooses_its_own(levels):
+    labels, scores, patient = drawn(200, 3, levels)
+    weights = next(resamples(positive_units(labels, patient), 40, np.random.default_rng(0)))
+    metrics, _ = Measures(labels, scores, patient, None)(weights)
+    for column, times in enumerate(weights.T):
+        repeated = np.repeat(np.arange(200), np.repeat(times, 2))
+        threshold = youden_threshold(labels[repeated], scores[repeated])
+        fixed = Measures(labels, scores, patient, threshold)(times[:, np.newaxis])[0][:, 0]
+        np.testing.assert_allclose(metrics[:, column], fixed, **EXACT)
+
+
 def test_a_score_equal_to_the_threshold_is_called_positive():
     labels, scores = np.array([1, 1, 0, 0]), np.array([0.5, 0.4, 0.5, 0.4])
     measured, _ = Measures(labels, scores, np.arange(4), 0.5)(np.ones((4, 1)))

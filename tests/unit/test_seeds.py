@@ -63,9 +63,10 @@ def test_models_that_rank_alike_do_not_differ_and_are_not_called_inferior():
 
 
 def test_the_test_keeps_its_size_where_trainings_vary():
-    """Of two equally good methods, images and trainings both noisy: 5 % are called different."""
+    """Of two equally good methods, with noise of images and of trainings, about 5 % differ."""
     draws, rejected = np.random.default_rng(0), 0
     for _ in range(2000):
         differences = draws.normal(0, 0.01) + draws.normal(0, 0.02, 3)
         rejected += expected(differences, np.full(3, 0.01)).p() < 0.05
-    assert rejected <= 0.06 * 2000
+    # The Monte Carlo standard error is 10. The normal distribution would reject 13 %.
+    assert 70 <= rejected <= 135

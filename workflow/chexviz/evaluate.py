@@ -281,9 +281,12 @@ def draws(
 
 
 def measure_site(
-    models: list[Model], thresholds: list[float], settings: Bootstrap
+    models: list[Model], thresholds: list[float | None], settings: Bootstrap
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measure all models of a site on the same resamples of its evaluation images.
+
+    thresholds: of each model; None where it is chosen on these images, so that every resample
+    chooses its own.
 
     Returns, with the data itself as column 0 and B resamples after it, the metrics
     (models, METRICS, 1 + B) and the sensitivities (models, ROC_POINTS, 1 + B).
@@ -452,7 +455,11 @@ def evaluate(models: list[Model], settings: Bootstrap, margin: float) -> tuple[p
     metrics, comparisons, curves = [], [], []
     for group in sites.values():
         thresholds = [threshold(model.table) for model in group]
-        measured, sensitivities = measure_site(group, thresholds, settings)
+        chosen_before = [(model.table["subset"] == "validation").any() for model in group]
+        fixed = [
+            one if before else None for one, before in zip(thresholds, chosen_before, strict=True)
+        ]
+        measured, sensitivities = measure_site(group, fixed, settings)
         metrics += metric_rows(group, thresholds, measured, settings)
         comparisons += comparison_rows(group, measured, settings, margin)
         curves += roc_rows(group, sensitivities, settings.confidence)

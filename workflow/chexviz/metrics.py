@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 # scipy.stats takes longer to import than most stages run.
 from scipy.special import expit, logit, stdtr, stdtrit
 
-from chexviz.bootstrap import Ranking, aupr, auroc, require_both_classes, sensitivity_at
+from chexviz.bootstrap import Curve, Ranking, aupr, auroc, require_both_classes, sensitivity_at
 from chexviz.delong import delong
 
 ROC_POINTS = 101
@@ -33,6 +33,18 @@ def youden_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(candidates[np.argmax(j)])
 
 
+def youden_counts(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of true positives and of true negatives at each resample's own Youden threshold.
+
+    Both (block,). Of several thresholds the lowest, as in `youden_threshold`.
+    """
+    true, false = curve.true.astype(np.float64), curve.false.astype(np.float64)
+    j = true * curve.negatives - false * curve.positives
+    lowest = (len(j) - 1 - j[::-1].argmax(axis=0))[np.newaxis]
+    false_positives = np.take_along_axis(false, lowest, axis=0)[0]
+    return np.take_along_axis(true, lowest, axis=0)[0], curve.negatives - false_positives
+
+
 def cross_entropy(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Binary cross-entropy of each image in nats; labels: 0 or 1 (n,), scores: in [0, 1] (n,).
 
@@ -49,22 +61,25 @@ class Measures:
     """All that is measured of one model on resamples of its images.
 
     labels: 0 or 1 (n,). scores: probabilities in [0, 1] (n,). unit: index of each image's unit,
-    from 0 without gaps (n,). threshold: an image is called positive if its score >= threshold.
-    It stays fixed: intervals are those of the rule as it was chosen.
+    from 0 without gaps (n,). threshold: an image is called positive if its score >= threshold;
+    None: Youden's, which each resample chooses anew, as another sample would.
     Raises ValueError unless both classes are present.
     """
 
-    def __init__(self, labels: np.ndarray, scores: np.ndarray, unit: np.ndarray, threshold: float):
+    def __init__(
+        self, labels: np.ndarray, scores: np.ndarray, unit: np.ndarray, threshold: float | None
+    ):
         self.ranking = Ranking(labels, scores, unit)
-        called = scores >= threshold
-        summands = np.stack(
-            [cross_entropy(labels, scores), (labels == 1) & called, (labels == 0) & ~called]
-        )
+        summands = [cross_entropy(labels, scores)]
+        if threshold is not None:
+            called = scores >= threshold
+            summands += [(labels == 1) & called, (labels == 0) & ~called]
         rows, images = np.nonzero(summands)
         # A sparse product adds in a fixed order; a BLAS may not, and the loss would change its last
         # digit with the number of threads.
         self.sums = csr_array(
-            (summands[rows, images], (rows, unit[images])), shape=(len(summands), unit.max() + 1)
+            (np.stack(summands)[rows, images], (rows, unit[images])),
+            shape=(len(summands), unit.max() + 1),
         )
 
     def __call__(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +88,8 @@ class Measures:
         weights: how often each unit was drawn (units, block); one column of ones is the data.
         """
         curve = self.ranking.curve(weights)
-        loss, true_positives, true_negatives = self.sums @ weights
+        loss, *correct = self.sums @ weights
+        true_positives, true_negatives = correct or youden_counts(curve)
         metrics = [
             loss / (curve.positives + curve.negatives),
             true_positives / curve.positives,

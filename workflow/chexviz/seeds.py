@@ -20,16 +20,16 @@ class Expected(NamedTuple):
 
     def p(self) -> float:
         """Two-sided p against no difference; without any spread 0 or 1."""
-        return min(1.0, 2 * self.above(abs(self.difference)))
+        return 2 * self.above(abs(self.difference))
 
     def p_non_inferior(self, margin: float) -> float:
         """One-sided p against a difference of -margin or less; NaN without any spread."""
         return self.above(self.difference + margin) if self.standard_error else math.nan
 
     def above(self, distance: float) -> float:
-        """The chance that an estimate lies further above the truth than this."""
-        if not self.standard_error:
-            return 0.0 if distance > 0 else 1.0
+        """The chance that an estimate lies further above the truth than this (>= 0)."""
+        if self.standard_error == 0:
+            return 0.0 if distance else 0.5
         return float(stdtr(self.freedom, -distance / self.standard_error))
 
     def interval(self, confidence: float) -> tuple[float, float]:
@@ -39,7 +39,7 @@ class Expected(NamedTuple):
 
 
 def expected(differences: np.ndarray, standard_errors: np.ndarray) -> Expected:
-    """The difference of two models that is expected of trainings like these, in patients like these.
+    """The difference of two models that is expected of such trainings, in such patients.
 
     differences, standard_errors: of K trainings (seeds) on the same images (K,). With one training
     a p value speaks of that training alone, with several of their expectation. Its variance is that

@@ -43,7 +43,8 @@ def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     `auroc_high`); for several seeds the value is the mean and `auroc_sd` the standard deviation.
     `uncertainty` says which. `difference`, likewise, is of the AUROC from that of the baseline of
     the same architecture, and `p` that of the paired test, of several seeds that of the expected
-    difference (see seeds.expected); baselines have none. Raises ValueError if a model was not compared.
+    difference (see seeds.expected); baselines have none. Raises ValueError if a model was not
+    compared.
     """
     titles = group_titles(metrics)
     keys = ["site", "architecture", "method"]
