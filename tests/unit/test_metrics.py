@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, ttest_1samp
+from scipy.stats import norm, sem, ttest_1samp
 from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
@@ -20,11 +20,14 @@ from chexviz.metrics import (
     Measures,
     compare,
     compare_delong,
+    compare_means,
     compare_replicates,
     cross_entropy,
     holm,
     interval,
+    metric_interval,
     non_inferiority,
+    wilson,
     youden_threshold,
 )
 from chexviz.results import METRICS
@@ -106,6 +109,18 @@ def test_measures_are_scikit_learns_on_each_resample(levels):
         np.testing.assert_allclose(measured[:, column], [expected[m] for m in METRICS], **EXACT)
 
 
+@pytest.mark.parametrize("levels", [None, 7])
+def test_without_a_threshold_each_resample_chooses_its_own(levels):
+    labels, scores, patient = drawn(200, 3, levels)
+    weights = next(resamples(positive_units(labels, patient), 40, np.random.default_rng(0)))
+    metrics, _ = Measures(labels, scores, patient, None)(weights)
+    for column, times in enumerate(weights.T):
+        repeated = np.repeat(np.arange(200), np.repeat(times, 2))
+        threshold = youden_threshold(labels[repeated], scores[repeated])
+        fixed = Measures(labels, scores, patient, threshold)(times[:, np.newaxis])[0][:, 0]
+        np.testing.assert_allclose(metrics[:, column], fixed, **EXACT)
+
+
 def test_a_score_equal_to_the_threshold_is_called_positive():
     labels, scores = np.array([1, 1, 0, 0]), np.array([0.5, 0.4, 0.5, 0.4])
     measured, _ = Measures(labels, scores, np.arange(4), 0.5)(np.ones((4, 1)))
@@ -141,7 +156,88 @@ def test_comparison_by_hand():
     assert result.standard_error == pytest.approx(math.sqrt(2.5e-4), rel=1e-12)
     assert result.statistic == pytest.approx(0.03 / math.sqrt(2.5e-4), rel=1e-12)
     assert result.p == pytest.approx(2 * norm.sf(result.statistic), rel=1e-12)
-    assert (result.low, result.high) == pytest.approx((0.02, 0.04), rel=1e-12)
+    half = norm.ppf(0.75) * math.sqrt(2.5e-4)
+    assert (result.low, result.high) == pytest.approx((0.03 - half, 0.03 + half), rel=1e-12)
+
+
+@given(
+    st.floats(-0.5, 0.5),
+    st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=30),
+    st.sampled_from([0.9, 0.95, 0.99]),
+)
+def test_an_interval_excludes_zero_where_its_test_rejects_it(difference, replicates, confidence):
+    found = compare(difference, np.array(replicates), confidence)
+    if abs(found.p - (1 - confidence)) > 1e-9:
+        assert (found.p < 1 - confidence) == (not found.low <= 0 <= found.high)
+
+
+def test_intervals_of_rates_are_wilsons():
+    """Newcombe (Stat. Med. 1998), table I, method 3."""
+    for cases, trials, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605)):
+        assert wilson(cases / trials, trials, 0.95) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(0.0, 20, 0.95) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert wilson(1.0, 29, 0.95) == pytest.approx((0.8830, 1), abs=5e-5)
+
+
+def test_the_interval_of_a_rate_is_that_of_as_many_images_as_would_vary_so_much():
+    """Of independent images those that there are; of pairs that agree half of them."""
+    draws = np.random.default_rng(0)
+    for each in (1, 2):
+        replicates = draws.binomial(100 // each, 0.8, 20_000) * each / 100
+        found = metric_interval("sensitivity", 0.8, replicates, (100 // each, 50), 0.95)
+        assert found == pytest.approx(wilson(0.8, 100 / each, 0.95), abs=2e-3)
+    certain = metric_interval("specificity", 1.0, np.ones(50), (10, 40), 0.95)
+    assert certain == wilson(1.0, 40, 0.95)
+
+
+def test_areas_are_symmetric_on_the_scale_of_the_logit():
+    replicates = np.array([0.85, 0.95])
+    for metric in ("auroc", "aupr"):
+        low, high = metric_interval(metric, 0.9, replicates, (10, 90), 0.95)
+        both = np.log([low / (1 - low), high / (1 - high)])
+        assert both.mean() == pytest.approx(math.log(9))
+        assert both[1] - both[0] == pytest.approx(2 * norm.ppf(0.975) * math.sqrt(0.005) / 0.09)
+
+
+def test_a_perfect_model_is_not_certain():
+    low, high = metric_interval("auroc", 1.0, np.ones(50), (10, 90), 0.95)
+    # The lowest area whose own standard error (Hanley and McNeil 1982) reaches to 1.
+    q1, q2 = low / (2 - low), 2 * low**2 / (1 + low)
+    shared = 49 * (q1 + q2 - 2 * low**2)  # both classes as large as their mean
+    error = math.sqrt((low * (1 - low) + shared) / 900)
+    assert (low + norm.ppf(0.975) * error, high) == pytest.approx((1, 1))
+    assert metric_interval("auroc", 0.0, np.zeros(50), (10, 90), 0.95) == pytest.approx(
+        (0, 1 - low)
+    )
+    assert metric_interval("aupr", 1.0, np.ones(50), (10, 90), 0.95) == wilson(1.0, 10, 0.95)
+
+
+@pytest.mark.parametrize("area", [0.82, 0.95])
+def test_areas_of_few_positives_are_covered(area):
+    """100 images, 10 of them positive: percentiles hold the truth in 90 and 84 % of samples."""
+    draws, repetitions, separation = np.random.default_rng(1), 400, math.sqrt(2) * norm.ppf(area)
+    labels, covered = np.repeat([1, 0], [10, 90]), 0
+    for _ in range(repetitions):
+        scores = draws.normal(separation * labels)
+        ranking = Ranking(labels, scores, np.arange(100))
+        values = np.hstack([auroc(ranking.curve(w)) for w in resamples(labels == 1, 200, draws)])
+        value = auroc(ranking.curve(np.ones((100, 1))))[0]
+        low, high = metric_interval("auroc", value, values, (10, 90), 0.95)
+        covered += low <= area <= high
+    # Its standard error is 1.3 points; below 90 % it would be what it was.
+    assert 0.90 * repetitions <= covered <= 0.985 * repetitions
+
+
+def test_a_mean_of_few_is_tested_as_the_paired_t_test_does():
+    draws, rejected = np.random.default_rng(2), 0
+    for _ in range(1000):
+        values = draws.normal(size=10)
+        replicates = values[draws.integers(10, size=(400, 10))].mean(axis=1)
+        found = compare_means(values.mean(), replicates, 10, 0.95)
+        rejected += found.p < 0.05
+        assert found.standard_error == pytest.approx(sem(values), rel=0.2)
+    # Nominal is 50, the standard error 7; the normal distribution would reject 96.
+    assert 30 <= rejected <= 70
 
 
 def test_comparison_is_antisymmetric():

@@ -250,10 +250,11 @@ def test_conclusions_follow_the_p_values(two, rows, expected):
 
 
 def test_verdict_is_that_of_the_p_value():
-    assert paper.verdict(0.05, -0.1) == "same"
-    assert paper.verdict(0.049, -0.1) == "lower"
-    assert paper.verdict(0.049, 0.1) == "higher"
-    assert paper.verdict(np.nan, 0.1) == "undefined"
+    assert paper.verdict(0.05, pd.Series([-0.1])) == "same"
+    assert paper.verdict(0.049, pd.Series([-0.1, -0.2])) == "lower"
+    assert paper.verdict(0.049, pd.Series([0.1])) == "higher"
+    assert paper.verdict(0.049, pd.Series([0.1, 0.2, -0.001])) == "mixed"
+    assert paper.verdict(np.nan, pd.Series([0.1])) == "undefined"
 
 
 def test_shared_task_is_compared_with_the_first_site_that_has_it(three):

@@ -60,7 +60,9 @@ def test_all_images_are_what_evaluate_says(study, tmp_path):
     )
     comparisons = comparisons[comparisons["test"] == "bootstrap_patients"]
     found = rows_of(table, group="all", measure="difference")
-    np.testing.assert_array_equal(found["value"].astype(float), comparisons["difference"])
+    np.testing.assert_array_equal(
+        found[["value", "low", "high"]].astype(float), comparisons[["difference", "low", "high"]]
+    )
 
 
 def test_values_are_those_of_repeated_patients(study):
@@ -79,8 +81,12 @@ def test_values_are_those_of_repeated_patients(study):
             for model, scores in enumerate((rows["score"], fedavg["score"])):
                 areas[model, group, column] = roc_auc_score(labels[images], scores[images])
 
-    def expected(values):
-        return [values[0], *np.quantile(values[1:], [0.025, 0.975])]
+    def expected(values, areas=True):
+        value, half = values[0], 1.959963984540054 * values[1:].std(ddof=1)
+        if not areas:
+            return [value, value - half, value + half]
+        odds = value / (1 - value) * np.exp(np.array([-half, half]) / (value * (1 - value)))
+        return [value, *odds / (1 + odds)]
 
     key = ("north", "standard", "fedavg", 7)
     assert portable.sum() < 150  # so that PA is the larger one
@@ -90,7 +96,8 @@ def test_values_are_those_of_repeated_patients(study):
         (one(table, "difference", "AP", key), areas[1, 0] - areas[0, 0]),
         (one(table, "gap", "AP"), areas[0, 0] - areas[0, 1]),
     ):
-        np.testing.assert_allclose(numbers(row), expected(values), rtol=0, atol=1e-12)
+        wanted = expected(values, row["measure"] == "auroc")
+        np.testing.assert_allclose(numbers(row), wanted, rtol=0, atol=1e-12)
     assert one(table, "gap", "AP")["reference"] == "PA"
     assert one(table, "difference", "AP", key)["reference"] == "baseline"
 
@@ -170,6 +177,9 @@ def test_images_without_a_tag_are_a_group_of_their_own(study):
     assert numbers(row) == numbers(one(table, "auroc", "all", ("south", *row.iloc[2:5])))
     assert one(table, "auroc", "AP", south)["note"] == "no images"
     assert not len(rows_of(table, measure="gap", site="south", attribute="view"))
+    alone = rows_of(table, measure="tag alone", site="south", attribute="view").iloc[0]
+    assert alone["value"] in ("", None) or np.isnan(float(alone["value"]))
+    assert alone["note"] == "all images are in one group"
 
 
 def test_ages_fall_into_their_bands():

@@ -79,14 +79,6 @@ def test_p_value_as_readers_expect_it(p, text):
     assert results.p_text(p) == text
 
 
-def test_p_values_of_seeds_are_combined_by_rugers_rule():
-    assert results.combined_p(pd.Series([0.3])) == 0.3
-    assert results.combined_p(pd.Series([0.5, 0.01, 0.04])) == pytest.approx(3 / 2 * 0.04)
-    assert results.combined_p(pd.Series([0.02, 0.9])) == pytest.approx(2 * 0.02)
-    assert results.combined_p(pd.Series([0.8, 0.9, 0.95])) == 1.0
-    assert np.isnan(results.combined_p(pd.Series([0.1, np.nan])))
-
-
 def test_markdown_has_the_papers_rows_in_order():
     table = tables.summarise(*evaluated())
     lines = table1.to_markdown(table, "").splitlines()
@@ -116,7 +108,7 @@ def test_several_seeds_give_mean_and_standard_deviation():
     assert row["auroc"] == pytest.approx(0.87049)
     assert row["auroc_sd"] == pytest.approx(0.02)
     assert np.isnan(row["auroc_low"])
-    assert row["p"] == pytest.approx(0.06)
+    assert row["p"] == pytest.approx(0.0956, abs=1e-4)
     assert row["difference"] == pytest.approx(-0.01)
     assert row["difference_sd"] == pytest.approx(0, abs=1e-12)
     assert table.iloc[0][["difference", "difference_sd", "p"]].isna().all()

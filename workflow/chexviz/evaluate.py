@@ -21,6 +21,7 @@ from chexviz.metrics import (
     compare_replicates,
     holm,
     interval,
+    metric_interval,
     non_inferiority,
     youden_threshold,
 )
@@ -280,9 +281,12 @@ def draws(
 
 
 def measure_site(
-    models: list[Model], thresholds: list[float], settings: Bootstrap
+    models: list[Model], thresholds: list[float | None], settings: Bootstrap
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measure all models of a site on the same resamples of its evaluation images.
+
+    thresholds: of each model; None where it is chosen on these images, so that every resample
+    chooses its own.
 
     Returns, with the data itself as column 0 and B resamples after it, the metrics
     (models, METRICS, 1 + B) and the sensitivities (models, ROC_POINTS, 1 + B).
@@ -305,17 +309,28 @@ def measure_site(
 
 
 def metric_rows(
-    models: list[Model], thresholds: list[float], metrics: np.ndarray, confidence: float
+    models: list[Model], thresholds: list[float], metrics: np.ndarray, settings: Bootstrap
 ) -> list[list]:
     """Rows of metrics.csv; metrics: (models, METRICS, 1 + B), see measure_site."""
-    bounds = interval(metrics[:, :, 1:], confidence)
     rows = []
     for position, model in enumerate(models):
         images = model.table[model.table["subset"] == "evaluation"]
         counts = [len(images), images["patient"].nunique(), images["label"].sum()]
-        values = np.stack([metrics[position, :, 0], *bounds[:, position]], axis=1)
-        rows.append([*model[:5], *counts, thresholds[position], *values.ravel()])
+        cases = unit_cases(images, settings.unit)
+        values = []
+        for metric, (value, *replicates) in zip(METRICS, metrics[position], strict=True):
+            bounds = metric_interval(
+                metric, value, np.array(replicates), cases, settings.confidence
+            )
+            values += [value, *bounds]
+        rows.append([*model[:5], *counts, thresholds[position], *values])
     return rows
+
+
+def unit_cases(rows: pd.DataFrame, unit: str) -> tuple[int, int]:
+    """How many resampled units of some images are positive, and how many negative."""
+    positive = positive_units(rows["label"].to_numpy(), units(rows, unit))
+    return int(positive.sum()), int((~positive).sum())
 
 
 def auroc_replicates(models: list[Model], settings: Bootstrap) -> np.ndarray | None:
@@ -440,8 +455,12 @@ def evaluate(models: list[Model], settings: Bootstrap, margin: float) -> tuple[p
     metrics, comparisons, curves = [], [], []
     for group in sites.values():
         thresholds = [threshold(model.table) for model in group]
-        measured, sensitivities = measure_site(group, thresholds, settings)
-        metrics += metric_rows(group, thresholds, measured, settings.confidence)
+        chosen_before = [(model.table["subset"] == "validation").any() for model in group]
+        fixed = [
+            one if before else None for one, before in zip(thresholds, chosen_before, strict=True)
+        ]
+        measured, sensitivities = measure_site(group, fixed, settings)
+        metrics += metric_rows(group, thresholds, measured, settings)
         comparisons += comparison_rows(group, measured, settings, margin)
         curves += roc_rows(group, sensitivities, settings.confidence)
     return (

@@ -15,17 +15,17 @@ from chexviz.localisation import MEASURES
 from chexviz.results import (
     ARCHITECTURES,
     BASELINE,
-    combined_p,
     group_titles,
     in_order,
     method_title,
     p_text,
     read_table,
 )
+from chexviz.tables import over_trainings
 
 COLUMNS = [
     *("site", "task", "architecture", "method", "seed", "measure", "images"),
-    *("value", "low", "high", "chance", "prior", "p"),
+    *("value", "low", "high", "chance", "prior", "difference", "standard_error", "p"),
 ]
 KEYS = ["site", "architecture", "method", "measure"]
 # mm on the printed page
@@ -34,9 +34,9 @@ P_COLUMN = 0.2  # of a panel's width, right of the values
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a KEYS: of several seeds the mean, the bounds of +/- one SD and the combined p.
+    """One row a KEYS: of several seeds the mean with the bounds of +/- one SD.
 
-    A seed without a number leaves none.
+    p is then of the expected difference. A seed without a number leaves none.
     """
     rows = []
     for key, runs in table.groupby(KEYS, sort=False):
@@ -47,7 +47,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
         else:
             spread = runs["value"].std(ddof=1, skipna=False)
             row |= {"low": row["value"] - spread, "high": row["value"] + spread}
-            row["p"] = combined_p(runs["p"])
+            row["p"] = over_trainings(runs).p()
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -122,7 +122,10 @@ def draw_panel(
 
 
 def draw_tag(axes: Axes, y: float, row: pd.Series) -> None:
-    """The AUROC of ranking by the tag alone."""
+    """The AUROC of ranking by the tag alone, which one group of all images cannot have."""
+    if np.isnan(row["value"]):
+        beside(axes, 1, y, f"{row['attribute']} alone: one group", style.GREY, VALUES - 1)
+        return
     axes.plot(row["value"], y, "D", color=style.GREY, markersize=2.5, clip_on=False)
     text = f"{row['attribute']} alone {row['value']:.2f}"
     beside(axes, 1, y, text, style.GREY, VALUES - 1)

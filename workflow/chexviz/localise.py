@@ -12,7 +12,7 @@ from chexviz.draws import OCTET, Draws
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.localisation import MEASURES, area, energy_inside, iou, pointing_game
-from chexviz.metrics import compare, interval
+from chexviz.metrics import compare_means, mean_interval
 from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.randomness import stream
@@ -29,7 +29,7 @@ SUMMARY = [
     *("images", "patients", "unannotated", "empty"),
     *("value", "low", "high", "chance", "prior"),
     *("paired_images", "paired_patients"),
-    *("difference", "difference_low", "difference_high", "p", "note"),
+    *("difference", "difference_low", "difference_high", "standard_error", "p", "note"),
 ]
 
 
@@ -193,7 +193,8 @@ def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> lis
             row |= {"value": table[one].mean(), "chance": table["area"].mean()}
             row |= {"prior": table[f"prior_{one}"].mean()}
             if not notes[0]:
-                row["low"], row["high"] = interval(values, confidence)
+                count = resampled(table, settings)
+                row["low"], row["high"] = mean_interval(row["value"], values, count, confidence)
         if both is not None:
             row |= {"paired_images": len(both), "paired_patients": both["patient"].nunique()}
             values = None if drawn_both is None else drawn_both[position]
@@ -201,9 +202,10 @@ def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> lis
             if values is not None:
                 row["difference"] = float(both[one].mean())
                 if not notes[1]:
-                    found = compare(row["difference"], values, confidence)
+                    count = resampled(both, settings)
+                    found = compare_means(row["difference"], values, count, confidence)
                     row |= {"difference_low": found.low, "difference_high": found.high}
-                    row["p"] = found.p
+                    row |= {"standard_error": found.standard_error, "p": found.p}
         rows.append(row | {"note": "; ".join(filter(None, notes))})
     return rows
 

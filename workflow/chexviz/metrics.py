@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import stdtr, stdtrit  # scipy.stats takes longer to import than most stages run
 
-from chexviz.bootstrap import Ranking, aupr, auroc, require_both_classes, sensitivity_at
+# scipy.stats takes longer to import than most stages run.
+from scipy.special import expit, logit, stdtr, stdtrit
+
+from chexviz.bootstrap import Curve, Ranking, aupr, auroc, require_both_classes, sensitivity_at
 from chexviz.delong import delong
 
 ROC_POINTS = 101
@@ -31,6 +33,18 @@ def youden_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(candidates[np.argmax(j)])
 
 
+def youden_counts(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of true positives and of true negatives at each resample's own Youden threshold.
+
+    Both (block,). Of several thresholds the lowest, as in `youden_threshold`.
+    """
+    true, false = curve.true.astype(np.float64), curve.false.astype(np.float64)
+    j = true * curve.negatives - false * curve.positives
+    lowest = (len(j) - 1 - j[::-1].argmax(axis=0))[np.newaxis]
+    false_positives = np.take_along_axis(false, lowest, axis=0)[0]
+    return np.take_along_axis(true, lowest, axis=0)[0], curve.negatives - false_positives
+
+
 def cross_entropy(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Binary cross-entropy of each image in nats; labels: 0 or 1 (n,), scores: in [0, 1] (n,).
 
@@ -47,22 +61,25 @@ class Measures:
     """All that is measured of one model on resamples of its images.
 
     labels: 0 or 1 (n,). scores: probabilities in [0, 1] (n,). unit: index of each image's unit,
-    from 0 without gaps (n,). threshold: an image is called positive if its score >= threshold.
-    It stays fixed: intervals are those of the rule as it was chosen.
+    from 0 without gaps (n,). threshold: an image is called positive if its score >= threshold;
+    None: Youden's, which each resample chooses anew, as another sample would.
     Raises ValueError unless both classes are present.
     """
 
-    def __init__(self, labels: np.ndarray, scores: np.ndarray, unit: np.ndarray, threshold: float):
+    def __init__(
+        self, labels: np.ndarray, scores: np.ndarray, unit: np.ndarray, threshold: float | None
+    ):
         self.ranking = Ranking(labels, scores, unit)
-        called = scores >= threshold
-        summands = np.stack(
-            [cross_entropy(labels, scores), (labels == 1) & called, (labels == 0) & ~called]
-        )
+        summands = [cross_entropy(labels, scores)]
+        if threshold is not None:
+            called = scores >= threshold
+            summands += [(labels == 1) & called, (labels == 0) & ~called]
         rows, images = np.nonzero(summands)
         # A sparse product adds in a fixed order; a BLAS may not, and the loss would change its last
         # digit with the number of threads.
         self.sums = csr_array(
-            (summands[rows, images], (rows, unit[images])), shape=(len(summands), unit.max() + 1)
+            (np.stack(summands)[rows, images], (rows, unit[images])),
+            shape=(len(summands), unit.max() + 1),
         )
 
     def __call__(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +88,8 @@ class Measures:
         weights: how often each unit was drawn (units, block); one column of ones is the data.
         """
         curve = self.ranking.curve(weights)
-        loss, true_positives, true_negatives = self.sums @ weights
+        loss, *correct = self.sums @ weights
+        true_positives, true_negatives = correct or youden_counts(curve)
         metrics = [
             loss / (curve.positives + curve.negatives),
             true_positives / curve.positives,
@@ -86,6 +104,75 @@ def interval(replicates: np.ndarray, confidence: float) -> np.ndarray:
     """Percentile bootstrap interval over the last axis (..., B); returns low and high (2, ...)."""
     tail = (1 - confidence) / 2
     return np.quantile(replicates, [tail, 1 - tail], axis=-1)
+
+
+def metric_interval(
+    metric: str, value: float, replicates: np.ndarray, cases: tuple[int, int], confidence: float
+) -> tuple[float, float]:
+    """Low and high of one of METRICS, from its bootstrap replicates (B,).
+
+    cases: how many units (patients) are positive and negative. AUROC and AUPR: symmetric on the
+    scale of the logit, where they are closer to normal; percentiles, of 100 images with 10
+    positives, hold the truth in 84 to 90 % of samples, these in 92 %. Sensitivity and specificity:
+    Wilson's interval of as many images as would vary so much (the design effect of patients with
+    several). Loss: percentiles. Where all replicates agree, at 0 or 1, an interval of the number
+    of cases, since a bootstrap cannot tell that from certainty.
+    """
+    positive, negative = cases
+    if metric == "loss":
+        low, high = interval(replicates, confidence)
+        return float(low), float(high)
+    spread = standard_deviation(replicates)
+    varies = spread > 0 and 0 < value < 1
+    if metric in ("sensitivity", "specificity"):
+        count = positive if metric == "sensitivity" else negative
+        return wilson(value, value * (1 - value) / spread**2 if varies else count, confidence)
+    if varies:
+        return logit_interval(value, spread, normal_quantile(confidence))
+    if metric == "aupr":
+        return wilson(value, positive, confidence)
+    return newcombe(value, positive, negative, confidence)
+
+
+def normal_quantile(confidence: float) -> float:
+    """How many standard errors a two-sided interval reaches on either side."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def logit_interval(value: float, spread: float, quantile: float) -> tuple[float, float]:
+    """An interval of a value in (0, 1) that is symmetric on the scale of the logit.
+
+    spread: its standard error, > 0. quantile: standard errors on either side.
+    """
+    center, half = logit(value), quantile * spread / (value * (1 - value))
+    return float(expit(center - half)), float(expit(center + half))
+
+
+def wilson(share: float, count: float, confidence: float) -> tuple[float, float]:
+    """Wilson's interval of a share of `count` trials (JASA 1927), which may be no whole number."""
+    z = normal_quantile(confidence)
+    middle = share + z**2 / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    scale = 1 + z**2 / count
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def newcombe(area: float, positive: int, negative: int, confidence: float) -> tuple[float, float]:
+    """An interval of an AUROC that is also one of 0 or 1 (Newcombe, Stat. Med. 2006, method 5).
+
+    It holds all areas whose standard error, by the variance of Hanley and McNeil (Radiology 1982)
+    with both classes' numbers averaged, reaches to the one that was found. Images are independent.
+    """
+    from scipy.optimize import brentq  # which takes long to import, for what is rare
+
+    z, mean = normal_quantile(confidence), (positive + negative) / 2 - 1
+
+    def excess(true: float) -> float:
+        shape = 1 + mean * ((1 - true) / (2 - true) + true / (1 + true))
+        return (true - area) ** 2 - z**2 * true * (1 - true) * shape / (positive * negative)
+
+    low = brentq(excess, 0, area) if area > 0 else 0.0
+    return float(low), float(brentq(excess, area, 1) if area < 1 else 1.0)
 
 
 class Comparison(NamedTuple):
@@ -124,9 +211,14 @@ def compare(difference: float, replicates: np.ndarray, confidence: float) -> Com
     of pROC's roc.test(method="bootstrap", paired=TRUE) (Robin et al., BMC Bioinformatics 2011).
     It does not reject more often for larger B, as a t-test over the replicates does.
     """
-    low, high = interval(replicates, confidence)
-    spread = standard_deviation(replicates)
-    return Comparison(difference, float(low), float(high), spread, *normal_test(difference, spread))
+    return normal_comparison(difference, standard_deviation(replicates), confidence)
+
+
+def normal_comparison(difference: float, spread: float, confidence: float) -> Comparison:
+    """A difference of standard error `spread`: where its test rejects 0, its interval has none."""
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * spread
+    z, p = normal_test(difference, spread)
+    return Comparison(difference, difference - half, difference + half, spread, z, p)
 
 
 def compare_delong(
@@ -137,9 +229,39 @@ def compare_delong(
     # Of models that rank alike the terms cancel, up to rounding that may be negative.
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     spread = math.sqrt(variance) if variance > 1e-15 * covariance.trace() else 0.0
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * spread
-    z, p = normal_test(difference, spread)
-    return Comparison(difference, difference - half, difference + half, spread, z, p)
+    return normal_comparison(difference, spread, confidence)
+
+
+def compare_means(
+    difference: float, replicates: np.ndarray, units: int, confidence: float
+) -> Comparison:
+    """Test a mean difference of few units (patients) against 0 by its bootstrap replicates (B,).
+
+    Student's t with units - 1 degrees of freedom: of one image a unit the paired t-test, up to the
+    Monte Carlo error. The normal distribution rejects 9 % of true null hypotheses at 10 units.
+    """
+    spread, quantile = mean_spread(replicates, units, confidence)
+    half = quantile * spread
+    t, p = normal_test(difference, spread)
+    if spread:
+        p = 2 * float(stdtr(units - 1, -abs(t)))
+    return Comparison(difference, difference - half, difference + half, spread, t, p)
+
+
+def mean_interval(
+    value: float, replicates: np.ndarray, units: int, confidence: float
+) -> tuple[float, float]:
+    """Low and high of a mean in (0, 1) of few units, of which not all are alike."""
+    return logit_interval(value, *mean_spread(replicates, units, confidence))
+
+
+def mean_spread(replicates: np.ndarray, units: int, confidence: float) -> tuple[float, float]:
+    """The standard error of a mean of units, and how many of them an interval reaches.
+
+    replicates: bootstrap means (B,), which vary less than the mean does by sqrt(1 - 1 / units).
+    """
+    spread = standard_deviation(replicates) * math.sqrt(units / (units - 1))
+    return spread, float(stdtrit(units - 1, (1 + confidence) / 2))
 
 
 def compare_replicates(difference: float, replicates: np.ndarray, confidence: float) -> Comparison:

@@ -17,7 +17,6 @@ from chexviz.results import (
     ARCHITECTURES,
     METRICS,
     capitalised,
-    combined_p,
     compared,
     method_title,
     missing,
@@ -28,7 +27,7 @@ from chexviz.results import (
 )
 from chexviz.supplement import SIGNIFICANCE
 from chexviz.table1 import HEADINGS
-from chexviz.tables import SPREAD, cell
+from chexviz.tables import SPREAD, cell, over_trainings, p_value
 
 SUBSETS = ("train", "validation", "evaluation")
 SETTINGS = (
@@ -46,6 +45,7 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
     require(results, settings)
     titles = site_titles(settings["sites"])
     method = settings["methods"][0]["name"]
+    confidence = settings["evaluation"]["bootstrap"]["confidence"]
     return {
         "mark": mark,
         "alpha": SIGNIFICANCE,
@@ -61,7 +61,7 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
         },
         "sites": [site_facts(site, results) for site in settings["sites"]],
         "protocols": [
-            protocol_facts(name, results, titles, method)
+            protocol_facts(name, results, titles, method, confidence)
             | supplement.of_protocol(results, name, titles, method)
             for name in settings["protocols"]
         ],
@@ -113,10 +113,12 @@ def site_facts(site: dict, results: Path) -> dict:
     }
 
 
-def protocol_facts(protocol: str, results: Path, titles: dict[str, str], method: str) -> dict:
+def protocol_facts(
+    protocol: str, results: Path, titles: dict[str, str], method: str, confidence: float
+) -> dict:
     """Subsets, tables, comparisons and leakage audit of one protocol.
 
-    method: the one that the paper compares with the baselines.
+    method: the one that the paper compares with the baselines. confidence: of intervals.
     """
     path = results / "tables" / protocol / "table1.csv"
     columns = ["site", "task", "model", "architecture", "method", "images", "positives", "seeds"]
@@ -144,26 +146,29 @@ def protocol_facts(protocol: str, results: Path, titles: dict[str, str], method:
         "groups": groups,
         "mean_auroc": float(table["auroc"].mean()),
         "spread": bool((table["uncertainty"] == SPREAD).any()),
-        "comparisons": comparison_facts(table, comparisons, titles),
+        "comparisons": comparison_facts(table, comparisons, titles, confidence),
         "subsets": subset_facts(results / "splits" / f"{protocol}.csv", titles),
         "audit": audit_facts(results / "audit" / f"{protocol}.csv", titles),
     }
 
 
 def comparison_facts(
-    table: pd.DataFrame, comparisons: pd.DataFrame, titles: dict[str, str]
+    table: pd.DataFrame, comparisons: pd.DataFrame, titles: dict[str, str], confidence: float
 ) -> list[dict]:
     """Every federated model against its baseline, in the order of the table.
 
-    difference: mean over seeds. low, high: the interval; of several seeds, the lowest and highest
-    bound. verdict: 'lower', 'higher' or 'same' by the p value, 'undefined' without one.
+    difference: mean over seeds. low, high: its interval, of several seeds that of the expected
+    difference (see seeds.expected). verdict: see `verdict`.
     """
     facts = []
     for keys, rows in comparisons.groupby(["site", "architecture", "method"], sort=False):
         chosen = (table[["site", "architecture"]] == list(keys[:2])).all(axis=1)
         model = table[chosen & (table["method"] == keys[2])].iloc[0]
         baseline = table[chosen & (table["method"] == rows["reference"].iloc[0])].iloc[0]
-        p, difference = combined_p(rows["p"]), float(rows["difference"].mean())
+        p, difference = p_value(rows), float(rows["difference"].mean())
+        low, high = rows["low"].iloc[0], rows["high"].iloc[0]
+        if len(rows) > 1:
+            low, high = over_trainings(rows).interval(confidence)
         facts.append(
             {
                 "task": titles[keys[0]],
@@ -172,23 +177,29 @@ def comparison_facts(
                 "auroc": cell(model, "auroc"),
                 "baseline": cell(baseline, "auroc"),
                 "difference": difference,
-                "low": float(rows["low"].min()),
-                "high": float(rows["high"].max()),
+                "low": float(low),
+                "high": float(high),
                 "p": None if np.isnan(p) else p,
                 "p_text": p_text(p),
-                "verdict": verdict(p, difference),
+                "verdict": verdict(p, rows["difference"]),
             }
         )
     return facts
 
 
-def verdict(p: float, difference: float) -> str:
-    """What a test says: 'lower', 'higher', 'same' (not significantly different) or 'undefined'."""
+def verdict(p: float, differences: pd.Series) -> str:
+    """What a test of the mean of one or several seeds says.
+
+    'lower' or 'higher', where all seeds agree; 'mixed', where they do not, though their mean
+    differs significantly; 'same' (not significantly different); 'undefined' without a p value.
+    """
     if np.isnan(p):
         return "undefined"
     if p >= SIGNIFICANCE:
         return "same"
-    return "lower" if difference < 0 else "higher"
+    if (differences < 0).all():
+        return "lower"
+    return "higher" if (differences > 0).all() else "mixed"
 
 
 def subset_facts(path: Path, titles: dict[str, str]) -> list[dict]:

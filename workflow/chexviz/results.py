@@ -192,16 +192,3 @@ def p_phrase(p: float) -> str:
     """A p value within a sentence: 'p = 0.19', 'p <0.001'."""
     shown = p_text(p)
     return f"p {shown}" if shown[0] in "<>" else f"p = {shown}"
-
-
-def combined_p(values: pd.Series) -> float:
-    """One p value from those of K seeds, valid however they depend on each other.
-
-    K/k times the k-th smallest, for the middle k (Rüger's rule; Vovk and Wang 2020, section 2). For
-    one seed it is the value itself. A seed without a p value leaves none.
-    """
-    ordered = np.sort(values.to_numpy(dtype=float))
-    if len(ordered) == 0 or np.isnan(ordered).any():
-        return np.nan
-    k = (len(ordered) + 1) // 2
-    return min(1.0, float(ordered[k - 1] * len(ordered) / k))

@@ -21,10 +21,11 @@ from chexviz.evaluate import (
     find_baselines,
     read_models,
     read_settings,
+    unit_cases,
     units,
 )
 from chexviz.files import replacing
-from chexviz.metrics import interval
+from chexviz.metrics import compare, interval, metric_interval
 from chexviz.options import finite_json
 from chexviz.results import BASELINE, read_table
 
@@ -184,6 +185,21 @@ def estimate(values: np.ndarray, confidence: float) -> list[float]:
     return [values[0], *interval(replicates[~np.isnan(replicates)], confidence)]
 
 
+def area(values: np.ndarray, cases: tuple[int, int], confidence: float) -> list[float]:
+    """The same of an AUROC. cases: how many units are positive, and how many negative."""
+    if np.isnan(values[0]):
+        return [np.nan] * 3
+    replicates = values[1:][~np.isnan(values[1:])]
+    return [values[0], *metric_interval("auroc", values[0], replicates, cases, confidence)]
+
+
+def change(values: np.ndarray, confidence: float) -> list[float]:
+    """The same of a difference of two AUROCs, by the standard error that also tests it."""
+    if np.isnan(values[0]):
+        return [np.nan] * 3
+    return list(compare(values[0], values[1:][~np.isnan(values[1:])], confidence)[:3])
+
+
 def largest(groups: list[Group], attribute: str) -> int | None:
     """The position of the largest group of an attribute of which something can be said."""
     sizes = {
@@ -207,19 +223,23 @@ def model_rows(
     baseline: np.ndarray | None,
     groups: list[Group],
     sizes: list[list],
+    cases: list[tuple[int, int]],
     confidence: float,
 ) -> Iterator[list]:
-    """Yield the rows of one model. own, baseline: AUROC (groups, 1 + B); None: it is a baseline."""
+    """Yield the rows of one model. own, baseline: AUROC (groups, 1 + B); None: it is a baseline.
+
+    sizes, cases: counts of each group's images, and of its positive and negative units.
+    """
     for position, group in enumerate(groups):
         key, size = [*name, group.attribute, group.name], sizes[position]
-        shown = estimate(own[position], confidence)
+        shown = area(own[position], cases[position], confidence)
         yield [*key, "auroc", "", *size, *shown, group.note]
         if baseline is not None:
-            shown = estimate(own[position] - baseline[position], confidence)
+            shown = change(own[position] - baseline[position], confidence)
             yield [*key, "difference", BASELINE, *size, *shown, group.note]
         reference = largest(groups, group.attribute)
         if reference not in (None, position):
-            shown = estimate(own[position] - own[reference], confidence)
+            shown = change(own[position] - own[reference], confidence)
             yield [*key, "gap", groups[reference].name, *size, *shown, group.note]
 
 
@@ -233,20 +253,24 @@ def site_rows(
     labels = rows["label"].to_numpy()
     groups = group_images(tags, rows, settings.unit, subgroups)
     sizes = [counts(rows[group.chosen]) for group in groups]
+    cases = [unit_cases(rows[group.chosen], settings.unit) for group in groups]
     alone = [prevalences(labels, groups, attribute) for attribute in ATTRIBUTES]
     own = [model.table.loc[is_evaluated, "score"].to_numpy() for model in models]
     aurocs = measure(np.stack([*alone, *own]), groups, rows, models[0].site, settings)
     found = []
     for number, attribute in enumerate(ATTRIBUTES):
-        shown = estimate(aurocs[number, 0], settings.confidence)
+        shown, note = area(aurocs[number, 0], cases[0], settings.confidence), ""
+        if sum(group.attribute == attribute and group.chosen.any() for group in groups) < 2:
+            shown, note = [np.nan] * 3, "all images are in one group"
         key = [models[0].site, models[0].task, "", "", "", attribute, ALL]
-        found.append([*key, "tag alone", "", *sizes[0], *shown, ""])
+        found.append([*key, "tag alone", "", *sizes[0], *shown, note])
     aurocs = aurocs[len(alone) :]
     baselines = find_baselines(models)
     for position, model in enumerate(models):
         baseline = aurocs[baselines[position]] if position in baselines else None
         name = list(model[: len(MODEL)])
-        found += model_rows(name, aurocs[position], baseline, groups, sizes, settings.confidence)
+        own_rows = (name, aurocs[position], baseline, groups, sizes, cases)
+        found += model_rows(*own_rows, settings.confidence)
     return found
 
 

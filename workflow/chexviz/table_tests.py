@@ -13,7 +13,6 @@ from chexviz.results import (
     COMPARED,
     LITERAL,
     TESTS,
-    combined_p,
     compared,
     group_titles,
     model_title,
@@ -21,7 +20,7 @@ from chexviz.results import (
     p_text,
     read_tests,
 )
-from chexviz.tables import INTERVAL, SPREAD, over_seeds, signed_cell, to_csv, write
+from chexviz.tables import INTERVAL, SPREAD, over_seeds, over_trainings, signed_cell, to_csv, write
 
 TEST = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
 ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % interval
@@ -30,8 +29,9 @@ ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % inter
 def summarise(tests: pd.DataFrame) -> pd.DataFrame:
     """A row for each comparison and test, over all seeds. tests: of one method, see read_tests.
 
-    Of several seeds: mean and standard deviation of the difference, no standard error and no
-    statistic, and p values combined over seeds. `p_holm` is corrected, within each test, for all
+    Of several seeds: mean and standard deviation of the difference, and the test of the difference
+    that is expected over trainings (see seeds.expected), but of the t-test over replicates, which
+    knows one training alone. `p_holm` is corrected, within each test, for all
     comparisons of the table; the seeds of a comparison are one hypothesis. `primary`: as the other
     tables show it. `verdict`: whether a loss of the margin is excluded; '' where it is not tested.
     """
@@ -48,7 +48,7 @@ def summarise(tests: pd.DataFrame) -> pd.DataFrame:
 def summarise_test(runs: pd.DataFrame, titles: dict[str, str]) -> dict:
     """One row of the table, without p_holm; runs: of one comparison and test, one a seed."""
     first, alone = runs.iloc[0], len(runs) == 1
-    p = combined_p(runs["p_non_inferior"])
+    tested = test_of(runs)
     return {
         **{"group": titles[first["site"]], "task": first["task"], "site": first["site"]},
         "model": model_title(first["architecture"], first["method"]),
@@ -56,10 +56,23 @@ def summarise_test(runs: pd.DataFrame, titles: dict[str, str]) -> dict:
         **{"seeds": len(runs), "uncertainty": INTERVAL if alone else SPREAD},
         **{"test": first["test"], "primary": first["primary"]},
         **over_seeds("difference", runs[["difference", "low", "high"]]),
-        **{key: first[key] if alone else np.nan for key in ("standard_error", "statistic")},
-        **{"p": combined_p(runs["p"]), "margin": first["margin"]},
-        **{"p_non_inferior": p, "verdict": verdict(p)},
+        **tested,
+        **{"margin": first["margin"], "verdict": verdict(tested["p_non_inferior"])},
     }
+
+
+def test_of(runs: pd.DataFrame) -> dict[str, float]:
+    """Standard error, statistic and p values of one comparison and test; runs: one a seed."""
+    names = ("standard_error", "statistic", "p", "p_non_inferior")
+    if len(runs) == 1:
+        return {name: runs[name].iloc[0] for name in names}
+    if runs["test"].iloc[0] == LITERAL:
+        return dict.fromkeys(names, np.nan)
+    found = over_trainings(runs)
+    error = found.standard_error
+    statistic = found.difference / error if error else np.nan
+    p = found.p(), found.p_non_inferior(runs["margin"].iloc[0])
+    return dict(zip(names, (error, statistic, *p), strict=True))
 
 
 def verdict(p_non_inferior: float) -> str:
@@ -73,7 +86,8 @@ def test_cells(row: pd.Series) -> list[str]:
     """One test as readers see it, by the headings TEST; row: as from summarise."""
     literal = row["test"] == LITERAL
     remark = " (primary)" * bool(row["primary"]) + " (anti-conservative)" * literal
-    statistic = f"{'t' if literal else 'z'} = {row['statistic']:.2f}".replace("-", "−")
+    letter = "t" if literal or row["uncertainty"] == SPREAD else "z"
+    statistic = f"{letter} = {row['statistic']:.2f}".replace("-", "−")
     shown = {"non-inferior": "yes", "not shown": "no"}.get(row["verdict"])
     return [
         TESTS[row["test"]] + remark,
@@ -99,7 +113,8 @@ def note(table: pd.DataFrame) -> str:
     spread = (
         "In brackets: 95 % intervals"
         if seeds == 1
-        else f"Mean ± standard deviation over {seeds} seeds; p combined over seeds (Rüger's rule)"
+        else f"Mean ± standard deviation over {seeds} seeds; tested is the difference that is "
+        "expected over trainings, whose variance is that of the images and that between seeds"
     )
     return (
         f"Difference: AUROC of the federated model minus that of its baseline. {spread}. "

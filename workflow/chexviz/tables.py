@@ -11,13 +11,13 @@ from chexviz.files import replacing
 from chexviz.results import (
     BASELINE,
     METRICS,
-    combined_p,
     group_titles,
     in_order,
     model_title,
     read_comparisons,
     read_metrics,
 )
+from chexviz.seeds import Expected, expected
 
 INTERVAL, SPREAD = "95 % interval", "SD over seeds"
 PERCENT = ("sensitivity", "specificity")
@@ -42,8 +42,9 @@ def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     Each metric has its value and, for one seed, the bounds of its 95 % interval (`auroc_low`,
     `auroc_high`); for several seeds the value is the mean and `auroc_sd` the standard deviation.
     `uncertainty` says which. `difference`, likewise, is of the AUROC from that of the baseline of
-    the same architecture, and `p` that of the paired test, combined over seeds; baselines have
-    none. Raises ValueError if a model was not compared.
+    the same architecture, and `p` that of the paired test, of several seeds that of the expected
+    difference (see seeds.expected); baselines have none. Raises ValueError if a model was not
+    compared.
     """
     titles = group_titles(metrics)
     keys = ["site", "architecture", "method"]
@@ -79,7 +80,17 @@ def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) 
             f"{row['model']} on {row['site']}: {seeds} seeds, not all of them compared"
         )
     differences = over_seeds("difference", tests[["difference", "low", "high"]])
-    return row | differences | {"p": combined_p(tests["p"])}
+    return row | differences | {"p": p_value(tests)}
+
+
+def over_trainings(tests: pd.DataFrame) -> Expected:
+    """The expected difference over the seeds of a comparison; tests: a row a seed."""
+    return expected(tests["difference"].to_numpy(), tests["standard_error"].to_numpy())
+
+
+def p_value(tests: pd.DataFrame) -> float:
+    """Of one seed its own p value, of several that of the expected difference."""
+    return float(tests["p"].iloc[0]) if len(tests) == 1 else over_trainings(tests).p()
 
 
 def over_seeds(name: str, runs: pd.DataFrame) -> dict:
@@ -131,7 +142,8 @@ def note(table: pd.DataFrame) -> str:
     spread = (
         "Values in brackets: 95 % bootstrap intervals."
         if seeds == 1
-        else f"Mean ± standard deviation over {seeds} seeds; p combined over seeds (Rüger's rule)."
+        else f"Mean ± standard deviation over {seeds} seeds; p of the difference that is expected "
+        "over trainings."
     )
     return f"Evaluation set: {data}. {spread}"
 
