@@ -1,6 +1,6 @@
 """The paper's own configuration, as it ships, to its PDF; without a mark, on few phantom images.
 
-Nothing is laid over config.yaml but sources, counts, epochs and a file of weights.
+Nothing is laid over config.yaml but sources, their patients, counts, epochs and a file of weights.
 """
 
 import csv

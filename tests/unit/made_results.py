@@ -17,9 +17,9 @@ GRID = np.linspace(0, 1, 51)
 SKILL = {"standard": 1.45, "densenet121": 1.75}
 LACKING = {"baseline": 0.0, "pooled": -0.1}  # of an architecture's skill; other methods: 0.05
 ROUNDS, BYTES = 6, {"standard": 371_000, "densenet121": 28_200_000}
-RSNA = {"name": "rsna", "title": "RSNA", "task": "pneumonia"}
-SIIM = {"name": "siim", "title": "SIIM-ACR", "task": "pneumothorax"}
-HOSPITAL = {"name": "hospital", "title": "General Hospital", "task": "pneumonia"}
+RSNA = {"name": "rsna", "title": "RSNA", "task": "pneumonia", "table": ""}
+SIIM = {"name": "siim", "title": "SIIM-ACR", "task": "pneumothorax", "table": ""}
+HOSPITAL = {"name": "hospital", "title": "General Hospital", "task": "pneumonia", "table": ""}
 
 
 @dataclass

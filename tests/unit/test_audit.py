@@ -126,6 +126,23 @@ def test_the_proof_fails_for_every_kind_of_leak(subset, change, kind):
     assert f"e.g. a/{row}" in str(caught.value)
 
 
+def test_a_nameless_patient_is_known_within_the_site_alone(images):
+    """Sites a and b number their patients; a number that both have is not the same person."""
+    nameless = images["site"].isin(["a", "b"])
+    images["patient"] = images["patient"].mask(nameless, "group:" + images["patient"])
+    images["patient"] = person(images)
+    assert not set(images.loc[images["site"] == "a", "patient"]) & set(
+        images.loc[images["site"] == "b", "patient"]
+    )
+    table = audit(images, pairs(), "paper")
+    table = table[(table["site"] == "a") & (table["shared"] == "patient")]
+    table = table.set_index(["scope", "other"])
+    assert table.loc[("within", "a"), "known_images"] == 2
+    assert table.loc[("across", "b"), "known_images"] == 0
+    assert np.isnan(table.loc[("across", "b"), "fraction"])
+    assert table.loc[("across", "b"), "affected_images"] == 0
+
+
 def test_unknown_patients_are_told_apart():
     images = pd.DataFrame({"site": ["a", "b", "c"], "image": "1", "patient": "1"})
     known = np.array([False, False, True])

@@ -226,14 +226,27 @@ def test_the_same_settings_are_the_same_text():
 def test_local_files_are_inputs_only_where_they_exist(config, tmp_path):
     (tmp_path / "match.csv").write_text("")
     table = str(tmp_path / "match.csv")
+    none = changed(config, "sites", "rsna", "patients", value=None)
     for key in ("labels", "patients"):
-        here = changed(config, "sites", "rsna", key, value=table)
+        here = changed(none, "sites", "rsna", key, value=table)
         assert plan.local_tables(here, "rsna") == [table]
-        absent = changed(config, "sites", "rsna", key, value="x.csv")
+        absent = changed(none, "sites", "rsna", key, value="x.csv")
         assert plan.local_tables(absent, "rsna") == []
     here = changed(config, "architectures", "densenet121", "weights", value=table)
     assert plan.local_weights(here, "densenet121") == [table]
     assert plan.local_weights(config, "densenet121") == []
+
+
+def test_shipped_tables_count_by_their_content_wherever_a_run_is(config, monkeypatch, tmp_path):
+    from_here = plan.tables_read(config, "siim")
+    monkeypatch.chdir(tmp_path)
+    assert plan.local_tables(config, "siim") == []
+    assert plan.tables_read(config, "siim") == from_here != ""
+    monkeypatch.setattr(plan, "SHIPPED", tmp_path)
+    assert plan.tables_read(config, "siim") == ""
+    (tmp_path / "config" / "patients").mkdir(parents=True)
+    (tmp_path / "config" / "patients" / "siim.csv.gz").write_text("another one")
+    assert plan.tables_read(config, "siim") not in ("", from_here)
 
 
 def test_the_content_of_small_files_counts_and_their_times_do_not(tmp_path):

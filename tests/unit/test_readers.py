@@ -3,13 +3,14 @@
 import gzip
 import shutil
 import unicodedata
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from made_dicoms import chest, make_manifest, write_dicom
 
 from chexviz.errors import InputError
-from chexviz.readers import patients, read, rsna_labels, siim_labels
+from chexviz.readers import SHIPPED, locate, patients, read, rsna_labels, siim_labels
 
 PLAIN = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
 RSNA = """patientId,x,y,width,height,Target
@@ -440,6 +441,20 @@ def test_a_match_without_patient_is_none(data):
     (data / "who.csv").write_text("ImageId,patient\n1.2.3,NA\n1.2.4,7\n")
     records = listing("siim", data, patients="who.csv").records
     assert records["patient"].tolist() == ["1.2.3", "7"]
+
+
+def test_images_of_a_patient_whom_nobody_can_name(data):
+    (data / "who.csv").write_text("image,group\nx,12\ny,12\nz,\n")
+    assert patients(data / "who.csv").to_dict() == {"x": "group:12", "y": "group:12"}
+
+
+def test_a_table_that_comes_with_the_workflow_is_found_from_anywhere(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = locate(data, "config/patients/siim.csv.gz")
+    assert shipped == SHIPPED / "config" / "patients" / "siim.csv.gz"
+    (tmp_path / "config" / "patients").mkdir(parents=True)
+    (tmp_path / "config" / "patients" / "siim.csv.gz").touch()
+    assert locate(data, "config/patients/siim.csv.gz") == Path("config/patients/siim.csv.gz")
 
 
 def test_patients_from_the_working_directory(data, tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ chexviz:
   phantom: {images: 60}
   sites:
     rsna: {title: Another title, source: [phantom], patients: match.csv, contract: null}
-    siim: {source: [phantom], contract: null}
+    siim: {source: [phantom], patients: null, contract: null}
 """
 
 

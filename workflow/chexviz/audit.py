@@ -10,6 +10,7 @@ import pandas as pd
 
 from chexviz.errors import InputError, run
 from chexviz.files import replacing_all
+from chexviz.user_tables import NAMELESS
 
 SUBSETS = ("train", "validation", "evaluation")
 COUNTS = ["evaluation_images", "known_images", "affected_images", "fraction", "note"]
@@ -55,9 +56,25 @@ def person(images: pd.DataFrame) -> pd.Series:
 
     images: columns site, image, patient, patient_known (bool).
     """
-    # Of an unknown patient the id is the image's, which another site may use as well.
+    # Of an unknown patient the id is the image's, which another site may use as well; so it is
+    # with the number of a nameless one.
     alone = images["site"] + "/" + images["image"]
-    return images["patient"].where(images["patient_known"], alone)
+    nameless = images["patient"].str.startswith(NAMELESS)
+    names = NAMELESS + images["site"] + "/" + images["patient"].str.removeprefix(NAMELESS)
+    grouped = images["patient"].mask(nameless, names)
+    return grouped.where(images["patient_known"], alone)
+
+
+def known(images: pd.DataFrame, *, elsewhere: bool) -> np.ndarray:
+    """Of which images (bool, n) other images of their patient can be found.
+
+    images: columns patient, patient_known. elsewhere: at other sites, where a nameless patient
+    would not be recognised.
+    """
+    found = images["patient_known"]
+    if elsewhere:
+        found = found & ~images["patient"].str.startswith(NAMELESS)
+    return found.to_numpy(dtype=bool)
 
 
 def sharing(
@@ -91,18 +108,18 @@ def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFr
     or if no patient is known among the images to compare with.
     """
     evaluated = (images["subset"] == "evaluation").to_numpy()
-    known = images["patient_known"].to_numpy(dtype=bool)
     rows = []
     for site in images["site"].unique():
         here = evaluated & (images["site"] == site).to_numpy()
-        # A shared patient is not seen where the source does not say who it is.
-        known_note = f"patient known for {(here & known).sum()} of {here.sum()} images"
         for scope, other, of_scope in scopes(images["site"], site):
             there = of_scope & ~evaluated
-            comparable = (there & known).any()
-            note = known_note + ("" if comparable else "; for none of those to compare with")
+            # A shared patient is not seen where the source does not say who it is.
+            who = known(images, elsewhere=scope == "across")
+            comparable = (there & who).any()
+            note = f"patient known for {(here & who).sum()} of {here.sum()} images"
+            note += "" if comparable else "; for none of those to compare with"
             for kind, affected in sharing(images, pairs, here, there).items():
-                counts = [int(mask.sum()) for mask in (here, here & known, affected)]
+                counts = [int(mask.sum()) for mask in (here, here & who, affected)]
                 looked_at = comparable * counts[1] if kind == "patient" else counts[0]
                 fraction = counts[2] / looked_at if looked_at else np.nan
                 row = [protocol, site, scope, other, kind, *counts, fraction]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from chexviz.audit import person, positions, sharing
+from chexviz.audit import known, person, positions, sharing
 from chexviz.errors import run
 from chexviz.files import replacing
 
@@ -56,14 +56,14 @@ def share(check: str, group: str, images: int, count: int, note: str = "") -> di
 def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> Iterator[dict]:
     """Images of `site` that share a patient, a near-identical image or a file with `other`."""
     here, there = ((images["site"] == name).to_numpy() for name in (site, other))
-    known = images["patient_known"].to_numpy()
+    who = known(images, elsewhere=site != other)
     for kind, affected in sharing(images, pairs, here, there).items():
         if kind == "any":
             continue
         note, looked_at = "", here
         if kind == "patient":
-            looked_at = here & known & (known & there).any()
-            note = f"patients: {images.loc[affected & known, 'patient'].nunique()}"
+            looked_at = here & who & (who & there).any()
+            note = f"patients: {images.loc[affected & who, 'patient'].nunique()}"
             if not looked_at.any():
                 note = "patients of one or both are unknown"
         yield share(f"shared {kind}", other, int(looked_at.sum()), int(affected.sum()), note)
@@ -111,10 +111,10 @@ def patients(own: pd.DataFrame) -> Iterator[dict]:
 
     The value of the first row is the mean number of images of a patient.
     """
-    known = own.loc[own["patient_known"], "patient"]
-    sizes = known.value_counts()
-    yield share("patients", "known", len(known), len(sizes)) | {"value": sizes.mean()}
-    yield share("several images", "patient", len(known), int(sizes[sizes > 1].sum()))
+    who = own.loc[own["patient_known"], "patient"]
+    sizes = who.value_counts()
+    yield share("patients", "known", len(who), len(sizes)) | {"value": sizes.mean()}
+    yield share("several images", "patient", len(who), int(sizes[sizes > 1].sum()))
 
 
 def missing_tags(own: pd.DataFrame) -> Iterator[dict]:

@@ -28,6 +28,7 @@ from chexviz.results import (
 from chexviz.supplement import SIGNIFICANCE
 from chexviz.table1 import HEADINGS
 from chexviz.tables import SPREAD, cell, over_trainings, p_value
+from chexviz.user_tables import NAMELESS
 
 SUBSETS = ("train", "validation", "evaluation")
 SETTINGS = (
@@ -103,12 +104,14 @@ def site_facts(site: dict, results: Path) -> dict:
     rejected = read_table(folder / "rejected.csv", ["file", "reason"])
     copies = rejected["reason"].str.startswith("second copy of ")  # a mirror holds all files twice
     known = samples[samples["patient_known"].astype(bool)]
+    nameless = known["patient"].astype(str).str.startswith(NAMELESS)
     return site | {
         "images": len(samples),
         "labelled": int(samples["label"].notna().sum()),
         "positives": int((samples["label"] == 1).sum()),
         "patients": int(known["patient"].nunique()),
         "unknown": len(samples) - len(known),
+        "nameless": bool(nameless.any()),
         "rejected": int((~copies).sum()),
     }
 

@@ -17,6 +17,7 @@ from chexviz.errors import InputError
 from chexviz.files import sha256
 from chexviz.robust import check_sites
 
+SHIPPED = Path(__file__).parents[2]  # the folder that holds config/, with tables of patients
 Config = Mapping
 BASELINE, POOLED, ENSEMBLE = "baseline", "pooled", "ensemble"  # that are no federation
 CONTRACT = "contract"  # as many images of a phantom as the contract of its site says
@@ -373,6 +374,18 @@ def local_tables(config: Config, site: str) -> list[str]:
     return [name for name in names if name and Path(name).is_file()]
 
 
+def shipped_tables(config: Config, site: str) -> list[str]:
+    """Those that come with the workflow, and are neither its own files nor the user's."""
+    names = take(config["sites"][site], "labels", "patients").values()
+    shipped = [SHIPPED / name for name in names if name and not Path(name).is_file()]
+    return [str(path) for path in shipped if path.is_file()]
+
+
+def tables_read(config: Config, site: str) -> str:
+    """SHA-256 of the contents of all tables of a site that lie outside of its own files."""
+    return contents(local_tables(config, site) + shipped_tables(config, site))
+
+
 def contents(files: list[str]) -> str:
     """SHA-256 of the contents of small files from elsewhere, in order; '' without any.
 
@@ -436,7 +449,10 @@ def paper(config: Config) -> dict:
     """What the paper's text says about the settings."""
     return take(config, "split", "training", "evaluation", "preprocess") | {
         **config["run"],
-        "sites": titles(config),
+        "sites": [
+            title | {"table": config["sites"][title["name"]]["patients"] or ""}
+            for title in titles(config)
+        ],
         "architectures": [
             {"name": name, **config["architectures"][name]}
             for name in config["run"]["architectures"]

@@ -11,6 +11,7 @@ from chexviz import runlength, user_tables
 from chexviz.errors import InputError
 from chexviz.user_tables import identifier
 
+SHIPPED = Path(__file__).parents[2]  # the folder that holds config/, with tables of patients
 IDS = ["patientId", "ImageId", "image"]  # of an image, in a table of patients
 BOX = ["x", "y", "width", "height"]
 SIDE = 1024  # pixels of the challenges' images, in which their tables have boxes and masks
@@ -449,13 +450,13 @@ def no_runs() -> pd.DataFrame:
 
 
 def locate(folder: Path, name: str) -> Path:
-    """A table that the config names: in the data folder, or else in the working directory."""
-    for path in (folder / name, Path(name)):
+    """A table that the config names: in the data folder, the working directory, or as shipped."""
+    for path in (folder / name, Path(name), SHIPPED / name):
         if path.is_file():
             return path
     raise InputError(
         name,
-        expected=f"a file in {folder} or in the working directory",
+        expected=f"a file in {folder}, in the working directory or in {SHIPPED}",
         found="no such file",
         fix="correct `labels` or `patients` of the site in the config",
     )
@@ -488,19 +489,21 @@ def identified(records: pd.DataFrame, path: Path) -> pd.DataFrame:
 def patients(path: Path) -> pd.Series:
     """A table of matches to patients, by image.
 
-    Its columns are patientId, ImageId or image, and patient or nih_image: the first 8 digits of an
-    NIH ChestX-ray14 file name are the patient, written 'nih-00012' so that sites agree on who is
-    who. A match whose mse is not below 10 does not count. Raises InputError if the table is not so.
+    Its columns are patientId, ImageId or image, and one of three: patient; nih_image, where the
+    first 8 digits of an NIH ChestX-ray14 file name are the patient, written 'nih-00012' so that
+    sites agree on who is who; group, of images of one patient whom nobody can name, written
+    'group:12'. A match whose mse is not below 10 does not count. Raises InputError if the table is
+    not so.
     """
     table = user_tables.read(path, [])
     image = next((name for name in IDS if name in table), None)
-    source = next((name for name in ("patient", "nih_image") if name in table), None)
+    source = next((name for name in ("patient", "nih_image", "group") if name in table), None)
     for name in ("patient", "nih_image", "mse"):
         user_tables.refuse_near_misses(path, table, name, IDS)
     if image is None or source is None:
         raise InputError(
             path,
-            expected="a column patientId, ImageId or image, and a column patient or nih_image",
+            expected="a column patientId, ImageId or image, and one patient, nih_image or group",
             found=", ".join(table.columns),
             fix="check `patients` of the site in the config",
         )
@@ -520,6 +523,8 @@ def patients(path: Path) -> pd.Series:
                 fix="correct the row",
             )
         table = table.assign(nih_image=[f"nih-{int(name[:8]):05d}" for name in table[source]])
+    elif source == "group":
+        table = table.assign(group=user_tables.NAMELESS + table["group"])
     pairs = table[[image, source]].drop_duplicates()
     both = pairs[image][pairs[image].duplicated()]
     if len(both):

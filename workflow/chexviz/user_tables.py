@@ -26,6 +26,9 @@ GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 DELIMITERS = ",;\t"
 # What R, pandas, SQL, Excel, SAS and people write where they know nothing.
 MISSING = {"", "na", "nan", "<na>", "n/a", "#n/a", "nat", "null", "none", "unknown", ".", "-", "?"}
+# How a patient is written whose images are known to be of one person, but not of whom: images of
+# other sites may be of the same one.
+NAMELESS = "group:"
 BOOLEANS = {"true": "1", "false": "0"}
 # Other names of a column `patient`, in lower-case letters and digits; no name of a tag such as age.
 WHO = re.compile(

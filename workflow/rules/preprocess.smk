@@ -31,7 +31,7 @@ rule preprocess:
         runtime=growing(120),
     params:
         code=code("preprocess"),
-        tables=lambda wildcards: plan.contents(plan.local_tables(config, wildcards.site)),
+        tables=lambda wildcards: plan.tables_read(config, wildcards.site),
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
         shard="1 1",
     shell:
@@ -66,7 +66,7 @@ use rule preprocess as preprocess_shard with:
         site=any_of(SHARDED),
     params:
         code=code("preprocess"),
-        tables=lambda wildcards: plan.contents(plan.local_tables(config, wildcards.site)),
+        tables=lambda wildcards: plan.tables_read(config, wildcards.site),
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
         shard=lambda wildcards: f"{wildcards.shard} {config['sites'][wildcards.site]['shards']}",
 

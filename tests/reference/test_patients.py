@@ -1,0 +1,79 @@
+"""The shipped tables of patients: what they hold, and the leakage that they show."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexviz.audit import audit, person, prove_disjoint
+from chexviz.readers import SHIPPED, patients
+from chexviz.split import by_image, by_patient, groups
+from chexviz.user_tables import NAMELESS
+
+NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
+FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
+# Labelled images, positive ones, patients known for so many images, patients, those of several.
+KNOWN = {"rsna": (26_684, 6_012, 26_586, 11_410), "siim": (12_047, 2_669, 12_047, 6_166)}
+SEVERAL = {"rsna": (4_342, 19_518), "siim": (1_954, 7_835)}
+LEAK = {"rsna": (0.700, 0.005), "siim": (0.614, 0.008)}  # counted by others: mean, SD of 20 splits
+
+
+def table(site: str) -> pd.Series:
+    """The patient of each image of a shipped table."""
+    return patients(SHIPPED / "config" / "patients" / f"{site}.csv.gz")
+
+
+def images(*sites: str) -> pd.DataFrame:
+    """As many images as the sites have, those without a known patient included, in random order."""
+    tables = []
+    for site in sites:
+        known, (count, positive, *_) = table(site), KNOWN[site]
+        names = [*known.index, *(f"unknown {number}" for number in range(count - len(known)))]
+        own = pd.DataFrame({"site": site, "image": names, "sha256": names})
+        own["patient"] = own["image"].map(known).fillna(own["image"])
+        own["patient_known"] = own["image"].isin(known.index)
+        label = np.random.default_rng(0).permutation(np.arange(count) < positive)
+        tables.append(own.assign(label=label.astype(int)))
+    both = pd.concat(tables, ignore_index=True)
+    return both.assign(patient=person(both))
+
+
+@pytest.mark.parametrize("site", KNOWN)
+def test_the_tables_hold_what_their_readme_says(site, repository):
+    known = table(site)
+    assert (len(known), known.nunique()) == KNOWN[site][2:]
+    sizes = known.value_counts()
+    assert ((sizes > 1).sum(), sizes[sizes > 1].sum()) == SEVERAL[site]
+    readme = (repository / "config" / "patients" / "README.md").read_text()
+    for number in KNOWN[site][2:]:
+        assert f"{number:,}" in readme
+    assert known.str.startswith("nih-" if site == "rsna" else NAMELESS).all()
+
+
+@pytest.mark.parametrize("site", KNOWN)
+def test_a_random_fifth_shares_patients_with_the_rest(site):
+    own = images(site)
+    shares = []
+    for seed in range(20):
+        divided = own.assign(subset=by_image(own, FRACTIONS, seed))
+        rows = audit(divided, NO_PAIRS, "paper").set_index(["scope", "shared"])
+        row = rows.loc["within", "patient"]
+        assert row["evaluation_images"] == KNOWN[site][0] // 5
+        shares.append(row["affected_images"] / row["evaluation_images"])
+    mean, spread = LEAK[site]
+    assert np.mean(shares) == pytest.approx(mean, abs=4 * spread / np.sqrt(20))
+    assert np.std(shares, ddof=1) == pytest.approx(spread, rel=0.5)
+
+
+def test_under_the_patient_protocol_none_does_and_nobody_knows_across_the_two():
+    both = images("rsna", "siim")
+    both["group"] = groups(both, NO_PAIRS)
+    both["subset"] = by_patient(both, FRACTIONS, 2022)
+    prove_disjoint(both, NO_PAIRS)
+    table = audit(both, NO_PAIRS, "patient")
+    assert table["affected_images"].sum() == 0
+    table = table[table["shared"] == "patient"].set_index(["site", "scope", "other"])
+    assert table.loc[("siim", "within", "siim"), "fraction"] == 0
+    across = table.loc[[("rsna", "across", "siim"), ("siim", "across", "rsna")]]
+    assert across["fraction"].isna().all()
+    assert "for none of those to compare with" in across["note"].iloc[0]
+    assert across["note"].iloc[1].startswith("patient known for 0 of")
