@@ -41,14 +41,14 @@ def leaves(config: dict, *path: str):
             yield (*path, key), value
 
 
-def test_it_changes_the_radiographs_the_weights_and_the_epochs_alone(overlay, repository):
+def test_it_changes_radiographs_patients_weights_and_epochs_alone(overlay, repository):
     paper = dict(leaves(overlaid(repository, {})))
     changed = dict(leaves(overlaid(repository, overlay)))
     assert changed.keys() == paper.keys()
     different = {path for path, value in changed.items() if value != paper[path]}
     where = {("mark",), ("phantom", "images"), ("architectures", "densenet121", "weights")}
     where |= {path for path in paper if path[0] == "pathvars"}
-    where |= {("sites", site, "source") for site in SITES}
+    where |= {("sites", site, part) for site in SITES for part in ("source", "patients")}
     epochs = {path for path in paper if path[-1] in ("epochs", "rounds")}
     assert different == where | epochs
     assert {changed[path] for path in epochs} == {1}
