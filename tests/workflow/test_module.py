@@ -98,7 +98,11 @@ def test_another_workflow_overrides_settings_and_has_a_rule_that_rests_on_ours(o
     [
         ("mark:", "marc:", "marc"),
         ("size: 32", "size: 33", "33"),
-        ("{source: [phantom], patients: null, contract: null}", "{source: [local:nowhere/at/all]}", "nowhere/at"),
+        (
+            "{source: [phantom], patients: null, contract: null}",
+            "{source: [local:nowhere/at/all]}",
+            "nowhere/at",
+        ),
     ],
 )
 def test_a_mistake_in_a_modules_settings_is_told_before_any_job(other, before, after, said):
