@@ -8,6 +8,7 @@ import gdcm
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
@@ -85,3 +86,14 @@ def make_manifest(data: Path) -> pd.DataFrame:
     ).sort_values("file")
     table.to_csv(data.parent / "manifest.csv", index=False)
     return table
+
+
+def tagged(path, **tags):
+    """The dataset of a file with other or further tags; None removes one."""
+    dataset = dcmread(path)
+    for keyword, value in tags.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
+    return dataset

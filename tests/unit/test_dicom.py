@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_dicoms import chest, compress, write_dicom
+from made_dicoms import chest, compress, tagged, write_dicom
 from PIL import Image
 from pydicom import dcmread, dcmwrite
 from pydicom.data import DATA_ROOT, get_testdata_file
@@ -402,13 +402,7 @@ def test_real_deep_and_implicit_files(real_data):
 
 def with_tags(path, **tags):
     """The file with other tags; None removes one."""
-    dataset = dcmread(path)
-    for keyword, value in tags.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    dataset.save_as(path)
+    tagged(path, **tags).save_as(path)
     return path
 
 

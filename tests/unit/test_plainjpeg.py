@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from made_dicoms import chest, write_dicom
+from made_dicoms import chest, tagged, write_dicom
 from PIL import Image
 from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
@@ -36,13 +36,7 @@ def path(tmp_path):
 
 def changed(path, **tags):
     """The file's bytes with other or further tags; None removes one."""
-    dataset = dcmread(path)
-    for keyword, value in tags.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    return saved(dataset)
+    return saved(tagged(path, **tags))
 
 
 def saved(dataset):
