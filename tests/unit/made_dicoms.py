@@ -15,6 +15,9 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 from chexviz.files import sha256
 
+# Syntaxes whose pixels say their own size.
+SIZED = ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"]
+
 
 def write_dicom(path: Path, pixels: np.ndarray, *, jpeg: bool = False, **tags) -> Path:
     """Write integer pixels (H, W) as a DICOM file; `tags` replace or add to the usual ones."""
