@@ -109,7 +109,6 @@ def test_densenet_has_torchvisions_names_gradients_and_running_statistics():
         output.square().sum().backward()
         gradients = [parameter.grad for parameter in network.parameters()]
         results.append([output.detach(), taken.grad, *gradients, *network.buffers()])
-    assert torch.equal(results[0][0], results[1][0])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
 

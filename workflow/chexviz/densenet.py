@@ -44,20 +44,21 @@ class DenseBlock(nn.Sequential):
     """Layers one after the other: (N, C, H, W) to (N, C + GROWTH * layers, H, W)."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        if self.recomputes(maps):
+        if recomputes(self, maps):
             layers = [layer for layer in self if isinstance(layer, DenseLayer)]
             parameters = [one for layer in layers for one in parameters_of(layer)]
             return Recomputed.apply(maps, layers, *parameters)
         return super().forward(maps)
 
-    def recomputes(self, maps: Tensor) -> bool:
-        """Whether it trains with less memory: on a CPU, no layer frozen."""
-        return (
-            maps.is_cpu
-            and torch.is_grad_enabled()
-            and all(module.training for module in self.modules())
-            and not torch.compiler.is_compiling()
-        )
+
+def recomputes(module: nn.Module, maps: Tensor) -> bool:
+    """Whether it trains with less memory: on a CPU, no layer frozen."""
+    return (
+        maps.is_cpu
+        and torch.is_grad_enabled()
+        and all(one.training for one in module.modules())
+        and not torch.compiler.is_compiling()
+    )
 
 
 def parameters_of(layer: DenseLayer) -> list[Tensor]:
@@ -79,9 +80,9 @@ class Recomputed(torch.autograd.Function):
         shape = (count, channels + GROWTH * len(layers), *size)
         grown = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
         grown[:, :channels] = maps
-        kept = []
+        room, kept = torch.empty(grown.numel(), dtype=grown.dtype), []
         for layer in layers:
-            within, *of_maps = half(first(grown, channels), layer.norm1, layer.conv1)
+            within, *of_maps = half(first(grown, channels, room), layer.norm1, layer.conv1)
             new, *of_within = half(within, layer.norm2, layer.conv2)
             grown[:, channels : channels + GROWTH] = new
             channels += GROWTH
@@ -96,26 +97,40 @@ class Recomputed(torch.autograd.Function):
         grown, *kept = ctx.saved_tensors
         gradient = gradient.clone(memory_format=torch.channels_last)
         channels, found = grown.shape[1], []
+        room = torch.empty(grown.numel(), dtype=grown.dtype)
         for number, layer in reversed([*enumerate(ctx.layers)]):
             mean, deviation, within, *of_within = kept[5 * number : 5 * number + 5]
             channels -= GROWTH
             new = gradient[:, channels : channels + GROWTH]
             new = new.contiguous(memory_format=torch.channels_last)
             new, *second = half_backward(new, within, of_within, layer.norm2, layer.conv2)
-            maps = first(grown, channels)
+            maps = first(grown, channels, room)
             new, *own = half_backward(new, maps, [mean, deviation], layer.norm1, layer.conv1)
             gradient[:, :channels] += new
             found.append(own + second)
-        return first(gradient, channels), None, *(one for own in reversed(found) for one in own)
+        gradient = gradient[:, :channels].contiguous(memory_format=torch.channels_last)
+        return gradient, None, *(one for own in reversed(found) for one in own)
 
 
-def first(maps: Tensor, channels: int) -> Tensor:
-    """A copy of the first maps, as dense in memory as BatchNorm wants them."""
-    return maps[:, :channels].contiguous(memory_format=torch.channels_last)
+def first(maps: Tensor, channels: int, room: Tensor) -> Tensor:
+    """A copy of the first maps in `room`, as dense in memory as BatchNorm wants them.
+
+    Room for all maps, taken once: with copies of all sizes freed memory would end in pieces.
+    """
+    count, _, height, width = maps.shape
+    dense = room[: count * height * width * channels]
+    dense = dense.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return dense.copy_(maps[:, :channels])
 
 
 def half(maps: Tensor, norm: nn.BatchNorm2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor, Tensor]:
     """conv(relu(norm(maps))) in training, and the mean and inverse deviation of each map."""
+    shown, mean, deviation = shown_first(maps, norm)
+    return conv(shown), mean, deviation
+
+
+def shown_first(maps: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
+    """relu(norm(maps)) in training, and the mean and inverse deviation of each map."""
     assert norm.num_batches_tracked is not None
     assert norm.momentum is not None
     norm.num_batches_tracked.add_(1)
@@ -123,7 +138,7 @@ def half(maps: Tensor, norm: nn.BatchNorm2d, conv: nn.Conv2d) -> tuple[Tensor, T
     shown, mean, deviation = torch.native_batch_norm(
         maps, norm.weight, norm.bias, *running, True, norm.momentum, norm.eps
     )
-    return conv(shown.relu_()), mean, deviation
+    return shown.relu_(), mean, deviation
 
 
 def half_backward(
@@ -134,22 +149,64 @@ def half_backward(
     conv: nn.Conv2d,
 ) -> tuple[Tensor, ...]:
     """From the gradient of what `half` gave: of maps, norm's weight and bias, and the kernel."""
-    aten, everything = torch.ops.aten, [True, True, True]
+    shown = shown_again(maps, statistics, norm)
+    geometry = [conv.stride, conv.padding, conv.dilation, False, [0, 0], conv.groups]
+    gradient, of_kernel, _ = torch.ops.aten.convolution_backward(
+        gradient, shown, conv.weight.to(maps.dtype), None, *geometry, [True, True, False]
+    )
+    of_norm = norm_backward(gradient, shown, maps, statistics, norm)
+    return *of_norm, of_kernel.to(conv.weight.dtype)
+
+
+def shown_again(maps: Tensor, statistics: list[Tensor], norm: nn.BatchNorm2d) -> Tensor:
+    """relu(norm(maps)) from the mean and inverse deviation that training found."""
     mean, deviation = statistics
     variance = deviation**-2 - norm.eps
     shown, _, _ = torch.native_batch_norm(
         maps, norm.weight, norm.bias, mean, variance, False, 0.0, norm.eps
     )
-    shown.relu_()
-    geometry = [conv.stride, conv.padding, conv.dilation, False, [0, 0], conv.groups]
-    gradient, of_kernel, _ = aten.convolution_backward(
-        gradient, shown, conv.weight.to(maps.dtype), None, *geometry, [True, True, False]
-    )
-    gradient = aten.threshold_backward(gradient, shown, 0)
-    of_maps, *of_norm = aten.native_batch_norm_backward(
+    return shown.relu_()
+
+
+def norm_backward(
+    gradient: Tensor, shown: Tensor, maps: Tensor, statistics: list[Tensor], norm: nn.BatchNorm2d
+) -> tuple[Tensor, Tensor, Tensor]:
+    """From the gradient of relu(norm(maps)), which is overwritten: of maps, weight and bias."""
+    aten, everything = torch.ops.aten, [True, True, True]
+    aten.threshold_backward(gradient, shown, 0, grad_input=gradient)
+    mean, deviation = statistics
+    return aten.native_batch_norm_backward(
         gradient, maps, norm.weight, None, None, mean, deviation, True, norm.eps, everything
     )
-    return of_maps, *of_norm, of_kernel.to(conv.weight.dtype)
+
+
+class Pooled(torch.autograd.Function):
+    """pool(relu(norm(maps))) in training that keeps the maps alone."""
+
+    @classmethod
+    def of(cls, maps: Tensor, norm: nn.BatchNorm2d, pool: nn.Module) -> Tensor:
+        """Its result."""
+        return cls.apply(maps, norm, pool, norm.weight, norm.bias)
+
+    @staticmethod
+    def forward(
+        ctx: Any, maps: Tensor, norm: nn.BatchNorm2d, pool: nn.Module, *_: Tensor
+    ) -> Tensor:
+        shown, *statistics = shown_first(maps, norm)
+        ctx.save_for_backward(maps, *statistics)
+        ctx.norm, ctx.pool = norm, pool
+        return pool(shown)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        maps, *statistics = ctx.saved_tensors
+        shown = shown_again(maps, statistics, ctx.norm)
+        with torch.enable_grad():
+            leaf = shown.detach().requires_grad_()
+            (wide,) = torch.autograd.grad(ctx.pool(leaf), leaf, gradient)
+        of_maps, *of_norm = norm_backward(wide, shown, maps, statistics, ctx.norm)
+        return of_maps, None, None, *of_norm
 
 
 class Transition(nn.Sequential):
@@ -162,10 +219,28 @@ class Transition(nn.Sequential):
         self.conv = nn.Conv2d(channels, channels // 2, kernel_size=1, bias=False)
         self.pool = nn.AvgPool2d(2)
 
+    def forward(self, maps: Tensor) -> Tensor:
+        if recomputes(self, maps):
+            # A mean commutes with a convolution of one pixel, which then has a quarter of the work.
+            return self.conv(Pooled.of(maps, self.norm, self.pool))
+        return super().forward(maps)
 
-def densenet121() -> nn.Sequential:
+
+class DenseNet(nn.Sequential):
+    """Convolution and pooling, then blocks and transitions, named as torchvision's are."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not recomputes(self, images):
+            return super().forward(images)
+        maps = Pooled.of(self.conv0(images), self.norm0, self.pool0)
+        for module in [*self][4:]:
+            maps = module(maps)
+        return maps
+
+
+def densenet121() -> DenseNet:
     """(N, 3, S, S) to (N, 1024, S / 32, S / 32), with random weights; before the last ReLU."""
-    network = nn.Sequential()
+    network = DenseNet()
     network.conv0 = nn.Conv2d(3, START, kernel_size=7, stride=2, padding=3, bias=False)
     network.norm0 = nn.BatchNorm2d(START)
     network.relu0 = nn.ReLU(inplace=True)
