@@ -264,3 +264,10 @@ def test_damaged_archives_are_noticed(tmp_path, folder, damage, nested):
         unpack(whole, folder)
     where = f"{whole}: inner.zip\n" if nested else f"{whole}\n"
     assert str(caught.value).startswith(where)
+
+
+def test_each_of_many_empty_entries_is_a_file(tmp_path, folder):
+    """Nothing in the work on one entry depends on how many there are (see bench_archives)."""
+    names = [f"{number % 10}/{number}.dcm" for number in range(3000)]
+    unpack(zipped(tmp_path / "site.zip", dict.fromkeys(names, "")), folder)
+    assert unpacked(folder) == dict.fromkeys(sorted(names), b"")

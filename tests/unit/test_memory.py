@@ -95,3 +95,32 @@ def test_a_limit_of_the_job_counts(tmp_path, monkeypatch):
     assert 0 < memory.free_bytes(torch.device("cpu")) < 2**63
     monkeypatch.setattr(memory, "job_limits", lambda: [12345])
     assert memory.free_bytes(torch.device("cpu")) == 12345
+
+
+@pytest.mark.parametrize(
+    ("line", "group", "names", "count"),
+    [
+        ("0::/job", "job", ("max", "current"), "inactive_file 100"),
+        (
+            "4:memory:/job",
+            "memory/job",
+            ("limit_in_bytes", "usage_in_bytes"),
+            "inactive_file 1\ntotal_inactive_file 100",
+        ),
+    ],
+)
+def test_control_groups_of_both_versions_limit_without_the_pages_of_files(
+    tmp_path, line, group, names, count
+):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    assert memory.job_limits(tmp_path) == [2**63]
+    (tmp_path / "proc/self/cgroup").write_text(f"9:name=systemd:/\n{line}/step\n")
+    for folder, limit in ((group, "5000"), (f"{group}/step", "4000")):
+        inside = tmp_path / "sys/fs/cgroup" / folder
+        inside.mkdir(parents=True)
+        for name, value in zip(names, (limit, "3000"), strict=True):
+            (inside / f"memory.{name}").write_text(f"{value}\n")
+        (inside / "memory.stat").write_text(f"{count}\n")
+    assert memory.job_limits(tmp_path) == [2**63, 1100, 2100]
+    (inside / f"memory.{names[0]}").write_text("max\n" if names[0] == "max" else f"{2**62}\n")
+    assert min(memory.job_limits(tmp_path)) == 2100

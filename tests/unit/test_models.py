@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from safetensors.torch import load_file, save_file
 
-from chexviz import models, phantom_weights, weights
+from chexviz import densenet, models, phantom_weights, weights
 from chexviz.densenet import DenseBlock, DenseLayer, densenet121
 from chexviz.errors import InputError
 from chexviz.files import sha256
@@ -145,13 +145,35 @@ def test_a_dense_block_trains_with_a_third_of_the_memory(precision, monkeypatch)
         gradients = [parameter.grad for parameter in block.parameters()]
         kept.append(most)
         results.append([grown, taken.grad, *gradients, *block.buffers()])
-        monkeypatch.setattr(DenseBlock, "recomputes", lambda *_: False)
+        monkeypatch.setattr(densenet, "recomputes", lambda *_: False)
     assert torch.equal(results[0][0], results[1][0])
     rounding = {torch.float32: 1e-4, torch.bfloat16: 0.02}[precision]
     for one, other in zip(*results, strict=True):
         assert (one - other).abs().sum() <= rounding * other.abs().sum()
     weights = sum(parameter.nbytes for parameter in blocks[0].parameters())
     assert kept[0] - weights < (kept[1] - weights) / 3
+
+
+def test_what_is_pooled_is_kept_once(monkeypatch):
+    """Of a transition the maps that come in and what its convolution sees: a fourth of them."""
+    torch.manual_seed(0)
+    transitions = [densenet.Transition(64)]
+    transitions.append(copy.deepcopy(transitions[0]))
+    maps = torch.randn(4, 64, 16, 16).to(memory_format=torch.channels_last)
+    kept, results = [], []
+    for transition in transitions:
+        taken = maps.clone().requires_grad_()
+        most, shrunk = bytes_kept(transition, taken)
+        shrunk.square().sum().backward()
+        gradients = [parameter.grad for parameter in transition.parameters()]
+        kept.append(most)
+        results.append([shrunk, taken.grad, *gradients, *transition.buffers()])
+        monkeypatch.setattr(densenet, "recomputes", lambda *_: False)
+    for one, other in zip(*results, strict=True):
+        assert (one - other).abs().sum() <= 1e-4 * other.abs().sum()
+    small = 2**15  # weights and statistics
+    assert kept[0] == pytest.approx(maps.nbytes * 5 / 4, abs=small)
+    assert kept[1] == pytest.approx(maps.nbytes * 5 / 2, abs=small)
 
 
 def test_densenet_starts_as_torchvisions_does():

@@ -329,3 +329,13 @@ def test_localisation_gets_its_own_slice_and_names_every_model_once(config):
         "pneumothorax",
         "c.csv",
     ]
+
+
+def test_a_link_to_what_is_not_there_is_named(tmp_path, config):
+    config["pathvars"]["results"] = str(tmp_path / "results/study")
+    plan.check(config)
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"pathvars: results\n.*\n.*/results, a link to .*/gone,"):
+        plan.check(config)
+    (tmp_path / "gone").mkdir()
+    plan.check(config)

@@ -1,6 +1,7 @@
 """The schema of the config: every number has bounds, every text a language that it suits."""
 
 import copy
+import json
 import math
 import re
 
@@ -89,6 +90,16 @@ def test_the_key_of_a_number_that_is_not_finite_is_named(config):
         plan.check_finite(changed(config, ("duplicates", "difference"), math.nan))
     with pytest.raises(InputError, match=r"^config: evaluation: sensitivities: 2\n.*\n.*inf"):
         plan.check_finite(changed(config, ("evaluation", "sensitivities", 1), math.inf))
+
+
+def test_a_whole_number_is_one_however_it_is_written(schema, config):
+    written = changed(config, ("training", "batch"), 12.0)
+    written = changed(written, ("evaluation", "sensitivities"), [0.9, 1e-3])
+    read = plan.one_spelling(written)
+    Draft202012Validator(schema).validate(read)
+    assert json.dumps(read["training"]["batch"]) == "12"
+    assert json.dumps(read["evaluation"]["sensitivities"]) == "[0.9, 0.001]"
+    assert read == written
 
 
 def test_titles_and_marks_are_any_line_and_paths_of_snakemake_have_no_brackets(schema, config):

@@ -65,7 +65,7 @@ def extract(archive: Path, folder: Path, allowed: int, outer: Path | None = None
         folder.mkdir(parents=True, exist_ok=True)
         sizes = {entry.filename: entry.file_size for entry in entries}
         inner = {} if outer else {name: sizes[name] for name in sizes if is_archive(name)}
-        folders = folders_for(inner, sizes)
+        folders = folders_for(inner, sizes) if inner else {}
         # Each inner archive is removed once it is unpacked, before the next one comes.
         check_space(where, allowed - left + max(inner.values(), default=0), folder)
         with Progress(f"unpack {archive.name}", total=len(entries), unit="file") as progress:

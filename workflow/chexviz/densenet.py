@@ -3,7 +3,7 @@
 torchvision's own module takes longer to import than a small job runs, and concatenates all maps
 anew for each layer of a block, so that the backward pass adds up the gradient of every map alone,
 and keeps all those copies for it. Here a block trains on a CPU with a third of the memory (see
-`Recomputed`; Pleiss et al. 2017).
+`Recomputed`; Pleiss et al. 2017), and what lies between blocks with half (see `Pooled`).
 """
 
 from typing import Any
@@ -112,6 +112,33 @@ class Recomputed(torch.autograd.Function):
         return gradient, None, *(one for own in reversed(found) for one in own)
 
 
+class Pooled(torch.autograd.Function):
+    """pool(relu(norm(maps))) in training that keeps the maps alone, not what BatchNorm gave.
+
+    Its last arguments are norm's weight and bias, so that they get their gradients.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, maps: Tensor, norm: nn.BatchNorm2d, pool: nn.Module, *_: Tensor
+    ) -> Tensor:
+        shown, *statistics = shown_first(maps, norm)
+        ctx.save_for_backward(maps, *statistics)
+        ctx.norm, ctx.pool = norm, pool
+        return pool(shown)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        maps, *statistics = ctx.saved_tensors
+        shown = shown_again(maps, statistics, ctx.norm)
+        with torch.enable_grad():
+            leaf = shown.detach().requires_grad_()
+            (wide,) = torch.autograd.grad(ctx.pool(leaf), leaf, gradient)
+        of_maps, *of_norm = norm_backward(wide, shown, maps, statistics, ctx.norm)
+        return of_maps, None, None, *of_norm
+
+
 def first(maps: Tensor, channels: int, room: Tensor) -> Tensor:
     """A copy of the first maps in `room`, as dense in memory as BatchNorm wants them.
 
@@ -180,35 +207,6 @@ def norm_backward(
     )
 
 
-class Pooled(torch.autograd.Function):
-    """pool(relu(norm(maps))) in training that keeps the maps alone."""
-
-    @classmethod
-    def of(cls, maps: Tensor, norm: nn.BatchNorm2d, pool: nn.Module) -> Tensor:
-        """Its result."""
-        return cls.apply(maps, norm, pool, norm.weight, norm.bias)
-
-    @staticmethod
-    def forward(
-        ctx: Any, maps: Tensor, norm: nn.BatchNorm2d, pool: nn.Module, *_: Tensor
-    ) -> Tensor:
-        shown, *statistics = shown_first(maps, norm)
-        ctx.save_for_backward(maps, *statistics)
-        ctx.norm, ctx.pool = norm, pool
-        return pool(shown)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        maps, *statistics = ctx.saved_tensors
-        shown = shown_again(maps, statistics, ctx.norm)
-        with torch.enable_grad():
-            leaf = shown.detach().requires_grad_()
-            (wide,) = torch.autograd.grad(ctx.pool(leaf), leaf, gradient)
-        of_maps, *of_norm = norm_backward(wide, shown, maps, statistics, ctx.norm)
-        return of_maps, None, None, *of_norm
-
-
 class Transition(nn.Sequential):
     """(N, C, H, W) to (N, C / 2, H / 2, W / 2)."""
 
@@ -222,17 +220,23 @@ class Transition(nn.Sequential):
     def forward(self, maps: Tensor) -> Tensor:
         if recomputes(self, maps):
             # A mean commutes with a convolution of one pixel, which then has a quarter of the work.
-            return self.conv(Pooled.of(maps, self.norm, self.pool))
+            pooled = Pooled.apply(maps, self.norm, self.pool, self.norm.weight, self.norm.bias)
+            return self.conv(pooled)
         return super().forward(maps)
 
 
 class DenseNet(nn.Sequential):
     """Convolution and pooling, then blocks and transitions, named as torchvision's are."""
 
+    conv0: nn.Conv2d
+    norm0: nn.BatchNorm2d
+    pool0: nn.MaxPool2d
+
     def forward(self, images: Tensor) -> Tensor:
         if not recomputes(self, images):
             return super().forward(images)
-        maps = Pooled.of(self.conv0(images), self.norm0, self.pool0)
+        maps, norm = self.conv0(images), self.norm0
+        maps = Pooled.apply(maps, norm, self.pool0, norm.weight, norm.bias)
         for module in [*self][4:]:
             maps = module(maps)
         return maps

@@ -38,6 +38,8 @@ def choose_all(threads: int) -> list[torch.device]:
         if cores < threads:
             print(TOO_FEW.format(threads=threads, cores=cores), file=sys.stderr, flush=True)
         keep_freed_memory(KEPT, LARGE)
+        # PyTorch asks for huge pages: a training of DenseNet121 takes a tenth less memory.
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
         return [torch.device("cpu")]
     # Only where it is needed: on a CPU all that is used here is deterministic, and the call alone
     # imports the compiler, which takes longer than a small job.

@@ -85,7 +85,8 @@ def machine(error: BaseException | None) -> str:
         for words, meaning, fix in MACHINE:
             for line in text.splitlines():
                 if any(word in line for word in words):
-                    return f"{meaning}: {line.strip()}\n  fix:      {fix}"
+                    doing = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
+                    return f"{meaning}: {line.strip()}{doing}\n  fix:      {fix}"
         # Some fail once more while they clear up.
         error = error.__cause__ or error.__context__
     return ""

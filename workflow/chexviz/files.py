@@ -34,6 +34,10 @@ def replacing_all(paths: Mapping[str, str | Path]) -> Iterator[dict[str, Path]]:
                 os.fsync(file.fileno())
         for key, temporary in temporaries.items():
             temporary.replace(finals[key])
+    except OSError as error:
+        # Libraries that write a file seldom say which one it was.
+        error.add_note(f"in writing {', '.join(map(str, finals.values()))}")
+        raise
     finally:
         for temporary in temporaries.values():
             temporary.unlink(missing_ok=True)

@@ -104,18 +104,39 @@ def free_bytes(device: torch.device) -> int:
     return min(psutil.virtual_memory().available, *job_limits())
 
 
-def job_limits() -> list[int]:
-    """What the control groups of this process leave it: a cluster limits its jobs so."""
-    root = Path("/sys/fs/cgroup")
+def job_limits(system: Path = Path("/")) -> list[int]:
+    """What the control groups of this process leave it, in bytes: a cluster limits its jobs so.
+
+    Of both versions; pages of files that the system would drop are not counted as taken. system:
+    the root of the file system.
+    """
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return [2**63]
     left = [2**63]
-    own = next((line.partition("::")[2] for line in lines if line.startswith("0::")), "/")
-    group = root / own.lstrip("/")
-    for folder in (group, *group.parents):
-        limit, used = folder / "memory.max", folder / "memory.current"
-        if folder.is_relative_to(root) and limit.is_file() and limit.read_text().strip() != "max":
-            left.append(int(limit.read_text()) - int(used.read_text()))
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if controllers == "memory":
+            root, names = system / "sys/fs/cgroup/memory", ("limit_in_bytes", "usage_in_bytes")
+        elif not controllers:
+            root, names = system / "sys/fs/cgroup", ("max", "current")
+        else:
+            continue
+        group = root / own.lstrip("/")
+        for folder in (group, *group.parents):
+            limit, used = (folder / f"memory.{name}" for name in names)
+            if folder.is_relative_to(root) and limit.is_file() and used.is_file():
+                most = limit.read_text().strip()
+                if most != "max":
+                    left.append(int(most) - int(used.read_text()) + dropped_pages(folder))
     return left
+
+
+def dropped_pages(group: Path) -> int:
+    """Bytes of file pages that the system takes from a control group before it lacks memory."""
+    path = group / "memory.stat"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    counts = dict(line.split() for line in lines)
+    # Version 1 counts groups within under another name.
+    return int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))

@@ -60,6 +60,33 @@ def check(config: Config) -> None:
     for site in config["run"]["sites"]:
         check_stored(config, site)
         check_phantom(config, site)
+    check_folders(config)
+
+
+def one_spelling(value: Any) -> Any:
+    """A config in which a whole number is an int however it was written: 12.0 is 12.
+
+    To a schema they are the same, to a loop over epochs and to a job's parameters they are not.
+    """
+    if isinstance(value, Mapping):
+        return {key: one_spelling(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [one_spelling(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def check_folders(config: Config) -> None:
+    """Refuse a path variable that leads, by a link, to what is not there."""
+    for name, path in config["pathvars"].items():
+        broken = [one for one in (Path(path), *Path(path).parents) if one.is_symlink()]
+        broken = [one for one in broken if not one.exists()]
+        if broken:
+            raise InputError(
+                f"config: pathvars: {name}",
+                expected="a folder, or a path where one can be made",
+                found=f"{broken[0]}, a link to {broken[0].readlink()}, which is not there",
+                fix="mount or make what it leads to, or remove the link",
+            )
 
 
 def check_finite(value: object, where: str = "config") -> None:

@@ -24,6 +24,7 @@ config.update(overlaid)
 
 try:
     plan.check_finite(config)
+    config.update(plan.one_spelling(config))
     validate(config, os.path.join(HOME, "workflow/schemas/config.schema.yaml"))
     plan.check(config)
 except WorkflowError as error:
