@@ -35,7 +35,7 @@ ORIGINAL = {
 }
 SETTINGS = {
     "bootstrap": {"replicates": 50, "unit": "patient", "confidence": 0.95, "seed": 1},
-    "subgroups": {"positives": 5, "negatives": 5, "ages": [40, 60]},
+    "subgroups": {"ages": [40, 60]},
     "minimum_cases": 10,
     "sensitivities": [0.9, 0.95],
 }

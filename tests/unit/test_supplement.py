@@ -7,6 +7,7 @@ import pytest
 from chexviz import reported, supplement
 
 TITLES = {"rsna": "pneumonia", "siim": "pneumothorax"}
+FEW = {"note": "too few cases: 3 positive of at least 20"}
 SITES = [{"name": name, "title": name.upper()} for name in TITLES]
 
 
@@ -117,6 +118,8 @@ def test_localisation_counts_models_above_chance_and_prior(write):
         model(method="baseline") | {"measure": "energy", "value": 0.5, "chance": 0.1, "prior": 0.4},
         model() | {"measure": "iou", "value": 0.9, "chance": 0.1, "prior": 0.2},
         model("siim") | {"measure": "energy", "value": np.nan, "chance": 0.1, "prior": 0.1},
+        model("siim") | {"measure": "energy", "value": 0.9, "chance": 0.1, "prior": 0.1} | FEW,
+        note="",
     )
     (facts,) = supplement.localisation_facts(path, TITLES)
     assert facts == {
@@ -136,6 +139,7 @@ def test_the_largest_gap_is_that_of_the_largest_size(write):
         *(gap(0.02, -0.01, 0.05), gap(-0.09, -0.15, -0.03), gap(np.nan, np.nan, np.nan)),
         gap(0.5, 0.4, 0.6, method="pooled"),
         gap(0.7, 0.6, 0.8) | tag,
+        gap(-0.6, np.nan, np.nan) | FEW,
     )
     facts = supplement.subgroup_facts(path, TITLES, "fedavg")
     assert (facts["gaps"], facts["apart"]) == (2, 1)
@@ -154,6 +158,8 @@ def test_crosstask_is_about_the_heads_of_other_sites(write):
         *(row("rsna", "auroc", 0.9), row("siim", "auroc", 0.6), row("siim", "both_ratio", 1.5)),
         row("siim", "auroc", 0.1, finding="pneumothorax"),
         row("siim", "auroc", 0.2, method="pooled"),
+        row("siim", "auroc", 0.99, architecture="densenet121") | FEW,
+        note="",
     )
     expected = [{"task": "pneumonia", "auroc": [0.6, 0.6], "both": [1.5, 1.5]}]
     assert supplement.crosstask_facts(path, TITLES, "fedavg") == expected

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz import style
+from chexviz.cases import first_note
 from chexviz.errors import run
-from chexviz.grid import PANEL, first_seed, lay_out, of, panels, say, shown
+from chexviz.grid import PANEL, first_seed, lay_out, of, panels, shown, warn
 from chexviz.results import curve_title, in_order, read_table
 
 KEYS = ("site", "task", "architecture", "method", "seed", "scaling")
@@ -47,8 +48,8 @@ def draw(
         style.panel_letter(axes, cell.letter, -11.5, words)
         draw_reliability(axes, of(reliability, cell), colours)
         write_summary(axes, summary, colours)
-        if summary["brier"].isna().all():
-            say(axes, summary["note"].iloc[0])
+        if note := first_note(summary["note"]):
+            warn(axes, f"No intervals: {note}.")
     for cell, axes in panels(figure, cells, words + DIAGRAM + GAP, SCORES):
         draw_scores(axes, of(distribution, cell), in_order(of(calibration, cell)["method"]))
     return figure

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz import grim, inflation, published, table_tests
+from chexviz.cases import is_too_few
 from chexviz.labels import COLUMNS as LABELS
 from chexviz.layout import Layout
 from chexviz.reported import study_tables
@@ -199,8 +200,9 @@ def decision_facts(path: Path) -> dict | None:
 
 def localisation_facts(path: Path, titles: dict) -> list[dict]:
     """Energy inside the annotation at each site: of the maps, by chance, of the mean annotation."""
-    table = read_table(path, [*KEYS, "measure", "value", "chance", "prior"])
+    table = read_table(path, [*KEYS, "measure", "value", "chance", "prior", "note"])
     table = table[(table["measure"] == "energy") & table["value"].notna()]
+    table = table[~table["note"].map(is_too_few)]
     return [
         {
             "task": titles[site],
@@ -218,7 +220,7 @@ def subgroup_facts(path: Path, titles: dict, method: str) -> dict:
     columns = [*KEYS, "attribute", "group", "measure", "reference", "value", "low", "high"]
     table = read_table(path, columns)
     gaps = table[(table["measure"] == "gap") & table["method"].isin([BASELINE, method])]
-    gaps = gaps[gaps["value"].notna()]
+    gaps = gaps[gaps["low"].notna()]  # of too few cases nothing is said
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
     largest = gaps.loc[gaps["value"].abs().idxmax()] if len(gaps) else None
     return {
@@ -241,7 +243,8 @@ def subgroup_facts(path: Path, titles: dict, method: str) -> dict:
 
 def crosstask_facts(path: Path, titles: dict, method: str) -> list[dict]:
     """At each site: what the heads of other sites make of its own finding, and how often both."""
-    table = read_table(path, [*KEYS, "task", "head", "measure", "finding", "value"])
+    table = read_table(path, [*KEYS, "task", "head", "measure", "finding", "value", "note"])
+    table = table[~table["note"].map(is_too_few)]
     others = table[(table["head"] != table["site"]) & (table["method"] == method)]
     facts = []
     for site, rows in others.groupby("site", sort=False):
@@ -253,9 +256,9 @@ def crosstask_facts(path: Path, titles: dict, method: str) -> list[dict]:
 
 
 def test_facts(path: Path, titles: dict) -> dict:
-    """The table of all paired tests; how many comparisons each calls significant."""
+    """The table of all paired tests; how many of the tested comparisons each calls significant."""
     columns = [*KEYS, "test", "primary", "p", "p_holm", "margin", "p_non_inferior", "verdict"]
-    table = grouped(read_table(path, columns), titles)
+    table = grouped(read_table(path, [*columns, "note"]), titles)
     groups = {
         f"{group}, {model}": rows[[*table_tests.TEST]].to_numpy().tolist()
         for (group, model), rows in table_tests.cells(table).groupby(["group", "model"], sort=False)
@@ -263,7 +266,7 @@ def test_facts(path: Path, titles: dict) -> dict:
     primary = table[table["primary"].astype(bool)]
     return {
         "table": shown(Layout([*table_tests.TEST], groups, "", table_tests.note(table))),
-        "comparisons": len(primary),
+        "comparisons": int(primary["p"].notna().sum()),
         "tests": [
             {"title": TESTS[test], "significant": int((rows["p"] < SIGNIFICANCE).sum())}
             for test, rows in table.groupby("test", sort=False)
