@@ -7,6 +7,7 @@ import yaml
 from made_results import (
     Results,
     history_arguments,
+    inflation_arguments,
     localise_arguments,
     make_results,
     table_arguments,
@@ -121,7 +122,6 @@ def make_study(made: Results) -> None:
         arguments = [*original, *table_arguments(made, "paper"), "--settings", settings]
         published.main([*arguments, *formats(folder, "published")])
     if "inflation" in made_tables:
-        metrics = [f"--{name}={made.evaluation(name, 'metrics')}" for name in made.protocols]
-        inflation.main([*metrics, *formats(folder, "inflation")])
+        inflation.main([*inflation_arguments(made), *formats(folder, "inflation")])
     path = made.root / "evaluation" / "simulation.csv"
     simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])

@@ -424,3 +424,11 @@ def table_arguments(results: Results, protocol: str) -> list[str]:
     """The evaluation's part of the command line of a table."""
     names = ("metrics", "comparisons")
     return [f"--{name}={results.evaluation(protocol, name)}" for name in names]
+
+
+def inflation_arguments(results: Results) -> list[str]:
+    """The command line of the comparison of both protocols, without its outputs."""
+    files = {}
+    for name in ("paper", "patient"):
+        files |= {name: results.evaluation(name, "metrics"), f"{name}-split": results.split(name)}
+    return [f"--{option}={path}" for option, path in files.items()]

@@ -27,9 +27,10 @@ def model(site="rsna", method="fedavg", architecture="standard") -> dict:
     return {"site": site, "architecture": architecture, "method": method}
 
 
-def test_inflation_counts_intervals_on_either_side_of_zero(write):
+def test_the_protocols_are_compared_in_words(write):
     def row(value, low, high, site):
         bounds = {"inflation": value, "inflation_low": low, "inflation_high": high}
+        bounds |= {"verdict": "higher" if low > 0 else "not told apart", "note": ""}
         aurocs = {
             f"auroc_{protocol}{end}": 0.8
             for protocol in ("paper", "patient")
@@ -40,16 +41,16 @@ def test_inflation_counts_intervals_on_either_side_of_zero(write):
 
     path = write(
         row(0.04, 0.01, 0.07, "rsna"),
-        row(0.02, -0.01, 0.05, "rsna"),
-        row(-0.03, -0.05, -0.01, "siim"),
+        row(-0.02, -0.05, 0.01, "siim"),
+        training_paper=480,
+        training_patient=420,
         auroc_paper_sd=np.nan,
         auroc_patient_sd=np.nan,
         inflation_sd=np.nan,
     )
     facts = supplement.inflation_facts(path, TITLES)
-    assert facts["mean"] == pytest.approx(0.01)
-    assert facts["range"] == [-0.03, 0.04]
-    assert (facts["models"], facts["positive"], facts["negative"]) == (3, 1, 1)
+    assert "a higher AUROC in 1 of 2 models, by up to 0.040 (" in facts["words"]
+    assert "Pneumonia: 480 against 420; Pneumothorax: 480 against 420" in facts["words"]
     assert [group["title"] for group in facts["table"]["groups"]] == ["Pneumonia", "Pneumothorax"]
 
 

@@ -6,12 +6,10 @@ from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from chexviz import grim
 from chexviz.errors import run
 from chexviz.layout import Layout, to_markdown, to_tex
-from chexviz.metrics import normal_quantile
 from chexviz.options import finite_json
 from chexviz.original import read_data, read_table1
 from chexviz.results import (
@@ -23,6 +21,7 @@ from chexviz.results import (
     read_metrics,
     read_table,
 )
+from chexviz.seeds import bounds
 from chexviz.table1 import HEADINGS
 from chexviz.tables import PERCENT, read_models, to_csv, write
 
@@ -96,9 +95,9 @@ def ours(model: pd.Series, metrics: pd.DataFrame, metric: str, images: int) -> d
     keys = ["site", "architecture", "method"]
     runs = metrics[(metrics[keys] == model[keys].to_list()).all(axis=1)]
     scale = 100 if metric in PERCENT else 1
-    bounds = scale * runs[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
-    low, high = repetition(bounds, model["images"] / images)
-    return {"ours": bounds[:, 0].mean(), "low": low, "high": high}
+    found = scale * runs[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
+    low, high = repetition(found, model["images"] / images)
+    return {"ours": found[:, 0].mean(), "low": low, "high": high}
 
 
 def repetition(runs: np.ndarray, ratio: float) -> tuple[float, float]:
@@ -107,16 +106,9 @@ def repetition(runs: np.ndarray, ratio: float) -> tuple[float, float]:
     runs: our value and its 95 % interval, a row a seed (K, 3). ratio: our images by theirs. Both
     evaluations err independently, each by the chance of its own images: theirs as much as ours, but
     for the size. So each side of our interval grows by sqrt(1 + ratio). With several seeds the
-    variance between trainings is added, of one training of theirs and the mean of K of ours, with
-    the degrees of freedom of Satterthwaite (see seeds.expected); of one seed it is unknown.
+    variance between trainings is added, of one training of theirs and the mean of K of ours.
     """
-    count, mean = len(runs), runs[:, 0].mean()
-    training = runs[:, 0].var(ddof=1) * (1 + 1 / count) if count > 1 else 0.0
-    sides = np.abs(runs[:, 1:] - runs[:, :1]).mean(axis=0) / normal_quantile(CONFIDENCE)
-    total = sides**2 * (1 + ratio) + training
-    freedom = (count - 1) * (total / training) ** 2 if training else np.full(2, np.inf)
-    low, high = stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(total)
-    return float(mean - low), float(mean + high)
+    return bounds(runs, CONFIDENCE, images=1 + ratio, trainings=1.0)
 
 
 def verdict(row: dict) -> str:

@@ -128,16 +128,9 @@ def grim_facts(path: Path) -> dict:
 
 
 def inflation_facts(path: Path, titles: dict) -> dict:
-    """AUROC under both protocols; the mean inflation and how many intervals exclude 0."""
+    """AUROC under both protocols, and in words what their differences say."""
     table = grouped(read_table(path, inflation.COLUMNS), titles)
-    return {
-        "table": shown(inflation.layout(table)),
-        "mean": float(table["inflation"].mean()),
-        "range": span(table["inflation"]),
-        "models": len(table),
-        "positive": int((table["inflation_low"] > 0).sum()),
-        "negative": int((table["inflation_high"] < 0).sum()),
-    }
+    return {"table": shown(inflation.layout(table)), "words": inflation.words(table)}
 
 
 # --- probabilities, groups, places ---------------------------------------------------------------
