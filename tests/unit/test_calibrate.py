@@ -293,3 +293,15 @@ def test_panels_without_intervals_say_why(study, drawn):
         said = [" ".join(text.split()) for text in texts(figure)]
         expected = f"No {lacking}: too few cases: 20 positive of at least 21."
         assert said.count(expected) == 4
+
+
+def test_a_site_that_is_not_scaled_is_named_beside_one_that_is(study, drawn):
+    for key, file in study.files.items():
+        if key[0] == "north":
+            table = pd.read_csv(file, dtype={"image": str, "patient": str})
+            table = table[(table["subset"] == "evaluation") | (table["image"].astype(int) < 60)]
+            table.to_csv(file, index=False)
+    study.run()
+    figure_calibration.main(study.figure_arguments(figure_calibration))
+    said = " ".join(texts(drawn[0]))
+    assert "temperature T fitted on validation images. None for North disease: not fitted: " in said
