@@ -143,7 +143,7 @@ def test_tables_and_the_figure_tell_of_three_positives(three_positives, monkeypa
     row = next(line for line in text.splitlines() if "Standard w/ FL" in line)
     assert row.endswith("| too few |")
     assert "(" not in row
-    assert f"too few independent cases (Pneumonia: {THREE})." in text
+    assert f"Neither interval nor p: Pneumonia ({THREE})." in text
     tests = pd.read_csv(folder / "tests.csv", keep_default_na=False, na_values=[""])
     assert set(tests.loc[tests["site"] == "rsna", "verdict"]) == {"too few"}
     assert "for the 2 comparisons of this table" in (folder / "tests.md").read_text()

@@ -59,7 +59,9 @@ def test_calibration_ranges_leave_out_what_is_not_known(write):
         {"scaling": "none", "ece": 0.1, "ece_chance": 0.02, "slope": 0.8},
         {"scaling": "none", "ece": np.nan, "ece_chance": np.nan, "slope": 1.2},
         {"scaling": "temperature", "ece": np.nan, "ece_chance": np.nan, "slope": np.nan},
+        {"scaling": "none", "ece": 0.9, "ece_chance": 0.9, "slope": np.nan} | FEW,
         **model(),
+        note="",
     )
     assert supplement.calibration_facts(path) == {
         "none": {"ece": [0.1, 0.1], "ece_chance": [0.02, 0.02], "slope": [0.8, 1.2]},
@@ -108,9 +110,11 @@ def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
         row(0.5, 0.1, -0.4, seed=2),
         row(0.1, 0.9, 0.1) | {"scaling": "temperature"},
         row(0.9, np.nan, np.nan),
+        row(0.99, 0.3, 0.1, seed=3) | FEW,
+        note="",
     )
     assert supplement.decision_facts(path) == {"share": [0.5, 1.0], "thresholds": [0.1, 0.5]}
-    assert supplement.decision_facts(write(row(0.1, np.nan, np.nan))) is None
+    assert supplement.decision_facts(write(row(0.1, np.nan, np.nan), note="")) is None
 
 
 def test_localisation_counts_models_above_chance_and_prior(write):

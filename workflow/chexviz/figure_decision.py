@@ -52,6 +52,7 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
     axes.axhline(0, color=style.INK, linewidth=0.9, linestyle=(0, (3, 2)))
     highest = curves[["net_benefit", "net_benefit_high"]].max(axis=None)
     axes.set_ylim(-0.28 * highest, 1.05 * highest)
+    axes.locator_params(axis="y", nbins=6)
     if note := first_note(curves["note"]):
         warn(axes, f"No bands: {note}.")
     labels = [(curve_title(method), style.accent(i)) for i, method in enumerate(methods)]

@@ -81,4 +81,5 @@ def first_seed(table: pd.DataFrame) -> str:
 def warn(axes: Axes, note: str) -> None:
     """Write in the lower right of a panel what its curves lack."""
     look: style.Look = {"ha": "right", "va": "bottom", "color": style.GREY, "fontsize": 6.5}
-    axes.text(0.985, 0.015, textwrap.fill(note, 38), transform=axes.transAxes, **look)
+    look |= {"bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}}
+    axes.text(0.985, 0.02, textwrap.fill(note, 38), transform=axes.transAxes, zorder=5, **look)

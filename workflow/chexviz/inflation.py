@@ -115,14 +115,14 @@ def words(table: pd.DataFrame) -> str:
     if found.empty:
         return "There are too few cases to tell the AUROC under the two protocols apart."
     higher, lower = (found[found["verdict"] == one]["inflation"] for one in (HIGHER, LOWER))
-    total = f"{len(found)} model" + "s" * (len(found) > 1)
+    total = f"{len(found)} model{'s' * (len(found) > 1)}"
     ends = (signed(end) for end in (found["inflation"].min(), found["inflation"].max()))
     span = " to ".join(dict.fromkeys(ends))
     if higher.empty and lower.empty:
         said = (
             f"In none of {total} can the AUROC under the image-wise protocol be told from that "
-            f"under the patient-wise one: the interval of every difference holds 0 ({span}). These "
-            "evaluation sets do not show that leakage adds anything, nor that it adds nothing."
+            f"under the patient-wise one: every interval holds 0 (differences: {span}). "
+            "These evaluation sets show neither that leakage adds anything nor that it does not."
         )
     elif lower.empty:
         said = (
@@ -157,13 +157,10 @@ def sizes(table: pd.DataFrame) -> str:
         for row in rows.itertuples()
     )
     more, fewer = ((sign * (rows[TRAINING[0]] - rows[TRAINING[1]]) > 0).all() for sign in (1, -1))
-    if more:
-        return (
-            f"It also trains on more images ({counts}), which by itself raises an AUROC, and "
-            "evaluates other ones."
-        )
-    kind = "fewer" if fewer else "other"
-    return f"It also trains on {kind} images ({counts}), and evaluates other ones."
+    kind = "more" if more else "fewer" if fewer else "other"
+    raising = ", which by itself may raise an AUROC," if more else ""
+    trains = f"The image-wise protocol trains on {kind} images ({counts}){raising}"
+    return f"{trains} and evaluates others."
 
 
 def read_training(path: Path) -> pd.Series:

@@ -137,9 +137,13 @@ def inflation_facts(path: Path, titles: dict) -> dict:
 
 
 def calibration_facts(path: Path) -> dict:
-    """Ranges over all models, as they are and temperature scaled; None where nothing is known."""
+    """Ranges over all models, as they are and temperature scaled; None where nothing is known.
+
+    Of too few cases nothing is said, here and below.
+    """
     measures = ("ece", "ece_chance", "slope")
-    table = read_table(path, [*KEYS, "scaling", *measures])
+    table = read_table(path, [*KEYS, "scaling", *measures, "note"])
+    table = table[~table["note"].map(is_too_few)]
     return {
         scaling: {measure: span(rows[measure]) for measure in measures}
         for scaling, rows in table.groupby("scaling")
@@ -182,8 +186,9 @@ def rate_cell(runs: pd.DataFrame, name: str) -> str:
 
 def decision_facts(path: Path) -> dict | None:
     """Over how many of the probabilities each model beats treating all and none: the range."""
-    table = read_table(path, [*KEYS, "seed", "scaling", "threshold", "net_benefit", "all"])
+    table = read_table(path, [*KEYS, "seed", "scaling", "threshold", "net_benefit", "all", "note"])
     table = table[(table["scaling"] == "none") & table["net_benefit"].notna()]
+    table = table[~table["note"].map(is_too_few)]
     if table.empty:
         return None
     better = table["net_benefit"] > np.maximum(table["all"], 0)
@@ -213,7 +218,7 @@ def subgroup_facts(path: Path, titles: dict, method: str) -> dict:
     columns = [*KEYS, "attribute", "group", "measure", "reference", "value", "low", "high"]
     table = read_table(path, columns)
     gaps = table[(table["measure"] == "gap") & table["method"].isin([BASELINE, method])]
-    gaps = gaps[gaps["low"].notna()]  # of too few cases nothing is said
+    gaps = gaps[gaps["low"].notna()]
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
     largest = gaps.loc[gaps["value"].abs().idxmax()] if len(gaps) else None
     return {

@@ -151,8 +151,8 @@ def few_note(table: pd.DataFrame) -> str:
     few = table[table["note"].map(is_too_few)].drop_duplicates("group")
     if few.empty:
         return ""
-    said = "; ".join(f"{row.group}: {row.note}" for row in few.itertuples())
-    return f"No interval and no p where there are too few independent cases ({said})."
+    said = "; ".join(f"{row.group} ({row.note})" for row in few.itertuples())
+    return f"Neither interval nor p: {said}."
 
 
 def note(table: pd.DataFrame) -> str:
