@@ -106,7 +106,7 @@ def write_study(folder: Path, generator: np.random.Generator) -> list[str]:
     counts = dict.fromkeys(["images", "patients", "positives", *columns], 0)
     pd.DataFrame(metrics).assign(**counts).to_csv(folder / "metrics.csv", index=False)
     bootstrap = {"replicates": REPLICATES, "unit": "patient", "confidence": 0.95, "seed": 1}
-    settings = {"bootstrap": bootstrap, "threshold": 0.5, "patients": 10, "size": SIZE}
+    settings = {"bootstrap": bootstrap, "threshold": 0.5, "minimum_cases": 10, "size": SIZE}
     arguments += ["--site", "rsna", "pneumonia", str(folder / "annotations.csv")]
     arguments += ["--split", str(folder / "split.csv"), "--metrics", str(folder / "metrics.csv")]
     arguments += ["--settings", json.dumps(settings), "--images", str(folder / "images.csv")]

@@ -137,7 +137,8 @@ def test_the_entry_point_compares_the_published_models(
     outputs = {name: tmp_path / f"{name}.csv" for name in ("metrics", "comparisons", "roc")}
     for name, file in outputs.items():
         arguments += [f"--{name}", str(file)]
-    main([*arguments, "--margin", "0.05", "--settings", json.dumps({"bootstrap": settings})])
+    settings = {"bootstrap": settings, "minimum_cases": 20}
+    main([*arguments, "--margin", "0.05", "--settings", json.dumps(settings)])
 
     known = answers[task]
     metrics = pd.read_csv(outputs["metrics"], float_precision="round_trip")

@@ -8,7 +8,8 @@ import pandas as pd
 
 SETTINGS = {
     "bootstrap": {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022},
-    "subgroups": {"positives": 10, "negatives": 10, "ages": [40, 60]},
+    "subgroups": {"ages": [40, 60]},
+    "minimum_cases": 10,
 }
 TASKS = {"north": "pneumonia", "south": "pneumothorax"}
 
@@ -73,7 +74,8 @@ class Federation:
         for site, table in self.samples.items():
             table.to_csv(self.folder / f"{site}.csv", index=False)
             words += ["--samples", site, str(self.folder / f"{site}.csv")]
-        changed = {name: SETTINGS[name] | settings.get(name, {}) for name in SETTINGS}
+        changed = SETTINGS | settings
+        changed["bootstrap"] = SETTINGS["bootstrap"] | settings.get("bootstrap", {})
         return [*words, "--settings", json.dumps(changed)]
 
     def run(self, main, **settings) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import yaml
 from made_results import (
     Results,
     history_arguments,
+    inflation_arguments,
     localise_arguments,
     make_results,
     table_arguments,
@@ -35,7 +36,7 @@ ORIGINAL = {
 }
 SETTINGS = {
     "bootstrap": {"replicates": 50, "unit": "patient", "confidence": 0.95, "seed": 1},
-    "subgroups": {"positives": 5, "negatives": 5, "ages": [40, 60]},
+    "subgroups": {"ages": [40, 60]},
     "minimum_cases": 10,
     "sensitivities": [0.9, 0.95],
 }
@@ -121,7 +122,6 @@ def make_study(made: Results) -> None:
         arguments = [*original, *table_arguments(made, "paper"), "--settings", settings]
         published.main([*arguments, *formats(folder, "published")])
     if "inflation" in made_tables:
-        metrics = [f"--{name}={made.evaluation(name, 'metrics')}" for name in made.protocols]
-        inflation.main([*metrics, *formats(folder, "inflation")])
+        inflation.main([*inflation_arguments(made), *formats(folder, "inflation")])
     path = made.root / "evaluation" / "simulation.csv"
     simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])

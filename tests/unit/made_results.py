@@ -294,7 +294,7 @@ def metric_row(labels, score, patients: int, draws) -> dict:
         "auroc": roc_auc_score,
     }
     row = {"images": len(labels), "patients": patients, "positives": int(labels.sum())}
-    row["threshold"] = threshold
+    row |= {"threshold": threshold, "note": ""}
     for name, function in functions.items():
         low, high = np.quantile([function(labels[d], score[d]) for d in draws], [0.025, 0.975])
         row |= {name: function(labels, score), f"{name}_low": low, f"{name}_high": high}
@@ -318,7 +318,7 @@ def comparison_row(labels, score, reference, draws) -> dict:
         **{"reference": "baseline", "difference": observed, "low": low, "high": high},
         **{"standard_error": error, "statistic": z, "p": 2 * norm.sf(abs(z))},
         **{"test": "bootstrap_patients", "p_holm": min(1, 8 * norm.sf(abs(z)))},
-        **{"margin": 0.05, "p_non_inferior": norm.sf((observed + 0.05) / error)},
+        **{"margin": 0.05, "p_non_inferior": norm.sf((observed + 0.05) / error), "note": ""},
     }
 
 
@@ -363,7 +363,12 @@ def prediction_arguments(results: Results, protocol: str, methods) -> list[str]:
 def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
     """The command line of `localise` for these results, without its outputs."""
     bootstrap = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 1}
-    settings = {"bootstrap": bootstrap, "threshold": 0.5, "patients": 10, "size": SIZE} | changes
+    settings = {
+        "bootstrap": bootstrap,
+        "minimum_cases": 10,
+        "threshold": 0.5,
+        "size": SIZE,
+    } | changes
     arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
     arguments += ["--split", str(results.split(protocol))]
     arguments += ["--settings", json.dumps(settings)]
@@ -419,3 +424,11 @@ def table_arguments(results: Results, protocol: str) -> list[str]:
     """The evaluation's part of the command line of a table."""
     names = ("metrics", "comparisons")
     return [f"--{name}={results.evaluation(protocol, name)}" for name in names]
+
+
+def inflation_arguments(results: Results) -> list[str]:
+    """The command line of the comparison of both protocols, without its outputs."""
+    files = {}
+    for name in ("paper", "patient"):
+        files |= {name: results.evaluation(name, "metrics"), f"{name}-split": results.split(name)}
+    return [f"--{option}={path}" for option, path in files.items()]

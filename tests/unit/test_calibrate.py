@@ -148,20 +148,26 @@ def test_nothing_is_fitted_without_validation_images(tmp_path):
     assert (points["sensitivity"] >= points["target"]).all()
 
 
-def test_too_few_cases_are_said_and_not_estimated(study):
-    tables = study.run(minimum_cases=45)
-    for name in ("calibration", "operating_points", "decision"):
-        assert tables[name]["note"].str.contains("fewer than 45 of a class").all()
-    for name, value in (
-        ("calibration", "brier"),
-        ("calibration", "ece"),
-        ("operating_points", "threshold"),
-        ("operating_points", "sensitivity"),
-        ("decision", "net_benefit"),
-    ):
-        assert tables[name][value].isna().all()
-    assert tables["reliability"].empty
-    assert tables["distribution"].empty
+def test_with_too_few_cases_values_have_no_interval_and_nothing_is_fitted(study):
+    tables = study.run(minimum_cases=21)  # 20 positive patients evaluate, and 20 choose
+    said = "too few cases: 20 positive of at least 21"
+    calibration = tables["calibration"].set_index("scaling")
+    plain, scaled = calibration.loc["none"], calibration.loc["temperature"]
+    assert (plain["note"] == said).all()
+    assert (scaled["note"] == f"not fitted: {said}, of the validation images").all()
+    assert plain[["brier", "ece", "observed"]].notna().all(axis=None)
+    assert plain[["brier_low", "intercept", "slope", "slope_low"]].isna().all(axis=None)
+    assert scaled[["temperature", "brier", "ece"]].isna().all(axis=None)
+    points = tables["operating_points"]
+    assert (points["note"] == f"not chosen: {said}, of the validation images").all()
+    assert points[["threshold", "sensitivity"]].isna().all(axis=None)
+    decision = tables["decision"].query("scaling == 'none'")
+    assert decision["net_benefit"].notna().all()
+    assert decision[["net_benefit_low", "net_benefit_high"]].isna().all(axis=None)
+    bins = tables["reliability"]
+    assert (bins["scaling"] == "none").all()
+    assert bins["observed"].notna().all()
+    assert bins["observed_low"].isna().all()
 
 
 def test_validation_images_of_one_class_choose_nothing(tmp_path):
@@ -172,11 +178,11 @@ def test_validation_images_of_one_class_choose_nothing(tmp_path):
         table.to_csv(file, index=False)
     tables = study.run()
     scaled = tables["calibration"].query("scaling == 'temperature'")
-    assert scaled["note"].str.contains("0 positive and 120 negative validation images").all()
+    assert scaled["note"].str.contains("0 positive of at least 20, of the validation").all()
     assert tables["operating_points"]["threshold"].isna().all()
 
 
-def test_a_bin_of_few_images_has_no_frequency(tmp_path):
+def test_a_bin_of_few_images_has_no_interval(tmp_path):
     study = Study(tmp_path)
     for file in study.files.values():
         table = pd.read_csv(file, dtype={"image": str, "patient": str})
@@ -184,8 +190,9 @@ def test_a_bin_of_few_images_has_no_frequency(tmp_path):
         table.to_csv(file, index=False)
     rows = study.run()["reliability"].query("scaling == 'none' and images < 20")
     assert len(rows)
-    assert rows["observed"].isna().all()
-    assert rows["note"].str.contains("fewer than 20 images").all()
+    assert rows["observed"].notna().all()
+    assert rows[["observed_low", "observed_high"]].isna().all(axis=None)
+    assert (rows["note"] == "too few images: fewer than 20").all()
 
 
 def test_a_rate_of_0_or_1_is_not_taken_for_certain(tmp_path):
@@ -222,7 +229,7 @@ def test_neither_the_order_of_rows_nor_a_rerun_changes_a_byte(study):
     "settings", [{"minimum_cases": 1}, {"sensitivities": [1.2]}, {"sensitivities": ["0.9"]}]
 )
 def test_wrong_settings_are_refused(study, settings):
-    with pytest.raises(InputError, match="minimum_cases"):
+    with pytest.raises(InputError, match=next(iter(settings))):
         study.run(**settings)
 
 
@@ -278,9 +285,23 @@ def test_figures_say_why_they_are_not_scaled(tmp_path, drawn):
     assert "scores as predicted" in texts(drawn[1])
 
 
-def test_empty_panels_say_why(study, drawn):
-    study.run(minimum_cases=45)
+def test_panels_without_intervals_say_why(study, drawn):
+    study.run(minimum_cases=21)
     for module in (figure_calibration, figure_decision):
         module.main(study.figure_arguments(module))
-    for figure in drawn:
-        assert sum("Not estimated: 40 positive" in text for text in texts(figure)) == 4
+    for figure, lacking in zip(drawn, ("intervals", "bands"), strict=True):
+        said = [" ".join(text.split()) for text in texts(figure)]
+        expected = f"No {lacking}: too few cases: 20 positive of at least 21."
+        assert said.count(expected) == 4
+
+
+def test_a_site_that_is_not_scaled_is_named_beside_one_that_is(study, drawn):
+    for key, file in study.files.items():
+        if key[0] == "north":
+            table = pd.read_csv(file, dtype={"image": str, "patient": str})
+            table = table[(table["subset"] == "evaluation") | (table["image"].astype(int) < 60)]
+            table.to_csv(file, index=False)
+    study.run()
+    figure_calibration.main(study.figure_arguments(figure_calibration))
+    said = " ".join(texts(drawn[0]))
+    assert "temperature T fitted on validation images. None for North disease: not fitted: " in said

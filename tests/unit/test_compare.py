@@ -42,7 +42,8 @@ class Pair:
 
     def compare(self, *options: str) -> str:
         outputs = [f"--{name}={self.folder / f'{name}.csv'}" for name in ("metrics", "tests")]
-        main([str(self.baseline), str(self.model), "--replicates=200", *outputs, *options])
+        files = str(self.baseline), str(self.model)
+        main([*files, "--replicates=200", "--minimum-cases=10", *outputs, *options])
         return self.capsys.readouterr().out
 
     def tables(self) -> list[pd.DataFrame]:
@@ -97,6 +98,16 @@ def test_the_terminal_says_what_the_tables_hold(pair):
     assert set(tests["margin"]) == {0.03}
     assert text.count("(primary)") == 1
     assert "Holm" not in text
+
+
+def test_with_too_few_cases_there_are_values_alone(pair):
+    text = pair.compare("--minimum-cases=16")  # of 15 patients with the finding
+    metrics, tests = pair.tables()
+    assert "note     too few cases: 15 positive of at least 16, for an interval or a test" in text
+    assert f"{metrics['auroc'][0]:.3f} (" not in text
+    assert tests[["low", "high", "p", "p_non_inferior"]].isna().all(axis=None)
+    assert set(tests["verdict"]) == {"too few"}
+    assert "z = " not in text
 
 
 def test_without_options_nothing_is_written(pair):
@@ -249,7 +260,9 @@ def test_patients_who_all_have_the_finding_leave_the_images(pair):
     assert tests["p"].between(0, 1).all()
 
 
-@pytest.mark.parametrize("option", ["--replicates=1", "--margin=0", "--margin=2", "--unit=site"])
+@pytest.mark.parametrize(
+    "option", ["--replicates=1", "--margin=0", "--margin=2", "--unit=site", "--minimum-cases=4"]
+)
 def test_impossible_options_are_refused(pair, option):
     with pytest.raises(SystemExit) as caught:
         pair.compare(option)

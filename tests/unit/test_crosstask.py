@@ -142,13 +142,28 @@ def test_where_there_are_no_such_labels_the_table_says_so(study):
     assert row["note"] == "the site has no labels of pneumothorax"
 
 
-def test_too_few_labels_are_no_auroc(study):
+def test_too_few_labels_give_an_auroc_without_interval(study):
     label = np.full(300, "0", object)
     label[:6] = "1"
     study.samples["north"]["label_pneumothorax"] = label
     row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
-    assert (row["images"], row["value"]) == (300, "")
-    assert row["note"] == "3 < 10 positive patients"
+    assert row["images"] == 300
+    scores = study.tables["north", "standard", "fedavg", 7]["score_south"]
+    assert float(row["value"]) == pytest.approx(roc_auc_score(label.astype(int), scores))
+    assert (row["low"], row["high"]) == ("", "")
+    assert row["note"] == "too few cases: 3 positive of at least 10"
+    called = rows_of(study.run(main), head="south", measure="called", finding="pneumothorax")
+    said = called[called["architecture"] == "standard"].set_index("label")["note"]
+    assert said.rename(int).to_dict() == {0: "", 1: row["note"]}
+
+
+def test_what_is_counted_over_all_images_needs_as_many_cases(study):
+    table = study.run(main, minimum_cases=151)  # of 150 patients
+    for measure in ("both_observed", "both_ratio", "rank_correlation"):
+        row = one(table, head="south", measure=measure)
+        assert row["note"] == "too few cases: 150 in all of at least 151"
+        assert row["value"] != ""
+        assert (row["low"], row["high"]) == ("", "")
 
 
 def test_heads_of_one_task_share_its_labels(tmp_path):

@@ -18,11 +18,11 @@ METRICS_COLUMNS = (
     "site,task,architecture,method,seed,images,patients,positives,threshold,"
     "loss,loss_low,loss_high,sensitivity,sensitivity_low,sensitivity_high,"
     "specificity,specificity_low,specificity_high,aupr,aupr_low,aupr_high,"
-    "auroc,auroc_low,auroc_high"
+    "auroc,auroc_low,auroc_high,note"
 )
 COMPARISONS_COLUMNS = (
     "site,task,architecture,method,reference,seed,test,difference,low,high,standard_error,"
-    "statistic,p,p_holm,margin,p_non_inferior"
+    "statistic,p,p_holm,margin,p_non_inferior,note"
 )
 
 
@@ -79,7 +79,8 @@ class Study:
         arguments += [part for one in self.tasks.items() for part in ("--task", *one)]
         for name, output in zip(("metrics", "comparisons", "roc"), self.outputs, strict=True):
             arguments += [f"--{name}", str(output)]
-        text = json.dumps({"bootstrap": SETTINGS | settings})
+        minimum = settings.pop("minimum_cases", 20)
+        text = json.dumps({"bootstrap": SETTINGS | settings, "minimum_cases": minimum})
         return [*arguments, "--margin", "0.05", "--settings", text]
 
     def run(self, **settings) -> list[pd.DataFrame]:
@@ -438,6 +439,7 @@ def test_a_seed_that_is_no_integer_is_refused(study):
         ({"confidence": 95}, "confidence 95"),
         ({"confidence": 1.0}, "confidence 1.0"),
         ({"seed": None}, "seed None"),
+        ({"minimum_cases": 4}, "minimum_cases 4"),
         ({"unknown": 1}, '"unknown": 1'),
     ],
 )
@@ -487,3 +489,40 @@ def test_p_values_are_corrected_over_the_sites_of_a_method_and_test(study):
     for _, rows in comparisons.groupby("test"):
         np.testing.assert_allclose(rows["p_holm"], holm(rows["p"].to_numpy()))
     assert (comparisons["p_holm"] > comparisons["p"]).any()
+
+
+def test_too_few_cases_leave_the_values_alone(study):
+    """34 positive patients of 100: neither interval nor p where 35 are needed, for both sites."""
+    metrics, comparisons, roc = study.run(minimum_cases=35)
+    note = "too few cases: 34 positive of at least 35"
+    assert set(metrics["note"]) == set(comparisons["note"]) == {note}
+    enough = study.run(minimum_cases=34)
+    assert enough[0]["note"].isna().all()
+    bounds = [name for name in metrics if name.endswith(("_low", "_high"))]
+    assert metrics[bounds].isna().all(axis=None)
+    assert enough[0][bounds].notna().all(axis=None)
+    values = ["loss", "sensitivity", "specificity", "aupr", "auroc", "threshold"]
+    pd.testing.assert_frame_equal(metrics[values], enough[0][values])
+    tested = ["low", "high", "standard_error", "statistic", "p", "p_holm", "p_non_inferior"]
+    assert comparisons[tested].isna().all(axis=None)
+    pd.testing.assert_series_equal(comparisons["difference"], enough[1]["difference"])
+    assert roc[["low", "high"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(roc[["fpr", "tpr"]], enough[2][["fpr", "tpr"]])
+
+
+def test_what_was_not_tested_is_no_member_of_a_family(study):
+    """South has three positive patients: north's p values are corrected for one comparison."""
+    for position in (2, 3):
+        table = draw_predictions(position)
+        table["label"] = (table["patient"].astype(int) < 3).astype(int)
+        study.replace(position, table)
+    _, comparisons, _ = study.run()
+    north = comparisons[comparisons["site"] == "north"]
+    assert north["p"].notna().all()
+    np.testing.assert_array_equal(north["p_holm"], north["p"])
+    assert comparisons.loc[comparisons["site"] == "south", "p_holm"].isna().all()
+
+
+def test_cases_are_patients_or_images_whichever_is_resampled(study):
+    metrics, *_ = study.run(minimum_cases=35, unit="image")  # 68 positive images
+    assert metrics["note"].isna().all()

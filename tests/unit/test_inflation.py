@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import make_results
+from made_results import inflation_arguments, make_results
 from scipy.stats import binomtest
 
 from chexviz import inflation
@@ -80,7 +80,7 @@ def two_seeds(tmp_path_factory):
 
 def made(of, folder, *options: str) -> dict[str, str]:
     files = {kind: folder / f"inflation.{kind}" for kind in ("csv", "tex", "md")}
-    inputs = [f"--{name}={of.evaluation(name, 'metrics')}" for name in ("paper", "patient")]
+    inputs = inflation_arguments(of)
     inflation.main([*inputs, *(f"--{kind}={path}" for kind, path in files.items()), *options])
     return {kind: path.read_text() for kind, path in files.items()}
 
@@ -103,6 +103,12 @@ def test_a_row_for_every_model_with_the_evaluations_numbers(one_seed, tmp_path):
     pd.testing.assert_series_equal(
         table["inflation"].sort_index(), difference.sort_index(), check_names=False
     )
+    for protocol in ("paper", "patient"):
+        split = pd.read_csv(one_seed.split(protocol))
+        counts = split[split["subset"] == "train"].groupby("site").size()
+        sites = table.index.get_level_values("site")
+        assert table[f"training_{protocol}"].tolist() == [counts[site] for site in sites]
+    assert (table["training_paper"] > table["training_patient"]).all()
     row = table.iloc[0]
     signed = f"{row['inflation']:.3f}".replace("-", "−")
     assert f"| {signed} (" in texts["md"]
@@ -122,9 +128,12 @@ def test_several_seeds_give_the_spread_of_the_difference(two_seeds, tmp_path):
     differences = paper.to_numpy() - patient.to_numpy()
     assert row["inflation"] == pytest.approx(differences.mean())
     assert row["inflation_sd"] == pytest.approx(differences.std(ddof=1))
-    assert np.isnan(row["inflation_low"])
-    assert f"± {differences.std(ddof=1):.3f} |" in texts["md"]
+    half = (row["inflation_high"] - row["inflation_low"]) / 2
+    assert half > 1.96 * differences.std(ddof=1) / np.sqrt(2)  # and the error of the images
+    assert f"({row['inflation_low']:.3f} to ".replace("-", "−") in texts["md"]
     assert "over 2 seeds" in texts["md"]
+    assert "between seeds" in texts["md"]
+    assert "trained once" not in texts["md"]
 
 
 def test_order_of_the_rows_is_that_of_the_models_not_of_the_file(one_seed, tmp_path):
@@ -139,7 +148,7 @@ def test_tex_keeps_its_columns(one_seed, tmp_path):
     body = tex.split(r"\toprule")[1].split(r"\bottomrule")[0]
     rows = [line for line in body.splitlines() if "multicolumn" not in line and "&" in line]
     assert len(rows) == 1 + 8
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {3}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {5}
     assert tex.isascii()
 
 
@@ -148,3 +157,79 @@ def test_model_of_one_protocol_only_is_named(one_seed, tmp_path):
     fewer.to_csv(tmp_path / "fewer.csv", index=False)
     with pytest.raises(InputError, match=r"fewer\.csv[\s\S]*rsna pneumonia standard baseline"):
         made(one_seed, tmp_path, "--patient", str(tmp_path / "fewer.csv"))
+
+
+def found(*differences: tuple[float, float, float], sizes=(480, 420), note="") -> pd.DataFrame:
+    """Differences with their interval, a model each, as `compare` gives them."""
+    rows = [
+        {"group": "Pneumonia", "inflation": value, "verdict": inflation.verdict(low, high, note)}
+        for value, low, high in differences
+    ]
+    return pd.DataFrame(rows).assign(training_paper=sizes[0], training_patient=sizes[1])
+
+
+SHOWN = {
+    "higher": (0.04, 0.01, 0.07),
+    "lower": (-0.03, -0.05, -0.01),
+    "unclear": (-0.06, -0.21, 0.09),
+}
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (["unclear"], "In none of 1 model can the AUROC"),
+        (
+            ["higher", "unclear"],
+            "gave a higher AUROC in 1 of 2 models, by up to 0.040 (differences",
+        ),
+        (["lower", "unclear"], "gave a lower AUROC in 1 of 2 models, by up to 0.030 (differences"),
+        (["lower", "higher"], "a higher AUROC in 1 and a lower one in 1 of 2 models (differences"),
+    ],
+)
+def test_words_are_those_of_the_intervals(models, said):
+    """The demo has intervals beyond 0 in both directions: that is no 'what leakage adds'."""
+    text = inflation.words(found(*(SHOWN[name] for name in models)))
+    assert said in text
+    assert ("as leakage would" in text) == (models[0] == "higher")
+    assert "what leakage adds" not in text
+    assert "trains on more images (Pneumonia: 480 against 420), which by itself may raise" in text
+    assert "-" not in text.replace("image-wise", "").replace("patient-wise", "")
+
+
+def test_a_negative_difference_is_not_called_what_leakage_adds():
+    text = inflation.words(found((-0.02, -0.05, 0.01), (-0.05, -0.1, 0.01)))
+    assert text.startswith("In none of 2 models can")
+    assert "(differences: −0.050 to −0.020)" in text
+    assert "show neither that leakage adds anything nor" in text
+
+
+def test_words_follow_the_numbers_of_images_that_train():
+    assert "protocol trains on fewer images" in inflation.words(
+        found(SHOWN["higher"], sizes=(9, 10))
+    )
+    equal = inflation.words(found(SHOWN["higher"], sizes=(1000, 1000)))
+    assert "trains on other images (Pneumonia: 1,000 against 1,000)" in equal
+    assert "raise" not in equal
+
+
+def test_too_few_cases_say_nothing_of_leakage():
+    few = found(SHOWN["higher"], note="too few cases: 3 positive of at least 20")
+    assert inflation.words(few).startswith("There are too few cases to tell")
+    some = inflation.words(pd.concat([few, found(SHOWN["higher"])]))
+    assert "in 1 of 1 model, by up to 0.040" in some
+    assert "For 1 more there are too few cases." in some
+
+
+def test_too_few_cases_under_one_protocol_leave_no_interval(one_seed, tmp_path):
+    metrics = pd.read_csv(one_seed.evaluation("patient", "metrics"))
+    few = metrics["site"] == "rsna"
+    metrics.loc[few, ["auroc_low", "auroc_high"]] = np.nan
+    metrics["note"] = np.where(few, "too few cases: 3 positive of at least 20", "")
+    metrics.to_csv(tmp_path / "few.csv", index=False)
+    texts = made(one_seed, tmp_path, "--patient", str(tmp_path / "few.csv"))
+    table = pd.read_csv(tmp_path / "inflation.csv").set_index("site")
+    assert set(table.loc["rsna", "verdict"]) == {"too few"}
+    assert table.loc["rsna", ["inflation_low", "inflation_high"]].isna().all(axis=None)
+    assert table.loc["siim", "inflation_low"].notna().all()
+    assert "Neither interval nor p: Pneumonia (too few cases: 3 positive" in texts["md"]

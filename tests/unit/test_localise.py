@@ -166,19 +166,34 @@ def test_tables_do_not_depend_on_the_order_of_rows_or_the_size_of_parts(tmp_path
     assert [file.read_bytes() for file in files] == first
 
 
-def test_too_few_images_give_a_note_instead_of_a_number(tmp_path):
-    _, summary = localised(copied(tmp_path), patients=500)
-    numbers = ["value", "low", "high", "chance", "difference", "difference_low", "p"]
+def test_too_few_cases_give_a_value_and_a_note_instead_of_an_interval(tmp_path):
+    _, enough = localised(copied(tmp_path / "enough"))
+    _, summary = localised(copied(tmp_path / "few"), minimum_cases=500)
+    numbers = ["low", "high", "difference_low", "difference_high", "standard_error", "p"]
     assert summary[numbers].isna().all(axis=None)
-    assert summary["note"].str.contains("true positives: .* patients, fewer than 500").all()
+    values = ["value", "chance", "prior", "difference"]
+    pd.testing.assert_frame_equal(summary[values], enough[values])
+    said = "too few cases: [0-9]+ true positive of at least 500"
+    assert summary["note"].str.match(said).all()
     federated = summary[summary["method"] == "fedavg"]
-    assert federated["note"].str.contains("differences: .* patients, fewer than 500").all()
+    assert federated["note"].str.contains(rf"{said} \(differences\)").all()
 
 
 def test_images_are_resampled_where_the_configuration_says_so(tmp_path):
-    bootstrap = {"replicates": 200, "unit": "image", "confidence": 0.95, "seed": 1}
-    _, by_image = localised(copied(tmp_path), bootstrap=bootstrap, patients=500)
-    assert by_image["note"].str.contains("images, fewer than 500").all()
+    def two_patients(results):
+        for model in results.models:
+            path = results.predictions("paper", model, 2022)
+            table = pd.read_csv(path, dtype={"image": str})
+            patient = np.random.default_rng(0).integers(2, size=len(table))
+            table.assign(patient=patient).to_csv(path, index=False)
+
+    for unit in ("image", "patient"):
+        bootstrap = {"replicates": 200, "unit": unit, "confidence": 0.95, "seed": 1}
+        results = copied(tmp_path / unit, two_patients)
+        _, summary = localised(results, bootstrap=bootstrap, minimum_cases=500)
+        counts = summary["note"].str.extract(r"cases: (\d+) true", expand=False).astype(int)
+        assert (counts == summary[f"{unit}s"]).all()
+        assert (summary["patients"] == 2).all()
 
 
 def test_maps_that_are_all_zero_score_0_and_are_counted(tmp_path):
@@ -190,7 +205,7 @@ def test_maps_that_are_all_zero_score_0_and_are_counted(tmp_path):
     assert (rows["empty"] == rows["images"]).all()
     assert (rows["value"] == 0).all()
     assert rows[["low", "high"]].isna().all(axis=None)
-    assert rows["note"].str.startswith("true positives: all alike, no interval").all()
+    assert rows["note"].str.startswith("all alike, no interval (true positives)").all()
     assert (rows["difference"] < 0).all()
 
 
@@ -304,7 +319,7 @@ def many(tmp_path_factory):
         images=48,
     )
     unannotated(results)
-    localised(results, patients=5)
+    localised(results, minimum_cases=5)
     return results
 
 

@@ -310,7 +310,7 @@ def test_a_local_folder_is_known_by_its_content(config, tmp_path, monkeypatch):
 
 def test_localisation_gets_its_own_slice_and_names_every_model_once(config):
     settings = plan.localise(config)
-    assert set(settings) == {"bootstrap", "threshold", "patients", "size"}
+    assert set(settings) == {"bootstrap", "minimum_cases", "threshold", "size"}
     assert plan.localise(changed(config, "training", "batch", value=8)) == settings
     models = plan.predictions(config)
     files = [plan.prediction_files(models, "paper", end) for end in (".csv", ".n")]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from chexviz.seeds import expected
+from chexviz.seeds import bounds, expected
 
 
 def of(differences, error=0.008):
@@ -70,3 +70,24 @@ def test_the_test_keeps_its_size_where_trainings_vary():
         rejected += expected(differences, np.full(3, 0.01)).p() < 0.05
     # The Monte Carlo standard error is 10. The normal distribution would reject 13 %.
     assert 70 <= rejected <= 135
+
+
+def test_bounds_of_a_mean_are_those_of_the_expected_value():
+    """Symmetric intervals as `expected` has them; an interval's own sides with one training."""
+    values, error = np.array([-0.03, -0.05, -0.04]), 0.006
+    half = norm.ppf(0.975) * error
+    runs = np.column_stack([values, values - half, values + half])
+    assert bounds(runs, 0.95) == pytest.approx(of(values, error).interval(0.95))
+    assert bounds(np.array([[0.8, 0.7, 0.85]]), 0.95) == pytest.approx((0.7, 0.85))
+    assert np.isnan(bounds(np.array([[0.8, np.nan, np.nan]]), 0.95)).all()
+
+
+def test_bounds_hold_the_expected_value_where_trainings_vary():
+    """95 of 100; without the variance between trainings 62. The standard error is 0.5 points."""
+    draws, held = np.random.default_rng(2), 0
+    for _ in range(2000):
+        values = draws.normal(0, 0.01) + draws.normal(0, 0.02, 3)
+        runs = np.column_stack([values, values - 0.0196, values + 0.0196])
+        low, high = bounds(runs, 0.95)
+        held += low <= 0 <= high
+    assert 0.93 < held / 2000 < 0.975

@@ -14,10 +14,14 @@ from chexviz import evaluate
 from chexviz.bootstrap import resamples
 from chexviz.errors import InputError
 from chexviz.randomness import stream
-from chexviz.subgroups import COLUMNS, Subgroups, age_bands, group_images, main, prevalences
+from chexviz.subgroups import COLUMNS, age_bands, group_images, main, prevalences
 
 STANDARD = ("north", "standard", "baseline", 7)
-MINIMA = Subgroups(10, 10, [40, 60])
+AGES = [40, 60]
+
+
+def settings(unit: str) -> evaluate.Bootstrap:
+    return evaluate.Bootstrap(200, unit, 0.95, 2022, 10)
 
 
 @pytest.fixture
@@ -127,14 +131,14 @@ def test_the_view_alone_reaches_an_auroc_of_0_71_on_rsna():
     labels = np.concatenate([np.arange(n) < k for n, k in zip(sizes, positives, strict=True)])
     samples = pd.DataFrame({"view": np.repeat(["AP", "PA"], sizes), "sex": "F", "age": 50.0})
     rows = pd.DataFrame({"label": labels.astype(int), "patient": np.arange(len(labels))})
-    groups = group_images(samples, rows, "image", MINIMA)
+    groups = group_images(samples, rows, settings("image"), AGES)
     scores = prevalences(labels.astype(int), groups, "view")
     sensitivity, fall_out = positives[0] / positives.sum(), (sizes - positives)[0] / 20672
     assert roc_auc_score(labels, scores) == pytest.approx((1 + sensitivity - fall_out) / 2)
     assert roc_auc_score(labels, scores) == pytest.approx(0.706, abs=5e-4)
 
 
-def test_a_group_with_too_few_patients_says_so_instead(study):
+def test_a_group_with_too_few_patients_has_no_interval_and_says_so(study):
     labels = study.tables[STANDARD]["label"].to_numpy()
     positive = np.flatnonzero(labels)
     sex = np.full(len(labels), "F", object)
@@ -147,15 +151,16 @@ def test_a_group_with_too_few_patients_says_so_instead(study):
         ("difference", ("north", "standard", "fedavg", 7)),
     ):
         row = one(table, measure, "M", key)
-        assert [row["value"], row["low"], row["high"]] == ["", "", ""]
-        assert row["note"] == "4 < 10 positive patients"
-    assert one(table, "auroc", "M")["images"] == 48
-    assert one(study.run(main, bootstrap={"unit": "image"}), "auroc", "M")["note"] == (
-        "8 < 10 positive images"
-    )
-    few = study.run(main, subgroups={"positives": 4, "negatives": 21})
-    assert one(few, "auroc", "M")["note"] == "20 < 21 negative patients"
-    enough = one(study.run(main, subgroups={"positives": 4}), "auroc", "M")
+        assert [row["low"], row["high"]] == ["", ""]
+        assert row["note"] == "too few cases: 4 positive of at least 10"
+    row, men = one(table, "auroc", "M"), study.tables[STANDARD][sex == "M"]
+    assert row["images"] == 48
+    assert float(row["value"]) == pytest.approx(roc_auc_score(men["label"], men["score"]))
+    by_image = one(study.run(main, bootstrap={"unit": "image"}), "auroc", "M")
+    assert by_image["note"] == "too few cases: 8 positive of at least 10"
+    few = one(study.run(main, minimum_cases=21), "auroc", "M")
+    assert few["note"] == "too few cases: 4 positive and 20 negative of at least 21 each"
+    enough = one(study.run(main, minimum_cases=5, bootstrap={"unit": "image"}), "auroc", "M")
     assert enough["note"] == ""
     assert float(enough["low"]) <= float(enough["value"]) <= float(enough["high"])
 
@@ -171,7 +176,7 @@ def test_images_without_a_tag_are_a_group_of_their_own(study):
     assert images["unknown"].tolist() == [100, 100]
     assert images.iloc[:4].sum() == 300
     (row,) = rows_of(found, group="LL", architecture="standard").iloc
-    assert "positive patients" in row["note"]
+    assert "positive" in row["note"]
     south = ("south", "standard", "baseline", 7)
     row = rows_of(table, measure="auroc", attribute="view", group="unknown").iloc[-1]
     assert numbers(row) == numbers(one(table, "auroc", "all", ("south", *row.iloc[2:5])))
@@ -194,7 +199,7 @@ def test_the_groups_of_an_attribute_share_out_the_images(seed, ages):
     rows, samples = draw_site(seed, 60)
     samples.loc[seed % 60 :, "sex"] = None
     samples.loc[: seed % 60, "age"] = np.nan
-    groups = group_images(samples, rows, "patient", Subgroups(10, 10, sorted(ages)))
+    groups = group_images(samples, rows, settings("patient"), sorted(ages))
     assert groups[0].chosen.all()
     for attribute in ("view", "sex", "age"):
         chosen = np.stack([group.chosen for group in groups if group.attribute == attribute])
@@ -227,7 +232,7 @@ def test_a_site_without_samples_is_refused(study):
 
 @pytest.mark.parametrize(
     "subgroups",
-    [{"positives": 0}, {"ages": [40, 40]}, {"ages": [40.5]}, {"extra": 1}, None],
+    [{"positives": 10}, {"ages": [40, 40]}, {"ages": [40.5]}, {"ages": [0, 40]}, None],
 )
 def test_impossible_settings_are_refused(study, subgroups):
     words = study.arguments()

@@ -7,6 +7,7 @@ import pytest
 from chexviz import reported, supplement
 
 TITLES = {"rsna": "pneumonia", "siim": "pneumothorax"}
+FEW = {"note": "too few cases: 3 positive of at least 20"}
 SITES = [{"name": name, "title": name.upper()} for name in TITLES]
 
 
@@ -26,9 +27,10 @@ def model(site="rsna", method="fedavg", architecture="standard") -> dict:
     return {"site": site, "architecture": architecture, "method": method}
 
 
-def test_inflation_counts_intervals_on_either_side_of_zero(write):
+def test_the_protocols_are_compared_in_words(write):
     def row(value, low, high, site):
         bounds = {"inflation": value, "inflation_low": low, "inflation_high": high}
+        bounds |= {"verdict": "higher" if low > 0 else "not told apart", "note": ""}
         aurocs = {
             f"auroc_{protocol}{end}": 0.8
             for protocol in ("paper", "patient")
@@ -39,16 +41,16 @@ def test_inflation_counts_intervals_on_either_side_of_zero(write):
 
     path = write(
         row(0.04, 0.01, 0.07, "rsna"),
-        row(0.02, -0.01, 0.05, "rsna"),
-        row(-0.03, -0.05, -0.01, "siim"),
+        row(-0.02, -0.05, 0.01, "siim"),
+        training_paper=480,
+        training_patient=420,
         auroc_paper_sd=np.nan,
         auroc_patient_sd=np.nan,
         inflation_sd=np.nan,
     )
     facts = supplement.inflation_facts(path, TITLES)
-    assert facts["mean"] == pytest.approx(0.01)
-    assert facts["range"] == [-0.03, 0.04]
-    assert (facts["models"], facts["positive"], facts["negative"]) == (3, 1, 1)
+    assert "a higher AUROC in 1 of 2 models, by up to 0.040 (" in facts["words"]
+    assert "Pneumonia: 480 against 420; Pneumothorax: 480 against 420" in facts["words"]
     assert [group["title"] for group in facts["table"]["groups"]] == ["Pneumonia", "Pneumothorax"]
 
 
@@ -57,7 +59,9 @@ def test_calibration_ranges_leave_out_what_is_not_known(write):
         {"scaling": "none", "ece": 0.1, "ece_chance": 0.02, "slope": 0.8},
         {"scaling": "none", "ece": np.nan, "ece_chance": np.nan, "slope": 1.2},
         {"scaling": "temperature", "ece": np.nan, "ece_chance": np.nan, "slope": np.nan},
+        {"scaling": "none", "ece": 0.9, "ece_chance": 0.9, "slope": np.nan} | FEW,
         **model(),
+        note="",
     )
     assert supplement.calibration_facts(path) == {
         "none": {"ece": [0.1, 0.1], "ece_chance": [0.02, 0.02], "slope": [0.8, 1.2]},
@@ -106,9 +110,11 @@ def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
         row(0.5, 0.1, -0.4, seed=2),
         row(0.1, 0.9, 0.1) | {"scaling": "temperature"},
         row(0.9, np.nan, np.nan),
+        row(0.99, 0.3, 0.1, seed=3) | FEW,
+        note="",
     )
     assert supplement.decision_facts(path) == {"share": [0.5, 1.0], "thresholds": [0.1, 0.5]}
-    assert supplement.decision_facts(write(row(0.1, np.nan, np.nan))) is None
+    assert supplement.decision_facts(write(row(0.1, np.nan, np.nan), note="")) is None
 
 
 def test_localisation_counts_models_above_chance_and_prior(write):
@@ -117,6 +123,8 @@ def test_localisation_counts_models_above_chance_and_prior(write):
         model(method="baseline") | {"measure": "energy", "value": 0.5, "chance": 0.1, "prior": 0.4},
         model() | {"measure": "iou", "value": 0.9, "chance": 0.1, "prior": 0.2},
         model("siim") | {"measure": "energy", "value": np.nan, "chance": 0.1, "prior": 0.1},
+        model("siim") | {"measure": "energy", "value": 0.9, "chance": 0.1, "prior": 0.1} | FEW,
+        note="",
     )
     (facts,) = supplement.localisation_facts(path, TITLES)
     assert facts == {
@@ -136,6 +144,7 @@ def test_the_largest_gap_is_that_of_the_largest_size(write):
         *(gap(0.02, -0.01, 0.05), gap(-0.09, -0.15, -0.03), gap(np.nan, np.nan, np.nan)),
         gap(0.5, 0.4, 0.6, method="pooled"),
         gap(0.7, 0.6, 0.8) | tag,
+        gap(-0.6, np.nan, np.nan) | FEW,
     )
     facts = supplement.subgroup_facts(path, TITLES, "fedavg")
     assert (facts["gaps"], facts["apart"]) == (2, 1)
@@ -154,6 +163,8 @@ def test_crosstask_is_about_the_heads_of_other_sites(write):
         *(row("rsna", "auroc", 0.9), row("siim", "auroc", 0.6), row("siim", "both_ratio", 1.5)),
         row("siim", "auroc", 0.1, finding="pneumothorax"),
         row("siim", "auroc", 0.2, method="pooled"),
+        row("siim", "auroc", 0.99, architecture="densenet121") | FEW,
+        note="",
     )
     expected = [{"task": "pneumonia", "auroc": [0.6, 0.6], "both": [1.5, 1.5]}]
     assert supplement.crosstask_facts(path, TITLES, "fedavg") == expected

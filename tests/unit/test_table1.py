@@ -21,13 +21,14 @@ VALUES = {
 
 def metric_row(site="rsna", task="pneumonia", method="baseline", seed=1, shift=0.0) -> dict:
     row = {"site": site, "task": task, "architecture": "standard", "method": method, "seed": seed}
-    row |= {"images": 5336, "patients": 4000, "positives": 1205, "threshold": 0.3}
+    row |= {"images": 5336, "patients": 4000, "positives": 1205, "threshold": 0.3, "note": ""}
     for metric, (value, low, high) in VALUES.items():
         row |= {metric: value + shift, f"{metric}_low": low, f"{metric}_high": high}
     return row
 
 
 TESTED = {"test": "bootstrap_patients", "p_holm": 1.0, "margin": 0.05, "p_non_inferior": 0.01}
+TESTED["note"] = ""
 
 
 def comparison_row(p, site="rsna", task="pneumonia", seed=1, method="fedavg") -> dict:

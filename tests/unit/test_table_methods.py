@@ -70,7 +70,7 @@ def test_the_numbers_are_those_of_the_evaluation_and_of_the_histories(one_seed, 
 
 def model(**changes) -> pd.Series:
     row = {"uncertainty": "95 % interval", "difference": -0.0123, "difference_low": -0.0314}
-    row |= {"difference_high": 0.0071, "difference_sd": np.nan, "p": 0.19}
+    row |= {"difference_high": 0.0071, "difference_sd": np.nan, "p": 0.19, "note": ""}
     return pd.Series(row | changes)
 
 
@@ -81,6 +81,8 @@ def test_a_difference_as_readers_see_it():
     seeds = model(uncertainty="SD over seeds", difference_sd=0.0042)
     assert cell(seeds) == "−0.012 ± 0.004, p = 0.19"
     assert cell(model(difference=np.nan)) == ""
+    few = model(difference_low=np.nan, p=np.nan, note="too few cases: 3 positive of at least 20")
+    assert cell(few) == "−0.012, too few"
 
 
 @pytest.mark.parametrize(

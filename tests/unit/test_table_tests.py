@@ -31,9 +31,9 @@ def write_comparisons(path: Path, sites, seeds) -> Path:
         tested = norm.sf((difference + 0.05) / 0.02) if test != results.LITERAL else np.nan
         p = 2 * norm.sf(abs(difference) / 0.02)
         values = [difference, difference - 0.04, difference + 0.04, 0.02, difference / 0.02, p]
-        rows.append([*key, *values, np.nan, 0.05, tested])
+        rows.append([*key, *values, np.nan, 0.05, tested, ""])
     columns = [*results.COMPARED, "test", "difference", "low", "high", "standard_error"]
-    columns += ["statistic", "p", "p_holm", "margin", "p_non_inferior"]
+    columns += ["statistic", "p", "p_holm", "margin", "p_non_inferior", "note"]
     table = pd.DataFrame(rows, columns=columns)
     for _, family in table.groupby(["method", "seed", "test"]):
         table.loc[family.index, "p_holm"] = holm(family["p"].to_numpy())
@@ -130,6 +130,10 @@ def test_a_test_as_readers_see_it():
     ]
     unknown = dict.fromkeys(("p", "p_holm", "p_non_inferior"), np.nan) | {"verdict": np.nan}
     assert cells(**unknown)[-3:] == ["–", "–", "–"]
+    bounds = dict.fromkeys(("difference_low", "difference_high"), np.nan)
+    bare = dict.fromkeys(("standard_error", "statistic"), np.nan)
+    few = cells(**unknown | bounds | bare | {"verdict": "too few"})
+    assert few[1:] == ["−0.012", "–", "–", "too few", "–", "too few"]
 
 
 def test_markdown_names_each_model_once_and_the_family(one_seed, tmp_path):

@@ -90,7 +90,8 @@ def test_the_demo_only_shrinks(repository):
 
     check(demo, paper, [])
     assert "run" not in demo
-    assert demo["evaluation"] == {"simulation": {"repetitions": 200}}  # of no model in the study
+    # Its sets are smaller, so that a number needs fewer cases; and of no model in the study:
+    assert demo["evaluation"] == {"minimum_cases": 10, "simulation": {"repetitions": 200}}
     assert "split" not in demo
 
 

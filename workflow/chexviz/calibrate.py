@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.special import ndtri
 
 from chexviz.calibration import (
+    Recalibration,
     assign_bins,
     chance_calibration_error,
     expected_calibration_error,
@@ -35,6 +36,7 @@ from chexviz.evaluate import (
     read_settings,
     require_same_images,
     units,
+    why_no_interval,
 )
 from chexviz.files import replacing_all
 from chexviz.metrics import interval
@@ -67,43 +69,27 @@ DECISION = [*MODEL, "scaling", "threshold", *with_bounds("net_benefit"), "all", 
 
 
 class Settings(NamedTuple):
-    """bootstrap: see evaluate. minimum_cases: of each class. sensitivities: each in (0, 1)."""
+    """bootstrap: see evaluate. sensitivities: each in (0, 1)."""
 
     bootstrap: Bootstrap
-    minimum_cases: int
     sensitivities: list[float]
 
 
 def read(text: str) -> Settings:
     """The settings from their JSON; raises InputError for a missing or wrong value."""
     bootstrap = read_settings(text)
-    section = finite_json(text)
-    minimum, targets = section.get("minimum_cases"), section.get("sensitivities")
+    targets = finite_json(text).get("sensitivities")
     if not (
-        type(minimum) is int
-        and minimum >= 2
-        and isinstance(targets, list)
+        isinstance(targets, list)
         and all(type(target) is float and 0 < target < 1 for target in targets)
     ):
         raise InputError(
             "--settings",
-            expected='"minimum_cases": integer >= 2, "sensitivities": list of numbers in (0, 1)',
-            found=f"minimum_cases {minimum!r}, sensitivities {targets!r}",
+            expected='"sensitivities": list of numbers in (0, 1)',
+            found=f"sensitivities {targets!r}",
             fix="correct the section 'evaluation' of the configuration",
         )
-    return Settings(bootstrap, minimum, targets)
-
-
-def too_few(rows: pd.DataFrame, subset: str, minimum: int) -> str:
-    """Why nothing is estimated from these images; '' if both classes have enough."""
-    positives = int(rows["label"].sum())
-    negatives = len(rows) - positives
-    if min(positives, negatives) >= minimum:
-        return ""
-    return (
-        f"not estimated: {positives} positive and {negatives} negative {subset} images, "
-        f"fewer than {minimum} of a class"
-    )
+    return Settings(bootstrap, targets)
 
 
 class Sample:
@@ -112,9 +98,11 @@ class Sample:
     Weights are how often each unit was drawn (units, 1 + B), the data itself as column 0. Unlike
     the resamples of AUROC these are not stratified: how frequent a finding is decides whether its
     probabilities hold, and stratified resamples would never vary it. images: drawn (1 + B,).
+    note: of too few cases, which leave no value an interval; or ''.
     """
 
     def __init__(self, rows: pd.DataFrame, bootstrap: Bootstrap, site: str):
+        self.note = why_no_interval(rows, bootstrap)
         self.labels, self.unit = rows["label"].to_numpy(), units(rows, bootstrap.unit)
         self.confidence = bootstrap.confidence
         count = self.unit.max() + 1
@@ -139,10 +127,13 @@ class Sample:
         """Values with their intervals (..., 3), from values with replicates (..., 1 + B).
 
         Replicates that are all equal, as of a rate of 0 or 1, do not say that the value is
-        certain; of these, and where one is undefined (NaN), there is no interval (NaN).
+        certain; of these, where one is undefined (NaN), and with too few cases there is no interval
+        (NaN).
         """
         bounds = interval(values[..., 1:], self.confidence)
         bounds[:, np.ptp(values[..., 1:], axis=-1) == 0] = np.nan
+        if self.note:
+            bounds[:] = np.nan
         return np.stack([values[..., 0], *bounds], axis=-1)
 
     def normal_bounds(self, value: float, error: float) -> list[float]:
@@ -163,24 +154,29 @@ class Scaled(NamedTuple):
     note: str
 
 
-def scalings(model: Model, minimum: int) -> list[Scaled]:
+def scalings(model: Model, settings: Bootstrap) -> list[Scaled]:
     """The scores as they are, and scaled by the temperature that the validation images choose.
 
-    Nothing is ever fitted on evaluation images: without validation images there is no scaling.
+    Nothing is ever fitted on evaluation images: without validation images there is no scaling, nor
+    with too few of them.
     """
     is_validation = model.table["subset"] == "validation"
     rows, chosen = model.table[~is_validation], model.table[is_validation]
     scores = rows["score"].to_numpy()
-    note = too_few(rows, "evaluation", minimum)
-    plain = Scaled(SCALINGS[0], 1.0, None if note else scores, note)
-    if len(chosen):
-        note = note or too_few(chosen, "validation", minimum)
-    else:
-        note = note or "not fitted: the protocol has no validation images"
+    plain = Scaled(SCALINGS[0], 1.0, scores, "")
+    note = why_not_chosen(chosen, settings)
     if note:
-        return [plain, Scaled(SCALINGS[1], np.nan, None, note)]
+        return [plain, Scaled(SCALINGS[1], np.nan, None, f"not fitted: {note}")]
     temperature = fit_temperature(chosen["label"].to_numpy(), chosen["score"].to_numpy())
     return [plain, Scaled(SCALINGS[1], temperature, scale(scores, temperature), "")]
+
+
+def why_not_chosen(rows: pd.DataFrame, settings: Bootstrap) -> str:
+    """Why these validation images choose nothing; '' if they do."""
+    if rows.empty:
+        return "the protocol has no validation images"
+    note = why_no_interval(rows, settings)
+    return f"{note}, of the {rows['subset'].iloc[0]} images" if note else ""
 
 
 def counts(rows: pd.DataFrame) -> list[int]:
@@ -190,13 +186,16 @@ def counts(rows: pd.DataFrame) -> list[int]:
 def calibration_rows(
     sample: Sample, rows: pd.DataFrame, scaled: Scaled, minimum: int
 ) -> tuple[list, list[list]]:
-    """The row of calibration.csv and those of reliability.csv, without the model's name."""
+    """The row of calibration.csv and those of reliability.csv, without the model's name.
+
+    With too few cases no intercept and slope are fitted. minimum: images of a bin.
+    """
     head = [scaled.scaling, scaled.temperature, *counts(rows)]
     if scaled.scores is None:
         empty = len(CALIBRATION) - len(MODEL) - len(head) - 1
         return [*head, *[np.nan] * empty, scaled.note], []
     labels, scores = sample.labels, scaled.scores
-    bin = assign_bins(scores, min(BINS, len(scores) // minimum))
+    bin = assign_bins(scores, min(BINS, max(len(scores) // minimum, 1)))
     bins = bin.max() + 1
     images, positives = sample.sums(bin, bins), sample.sums(bin, bins, labels.astype(float))
     predicted = np.bincount(bin, scores)
@@ -204,8 +203,11 @@ def calibration_rows(
         observed = sample.bounds(positives / images)
     whole = np.zeros(len(scores), dtype=int)
     brier = sample.sums(whole, 1, (scores - labels) ** 2)[0] / sample.images
-    fit = recalibrate(labels, scores, sample.unit)
-    note = "" if np.isfinite(fit.slope) else "no intercept and slope: the classes do not overlap"
+    fit, note = Recalibration(*[np.nan] * 4), sample.note
+    if not note:
+        fit = recalibrate(labels, scores, sample.unit)
+        if not np.isfinite(fit.slope):
+            note = "no intercept and slope: the classes do not overlap"
     row = [
         *(*head, labels.mean(), scores.mean(), *sample.bounds(brier)),
         expected_calibration_error(positives[:, 0], predicted, len(scores)),
@@ -216,9 +218,9 @@ def calibration_rows(
     ]
     reliability = []
     for number, (size, found) in enumerate(zip(images[:, 0], positives[:, 0], strict=True)):
-        few = size < minimum
-        shown = [np.nan] * 3 if few else observed[number]
-        note = f"not estimated: fewer than {minimum} images" if few else ""
+        shown, note = observed[number], sample.note
+        if size < minimum:
+            shown, note = [shown[0], np.nan, np.nan], f"too few images: fewer than {minimum}"
         mean = predicted[number] / size
         reliability.append([scaled.scaling, number + 1, int(size), int(found), mean, *shown, note])
     return row, reliability
@@ -257,8 +259,7 @@ def operating_rows(sample: Sample, model: Model, settings: Settings) -> list[lis
         "validation" if is_validation.any() else "evaluation",
     )
     chosen = model.table[model.table["subset"] == subset]
-    note = too_few(rows, "evaluation", settings.minimum_cases)
-    note = note or too_few(chosen, subset, settings.minimum_cases)
+    note = why_not_chosen(chosen, settings.bootstrap)
     found = []
     for target in settings.sensitivities:
         threshold, values = np.nan, np.full((len(RATES), 3), np.nan)
@@ -269,7 +270,7 @@ def operating_rows(sample: Sample, model: Model, settings: Settings) -> list[lis
             # In the order of Outcomes.
             outcome = 2 * (~called) + (sample.labels == 0)
             values = sample.bounds(rates(Outcomes(*sample.sums(outcome, 4))))
-        said = note or gaps(values)
+        said = f"not chosen: {note}" if note else sample.note or gaps(values)
         found.append([target, subset, threshold, *counts(rows), *values.ravel(), said])
     return found
 
@@ -288,7 +289,8 @@ def decision_rows(sample: Sample, scaled: Scaled) -> list[list]:
     values = sample.bounds(benefit)
     all_treated = net_benefit(positive.sum(), (~positive).sum(), len(positive), THRESHOLDS)
     columns = zip(THRESHOLDS, values, all_treated, strict=True)
-    return [[scaled.scaling, at, *value, treated, ""] for at, value, treated in columns]
+    note = sample.note
+    return [[scaled.scaling, at, *value, treated, note] for at, value, treated in columns]
 
 
 TABLES = {
@@ -318,8 +320,10 @@ def calibrate(models: list[Model], settings: Settings) -> dict[str, pd.DataFrame
             sample = Sample(rows, settings.bootstrap, site)
             for model in group:
                 add("operating_points", model, operating_rows(sample, model, settings))
-                for scaled in scalings(model, settings.minimum_cases):
-                    row, bins = calibration_rows(sample, rows, scaled, settings.minimum_cases)
+                for scaled in scalings(model, settings.bootstrap):
+                    row, bins = calibration_rows(
+                        sample, rows, scaled, settings.bootstrap.minimum_cases
+                    )
                     add("calibration", model, [row])
                     add("reliability", model, bins)
                     add("distribution", model, distribution_rows(sample.labels, scaled))

@@ -49,7 +49,7 @@ def compare(
     tests = tests.drop(columns=[*COMPARED, "p_holm"])
     if not several_images(models):
         tests = tests[tests["test"] != "bootstrap_patients"].reset_index(drop=True)
-    return metrics, tests.assign(verdict=tests["p_non_inferior"].map(verdict))
+    return metrics, tests.assign(verdict=[verdict(row) for _, row in tests.iterrows()])
 
 
 def several_images(models: list[Model]) -> bool:
@@ -78,6 +78,7 @@ def describe(metrics: pd.DataFrame, tests: pd.DataFrame, settings: Bootstrap, as
         f"{'data':9}{first['images']:,} images{patients}, {first['positives']:,} with {FINDING}",
         f"{'brackets':9}95 % intervals from {settings.replicates:,} resamples of {settings.unit}s",
         f"{'assumed':9}{assumed}",
+        *[f"{'note':9}{first['note']}, for an interval or a test"] * bool(first["note"]),
         "",
     ]
     shown = {"": list(metrics["model"])}
@@ -129,6 +130,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--margin", type=fraction, default=0.05, help="of non-inferiority (0.05)")
     parser.add_argument("--seed", type=whole(0, SEED), default=2022, help="of the resamples (2022)")
     parser.add_argument(
+        "--minimum-cases",
+        type=whole(5, 10**6),
+        default=20,
+        help="positive and negative units, of each, for an interval or p (20)",
+    )
+    parser.add_argument(
         "--metrics", type=Path, metavar="OUT.csv", help="write both models' metrics"
     )
     parser.add_argument("--tests", type=Path, metavar="OUT.csv", help="write the paired tests")
@@ -136,7 +143,8 @@ def main(argv: list[str] | None = None) -> None:
 
     models = read_pair([arguments.baseline, arguments.model])
     unit = arguments.unit or ("patient" if several_images(models) else "image")
-    settings = Bootstrap(arguments.replicates, unit, 0.95, arguments.seed)
+    resampling = arguments.replicates, unit, 0.95, arguments.seed
+    settings = Bootstrap(*resampling, arguments.minimum_cases)
     metrics, tests = compare(models, settings, arguments.margin)
     write([metrics, tests], [arguments.metrics, arguments.tests])
     print(describe(metrics, tests, settings, independent(models[0], unit)))

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.bootstrap import Ranking, auroc
+from chexviz.cases import count_cases, is_too_few, too_few
 from chexviz.errors import InputError, run
 from chexviz.evaluate import (
     MODEL,
@@ -28,15 +29,7 @@ from chexviz.evaluate import (
 )
 from chexviz.files import replacing
 from chexviz.results import read_table
-from chexviz.subgroups import (
-    Subgroups,
-    add_samples,
-    estimate,
-    read_samples,
-    read_subgroups,
-    samples_of,
-    too_few,
-)
+from chexviz.subgroups import add_samples, estimate, read_samples, samples_of
 
 COLUMNS = [*MODEL, "head", "head_task", "measure", "finding", "label", "images", "patients"]
 COLUMNS += ["value", "low", "high", "note"]
@@ -50,7 +43,8 @@ class Row(NamedTuple):
     """A row of the table before it is resampled.
 
     finding, label: of which images; '' for all. chosen: those images, bool (n,). statistic: what
-    is resampled, or the value itself if it has no interval. note: why there is none.
+    is resampled, or the value itself if it has no interval. note: why there is none, or, of too
+    few cases, no interval.
     """
 
     head: str
@@ -158,15 +152,17 @@ def resampled_ranks(scores: np.ndarray) -> Statistic:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def head_rows(head: Head, site: Site, what: str, minima: Subgroups) -> Iterator[Row]:
+def head_rows(head: Head, site: Site, minimum: int) -> Iterator[Row]:
     """What one head says of a site's images: scores, images called positive, AUROC.
 
     By the labels of the site's own task and, where the site has them, by those of the head's task.
+    minimum: cases of each class, for an interval.
     """
     own = next(iter(site.labels))
     everything = np.ones(len(site.rows), bool)
     yield Row(head.site, "threshold", "", "", everything, head.threshold)
-    yield Row(head.site, "called", "", "", everything, rate(head.called, everything, site.unit))
+    called = rate(head.called, everything, site.unit)
+    yield Row(head.site, "called", "", "", everything, called, few_images(site, minimum))
     for finding in dict.fromkeys([own, head.task]):
         if finding not in site.labels:
             nothing = ~everything
@@ -174,7 +170,8 @@ def head_rows(head: Head, site: Site, what: str, minima: Subgroups) -> Iterator[
             yield Row(head.site, "auroc", finding, "", nothing, np.nan, note)
             continue
         labels = site.labels[finding]
-        for label in (0, 1):
+        cases = count_cases(labels, site.unit)
+        for label, kind in enumerate(("negative", "positive")):
             chosen = labels == label
             if not chosen.any():
                 continue
@@ -184,19 +181,26 @@ def head_rows(head: Head, site: Site, what: str, minima: Subgroups) -> Iterator[
                 name = f"score_q{round(100 * share):02d}"
                 yield Row(head.site, name, finding, str(label), chosen, score)
             called = rate(head.called, chosen, site.unit)
-            yield Row(head.site, "called", finding, str(label), chosen, called)
+            note = too_few({kind: cases[kind]}, minimum)
+            yield Row(head.site, "called", finding, str(label), chosen, called, note)
         known = ~np.isnan(labels)
-        note = too_few(labels[known], site.unit[known], what, minima)
-        ranked = np.nan if note else area(labels, head.scores, site.unit)
-        yield Row(head.site, "auroc", finding, "", known, ranked, note)
+        ranked = area(labels, head.scores, site.unit) if all(cases.values()) else np.nan
+        yield Row(head.site, "auroc", finding, "", known, ranked, too_few(cases, minimum))
 
 
-def pair_rows(own: Head, other: Head, site: Site) -> Iterator[Row]:
+def few_images(site: Site, minimum: int) -> str:
+    """Why what is counted over all of a site's images has no interval; '' if it has one."""
+    return too_few({"in all": len(np.unique(site.unit))}, minimum)
+
+
+def pair_rows(own: Head, other: Head, site: Site, minimum: int) -> Iterator[Row]:
     """How the other head goes with the site's own: images that both call positive, correlation."""
     everything = np.ones(len(site.rows), bool)
 
+    few = few_images(site, minimum)
+
     def row(measure: str, statistic: Statistic | float, note: str = "") -> Row:
-        return Row(other.site, measure, "", "", everything, statistic, note)
+        return Row(other.site, measure, "", "", everything, statistic, note or few)
 
     called = own.called, other.called
     comparable = called[0].any() and called[1].any()
@@ -255,20 +259,21 @@ def heads_of(model: Model, models: dict[tuple, Model], scored: pd.DataFrame) -> 
 
 
 def site_rows(
-    site: Site, models: list[tuple[Model, list[Head]]], settings: Bootstrap, minima: Subgroups
+    site: Site, models: list[tuple[Model, list[Head]]], settings: Bootstrap
 ) -> Iterator[list]:
     """The rows of the table for one site."""
     listed = []
     for model, heads in models:
         for head in heads:
-            rows = list(head_rows(head, site, settings.unit, minima))
+            rows = list(head_rows(head, site, settings.minimum_cases))
             if head is not heads[0]:
-                rows += pair_rows(heads[0], head, site)
+                rows += pair_rows(heads[0], head, site, settings.minimum_cases)
             listed += [(model, head.task, row) for row in rows]
     numbers = resampled([row for *_, row in listed], site.rows, settings, models[0][0].site)
     patients = site.rows["patient"].to_numpy()
     for (model, task, row), number in zip(listed, numbers, strict=True):
         sizes = [int(row.chosen.sum()), len(set(patients[row.chosen]))]
+        number = [number[0], np.nan, np.nan] if is_too_few(row.note) else number
         key = [*model[: len(MODEL)], row.head, task, row.measure, row.finding, row.label]
         yield [*key, *sizes, *number, row.note]
 
@@ -287,9 +292,7 @@ def read_site(models: list[Model], samples: str, tasks: set[str], unit: str) -> 
     return Site(rows, units(rows, unit), labels)
 
 
-def crosstask(
-    models: list[Model], files: dict[str, str], settings: Bootstrap, minima: Subgroups
-) -> pd.DataFrame:
+def crosstask(models: list[Model], files: dict[str, str], settings: Bootstrap) -> pd.DataFrame:
     """The table of all models with several heads. files: the samples of each site."""
     tasks = {model.task for model in models}
     by_name = {(one.site, one.architecture, one.method, one.seed): one for one in models}
@@ -302,7 +305,7 @@ def crosstask(
             if heads := heads_of(model, by_name, scored):
                 several.append((model, heads))
         if several:
-            rows += site_rows(site, several, settings, minima)
+            rows += site_rows(site, several, settings)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -310,12 +313,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m chexviz.crosstask", description=__doc__)
     add_predictions(parser)
     add_samples(parser)
-    parser.add_argument("--settings", required=True, metavar="JSON", help="bootstrap, subgroups")
+    parser.add_argument(
+        "--settings", required=True, metavar="JSON", help="bootstrap, minimum_cases"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
-    settings, minima = read_settings(arguments.settings), read_subgroups(arguments.settings)
+    settings = read_settings(arguments.settings)
     models = read_models(arguments.prediction, arguments.task)
-    table = crosstask(models, dict(arguments.samples), settings, minima)
+    table = crosstask(models, dict(arguments.samples), settings)
     with replacing(arguments.output) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from chexviz import user_tables
 from chexviz.bootstrap import Ranking, auroc, positive_units, require_both_classes, resamples
+from chexviz.cases import count_cases, too_few
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.metrics import (
@@ -23,6 +24,7 @@ from chexviz.metrics import (
     interval,
     metric_interval,
     non_inferiority,
+    untested,
     youden_threshold,
 )
 from chexviz.options import finite_json, fraction
@@ -35,18 +37,23 @@ MODEL = ["site", "task", "architecture", "method", "seed"]
 COUNTS = ["images", "patients", "positives", "threshold"]
 INTERVALS = [f"{metric}{bound}" for metric in METRICS for bound in ("", "_low", "_high")]
 COMPARISON = ["difference", "low", "high", "standard_error", "statistic", "p"]
-CORRECTED = ["p_holm", "margin", "p_non_inferior"]
+CORRECTED = ["p_holm", "margin", "p_non_inferior", "note"]
 COMPARISONS = [*MODEL[:4], "reference", "seed", "test", *COMPARISON, *CORRECTED]
 ROC = ["site", "architecture", "method", "seed", "fpr", "tpr", "low", "high"]
 
 
 class Bootstrap(NamedTuple):
-    """replicates: >= 2. unit: patient or image. confidence: in (0, 1). seed: of the resamples."""
+    """How sure a number is, is found by resampling, if there are enough cases.
+
+    replicates: >= 2. unit: patient or image. confidence: in (0, 1). seed: of the resamples.
+    minimum_cases: units of each class, >= 5, for an interval or a p value (see cases.too_few).
+    """
 
     replicates: int
     unit: str
     confidence: float
     seed: int
+    minimum_cases: int
 
 
 class Model(NamedTuple):
@@ -68,13 +75,14 @@ def read_settings(text: str) -> Bootstrap:
         return InputError(
             "--settings",
             expected='{"bootstrap": {"replicates": integer >= 2, "unit": "patient" or "image", '
-            '"confidence": between 0 and 1, "seed": integer}}',
+            '"confidence": between 0 and 1, "seed": integer}, "minimum_cases": integer >= 5}',
             found=found,
-            fix="correct the section 'bootstrap' of the configuration",
+            fix="correct the section 'evaluation' of the configuration",
         )
 
     try:
-        settings = Bootstrap(**finite_json(text)["bootstrap"])
+        section = finite_json(text)
+        settings = Bootstrap(**section["bootstrap"], minimum_cases=section["minimum_cases"])
     except (ValueError, TypeError, KeyError):
         raise refuse(text) from None
     acceptable = {
@@ -82,6 +90,7 @@ def read_settings(text: str) -> Bootstrap:
         "unit": settings.unit in ("patient", "image"),
         "confidence": type(settings.confidence) is float and 0 < settings.confidence < 1,
         "seed": type(settings.seed) is int,
+        "minimum_cases": type(settings.minimum_cases) is int and settings.minimum_cases >= 5,
     }
     for name, accepted in acceptable.items():
         if not accepted:
@@ -316,15 +325,21 @@ def metric_rows(
     for position, model in enumerate(models):
         images = model.table[model.table["subset"] == "evaluation"]
         counts = [len(images), images["patient"].nunique(), images["label"].sum()]
-        cases = unit_cases(images, settings.unit)
+        cases, note = unit_cases(images, settings.unit), why_no_interval(images, settings)
         values = []
         for metric, (value, *replicates) in zip(METRICS, metrics[position], strict=True):
             bounds = metric_interval(
                 metric, value, np.array(replicates), cases, settings.confidence
             )
-            values += [value, *bounds]
-        rows.append([*model[:5], *counts, thresholds[position], *values])
+            values += [value, *((np.nan, np.nan) if note else bounds)]
+        rows.append([*model[:5], *counts, thresholds[position], *values, note])
     return rows
+
+
+def why_no_interval(rows: pd.DataFrame, settings: Bootstrap) -> str:
+    """Why nothing is said of how sure the numbers of these images are; '' if something is."""
+    found = count_cases(rows["label"].to_numpy(), units(rows, settings.unit))
+    return too_few(found, settings.minimum_cases)
 
 
 def unit_cases(rows: pd.DataFrame, unit: str) -> tuple[int, int]:
@@ -384,11 +399,14 @@ def comparison_rows(
 ) -> list[list]:
     """Rows of comparisons.csv; metrics: (models, METRICS, 1 + B), see measure_site.
 
-    margin: AUROC, > 0; a loss that is surely smaller is not inferior.
+    margin: AUROC, > 0; a loss that is surely smaller is not inferior. With too few cases there is
+    the difference alone, and the note says so.
     """
     baselines = find_baselines(models)
     if not baselines:
         return []
+    table = models[0].table
+    note = why_no_interval(table[table["subset"] == "evaluation"], settings)
     other = "image" if settings.unit == "patient" else "patient"
     areas = {
         settings.unit: metrics[:, METRICS.index("auroc")],
@@ -403,11 +421,12 @@ def comparison_rows(
         found = tests([models[one] for one in both], pair_areas, settings)
         site, task, architecture, method, seed = models[position][:5]
         for name, compared in found.items():
+            compared = untested(compared) if note else compared
             tested = non_inferiority(compared, margin)
             rows.append(
                 [
                     *(site, task, architecture, method, BASELINE, seed, name, *compared),
-                    *(np.nan, margin, np.nan if name == LITERAL else tested),
+                    *(np.nan, margin, np.nan if name == LITERAL else tested, note),
                 ]
             )
     return rows
@@ -424,9 +443,12 @@ def correct(comparisons: pd.DataFrame) -> pd.DataFrame:
     return comparisons
 
 
-def roc_rows(models: list[Model], sensitivities: np.ndarray, confidence: float) -> list[list]:
+def roc_rows(models: list[Model], sensitivities: np.ndarray, settings: Bootstrap) -> list[list]:
     """Rows of roc.csv; sensitivities: (models, ROC_POINTS, 1 + B), see measure_site."""
-    low, high = interval(sensitivities[:, :, 1:], confidence)
+    low, high = interval(sensitivities[:, :, 1:], settings.confidence)
+    table = models[0].table
+    if why_no_interval(table[table["subset"] == "evaluation"], settings):
+        low, high = np.full((2, *low.shape), np.nan)
     rows = []
     for position, model in enumerate(models):
         name = [model.site, model.architecture, model.method, model.seed]
@@ -462,9 +484,9 @@ def evaluate(models: list[Model], settings: Bootstrap, margin: float) -> tuple[p
         measured, sensitivities = measure_site(group, fixed, settings)
         metrics += metric_rows(group, thresholds, measured, settings)
         comparisons += comparison_rows(group, measured, settings, margin)
-        curves += roc_rows(group, sensitivities, settings.confidence)
+        curves += roc_rows(group, sensitivities, settings)
     return (
-        pd.DataFrame(metrics, columns=[*MODEL, *COUNTS, *INTERVALS]),
+        pd.DataFrame(metrics, columns=[*MODEL, *COUNTS, *INTERVALS, "note"]),
         correct(pd.DataFrame(comparisons, columns=COMPARISONS)),
         pd.DataFrame(curves, columns=ROC),
     )

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz import style
+from chexviz.cases import is_too_few
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
@@ -20,6 +21,7 @@ from chexviz.results import (
     read_metrics,
     read_table,
 )
+from chexviz.tables import few_note
 
 ROC_COLUMNS = ("site", "architecture", "method", "seed", "fpr", "tpr", "low", "high")
 # mm on the printed page
@@ -82,13 +84,16 @@ def write_label(
 ) -> None:
     """Write a curve's name, AUROC with interval and p in its colour; line 0 is the lowest."""
     auroc = metrics[metrics["method"] == method].iloc[0]
-    value = f"{auroc['auroc']:.3f} ({auroc['auroc_low']:.3f}–{auroc['auroc_high']:.3f})"
+    value = f"{auroc['auroc']:.3f}"
+    if not is_too_few(auroc["note"]):
+        value += f" ({auroc['auroc_low']:.3f}–{auroc['auroc_high']:.3f})"
     test = comparisons[comparisons["method"] == method]
     y = 0.045 + 0.068 * line
     axes.text(0.985, y, value, color=colour, ha="right", va="baseline")
     name = curve_title(method)
     if not test.empty:
-        name += f", {p_phrase(test['p'].iloc[0])}"
+        few = is_too_few(test["note"].iloc[0])
+        name += ", too few for p" if few else f", {p_phrase(test['p'].iloc[0])}"
     look: style.Look = {"ha": "right", "va": "baseline", "fontweight": "bold"}
     style.shrink_to_fit(axes.text(0.535, y, name, color=colour, **look), 0.53 * PANEL)
 
@@ -126,6 +131,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     if len(seeds) > 1:
         note += f"\nFirst of {len(seeds)} seeds ({seeds[0]})."
+    titles = group_titles(metrics)
+    few = few_note(metrics.assign(group=metrics["site"].map(titles)))
+    note += f"\n{few}" * bool(few)
     figure = draw(
         of_seed(roc, seeds[0], arguments.roc),
         of_seed(metrics, seeds[0], arguments.metrics),

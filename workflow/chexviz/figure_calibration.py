@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz import style
+from chexviz.cases import first_note
 from chexviz.errors import run
-from chexviz.grid import PANEL, first_seed, lay_out, of, panels, say, shown
-from chexviz.results import curve_title, in_order, read_table
+from chexviz.grid import PANEL, first_seed, lay_out, of, panels, shown, warn
+from chexviz.results import curve_title, group_titles, in_order, read_table
 
 KEYS = ("site", "task", "architecture", "method", "seed", "scaling")
 CALIBRATION = (*KEYS, "temperature", "brier", "ece", "ece_chance", "note")
@@ -47,8 +48,8 @@ def draw(
         style.panel_letter(axes, cell.letter, -11.5, words)
         draw_reliability(axes, of(reliability, cell), colours)
         write_summary(axes, summary, colours)
-        if summary["brier"].isna().all():
-            say(axes, summary["note"].iloc[0])
+        if note := first_note(summary["note"]):
+            warn(axes, f"No intervals: {note}.")
     for cell, axes in panels(figure, cells, words + DIAGRAM + GAP, SCORES):
         draw_scores(axes, of(distribution, cell), in_order(of(calibration, cell)["method"]))
     return figure
@@ -123,11 +124,17 @@ def draw_scores(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
 
 
 def scaling_note(calibration: pd.DataFrame) -> str:
-    """Whether the figure shows temperature scaling, and if not, why."""
+    """Where the figure shows temperature scaling, and where not, why."""
     scaled = calibration[calibration["scaling"] == "temperature"]
-    if scaled["brier"].notna().any():
+    bare = scaled[scaled["brier"].isna()].drop_duplicates("site").set_index("site")["note"]
+    if bare.empty:
         return SCALED
-    return UNSCALED + scaled["note"].iloc[0] + "."
+    if bare.nunique() == 1 and len(bare) == scaled["site"].nunique():
+        return f"{UNSCALED}{bare.iloc[0]}."
+    titles = group_titles(calibration)
+    said = "; ".join(f"{titles[site]}: {note}" for site, note in bare.items())
+    shown = f"{SCALED} " * bool(scaled["brier"].notna().any())
+    return f"{shown}None for {said}."
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz import style
+from chexviz.cases import TOO_FEW, is_too_few
 from chexviz.crosstask import COLUMNS
 from chexviz.errors import run
 from chexviz.options import finite_json
@@ -20,7 +21,8 @@ TOP, ROW, TITLE, BETWEEN_SITES, BOTTOM = 4.0, 4.2, 8.0, 9.0, 19.0
 NOTE = (
     "Boxes: quartiles and median; lines: 5 % to 95 % of the scores. Dashed: the head's threshold, "
     "of its own site.\nBeside a box: images called positive. In brackets: 95 % intervals. "
-    "Expected: if the heads were independent."
+    "Expected: if the heads were independent. "
+    "Too few: fewer independent cases than an interval needs."
 )
 ONE_HEAD = "This model has one head: there is no other one to compare it with."
 
@@ -189,11 +191,11 @@ def draw_both(axes: Axes, y: float, rows: pd.DataFrame) -> None:
 
 
 def with_interval(row: pd.Series) -> str:
-    """'0.50 (0.32–0.65)', or the note where there is no value."""
+    """'0.50 (0.32–0.65)', '0.50 (too few)', or the note where there is no value."""
     if pd.isna(row["value"]):
         return str(row["note"])
-    values = (f"{row[name]:.2f}".replace("-", "−") for name in ("value", "low", "high"))
-    return "{} ({}–{})".format(*values)
+    value, low, high = (f"{row[name]:.2f}".replace("-", "−") for name in ("value", "low", "high"))
+    return f"{value} ({TOO_FEW})" if is_too_few(row["note"]) else f"{value} ({low}–{high})"
 
 
 def write(axes: Axes, x: float, y: float, text: str, colour: str) -> None:

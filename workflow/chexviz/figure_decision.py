@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz import style
+from chexviz.cases import first_note
 from chexviz.errors import run
-from chexviz.grid import PANEL, first_seed, lay_out, of, panels, say, shown
+from chexviz.grid import PANEL, first_seed, lay_out, of, panels, shown, warn
 from chexviz.results import curve_title, in_order, read_table
 
 COLUMNS = (
@@ -39,10 +40,6 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set(xlim=(0, 1), xlabel="Threshold probability", ylabel="Net benefit")
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     plain, scaled = (rows[rows["scaling"] == scaling] for scaling in SCALED)
-    if plain["net_benefit"].isna().all():
-        axes.set_yticks([])
-        say(axes, plain["note"].iloc[0])
-        return
     curves = plain if scaled["net_benefit"].isna().any() else scaled
     methods = in_order(curves["method"])
     for position, method in enumerate(methods):
@@ -53,8 +50,11 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(x, curve["net_benefit"], color=colour)
     axes.plot(x, curve["all"], color=style.GREY, linewidth=0.9)
     axes.axhline(0, color=style.INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    highest = curves["net_benefit_high"].max()
+    highest = curves[["net_benefit", "net_benefit_high"]].max(axis=None)
     axes.set_ylim(-0.28 * highest, 1.05 * highest)
+    axes.locator_params(axis="y", nbins=6)
+    if note := first_note(curves["note"]):
+        warn(axes, f"No bands: {note}.")
     labels = [(curve_title(method), style.accent(i)) for i, method in enumerate(methods)]
     labels += [("Treat all", style.GREY), ("Treat none (dashed)", style.INK)]
     for line, (label, colour) in enumerate(labels):

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz import style
+from chexviz.cases import TOO_FEW, is_too_few
 from chexviz.errors import InputError, run
 from chexviz.localisation import MEASURES
 from chexviz.results import (
@@ -25,11 +26,11 @@ from chexviz.tables import over_trainings
 
 COLUMNS = [
     *("site", "task", "architecture", "method", "seed", "measure", "images"),
-    *("value", "low", "high", "chance", "prior", "difference", "standard_error", "p"),
+    *("value", "low", "high", "chance", "prior", "difference", "standard_error", "p", "note"),
 ]
 KEYS = ["site", "architecture", "method", "measure"]
 # mm on the printed page
-LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6, 5, 7, 12
+LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6, 5, 7, 13.5
 P_COLUMN = 0.2  # of a panel's width, right of the values
 
 
@@ -48,6 +49,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
             spread = runs["value"].std(ddof=1, skipna=False)
             row |= {"low": row["value"] - spread, "high": row["value"] + spread}
             row["p"] = over_trainings(runs).p()
+        row["note"] = next(iter(runs["note"].dropna()), "")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -96,18 +98,21 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, lines: dict, limit: float) -> Non
     for row in rows.itertuples():
         y = lines[row.architecture, row.method]
         if np.isnan(row.value):
-            text = "too few" if row.images else "no annotated true positive"
-            axes.text(0.02 * right, y, text, color=style.GREY, va="center_baseline", fontsize=6)
+            look: style.Look = {"va": "center_baseline", "fontsize": 6}
+            text = "no annotated true positive"
+            axes.text(0.02 * right, y, text, color=style.GREY, **look)
             continue
         colour = style.accent(methods.index(row.method))
         axes.plot([row.chance] * 2, [y - 0.45, y + 0.45], color=style.GREY, linewidth=1)
-        look: style.Look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
+        look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
         axes.plot(row.prior, y, "D", color=style.GREY, zorder=2, **look)
         axes.plot([row.low, row.high], [y, y], color=colour, linewidth=1.2, zorder=3)
-        axes.plot(row.value, y, "o", color=colour, markersize=3.6, zorder=4, clip_on=False)
+        look = {"markersize": 3.6, "markerfacecolor": "white" if np.isnan(row.low) else colour}
+        axes.plot(row.value, y, "o", color=colour, zorder=4, clip_on=False, **look)
         if row.method != BASELINE:
             look = {"ha": "right", "va": "center_baseline", "fontsize": 6}
-            axes.text(right, y, p_text(row.p), color=style.INK, **look)
+            text = TOO_FEW if is_too_few(row.note) and np.isnan(row.p) else p_text(row.p)
+            axes.text(right, y, text, color=style.INK, **look)
     axes.text(right, 0, "p", ha="right", va="center_baseline", fontsize=6, style="italic")
     axes.set(xlim=(0, right), ylim=(max(lines.values()) + 0.9, -0.5))
     ticks = [tick for tick in axes.get_xticks() if tick <= limit]
@@ -155,8 +160,9 @@ def write_notes(figure: Figure, seeds: int) -> None:
         (8.5, 3, mean),
         (68, 3, "chance: a uniform map"),
         (111.5, 3, "the mean annotation of the images that do not evaluate"),
-        (3, 7, f"{p}: paired test against the baseline of the architecture, on the true positives "
-         "of both (–: too few). A map that is all zero scores 0."),
+        (3, 8.5, f"{p}: paired test against the baseline of the architecture, on the true "
+         "positives of both.\nOpen: too few cases for an interval, or all score alike. "
+         "A map that is all zero scores 0."),
     ):  # fmt: skip
         axes.text(x, y, text, fontsize=6.5, color=style.GREY, va="center_baseline")
 

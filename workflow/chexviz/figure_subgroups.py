@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz import style
+from chexviz.cases import TOO_FEW, is_too_few
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
@@ -27,7 +28,8 @@ TOP, ROW, TITLE, BETWEEN_SITES, BOTTOM = 5.0, 4.9, 8.0, 9.0, 16.0
 NAMES = {ALL: "All images", UNKNOWN: "not known", "F": "female", "M": "male"}
 NOTE = (
     "AUROC with 95 % interval, not corrected for the number of groups. Diamonds: ranking by the "
-    "tag alone. Lines: all images. n: positive of all images."
+    "tag alone. Lines: all images. n: positive of all images.\nToo few: fewer independent positive "
+    "or negative cases than an interval needs."
 )
 
 
@@ -78,7 +80,9 @@ def lines_of(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def axis_limits(table: pd.DataFrame, tags: pd.DataFrame) -> tuple[float, float]:
     """The range of AUROC that all panels show."""
-    lowest = min(table["low"].min(), table["value"].min(), tags["value"].min(), 0.7)
+    lowest = np.nanmin(
+        [*(table[name].min() for name in ("low", "value")), tags["value"].min(), 0.7]
+    )
     return max(np.floor(10 * lowest) / 10, 0), 1.0
 
 
@@ -110,8 +114,8 @@ def draw_panel(
             draw_tag(axes, number, tags[tags["attribute"] == line[0]].iloc[0])
             continue
         rows = table[(table["attribute"] == line[0]) & (table["group"] == line[1])]
-        if len(rows) and isinstance(rows["note"].iloc[0], str):
-            beside(axes, 0, number, f"too few: {rows['note'].iloc[0]}", style.GREY, PANEL + VALUES)
+        if len(rows) and rows["value"].isna().all():
+            beside(axes, 0, number, rows["note"].iloc[0], style.GREY, PANEL + VALUES)
             continue
         for position, method in enumerate(methods):
             y = number + (position - (len(methods) - 1) / 2) * step
@@ -144,7 +148,9 @@ def draw_method(axes: Axes, y: float, runs: pd.DataFrame, colour: str, group: st
     axes.plot(
         others, np.full(len(others), y), "o", color=colour, mfc="white", markersize=2, mew=0.5
     )
-    text = f"{first['value']:.2f} ({first['low']:.2f}–{first['high']:.2f})"
+    few = is_too_few(first["note"])
+    text = f"{first['value']:.2f} "
+    text += f"({TOO_FEW})" if few else f"({first['low']:.2f}–{first['high']:.2f})"
     beside(axes, 1, y, text, colour, VALUES - 1)
 
 

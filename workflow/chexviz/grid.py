@@ -78,13 +78,8 @@ def first_seed(table: pd.DataFrame) -> str:
     return f"\nFirst of {len(seeds)} seeds ({seeds[0]})." if len(seeds) > 1 else ""
 
 
-def say(axes: Axes, reason: str) -> None:
-    """Write in an empty panel why it is empty."""
-    look: style.Look = {
-        "ha": "center",
-        "va": "center",
-        "color": style.GREY,
-        "transform": axes.transAxes,
-    }
-    look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-    axes.text(0.5, 0.5, textwrap.fill(reason.capitalize(), 38), **look)
+def warn(axes: Axes, note: str) -> None:
+    """Write in the lower right of a panel what its curves lack."""
+    look: style.Look = {"ha": "right", "va": "bottom", "color": style.GREY, "fontsize": 6.5}
+    look |= {"bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}}
+    axes.text(0.985, 0.02, textwrap.fill(note, 38), transform=axes.transAxes, zorder=5, **look)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from chexviz.cases import too_few
 from chexviz.draws import OCTET, Draws
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
@@ -149,9 +150,9 @@ def resampled_means(
 
 
 def replicates(rows: pd.DataFrame, settings: dict, *purpose: str | int) -> np.ndarray | None:
-    """The means of all measures on resamples (MEASURES, B); None with too few to resample."""
+    """The means of all measures on resamples (MEASURES, B); None with too few cases."""
     bootstrap, measured = settings["bootstrap"], rows[list(MEASURES)].to_numpy(dtype=float)
-    if resampled(rows, settings) < settings["patients"]:
+    if few(rows, settings):
         return None
     by_patient = bootstrap["unit"] == "patient"
     unit = pd.factorize(rows["patient"])[0] if by_patient else np.arange(len(rows))
@@ -164,19 +165,23 @@ def resampled(rows: pd.DataFrame, settings: dict) -> int:
     return rows["patient"].nunique() if settings["bootstrap"]["unit"] == "patient" else len(rows)
 
 
+def few(rows: pd.DataFrame, settings: dict) -> str:
+    """Why these true positives have no intervals, '' if there are enough of them."""
+    return too_few({"true positive": resampled(rows, settings)}, settings["minimum_cases"])
+
+
 def why_none(rows: pd.DataFrame, one: str, settings: dict, whose: str) -> str:
     """Why a measure of these images has no interval, '' if it has one."""
-    count, least = resampled(rows, settings), settings["patients"]
-    if count < least:
-        return f"{whose}: {count} {settings['bootstrap']['unit']}s, fewer than {least}"
-    return "" if np.ptp(rows[one]) else f"{whose}: all alike, no interval"
+    if note := few(rows, settings):
+        return f"{note} ({whose})"
+    return "" if np.ptp(rows[one]) else f"all alike, no interval ({whose})"
 
 
 def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> list[dict]:
     """The rows of one model, a measure each; see SUMMARY.
 
-    With fewer to resample than settings["patients"] there is no number, and where all score alike
-    no interval, since a bootstrap cannot tell that from certainty; the note says so.
+    With too few cases there is neither an interval nor a p value. Where all score alike neither,
+    since a bootstrap cannot tell that from certainty; the note says so.
     """
     table, confidence = model.table, settings["bootstrap"]["confidence"]
     key = (model.site, task, model.architecture, model.method, model.seed)
@@ -189,23 +194,23 @@ def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> lis
         row = dict(zip(SUMMARY, (*key, one, *counts), strict=False))
         values = None if drawn is None else drawn[position]
         notes = [why_none(table, one, settings, "true positives")]
-        if values is not None:
+        if len(table):
             row |= {"value": table[one].mean(), "chance": table["area"].mean()}
             row |= {"prior": table[f"prior_{one}"].mean()}
-            if not notes[0]:
-                count = resampled(table, settings)
-                row["low"], row["high"] = mean_interval(row["value"], values, count, confidence)
+        if values is not None and not notes[0]:
+            count = resampled(table, settings)
+            row["low"], row["high"] = mean_interval(row["value"], values, count, confidence)
         if both is not None:
             row |= {"paired_images": len(both), "paired_patients": both["patient"].nunique()}
             values = None if drawn_both is None else drawn_both[position]
             notes.append(why_none(both, one, settings, "differences"))
-            if values is not None:
+            if len(both):
                 row["difference"] = float(both[one].mean())
-                if not notes[1]:
-                    count = resampled(both, settings)
-                    found = compare_means(row["difference"], values, count, confidence)
-                    row |= {"difference_low": found.low, "difference_high": found.high}
-                    row |= {"standard_error": found.standard_error, "p": found.p}
+            if values is not None and not notes[1]:
+                count = resampled(both, settings)
+                found = compare_means(row["difference"], values, count, confidence)
+                row |= {"difference_low": found.low, "difference_high": found.high}
+                row |= {"standard_error": found.standard_error, "p": found.p}
         rows.append(row | {"note": "; ".join(filter(None, notes))})
     return rows
 

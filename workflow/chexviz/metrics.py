@@ -186,6 +186,11 @@ class Comparison(NamedTuple):
     p: float
 
 
+def untested(compared: Comparison) -> Comparison:
+    """The difference alone, where too few cases tell how sure it is."""
+    return Comparison(compared.difference, *[math.nan] * 5)
+
+
 def normal_test(difference: float, spread: float) -> tuple[float, float]:
     """z = difference / spread and its two-sided p from the normal distribution.
 
@@ -286,7 +291,7 @@ def non_inferiority(compared: Comparison, margin: float) -> float:
 
     Below (1 - confidence) / 2 the whole interval of a normal difference lies above -margin.
     """
-    if not compared.standard_error:
+    if not compared.standard_error > 0:  # NaN neither
         return math.nan
     z = (compared.difference + margin) / compared.standard_error
     return math.erfc(z / math.sqrt(2)) / 2
@@ -296,9 +301,11 @@ def holm(p: np.ndarray) -> np.ndarray:
     """p values (m,) corrected so that the chance of any false rejection among them is kept.
 
     Holm's step-down method (Scandinavian Journal of Statistics 1979); whatever their dependence.
+    What was not tested (NaN) is none of them.
     """
-    order = np.argsort(p, kind="stable")
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty(len(p))
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
+    corrected = np.full(len(p), math.nan)
     corrected[order] = np.minimum(steps, 1)
     return corrected

@@ -10,6 +10,7 @@ import typst
 
 from chexviz import reported, supplement
 from chexviz.audit import AUDIT
+from chexviz.cases import TOO_FEW, first_note
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.options import finite_json
@@ -27,7 +28,7 @@ from chexviz.results import (
 )
 from chexviz.supplement import SIGNIFICANCE
 from chexviz.table1 import HEADINGS
-from chexviz.tables import SPREAD, cell, over_trainings, p_value
+from chexviz.tables import SPREAD, cell, few_note, over_trainings, p_cell, p_value
 from chexviz.user_tables import NAMELESS
 
 SUBSETS = ("train", "validation", "evaluation")
@@ -125,7 +126,7 @@ def protocol_facts(
     """
     path = results / "tables" / protocol / "table1.csv"
     columns = ["site", "task", "model", "architecture", "method", "images", "positives", "seeds"]
-    table = read_table(path, [*columns, "uncertainty", *METRICS, "p"])
+    table = read_table(path, [*columns, "uncertainty", *METRICS, "difference", "p", "note"])
     metrics = read_metrics(results / "evaluation" / protocol / "metrics.csv")
     tests = results / "evaluation" / protocol / "comparisons.csv"
     comparisons = compared(read_comparisons(tests), method, tests)
@@ -137,7 +138,7 @@ def protocol_facts(
             "positives": int(rows["positives"].iloc[0]),
             "patients": int(patients[site]),
             "rows": [
-                [row["model"], *(cell(row, metric) for metric in METRICS), p_text(row["p"])]
+                [row["model"], *(cell(row, metric) for metric in METRICS), p_cell(row)]
                 for _, row in rows.iterrows()
             ],
         }
@@ -148,6 +149,7 @@ def protocol_facts(
         "headings": list(HEADINGS.values()),
         "groups": groups,
         "mean_auroc": float(table["auroc"].mean()),
+        "few": few_note(table.assign(group=table["site"].map(titles).map(capitalised))),
         "spread": bool((table["uncertainty"] == SPREAD).any()),
         "comparisons": comparison_facts(table, comparisons, titles, confidence),
         "subsets": subset_facts(results / "splits" / f"{protocol}.csv", titles),
@@ -161,7 +163,8 @@ def comparison_facts(
     """Every federated model against its baseline, in the order of the table.
 
     difference: mean over seeds. low, high: its interval, of several seeds that of the expected
-    difference (see seeds.expected). verdict: see `verdict`.
+    difference (see seeds.expected). verdict: see `verdict`. With too few cases it is that, low,
+    high and p are None, and note says how many there are.
     """
     facts = []
     for keys, rows in comparisons.groupby(["site", "architecture", "method"], sort=False):
@@ -180,22 +183,31 @@ def comparison_facts(
                 "auroc": cell(model, "auroc"),
                 "baseline": cell(baseline, "auroc"),
                 "difference": difference,
-                "low": float(low),
-                "high": float(high),
-                "p": None if np.isnan(p) else p,
+                "low": known(low),
+                "high": known(high),
+                "p": known(p),
                 "p_text": p_text(p),
-                "verdict": verdict(p, rows["difference"]),
+                "verdict": verdict(p, rows["difference"], first_note(rows["note"])),
+                "note": first_note(rows["note"]),
             }
         )
     return facts
 
 
-def verdict(p: float, differences: pd.Series) -> str:
+def known(number: float) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return None if np.isnan(number) else float(number)
+
+
+def verdict(p: float, differences: pd.Series, note: str = "") -> str:
     """What a test of the mean of one or several seeds says.
 
     'lower' or 'higher', where all seeds agree; 'mixed', where they do not, though their mean
-    differs significantly; 'same' (not significantly different); 'undefined' without a p value.
+    differs significantly; 'same' (not significantly different); 'too few' cases, as the note says;
+    'undefined' where there is no p value for another reason.
     """
+    if note:
+        return TOO_FEW
     if np.isnan(p):
         return "undefined"
     if p >= SIGNIFICANCE:

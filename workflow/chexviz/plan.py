@@ -356,9 +356,8 @@ def model_arguments(option: str, models: list[dict], *files: list[str]) -> str:
 def localise(config: Config) -> dict:
     """How Grad-CAM maps are compared with annotations."""
     evaluation = config["evaluation"]
-    return {**evaluation["localisation"], **take(evaluation, "bootstrap")} | take(
-        config["preprocess"], "size"
-    )
+    resampling = take(evaluation, "bootstrap", "minimum_cases")
+    return evaluation["localisation"] | resampling | take(config["preprocess"], "size")
 
 
 def histories(config: Config) -> list[dict]:

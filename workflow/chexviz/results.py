@@ -64,7 +64,8 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     """Read metrics.csv: a row for each (site, architecture, method, seed)."""
     intervals = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     keys = ["site", "task", "architecture", "method", "seed"]
-    table = read_table(path, [*keys, "images", "patients", "positives", "threshold", *intervals])
+    counts = ["images", "patients", "positives", "threshold"]
+    table = read_table(path, [*keys, *counts, *intervals, "note"]).fillna({"note": ""})
     if table.empty:
         raise InputError(
             path, expected="a row for each model", found="no rows", fix="make the file again"
@@ -83,7 +84,8 @@ def read_comparisons(path: str | Path) -> pd.DataFrame:
 def read_tests(path: str | Path) -> pd.DataFrame:
     """Read comparisons.csv with all tests: a row for each comparison and test."""
     values = ["difference", "low", "high", "standard_error", "statistic", "p", "p_holm"]
-    return read_table(path, [*COMPARED, "test", *values, "margin", "p_non_inferior"])
+    columns = [*COMPARED, "test", *values, "margin", "p_non_inferior", "note"]
+    return read_table(path, columns).fillna({"note": ""})
 
 
 def read_histories(trainings: list[list[str]]) -> pd.DataFrame:

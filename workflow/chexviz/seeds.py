@@ -55,3 +55,23 @@ def expected(differences: np.ndarray, standard_errors: np.ndarray) -> Expected:
     total = images + trainings
     freedom = (count - 1) * (total / trainings) ** 2 if trainings else math.inf
     return Expected(mean, math.sqrt(total), freedom)
+
+
+def bounds(
+    runs: np.ndarray, confidence: float, *, images: float = 1.0, trainings: float = 0.0
+) -> tuple[float, float]:
+    """Low and high of the mean of a value over K trainings, from the value and interval of each.
+
+    runs: value, low and high (K, 3). Each side of the interval keeps its own length, as a mean over
+    trainings. images: how many times their variance is that of the images. trainings: how many
+    times that between trainings over K is added, besides once. As in `expected`, t with the degrees
+    of freedom of Satterthwaite; of one training the variance between trainings is unknown, and left
+    out. NaN where a training has no interval.
+    """
+    count, mean = len(runs), float(runs[:, 0].mean())
+    between = float(runs[:, 0].var(ddof=1)) * (trainings + 1 / count) if count > 1 else 0.0
+    sides = np.abs(runs[:, 1:] - runs[:, :1]).mean(axis=0)
+    total = images * (sides / stdtrit(np.inf, (1 + confidence) / 2)) ** 2 + between
+    freedom = (count - 1) * (total / between) ** 2 if between else np.full(2, np.inf)
+    low, high = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(total)
+    return mean - float(low), mean + float(high)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.bootstrap import Ranking, auroc
+from chexviz.cases import count_cases, too_few
 from chexviz.errors import InputError, run
 from chexviz.evaluate import (
     MODEL,
@@ -37,18 +38,10 @@ COLUMNS = [*MODEL, "attribute", "group", "measure", "reference", *COUNTS]
 COLUMNS += ["value", "low", "high", "note"]
 
 
-class Subgroups(NamedTuple):
-    """positives, negatives: resampled units that a group needs. ages: first year of each band."""
-
-    positives: int
-    negatives: int
-    ages: list[int]
-
-
 class Group(NamedTuple):
     """A group of a site's evaluation images.
 
-    chosen: bool (n,). note: why nothing can be said of it; empty if something can.
+    chosen: bool (n,). note: why no AUROC or interval of it is shown; empty if both are.
     """
 
     attribute: str
@@ -57,23 +50,23 @@ class Group(NamedTuple):
     note: str
 
 
-def read_subgroups(text: str) -> Subgroups:
-    """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
+def read_ages(text: str) -> list[int]:
+    """First year of each age band from the settings' JSON; raises InputError for a wrong value."""
     try:
-        settings = Subgroups(**finite_json(text)["subgroups"])
-        numbers = [settings.positives, settings.negatives, *settings.ages]
-        ascending = all(np.diff(settings.ages) > 0)
-    except (ValueError, TypeError, KeyError):
-        numbers, ascending = [], False
-    if not ascending or not all(type(one) is int and one > 0 for one in numbers):
+        section = finite_json(text)["subgroups"]
+        ages = section["ages"]
+        right = section.keys() == {"ages"} and all(type(age) is int and age > 0 for age in ages)
+        right = right and all(np.diff(ages) > 0)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        right = False
+    if not right:
         raise InputError(
             "--settings",
-            expected='{"subgroups": {"positives": integer > 0, "negatives": integer > 0, '
-            '"ages": ascending integers > 0}}',
+            expected='{"subgroups": {"ages": ascending integers > 0}}',
             found=text,
             fix="correct the section 'evaluation: subgroups' of the configuration",
         )
-    return settings
+    return ages
 
 
 def read_samples(file: str, images: pd.Series, columns: Sequence[str]) -> pd.DataFrame:
@@ -99,44 +92,30 @@ def age_bands(ages: pd.Series, starts: Sequence[int]) -> tuple[pd.Series, list[s
 
 
 def group_images(
-    samples: pd.DataFrame, rows: pd.DataFrame, what: str, settings: Subgroups
+    samples: pd.DataFrame, rows: pd.DataFrame, settings: Bootstrap, ages: Sequence[int]
 ) -> list[Group]:
     """All images, then each group of each attribute; images without the tag are 'unknown'.
 
-    samples: view, sex, age of each image. rows: its row of predictions. what: patient or image,
-    whichever is resampled.
+    samples: view, sex, age of each image. rows: its row of predictions. ages: see read_ages.
     """
-    labels, unit = rows["label"].to_numpy(), units(rows, what)
-    groups = [Group(ALL, ALL, np.ones(len(samples), bool), "")]
+    labels, unit = rows["label"].to_numpy(), units(rows, settings.unit)
+
+    def group(attribute: str, name: str, chosen: np.ndarray) -> Group:
+        found = count_cases(labels[chosen], unit[chosen])
+        note = too_few(found, settings.minimum_cases) if chosen.any() else "no images"
+        return Group(attribute, name, chosen, note)
+
+    groups = [group(ALL, ALL, np.ones(len(samples), bool))]
     for attribute in ATTRIBUTES:
         if attribute == "age":
-            values, names = age_bands(samples["age"], settings.ages)
+            values, names = age_bands(samples["age"], ages)
         else:
             values = samples[attribute]
             usual = VALUES[attribute]
             names = [*usual, *sorted(set(values.dropna()) - set(usual))]
         values = values.fillna(UNKNOWN)
-        for name in [*names, UNKNOWN]:
-            chosen = (values == name).to_numpy()
-            note = too_few(labels[chosen], unit[chosen], what, settings)
-            groups.append(Group(attribute, name, chosen, note))
+        groups += [group(attribute, one, (values == one).to_numpy()) for one in [*names, UNKNOWN]]
     return groups
-
-
-def too_few(labels: np.ndarray, unit: np.ndarray, what: str, settings: Subgroups) -> str:
-    """Why the AUROC of these images is not shown; empty if there are enough of both classes.
-
-    Units are counted, not images: resamples with no unit of one class are then rare. what: a unit.
-    """
-    if not len(labels):
-        return "no images"
-    found = [len(np.unique(unit[labels == label])) for label in (1, 0)]
-    needed = [settings.positives, settings.negatives]
-    return ", ".join(
-        f"{one} < {least} {name} {what}s"
-        for one, name, least in zip(found, ("positive", "negative"), needed, strict=True)
-        if one < least
-    )
 
 
 def prevalences(labels: np.ndarray, groups: list[Group], attribute: str) -> np.ndarray:
@@ -153,12 +132,16 @@ def measure(
 ) -> np.ndarray:
     """AUROC of each score (k, n) in each group, on the same resamples (k, groups, 1 + B).
 
-    Column 0 is the data itself. NaN in a group that is too small. Resamples are those of
+    Column 0 is the data itself. NaN in a group that lacks a class. Resamples are those of
     `evaluate`: of all units of the site, each class by itself. So the numbers of positive and
     negative units of the site are given; those of a group vary, as does who is in two groups.
     """
     labels, unit = rows["label"].to_numpy(), units(rows, settings.unit)
-    shown = [(position, group) for position, group in enumerate(groups) if not group.note]
+    shown = [
+        (position, group)
+        for position, group in enumerate(groups)
+        if len(np.unique(labels[group.chosen])) == 2
+    ]
     rankings, members = {}, {}
     for position, group in shown:
         members[position], own = np.unique(unit[group.chosen], return_inverse=True)
@@ -185,18 +168,21 @@ def estimate(values: np.ndarray, confidence: float) -> list[float]:
     return [values[0], *interval(replicates[~np.isnan(replicates)], confidence)]
 
 
-def area(values: np.ndarray, cases: tuple[int, int], confidence: float) -> list[float]:
-    """The same of an AUROC. cases: how many units are positive, and how many negative."""
-    if np.isnan(values[0]):
-        return [np.nan] * 3
+def area(values: np.ndarray, cases: tuple[int, int], confidence: float, note: str) -> list[float]:
+    """The same of an AUROC. cases: how many units are positive, and how many negative.
+
+    note: of too few cases, which leave the value alone; or ''.
+    """
+    if note or np.isnan(values[0]):
+        return [values[0], np.nan, np.nan]
     replicates = values[1:][~np.isnan(values[1:])]
     return [values[0], *metric_interval("auroc", values[0], replicates, cases, confidence)]
 
 
-def change(values: np.ndarray, confidence: float) -> list[float]:
+def change(values: np.ndarray, confidence: float, note: str) -> list[float]:
     """The same of a difference of two AUROCs, by the standard error that also tests it."""
-    if np.isnan(values[0]):
-        return [np.nan] * 3
+    if note or np.isnan(values[0]):
+        return [values[0], np.nan, np.nan]
     return list(compare(values[0], values[1:][~np.isnan(values[1:])], confidence)[:3])
 
 
@@ -232,26 +218,26 @@ def model_rows(
     """
     for position, group in enumerate(groups):
         key, size = [*name, group.attribute, group.name], sizes[position]
-        shown = area(own[position], cases[position], confidence)
+        shown = area(own[position], cases[position], confidence, group.note)
         yield [*key, "auroc", "", *size, *shown, group.note]
         if baseline is not None:
-            shown = change(own[position] - baseline[position], confidence)
+            shown = change(own[position] - baseline[position], confidence, group.note)
             yield [*key, "difference", BASELINE, *size, *shown, group.note]
         reference = largest(groups, group.attribute)
         if reference not in (None, position):
-            shown = change(own[position] - own[reference], confidence)
+            shown = change(own[position] - own[reference], confidence, group.note)
             yield [*key, "gap", groups[reference].name, *size, *shown, group.note]
 
 
 def site_rows(
-    models: list[Model], samples: str, settings: Bootstrap, subgroups: Subgroups
+    models: list[Model], samples: str, settings: Bootstrap, ages: Sequence[int]
 ) -> list[list]:
     """The rows of one site: its tags alone, then each of its models."""
     is_evaluated = models[0].table["subset"] == "evaluation"
     rows = models[0].table[is_evaluated].reset_index(drop=True)
     tags = read_samples(samples, rows["image"], ATTRIBUTES)
     labels = rows["label"].to_numpy()
-    groups = group_images(tags, rows, settings.unit, subgroups)
+    groups = group_images(tags, rows, settings, ages)
     sizes = [counts(rows[group.chosen]) for group in groups]
     cases = [unit_cases(rows[group.chosen], settings.unit) for group in groups]
     alone = [prevalences(labels, groups, attribute) for attribute in ATTRIBUTES]
@@ -259,7 +245,8 @@ def site_rows(
     aurocs = measure(np.stack([*alone, *own]), groups, rows, models[0].site, settings)
     found = []
     for number, attribute in enumerate(ATTRIBUTES):
-        shown, note = area(aurocs[number, 0], cases[0], settings.confidence), ""
+        note = groups[0].note
+        shown = area(aurocs[number, 0], cases[0], settings.confidence, note)
         if sum(group.attribute == attribute and group.chosen.any() for group in groups) < 2:
             shown, note = [np.nan] * 3, "all images are in one group"
         key = [models[0].site, models[0].task, "", "", "", attribute, ALL]
@@ -302,15 +289,17 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m chexviz.subgroups", description=__doc__)
     add_predictions(parser)
     add_samples(parser)
-    parser.add_argument("--settings", required=True, metavar="JSON", help="bootstrap, subgroups")
+    parser.add_argument(
+        "--settings", required=True, metavar="JSON", help="bootstrap, minimum_cases, ages"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
-    settings, subgroups = read_settings(arguments.settings), read_subgroups(arguments.settings)
+    settings, ages = read_settings(arguments.settings), read_ages(arguments.settings)
     models = by_site(read_models(arguments.prediction, arguments.task), settings.unit)
     files = dict(arguments.samples)
     rows = []
     for site, group in models.items():
-        rows += site_rows(group, samples_of(site, files), settings, subgroups)
+        rows += site_rows(group, samples_of(site, files), settings, ages)
     with replacing(arguments.output) as temporary:
         table = pd.DataFrame(rows, columns=COLUMNS)
         table.to_csv(temporary, index=False, lineterminator="\n")

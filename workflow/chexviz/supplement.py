@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz import grim, inflation, published, table_tests
+from chexviz.cases import is_too_few
 from chexviz.labels import COLUMNS as LABELS
 from chexviz.layout import Layout
 from chexviz.reported import study_tables
@@ -127,25 +128,22 @@ def grim_facts(path: Path) -> dict:
 
 
 def inflation_facts(path: Path, titles: dict) -> dict:
-    """AUROC under both protocols; the mean inflation and how many intervals exclude 0."""
+    """AUROC under both protocols, and in words what their differences say."""
     table = grouped(read_table(path, inflation.COLUMNS), titles)
-    return {
-        "table": shown(inflation.layout(table)),
-        "mean": float(table["inflation"].mean()),
-        "range": span(table["inflation"]),
-        "models": len(table),
-        "positive": int((table["inflation_low"] > 0).sum()),
-        "negative": int((table["inflation_high"] < 0).sum()),
-    }
+    return {"table": shown(inflation.layout(table)), "words": inflation.words(table)}
 
 
 # --- probabilities, groups, places ---------------------------------------------------------------
 
 
 def calibration_facts(path: Path) -> dict:
-    """Ranges over all models, as they are and temperature scaled; None where nothing is known."""
+    """Ranges over all models, as they are and temperature scaled; None where nothing is known.
+
+    Of too few cases nothing is said, here and below.
+    """
     measures = ("ece", "ece_chance", "slope")
-    table = read_table(path, [*KEYS, "scaling", *measures])
+    table = read_table(path, [*KEYS, "scaling", *measures, "note"])
+    table = table[~table["note"].map(is_too_few)]
     return {
         scaling: {measure: span(rows[measure]) for measure in measures}
         for scaling, rows in table.groupby("scaling")
@@ -188,8 +186,9 @@ def rate_cell(runs: pd.DataFrame, name: str) -> str:
 
 def decision_facts(path: Path) -> dict | None:
     """Over how many of the probabilities each model beats treating all and none: the range."""
-    table = read_table(path, [*KEYS, "seed", "scaling", "threshold", "net_benefit", "all"])
+    table = read_table(path, [*KEYS, "seed", "scaling", "threshold", "net_benefit", "all", "note"])
     table = table[(table["scaling"] == "none") & table["net_benefit"].notna()]
+    table = table[~table["note"].map(is_too_few)]
     if table.empty:
         return None
     better = table["net_benefit"] > np.maximum(table["all"], 0)
@@ -199,8 +198,9 @@ def decision_facts(path: Path) -> dict | None:
 
 def localisation_facts(path: Path, titles: dict) -> list[dict]:
     """Energy inside the annotation at each site: of the maps, by chance, of the mean annotation."""
-    table = read_table(path, [*KEYS, "measure", "value", "chance", "prior"])
+    table = read_table(path, [*KEYS, "measure", "value", "chance", "prior", "note"])
     table = table[(table["measure"] == "energy") & table["value"].notna()]
+    table = table[~table["note"].map(is_too_few)]
     return [
         {
             "task": titles[site],
@@ -218,7 +218,7 @@ def subgroup_facts(path: Path, titles: dict, method: str) -> dict:
     columns = [*KEYS, "attribute", "group", "measure", "reference", "value", "low", "high"]
     table = read_table(path, columns)
     gaps = table[(table["measure"] == "gap") & table["method"].isin([BASELINE, method])]
-    gaps = gaps[gaps["value"].notna()]
+    gaps = gaps[gaps["low"].notna()]
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
     largest = gaps.loc[gaps["value"].abs().idxmax()] if len(gaps) else None
     return {
@@ -241,7 +241,8 @@ def subgroup_facts(path: Path, titles: dict, method: str) -> dict:
 
 def crosstask_facts(path: Path, titles: dict, method: str) -> list[dict]:
     """At each site: what the heads of other sites make of its own finding, and how often both."""
-    table = read_table(path, [*KEYS, "task", "head", "measure", "finding", "value"])
+    table = read_table(path, [*KEYS, "task", "head", "measure", "finding", "value", "note"])
+    table = table[~table["note"].map(is_too_few)]
     others = table[(table["head"] != table["site"]) & (table["method"] == method)]
     facts = []
     for site, rows in others.groupby("site", sort=False):
@@ -253,9 +254,9 @@ def crosstask_facts(path: Path, titles: dict, method: str) -> list[dict]:
 
 
 def test_facts(path: Path, titles: dict) -> dict:
-    """The table of all paired tests; how many comparisons each calls significant."""
+    """The table of all paired tests; how many of the tested comparisons each calls significant."""
     columns = [*KEYS, "test", "primary", "p", "p_holm", "margin", "p_non_inferior", "verdict"]
-    table = grouped(read_table(path, columns), titles)
+    table = grouped(read_table(path, [*columns, "note"]), titles)
     groups = {
         f"{group}, {model}": rows[[*table_tests.TEST]].to_numpy().tolist()
         for (group, model), rows in table_tests.cells(table).groupby(["group", "model"], sort=False)
@@ -263,7 +264,7 @@ def test_facts(path: Path, titles: dict) -> dict:
     primary = table[table["primary"].astype(bool)]
     return {
         "table": shown(Layout([*table_tests.TEST], groups, "", table_tests.note(table))),
-        "comparisons": len(primary),
+        "comparisons": int(primary["p"].notna().sum()),
         "tests": [
             {"title": TESTS[test], "significant": int((rows["p"] < SIGNIFICANCE).sum())}
             for test, rows in table.groupby("test", sort=False)

@@ -6,8 +6,17 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.errors import run
-from chexviz.results import METRICS, compared, p_text
-from chexviz.tables import cell, escape_markdown, escape_tex, note, read_models, to_csv, write
+from chexviz.results import METRICS, compared
+from chexviz.tables import (
+    cell,
+    escape_markdown,
+    escape_tex,
+    note,
+    p_cell,
+    read_models,
+    to_csv,
+    write,
+)
 
 HEADINGS = {
     "loss": "Loss",
@@ -24,7 +33,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[["group", "model"]].copy()
     for metric in METRICS:
         shown[metric] = [cell(row, metric) for _, row in table.iterrows()]
-    shown["p"] = table["p"].map(p_text)
+    shown["p"] = [p_cell(row) for _, row in table.iterrows()]
     return shown
 
 

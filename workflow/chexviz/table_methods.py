@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from chexviz.cases import TOO_FEW
 from chexviz.errors import run
 from chexviz.results import (
     ARCHITECTURES,
@@ -20,6 +21,7 @@ from chexviz.tables import (
     escape_markdown,
     escape_tex,
     note,
+    p_cell,
     read_models,
     signed_cell,
     to_csv,
@@ -30,7 +32,7 @@ COLUMNS = (
     *("group", "task", "site", "architecture", "method", "images", "positives", "seeds"),
     "uncertainty",
     *(f"{value}{end}" for value in ("auroc", "difference") for end in ("", "_low", "_high", "_sd")),
-    *("p", "sent"),
+    *("p", "sent", "note"),
 )
 READING = (
     "Below each AUROC: its difference from the baseline of the same architecture, and p of the "
@@ -73,7 +75,8 @@ def difference_cell(row: pd.Series) -> str:
     """'−0.012 (−0.031 to 0.007), p = 0.19', '−0.012 ± 0.004, p = 0.19'; '' for a baseline."""
     if np.isnan(row["difference"]):
         return ""
-    return f"{signed_cell(row, 'difference')}, {p_phrase(row['p'])}"
+    p = p_cell(row)
+    return f"{signed_cell(row, 'difference')}, {p if p == TOO_FEW else p_phrase(row['p'])}"
 
 
 def to_markdown(table: pd.DataFrame, mark: str) -> str:

@@ -1,11 +1,13 @@
 """The table of all paired tests: a method against its baselines, four ways, corrected."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from chexviz.cases import TOO_FEW, is_too_few
 from chexviz.errors import run
 from chexviz.layout import Layout, to_markdown, to_tex
 from chexviz.metrics import holm
@@ -20,7 +22,16 @@ from chexviz.results import (
     p_text,
     read_tests,
 )
-from chexviz.tables import INTERVAL, SPREAD, over_seeds, over_trainings, signed_cell, to_csv, write
+from chexviz.tables import (
+    INTERVAL,
+    SPREAD,
+    few_note,
+    over_seeds,
+    over_trainings,
+    signed_cell,
+    to_csv,
+    write,
+)
 
 TEST = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
 ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % interval
@@ -34,6 +45,7 @@ def summarise(tests: pd.DataFrame) -> pd.DataFrame:
     knows one training alone. `p_holm` is corrected, within each test, for all
     comparisons of the table; the seeds of a comparison are one hypothesis. `primary`: as the other
     tables show it. `verdict`: whether a loss of the margin is excluded; '' where it is not tested.
+    With too few cases that is the verdict, and `note` says how many there are.
     """
     titles = group_titles(tests)
     tests = tests.assign(primary=~tests.duplicated(COMPARED))
@@ -57,7 +69,8 @@ def summarise_test(runs: pd.DataFrame, titles: dict[str, str]) -> dict:
         **{"test": first["test"], "primary": first["primary"]},
         **over_seeds("difference", runs[["difference", "low", "high"]]),
         **tested,
-        **{"margin": first["margin"], "verdict": verdict(tested["p_non_inferior"])},
+        **{"margin": first["margin"], "note": first["note"]},
+        "verdict": verdict(tested | {"note": first["note"]}),
     }
 
 
@@ -75,11 +88,16 @@ def test_of(runs: pd.DataFrame) -> dict[str, float]:
     return dict(zip(names, (error, statistic, *p), strict=True))
 
 
-def verdict(p_non_inferior: float) -> str:
-    """What a one-sided test of non-inferiority says; '' without a p value."""
-    if np.isnan(p_non_inferior):
+def verdict(tested: Mapping) -> str:
+    """What a one-sided test of non-inferiority says; 'too few' cases; '' without a p value.
+
+    tested: p_non_inferior and note.
+    """
+    if is_too_few(tested["note"]):
+        return TOO_FEW
+    if np.isnan(tested["p_non_inferior"]):
         return ""
-    return "non-inferior" if p_non_inferior < ONE_SIDED else "not shown"
+    return "non-inferior" if tested["p_non_inferior"] < ONE_SIDED else "not shown"
 
 
 def test_cells(row: pd.Series) -> list[str]:
@@ -89,14 +107,15 @@ def test_cells(row: pd.Series) -> list[str]:
     letter = "t" if literal or row["uncertainty"] == SPREAD else "z"
     statistic = f"{letter} = {row['statistic']:.2f}".replace("-", "−")
     shown = {"non-inferior": "yes", "not shown": "no"}.get(row["verdict"])
+    untested = TOO_FEW if row["verdict"] == TOO_FEW else "–"
     return [
         TESTS[row["test"]] + remark,
         signed_cell(row, "difference"),
         "–" if np.isnan(row["standard_error"]) else f"{row['standard_error']:.4f}",
         "–" if np.isnan(row["statistic"]) else statistic,
-        p_text(row["p"]),
+        untested if np.isnan(row["p"]) else p_text(row["p"]),
         p_text(row["p_holm"]),
-        f"{shown}, {p_phrase(row['p_non_inferior'])}" if shown else "–",
+        f"{shown}, {p_phrase(row['p_non_inferior'])}" if shown else untested,
     ]
 
 
@@ -108,7 +127,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
 def note(table: pd.DataFrame) -> str:
     """What a reader must know below the table."""
-    family = len(table[["site", "architecture"]].drop_duplicates())
+    family = int(table.loc[table["primary"].astype(bool), "p"].notna().sum())
     seeds = int(table["seeds"].max())
     spread = (
         "In brackets: 95 % intervals"
@@ -116,7 +135,7 @@ def note(table: pd.DataFrame) -> str:
         else f"Mean ± standard deviation over {seeds} seeds; tested is the difference that is "
         "expected over trainings, whose variance is that of the images and that between seeds"
     )
-    return (
+    said = (
         f"Difference: AUROC of the federated model minus that of its baseline. {spread}. "
         f"p (Holm): corrected, within each test, for the {family} comparisons of this table. "
         f"Non-inferior: no loss of {table['margin'].max():g} or more (one-sided p < {ONE_SIDED}, "
@@ -124,6 +143,7 @@ def note(table: pd.DataFrame) -> str:
         "patients respects. The t-test takes bootstrap replicates for observations: its p falls "
         "with their number, and it rejects true null hypotheses."
     )
+    return " ".join(filter(None, [said, few_note(table)]))
 
 
 def layout(table: pd.DataFrame) -> Layout:

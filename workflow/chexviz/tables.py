@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from chexviz.cases import TOO_FEW, is_too_few
 from chexviz.errors import InputError
 from chexviz.files import replacing
 from chexviz.results import (
@@ -14,6 +15,7 @@ from chexviz.results import (
     group_titles,
     in_order,
     model_title,
+    p_text,
     read_comparisons,
     read_metrics,
 )
@@ -43,8 +45,8 @@ def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     `auroc_high`); for several seeds the value is the mean and `auroc_sd` the standard deviation.
     `uncertainty` says which. `difference`, likewise, is of the AUROC from that of the baseline of
     the same architecture, and `p` that of the paired test, of several seeds that of the expected
-    difference (see seeds.expected); baselines have none. Raises ValueError if a model was not
-    compared.
+    difference (see seeds.expected); baselines have none. `note`: why there is neither interval nor
+    p (too few cases), or ''. Raises ValueError if a model was not compared.
     """
     titles = group_titles(metrics)
     keys = ["site", "architecture", "method"]
@@ -73,6 +75,7 @@ def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) 
     }
     for metric in METRICS:
         row |= over_seeds(metric, runs[[metric, f"{metric}_low", f"{metric}_high"]])
+    row["note"] = first["note"]
     if first["method"] == BASELINE:
         return row | over_seeds("difference", pd.DataFrame([[np.nan] * 3])) | {"p": np.nan}
     if tests is None or len(tests) != seeds:
@@ -109,7 +112,10 @@ def over_seeds(name: str, runs: pd.DataFrame) -> dict:
 
 
 def cell(row: pd.Series, metric: str) -> str:
-    """One value as readers see it: '0.842 (0.831–0.853)', '80.1 ± 0.4', or '–' if undefined."""
+    """One value as readers see it: '0.842 (0.831–0.853)', '80.1 ± 0.4', or '–' if undefined.
+
+    With too few cases for an interval '0.842'.
+    """
     scale, decimals = (100, 1) if metric in PERCENT else (1, 3)
     value, low, high, sd = (
         scale * row[name] for name in (metric, f"{metric}_low", f"{metric}_high", f"{metric}_sd")
@@ -118,6 +124,8 @@ def cell(row: pd.Series, metric: str) -> str:
         return "–"
     if row["uncertainty"] == SPREAD:
         return f"{value:.{decimals}f} ± {sd:.{decimals}f}"
+    if np.isnan(low):
+        return f"{value:.{decimals}f}"
     return f"{value:.{decimals}f} ({low:.{decimals}f}–{high:.{decimals}f})"
 
 
@@ -128,7 +136,23 @@ def signed_cell(row: pd.Series, name: str) -> str:
     )
     if row["uncertainty"] == SPREAD:
         return f"{value} ± {row[f'{name}_sd']:.3f}"
-    return f"{value} ({low} to {high})"
+    return value if np.isnan(row[f"{name}_low"]) else f"{value} ({low} to {high})"
+
+
+def p_cell(row: pd.Series) -> str:
+    """The p value of a row as readers see it; 'too few' cases, or '–' where nothing is compared."""
+    if is_too_few(row["note"]) and not np.isnan(row["difference"]):
+        return TOO_FEW
+    return p_text(row["p"])
+
+
+def few_note(table: pd.DataFrame) -> str:
+    """Which groups of a table have too few cases for an interval or a p value; '' if none has."""
+    few = table[table["note"].map(is_too_few)].drop_duplicates("group")
+    if few.empty:
+        return ""
+    said = "; ".join(f"{row.group} ({row.note})" for row in few.itertuples())
+    return f"Neither interval nor p: {said}."
 
 
 def note(table: pd.DataFrame) -> str:
@@ -145,7 +169,7 @@ def note(table: pd.DataFrame) -> str:
         else f"Mean ± standard deviation over {seeds} seeds; p of the difference that is expected "
         "over trainings."
     )
-    return f"Evaluation set: {data}. {spread}"
+    return " ".join(filter(None, [f"Evaluation set: {data}. {spread}", few_note(table)]))
 
 
 TEX = {

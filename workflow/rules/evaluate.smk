@@ -35,7 +35,7 @@ rule evaluate:
             "--prediction", MODELS, input.predictions
         ),
         tasks=plan.task_arguments(config),
-        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap"))),
+        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "minimum_cases"))),
         margin=config["evaluation"]["margin"],
     shell:
         """

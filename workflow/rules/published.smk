@@ -87,6 +87,8 @@ rule inflation:
     input:
         paper="<results>/evaluation/paper/metrics.csv",
         patient="<results>/evaluation/patient/metrics.csv",
+        paper_split="<results>/splits/paper.csv",
+        patient_split="<results>/splits/patient.csv",
     output:
         csv=report(
             "<results>/tables/inflation.csv",
@@ -114,6 +116,8 @@ rule inflation:
         python -m chexviz.inflation \
             --paper {input.paper:q} \
             --patient {input.patient:q} \
+            --paper-split {input.paper_split:q} \
+            --patient-split {input.patient_split:q} \
             --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \

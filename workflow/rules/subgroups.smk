@@ -30,7 +30,9 @@ rule subgroups:
         ),
         tasks=plan.task_arguments(config),
         samples=lambda wildcards, input: plan.samples_arguments(config, input),
-        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups"))),
+        settings=literal(
+            plan.text(plan.take(config["evaluation"], "bootstrap", "minimum_cases", "subgroups"))
+        ),
     shell:
         """
         python -m chexviz.subgroups \
@@ -110,7 +112,7 @@ rule crosstask:
         ),
         tasks=plan.task_arguments(config),
         samples=lambda wildcards, input: plan.samples_arguments(config, input),
-        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "subgroups"))),
+        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "minimum_cases"))),
     shell:
         """
         python -m chexviz.crosstask \
