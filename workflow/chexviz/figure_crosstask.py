@@ -189,9 +189,11 @@ def draw_both(axes: Axes, y: float, rows: pd.DataFrame) -> None:
 
 
 def with_interval(row: pd.Series) -> str:
-    """'0.50 (0.32–0.65)', or the note where there is no value."""
+    """'0.50 (0.32–0.65)', '1.00' where there is no interval, or the note without a value."""
     if pd.isna(row["value"]):
         return str(row["note"])
+    if pd.isna(row["low"]):
+        return f"{row['value']:.2f}".replace("-", "−")
     values = (f"{row[name]:.2f}".replace("-", "−") for name in ("value", "low", "high"))
     return "{} ({}–{})".format(*values)
 
