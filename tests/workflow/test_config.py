@@ -90,7 +90,7 @@ def test_the_demo_only_shrinks(repository):
 
     check(demo, paper, [])
     assert "run" not in demo
-    assert demo["evaluation"] == {"simulation": {"repetitions": 200}}  # of no model in the study
+    assert demo["evaluation"].keys() == {"coverage", "simulation"}  # of no model in the study
     assert "split" not in demo
 
 
