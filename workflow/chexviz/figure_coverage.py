@@ -115,8 +115,8 @@ def write_note(figure: Figure, table: pd.DataFrame, height: float) -> None:
     """What is drawn, below the panels."""
     share = (table["positives"] / table["patients"]).mean()
     text = (
-        f"Dots and bars: rates of {table['repetitions'].iloc[0]:,} simulated studies, with 95 % "
-        f"intervals. Dashed: nominal. {100 * share:.0f} % of the patients have the finding.\n"
+        f"Dots and bars: rates of {table['repetitions'].iloc[0]:,} simulated studies each, with "
+        f"95 % intervals. Dashed: nominal. {100 * share:.0f} % of the patients have the finding.\n"
         "Each threshold is chosen on the same images. Above, the truth is that of the best of all "
         "thresholds, below that of the chosen one in other patients."
     )
