@@ -186,6 +186,7 @@ def test_coverage_is_told_of_designs_with_enough_cases(write):
     )
     told = supplement.coverage_facts(path, 20)
     assert (told["repetitions"], told["positives"]) == (100, 20)
+    assert told["error"] == pytest.approx(0.0427, abs=5e-5)  # 1.96 sqrt(0.95 x 0.05 / 100)
     assert told["intervals"] == [{"title": "AUROC", "range": [0.93, 0.96]}]
     assert told["chosen"] == [0.9, 0.94]
     one, several = told["tests"]

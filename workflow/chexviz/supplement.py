@@ -10,6 +10,7 @@ import pandas as pd
 from chexviz import grim, inflation, published, table_tests
 from chexviz.labels import COLUMNS as LABELS
 from chexviz.layout import Layout
+from chexviz.metrics import normal_quantile
 from chexviz.reported import study_tables
 from chexviz.results import (
     BASELINE,
@@ -308,6 +309,7 @@ def coverage_facts(path: Path, minimum: int) -> dict:
     """
     table = read_table(path, ["images", "positives", "measure", "repetitions", "rate"])
     told = table[table["positives"] >= minimum]
+    repetitions = int(table["repetitions"].iloc[0])
 
     def ranges(titles: dict, rows: pd.DataFrame) -> list[dict]:
         found = {
@@ -316,7 +318,8 @@ def coverage_facts(path: Path, minimum: int) -> dict:
         return [{"title": title, "range": range} for title, range in found.items() if range]
 
     return {
-        "repetitions": int(table["repetitions"].iloc[0]),
+        "repetitions": repetitions,
+        "error": normal_quantile(0.95) * (0.95 * 0.05 / repetitions) ** 0.5,  # of a rate of 95 %
         "positives": int(told["positives"].min()) if len(told) else None,
         "intervals": ranges(HELD, told),
         "chosen": span(told.loc[told["measure"] == "sensitivity_chosen", "rate"]),
