@@ -152,8 +152,8 @@ def test_a_head_is_evaluated_on_labels_of_its_task_where_the_site_has_them(study
     for images in drawn_images(scores["label"].to_numpy()):
         images = images[known[images]]
         areas.append(roc_auc_score(label[images].astype(int), scores["score_south"].iloc[images]))
-    known_patients = pd.Series(truth).groupby(np.arange(300)[known] // 2).max()
-    cases = min((known_patients == 1).sum(), (known_patients == 0).sum())
+    patients = np.arange(300)[known] // 2
+    cases = min(len(set(patients[truth == each])) for each in (0, 1))
     reach = t.ppf(0.975, cases - 1) * np.sqrt(cases / (cases - 1))
     logistic = on_scale(areas, logit, expit, lambda area: 1 / area / (1 - area), reach)
     np.testing.assert_allclose(numbers(row), logistic, rtol=1e-9)
@@ -178,6 +178,20 @@ def test_too_few_labels_are_no_auroc(study):
     row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
     assert (row["images"], row["value"]) == (300, "")
     assert row["note"] == "3 < 10 positive patients"
+
+
+def test_labels_of_one_class_are_no_auroc(study):
+    study.samples["north"]["label_pneumothorax"] = "1"
+    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    assert (row["images"], row["value"], row["low"]) == (300, "", "")
+
+
+def test_patients_with_images_of_both_classes_count_in_both(study):
+    """Every patient has one image with the finding and one without."""
+    study.samples["north"]["label_pneumothorax"] = np.tile(["0", "1"], 150)
+    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    value, low, high = numbers(row)
+    assert 0.3 < low < value < high < 0.7
 
 
 def test_heads_of_one_task_share_its_labels(tmp_path):

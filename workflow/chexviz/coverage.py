@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from chexviz.bootstrap import Ranking, auroc, positive_units, resamples
+from chexviz.bootstrap import Ranking, auroc, class_units, positive_units, resamples
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.metrics import (
@@ -186,7 +186,7 @@ def outcomes(
     """
     labels, scores, patient = study
     positive = positive_units(labels, patient)
-    cases = int(positive.sum()), int((~positive).sum())
+    cases = class_units(labels, patient)
     measures = [Measures(labels, one, patient, None) for one in scores]
     metrics = resampled(
         lambda weights: np.stack([measure(weights)[0] for measure in measures]),

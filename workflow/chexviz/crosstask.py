@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from chexviz.bootstrap import Ranking, auroc, positive_units
+from chexviz.bootstrap import Ranking, auroc, class_units
 from chexviz.errors import InputError, run
 from chexviz.evaluate import (
     MODEL,
@@ -198,9 +198,7 @@ def of_ratio(expected: float, unit: np.ndarray) -> Interval:
 
 def of_area(labels: np.ndarray, unit: np.ndarray) -> Interval:
     """That of an AUROC; labels: 1, 0 or NaN (n,)."""
-    known = ~np.isnan(labels)
-    positive = positive_units(labels[known], np.unique(unit[known], return_inverse=True)[1])
-    cases = int(positive.sum()), int((~positive).sum())
+    cases = class_units(labels, unit)
     return lambda value, replicates, confidence: metric_interval(
         "auroc", value, replicates, cases, confidence
     )
@@ -241,8 +239,11 @@ def head_rows(head: Head, site: Site, what: str, minima: Subgroups) -> Iterator[
             yield Row(head.site, "called", finding, str(label), chosen, called(chosen))
         known = ~np.isnan(labels)
         note = too_few(labels[known], site.unit[known], what, minima)
+        if note:
+            yield Row(head.site, "auroc", finding, "", known, np.nan, note)
+            continue
         ranked = area(labels, head.scores, site.unit), of_area(labels, site.unit)
-        yield Row(head.site, "auroc", finding, "", known, np.nan if note else ranked, note)
+        yield Row(head.site, "auroc", finding, "", known, ranked)
 
 
 def pair_rows(own: Head, other: Head, site: Site) -> Iterator[Row]:

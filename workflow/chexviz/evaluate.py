@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from chexviz import user_tables
-from chexviz.bootstrap import Ranking, auroc, positive_units, require_both_classes, resamples
+from chexviz.bootstrap import (
+    Ranking,
+    auroc,
+    class_units,
+    positive_units,
+    require_both_classes,
+    resamples,
+)
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.metrics import (
@@ -328,9 +335,8 @@ def metric_rows(
 
 
 def unit_cases(rows: pd.DataFrame, unit: str) -> tuple[int, int]:
-    """How many resampled units of some images are positive, and how many negative."""
-    positive = positive_units(rows["label"].to_numpy(), units(rows, unit))
-    return int(positive.sum()), int((~positive).sum())
+    """How many resampled units of some images have a positive one, and how many a negative one."""
+    return class_units(rows["label"].to_numpy(), units(rows, unit))
 
 
 def auroc_replicates(models: list[Model], settings: Bootstrap) -> np.ndarray | None:

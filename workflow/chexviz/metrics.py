@@ -111,12 +111,12 @@ def metric_interval(
 ) -> tuple[float, float]:
     """Low and high of one of METRICS, from its bootstrap replicates (B,).
 
-    cases: how many units (patients) are positive and negative. AUROC and AUPR: symmetric on the
-    scale of the logit, where they are closer to normal, with the spread and Student's t of as many
-    units as the smaller class has (`mean_interval`); the simulation of `coverage` shows how often
-    these hold the truth. Sensitivity and specificity: `rate_interval`. Loss: percentiles. Where all
-    replicates agree, at 0 or 1, an interval of the number of cases, since a bootstrap cannot tell
-    that from certainty.
+    cases: how many units (patients) have a positive and a negative image. AUROC and AUPR: symmetric
+    on the scale of the logit, where they are closer to normal, with the spread and Student's t of
+    as many units as the smaller class has (`mean_interval`); the simulation of `coverage` shows how
+    often these hold the truth. Sensitivity and specificity: `rate_interval`. Loss: percentiles.
+    Where all replicates agree, at 0 or 1, an interval of the number of cases, since a bootstrap
+    cannot tell that from certainty.
     """
     positive, negative = cases
     if metric == "loss":

@@ -180,7 +180,7 @@ def measure(
 def area(values: np.ndarray, cases: tuple[int, int], confidence: float) -> list[float]:
     """An AUROC and its interval, from it and its resamples (1 + B,), undefined ones left out.
 
-    cases: how many units are positive, and how many negative.
+    cases: how many units have a positive image, and how many a negative one.
     """
     if np.isnan(values[0]):
         return [np.nan] * 3
