@@ -51,6 +51,7 @@ rule all:
         "<results>/figures/figure1.png",
         "<results>/figures/audit.png",
         "<results>/figures/simulation.png",
+        "<results>/figures/coverage.png",
         expand(
             "<results>/figures/{protocol}/{figure}.png",
             protocol=PROTOCOLS,

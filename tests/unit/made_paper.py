@@ -15,6 +15,7 @@ from made_results import (
 
 from chexviz import (
     calibrate,
+    coverage,
     crosstask,
     figure1,
     grim,
@@ -39,6 +40,10 @@ SETTINGS = {
     "subgroups": {"ages": [40, 60]},
     "minimum_cases": 10,
     "sensitivities": [0.9, 0.95],
+}
+COVERAGE = {
+    **{"repetitions": 3, "replicates": 20, "patients": [100, 200], "prevalence": 0.1},
+    **{"images": [1, 3], "similarity": 0.5, "auroc": 0.8, "correlation": 0.5, "seed": 1},
 }
 SIMULATION = {
     **{"repetitions": 3, "images": 100, "prevalence": 0.2},
@@ -125,3 +130,5 @@ def make_study(made: Results) -> None:
         inflation.main([*inflation_arguments(made), *formats(folder, "inflation")])
     path = made.root / "evaluation" / "simulation.csv"
     simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])
+    path = made.root / "evaluation" / "coverage.csv"
+    coverage.main(["--settings", json.dumps(COVERAGE), f"--csv={path}"])

@@ -9,7 +9,15 @@ from scipy.stats import chisquare
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from chexviz import bootstrap
-from chexviz.bootstrap import Ranking, aupr, auroc, positive_units, resamples, sensitivity_at
+from chexviz.bootstrap import (
+    Ranking,
+    aupr,
+    auroc,
+    class_units,
+    positive_units,
+    resamples,
+    sensitivity_at,
+)
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -206,6 +214,9 @@ def test_seeds_differ():
 def test_a_patient_is_positive_if_any_of_its_images_is():
     labels, unit = np.array([0, 1, 0, 0, 0, 1]), np.array([0, 0, 1, 1, 2, 3])
     np.testing.assert_array_equal(positive_units(labels, unit), [True, False, False, True])
+    # The first patient is a case of both classes; an image without a label is of none.
+    assert class_units(labels, unit) == (2, 3)
+    assert class_units(np.where(unit == 3, np.nan, labels), unit) == (1, 3)
 
 
 def test_one_image_per_patient_is_the_image_bootstrap():

@@ -6,12 +6,15 @@ import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
+from scipy.stats import norm, t
 from sklearn.metrics import brier_score_loss
 
 from chexviz import figure_calibration, figure_decision, style
 from chexviz.calibrate import TABLES, main
 from chexviz.calibration import fit_temperature, scale
 from chexviz.errors import InputError
+from chexviz.metrics import wilson
 
 BOOTSTRAP = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
 MARK = "DEMO: phantom radiographs"
@@ -127,9 +130,10 @@ def test_bins_histogram_and_intervals_agree_with_the_counts(study):
     ):
         for value in values:
             low, middle, high = (tables[name][f"{value}{end}"] for end in ("_low", "", "_high"))
-            bare = low.isna() & high.isna()
-            assert (bare | ((low <= middle) & (middle <= high))).all(), value
-            assert not (bare & ~middle.isin([0, 1])).any(), value
+            bare = low.isna() & high.isna()  # nobody is treated in any resample
+            assert (bare | ((low < high) & (low <= middle) & (middle <= high))).all(), value
+            assert not (bare & (middle != 0)).any(), value
+            assert value == "net_benefit" or not bare.any(), value
 
 
 def test_nothing_is_fitted_without_validation_images(tmp_path):
@@ -196,23 +200,80 @@ def test_a_bin_of_few_images_has_no_interval(tmp_path):
 
 
 def test_a_rate_of_0_or_1_is_not_taken_for_certain(tmp_path):
+    """Wilson's intervals of the patients that a rate is of, not 100.0 (100.0-100.0)."""
     study = Study(tmp_path)
     for file in study.files.values():
         table = pd.read_csv(file, dtype={"image": str, "patient": str})
-        is_low = (table["label"] == 0) & (table["image"].astype(int) % 3 == 0)
-        table["score"] = np.where(is_low, 0.2, table["label"] * 0.1 + 0.6)
+        table["score"] = table["label"] * 0.1 + 0.6  # separated
         table.to_csv(file, index=False)
-    point = study.run()["operating_points"].iloc[0]
-    assert point["sensitivity"] == point["specificity"] == point["npv"] == 1
-    assert pd.isna(point["sensitivity_low"])
-    assert point["note"].startswith("sensitivity, specificity, ppv, npv: without interval")
+    tables = study.run()
+    point = tables["operating_points"].iloc[0]
+    # 60 patients with two images each, 20 of them positive: 3.8415 / (20 + 3.8415) and the like.
+    bounds = {"sensitivity": 0.8389, "specificity": 0.9124, "ppv": 0.8389, "npv": 0.9124}
+    for rate, low in bounds.items():
+        assert point[rate] == point[f"{rate}_high"] == 1
+        assert point[f"{rate}_low"] == pytest.approx(low, abs=5e-5)
+    assert pd.isna(point["note"])
+    bins = tables["reliability"].query("scaling == 'none'").iloc[:2]
+    assert bins["observed"].tolist() == [0, 1]
+    assert bins["observed_low"].tolist() == pytest.approx([0, 0.8389], abs=5e-5)
+    assert bins["observed_high"].tolist() == pytest.approx([0.0876, 1], abs=5e-5)
+    calibration = tables["calibration"].query("scaling == 'none'").iloc[0]
+    assert pd.isna(calibration["slope_low"])
+    assert calibration["note"] == (
+        "no intercept and slope: the scores of 40 positive and 80 negative images separate the "
+        "classes, or all but do, or are all equal"
+    )
+
+
+def test_a_rate_that_does_not_exist_says_so(tmp_path):
+    study = Study(tmp_path)
     for file in study.files.values():
         table = pd.read_csv(file, dtype={"image": str, "patient": str})
         table.assign(score=0.5).to_csv(file, index=False)
     point = study.run()["operating_points"].iloc[0]
     assert pd.isna(point["npv"])
-    assert point["note"].startswith("npv: not defined, no image is called so")
-    assert point["ppv_low"] < point["ppv"] < point["ppv_high"]
+    assert pd.isna(point["npv_low"])
+    assert point["note"] == "npv: not defined, no image is called so"
+    # A third of 60 patients with two like images each.
+    bounds = [point["ppv_low"], point["ppv_high"]]
+    assert bounds == pytest.approx(wilson(1 / 3, 60, 0.95), abs=0.01)
+
+
+def test_nothing_that_varies_not_has_an_interval(tmp_path):
+    """Every score 0.2 from its label: the Brier score is 0.04 in all resamples."""
+    study = Study(tmp_path)
+    for file in study.files.values():
+        table = pd.read_csv(file, dtype={"image": str, "patient": str})
+        table.assign(score=0.2 + 0.6 * table["label"]).to_csv(file, index=False)
+    tables = study.run()
+    row = tables["calibration"].query("scaling == 'none'").iloc[0]
+    assert row["brier"] == pytest.approx(0.04)
+    assert pd.isna(row["brier_low"])
+    # Above 0.8 nobody is treated, whoever is drawn.
+    nobody = tables["decision"].query("scaling == 'none' and threshold > 0.8")
+    assert (nobody["net_benefit"] == 0).all()
+    assert nobody["net_benefit_low"].isna().all()
+
+
+def test_errors_of_brier_and_net_benefit_are_those_of_their_means(tmp_path):
+    """Both are means over images, so each patient's sum has a standard error in closed form."""
+    study = Study(tmp_path)
+    tables = study.run(replicates=4000)
+    table = pd.read_csv(next(iter(study.files.values())))
+    rows = table[table["subset"] == "evaluation"]
+    label, score = rows["label"], rows["score"]
+    squares = ((score - label) ** 2).groupby(rows["patient"]).mean()  # two images each
+    calibration, decision = tables["calibration"].iloc[0], tables["decision"].iloc[29]
+    value, error = squares.mean(), squares.sem()
+    expected = expit(logit(value) + t.ppf([0.025, 0.975], 59) * error / (value * (1 - value)))
+    bounds = [calibration["brier_low"], calibration["brier_high"]]
+    assert bounds == pytest.approx(expected, rel=0.03)
+    gained = np.where(score >= 0.3, np.where(label == 1, 1, -0.3 / 0.7), 0)
+    gained = pd.Series(gained, rows.index).groupby(rows["patient"]).mean()
+    bounds = [decision["net_benefit_low"], decision["net_benefit_high"]]
+    expected = gained.mean() + norm.ppf([0.025, 0.975]) * gained.sem()
+    assert bounds == pytest.approx(expected, abs=0.005)
 
 
 def test_neither_the_order_of_rows_nor_a_rerun_changes_a_byte(study):

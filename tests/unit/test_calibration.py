@@ -77,6 +77,35 @@ def test_no_slope_without_overlap():
         assert np.isnan(recalibrate(labels, np.array(scores), np.arange(4))).all()
 
 
+def test_few_positives_have_the_slope_of_scikit_learn_too():
+    """29 images, 2 positive: whole steps of Newton's end at a Hessian of zeros."""
+    labels = (np.arange(29) < 2).astype(int)
+    scores = expit(np.random.default_rng(6148).normal(-1, 3, 29) + 2 * labels)
+    found = recalibrate(labels, scores, np.arange(29))
+    fit = LogisticRegression(C=np.inf, tol=1e-10).fit(logits(scores)[:, np.newaxis], labels)
+    assert found.intercept == pytest.approx(fit.intercept_[0], abs=1e-5)
+    assert found.slope == pytest.approx(fit.coef_[0, 0], abs=1e-5)
+
+
+def test_an_overlap_that_floating_point_cannot_tell_has_no_slope():
+    scores = expit(np.array([-3, -2, 0.5 + 1e-12, 0.5, 2, 3]))
+    assert np.isnan(recalibrate(np.array([0, 0, 0, 1, 1, 1]), scores, np.arange(6))).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 40), st.floats(-3, 2), st.floats(-10, 10))
+def test_a_slope_is_a_maximum_or_missing_and_never_an_error(seed, images, spread, distance):
+    draws = np.random.default_rng(seed)
+    labels = (np.arange(images) <= draws.integers(images - 1)).astype(int)
+    scores = expit(draws.standard_cauchy(images) * 10**spread + distance * labels)
+    found = recalibrate(labels, scores, np.arange(images))
+    if not np.isnan(found.slope):
+        x = logits(scores)
+        wrong = labels - expit(found.intercept + found.slope * x)
+        assert abs(wrong.sum()) < 1e-6 * images
+        assert abs((wrong * (x - x.mean()) / x.std()).sum()) < 1e-6 * images
+
+
 def test_temperature_is_found_and_lowers_the_loss():
     labels, scores = draw(1, 20_000, temperature=3.0)
     temperature = fit_temperature(labels, scores)

@@ -6,16 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_heads import Federation
-from scipy.stats import spearmanr
+from scipy.special import expit, logit
+from scipy.stats import norm, spearmanr, t
 from sklearn.metrics import roc_auc_score
 
 from chexviz.bootstrap import resamples
 from chexviz.crosstask import COLUMNS, main, rank_correlation
 from chexviz.errors import InputError
 from chexviz.evaluate import threshold
+from chexviz.metrics import newcombe
 from chexviz.randomness import stream
 
 FEDAVG = ("north", "standard", "fedavg", 7)
+Z = norm.ppf(0.975)
 
 
 @pytest.fixture
@@ -46,8 +49,30 @@ def drawn_images(labels: np.ndarray):
     return [np.repeat(np.arange(300), np.repeat(one, 2)) for one in weights.T.astype(int)]
 
 
-def with_quantiles(values: list[float]) -> list[float]:
-    return [values[0], *np.quantile(values[1:], [0.025, 0.975])]
+def with_wilson(values: list[float], count: float = 1) -> list[float]:
+    """A share with Wilson's interval of as many trials as vary so much, and all times `count`."""
+    share = values[0] / count
+    trials = share * (1 - share) / (np.std(values[1:], ddof=1) / count) ** 2
+    interval = proportion_confint(share * trials, trials)
+    return [count * bound for bound in (share, *interval)]
+
+
+def proportion_confint(successes: float, trials: float) -> tuple[float, float]:
+    """Wilson's interval as it is usually written (Agresti and Coull 1998)."""
+    middle = (successes + Z**2 / 2) / (trials + Z**2)
+    rest = trials - successes
+    half = Z / (trials + Z**2) * np.sqrt(successes * rest / trials + Z**2 / 4)
+    return middle - half, middle + half
+
+
+def on_scale(values: list[float], to, back, slope, quantile=Z) -> list[float]:
+    """A value with an interval that is symmetric on another scale, by the delta method."""
+    half = quantile * np.std(values[1:], ddof=1) * slope(values[0])
+    return [values[0], back(to(values[0]) - half), back(to(values[0]) + half)]
+
+
+def logarithmic(values: list[float]) -> list[float]:
+    return on_scale(values, np.log, np.exp, lambda value: 1 / value)
 
 
 @given(st.integers(0, 9999), st.integers(2, 30), st.integers(1, 6))
@@ -81,14 +106,14 @@ def test_two_heads_are_compared_on_the_same_resamples(study):
         ratios.append(both / independent)
         correlations.append(spearmanr(own[images], other[images])[0])
     observed, independent = np.transpose(counts)
-    for measure, values in (
-        ("both_observed", observed),
-        ("both_expected", independent),
-        ("both_ratio", ratios),
-        ("rank_correlation", correlations),
+    for measure, expected in (
+        ("both_observed", with_wilson(observed, 300)),
+        ("both_expected", logarithmic(independent)),
+        ("both_ratio", logarithmic(ratios)),
+        ("rank_correlation", on_scale(correlations, np.arctanh, np.tanh, lambda r: 1 / (1 - r**2))),
     ):
         row = one(table, head="south", measure=measure)
-        np.testing.assert_allclose(numbers(row), with_quantiles(values), rtol=0, atol=1e-10)
+        np.testing.assert_allclose(numbers(row), expected, rtol=1e-9)
         assert rows_of(table, head="north", measure=measure).empty
 
 
@@ -108,7 +133,7 @@ def test_scores_and_calls_by_label(study):
     for images in drawn_images(scores["label"].to_numpy()):
         drawn = scores.iloc[images]
         shares.append((drawn.loc[drawn["label"] == 0, "score_south"] >= limit).mean())
-    np.testing.assert_allclose(numbers(row), with_quantiles(shares), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(numbers(row), with_wilson(shares), rtol=1e-9)
 
 
 def test_a_head_is_evaluated_on_labels_of_its_task_where_the_site_has_them(study):
@@ -127,7 +152,11 @@ def test_a_head_is_evaluated_on_labels_of_its_task_where_the_site_has_them(study
     for images in drawn_images(scores["label"].to_numpy()):
         images = images[known[images]]
         areas.append(roc_auc_score(label[images].astype(int), scores["score_south"].iloc[images]))
-    np.testing.assert_allclose(numbers(row), with_quantiles(areas), rtol=0, atol=1e-12)
+    patients = np.arange(300)[known] // 2
+    cases = min(len(set(patients[truth == each])) for each in (0, 1))
+    reach = t.ppf(0.975, cases - 1) * np.sqrt(cases / (cases - 1))
+    logistic = on_scale(areas, logit, expit, lambda area: 1 / area / (1 - area), reach)
+    np.testing.assert_allclose(numbers(row), logistic, rtol=1e-9)
     positive = one(table, head="south", measure="called", finding="pneumothorax", label=1)
     assert positive["images"] == truth.sum()
     # Beside its own task's labels it is measured by the site's.
@@ -166,6 +195,20 @@ def test_what_is_counted_over_all_images_needs_as_many_cases(study):
         assert (row["low"], row["high"]) == ("", "")
 
 
+def test_labels_of_one_class_are_no_auroc(study):
+    study.samples["north"]["label_pneumothorax"] = "1"
+    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    assert (row["images"], row["value"], row["low"]) == (300, "", "")
+
+
+def test_patients_with_images_of_both_classes_count_in_both(study):
+    """Every patient has one image with the finding and one without."""
+    study.samples["north"]["label_pneumothorax"] = np.tile(["0", "1"], 150)
+    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    value, low, high = numbers(row)
+    assert 0.3 < low < value < high < 0.7
+
+
 def test_heads_of_one_task_share_its_labels(tmp_path):
     study = Federation(tmp_path, {"north": "pneumonia", "south": "pneumonia"})
     rows = rows_of(study.run(main), head="south", measure="auroc")
@@ -189,6 +232,60 @@ def test_heads_that_say_nothing_are_named(study):
     ratio = one(table, head="south", measure="both_ratio")
     assert (ratio["value"], ratio["note"]) == ("", "one head calls no image positive")
     assert one(table, head="south", measure="rank_correlation")["note"].startswith("all scores")
+    assert one(table, head="south", measure="both_expected")["note"] == ratio["note"]
+
+
+def called_by(study, patients: slice) -> pd.DataFrame:
+    """The table where the other head's scores are above its threshold in these images alone."""
+    for architecture in ("standard", "densenet121"):
+        limit = threshold(study.tables["south", architecture, "fedavg", 7])
+        scores = np.full(300, limit / 2)
+        scores[patients] = limit
+        study.tables["north", architecture, "fedavg", 7]["score_south"] = scores
+    return study.run(main)
+
+
+def test_no_image_in_both_is_not_certainty(study):
+    """0 of 300 images of 150 patients: Wilson's 3.8415 / (150 + 3.8415), not 0.00 (0.00-0.00)."""
+    scores = study.tables[FEDAVG]
+    own = scores["score"] >= threshold(scores)
+    table = called_by(study, np.flatnonzero(~own)[:60])
+    observed = one(table, head="south", measure="both_observed")
+    assert numbers(observed) == pytest.approx([0, 0, 300 * 0.02497], abs=0.01)
+    expected = 60 * own.sum() / 300
+    ratio = one(table, head="south", measure="both_ratio")
+    assert numbers(ratio) == pytest.approx([0, 0, 300 * 0.02497 / expected], abs=0.01)
+
+
+def test_all_or_no_images_called_are_not_certainty(study):
+    table = called_by(study, slice(None))
+    every = one(table, head="south", measure="called", label="")
+    assert numbers(every) == pytest.approx([1, 1 - 0.02497, 1], abs=1e-4)
+    table = called_by(study, slice(0))
+    never = one(table, head="south", measure="called", label="")
+    assert numbers(never) == pytest.approx([0, 0, 0.02497], abs=1e-4)
+
+
+def test_a_perfect_head_is_not_certain(study):
+    """Not AUROC 1.000 (1.000-1.000): Newcombe's interval of the patients."""
+    for architecture in ("standard", "densenet121"):
+        own = study.tables["north", architecture, "fedavg", 7]
+        own["score_south"] = 0.2 + 0.6 * own["label"]
+    row = one(study.run(main), head="south", measure="auroc", finding="pneumonia")
+    value, low, high = numbers(row)
+    positive = int(study.tables[FEDAVG]["label"][::2].sum())
+    assert (value, high) == (1, 1)
+    assert (low, high) == newcombe(1.0, positive, 150 - positive, 0.95)
+    assert 0.9 < low < 0.99
+
+
+def test_two_heads_that_order_images_alike_have_no_interval(study):
+    for architecture in ("standard", "densenet121"):
+        own = study.tables["north", architecture, "fedavg", 7]
+        own["score_south"] = own["score"] / 2
+    row = one(study.run(main), head="south", measure="rank_correlation")
+    assert (float(row["value"]), row["low"], row["high"]) == (pytest.approx(1), "", "")
+    assert row["note"].startswith("no interval")
 
 
 def test_a_head_whose_site_is_not_evaluated_is_refused(study):

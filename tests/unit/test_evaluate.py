@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from chexviz.bootstrap import resamples
@@ -138,9 +139,11 @@ def test_intervals_and_comparison_are_those_of_repeated_patients(study):
         repeated = np.repeat(np.arange(200), np.repeat(drawn, 2))
         for row, table in enumerate(tables):
             areas[row, column] = roc_auc_score(label[repeated], table["score"].to_numpy()[repeated])
+    cases = min(label[::2].sum(), 100 - label[::2].sum())
+    quantile = t.ppf(0.975, cases - 1) * np.sqrt(cases / (cases - 1))
     for row in range(2):
         area = metrics["auroc"][row]
-        half = 1.959963984540054 * areas[row].std(ddof=1) / (area * (1 - area))
+        half = quantile * areas[row].std(ddof=1) / (area * (1 - area))
         odds = area / (1 - area) * np.exp([-half, half])
         expected = odds / (1 + odds)
         found = metrics.loc[row, ["auroc_low", "auroc_high"]].to_numpy(float)

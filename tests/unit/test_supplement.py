@@ -184,6 +184,29 @@ def test_simulation_is_told_at_its_most_replicates(write):
     assert (literal["replicates"], literal["rate"]) == (1000, 0.95)
 
 
+def test_coverage_is_told_of_designs_with_enough_cases(write):
+    def row(images, positives, measure, rate):
+        return {"images": images, "positives": positives, "measure": measure, "rate": rate}
+
+    path = write(
+        *(row(1.0, 10, "auroc", 0.8), row(1.0, 20, "auroc", 0.93), row(2.3, 50, "auroc", 0.96)),
+        *(row(1.0, 20, "sensitivity_chosen", 0.9), row(2.3, 50, "sensitivity_chosen", 0.94)),
+        *(row(1.0, 20, "delong", 0.05), row(2.3, 50, "delong", 0.12)),
+        row(2.3, 50, "bootstrap_patients", 0.055),
+        repetitions=100,
+    )
+    told = supplement.coverage_facts(path, 20)
+    assert (told["repetitions"], told["positives"]) == (100, 20)
+    assert told["error"] == pytest.approx(0.0427, abs=5e-5)  # 1.96 sqrt(0.95 x 0.05 / 100)
+    assert told["intervals"] == [{"title": "AUROC", "range": [0.93, 0.96]}]
+    assert told["chosen"] == [0.9, 0.94]
+    one, several = told["tests"]
+    assert one == {"images": 1, "tests": [{"title": "DeLong's test", "range": [0.05, 0.05]}]}
+    titles = [test["title"] for test in several["tests"]]
+    assert titles == ["the bootstrap of patients", "DeLong's test"]
+    assert supplement.coverage_facts(path, 100)["positives"] is None
+
+
 def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
     def row(site, check, group, **values):
         names = {"site": site, "check": check, "group": group, "note": ""}

@@ -25,7 +25,11 @@ TINY = {
             "federated": {"rounds": 1},
         },
     },
-    "evaluation": {"bootstrap": {"replicates": 200}, "simulation": {"repetitions": 5}},
+    "evaluation": {
+        "bootstrap": {"replicates": 200},
+        "coverage": {"repetitions": 2, "replicates": 100, "patients": [100, 200]},
+        "simulation": {"repetitions": 5},
+    },
 }
 COMMAND = re.compile(r"python -m chexviz\..*?2>&1 \| tee \S+", re.DOTALL)
 FORECAST = "training will take about"  # what is said of a study that takes long

@@ -91,7 +91,8 @@ def test_the_demo_only_shrinks(repository):
     check(demo, paper, [])
     assert "run" not in demo
     # Its sets are smaller, so that a number needs fewer cases; and of no model in the study:
-    assert demo["evaluation"] == {"minimum_cases": 10, "simulation": {"repetitions": 200}}
+    assert demo["evaluation"].keys() == {"minimum_cases", "coverage", "simulation"}
+    assert demo["evaluation"]["minimum_cases"] == 10
     assert "split" not in demo
 
 

@@ -110,9 +110,10 @@ def test_three_sites_are_compared_with_their_baselines(done):
         assert (table["p_holm"] >= table["p"]).all()
 
 
-def test_the_simulation_has_the_repetitions_of_the_settings(done):
-    table = pd.read_csv(done.results("evaluation/simulation.csv")[0])
-    assert set(table["repetitions"]) == {TINY["evaluation"]["simulation"]["repetitions"]}
+@pytest.mark.parametrize("name", ["simulation", "coverage"])
+def test_a_simulation_has_the_repetitions_of_the_settings(done, name):
+    table = pd.read_csv(done.results(f"evaluation/{name}.csv")[0])
+    assert set(table["repetitions"]) == {TINY["evaluation"][name]["repetitions"]}
 
 
 def test_the_paper_protocol_leaks_and_the_patient_protocol_does_not(done):

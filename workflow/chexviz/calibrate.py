@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.special import ndtri
 
 from chexviz.calibration import (
     Recalibration,
@@ -39,7 +38,7 @@ from chexviz.evaluate import (
     why_no_interval,
 )
 from chexviz.files import replacing_all
-from chexviz.metrics import interval
+from chexviz.metrics import mean_interval, normal_quantile, rate_interval, standard_deviation
 from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.randomness import stream
@@ -48,6 +47,10 @@ BINS = 10  # at most; fewer where a bin would hold too few images
 HISTOGRAM = 20  # bins of equal width for the distribution of scores
 SCALINGS = ("none", "temperature")
 COUNTS = ["images", "patients", "positives"]
+NO_SLOPE = (
+    "no intercept and slope: the scores of {} positive and {} negative images separate the "
+    "classes, or all but do, or are all equal"
+)
 
 
 def with_bounds(*names: str) -> list[str]:
@@ -123,22 +126,34 @@ class Sample:
         entries = values[kept], (group[kept], self.unit[kept])
         return csr_array(entries, shape=(groups, len(self.weights))) @ self.weights
 
-    def bounds(self, values: np.ndarray) -> np.ndarray:
-        """Values with their intervals (..., 3), from values with replicates (..., 1 + B).
+    def units_of(self, chosen: np.ndarray) -> int:
+        """How many units the chosen images, bool (n,), have."""
+        return len(np.unique(self.unit[chosen]))
 
-        Replicates that are all equal, as of a rate of 0 or 1, do not say that the value is
-        certain; of these, where one is undefined (NaN), and with too few cases there is no interval
-        (NaN).
+    def rate_bounds(self, values: np.ndarray, units: int) -> list[float]:
+        """A rate with Wilson's interval (see metrics.rate_interval), all NaN if undefined.
+
+        values: the rate and its replicates (1 + B,), of which some may be undefined (NaN). units:
+        how many the rate is of.
         """
-        bounds = interval(values[..., 1:], self.confidence)
-        bounds[:, np.ptp(values[..., 1:], axis=-1) == 0] = np.nan
-        if self.note:
-            bounds[:] = np.nan
-        return np.stack([values[..., 0], *bounds], axis=-1)
+        if self.note or np.isnan(values[0]):
+            return [values[0], np.nan, np.nan]
+        replicates = values[1:][~np.isnan(values[1:])]
+        return [values[0], *rate_interval(values[0], replicates, units, self.confidence)]
+
+    def mean_bounds(self, values: np.ndarray) -> list[float]:
+        """A mean in (0, 1) with an interval that is symmetric on the scale of the logit.
+
+        values: the mean and its replicates (1 + B,). Where nothing varies there is none.
+        """
+        if self.note or np.ptp(values) < 1e-12:  # rounding
+            return [values[0], np.nan, np.nan]
+        units = len(self.weights)
+        return [values[0], *mean_interval(values[0], values[1:], units, self.confidence)]
 
     def normal_bounds(self, value: float, error: float) -> list[float]:
-        """A value with the interval of the normal distribution."""
-        margin = float(ndtri((1 + self.confidence) / 2)) * error
+        """A value with the interval of the normal distribution; none where nothing varies."""
+        margin = normal_quantile(self.confidence) * error if error and not self.note else np.nan
         return [value, value - margin, value + margin]
 
 
@@ -200,16 +215,16 @@ def calibration_rows(
     images, positives = sample.sums(bin, bins), sample.sums(bin, bins, labels.astype(float))
     predicted = np.bincount(bin, scores)
     with np.errstate(invalid="ignore"):
-        observed = sample.bounds(positives / images)
+        observed = positives / images
     whole = np.zeros(len(scores), dtype=int)
     brier = sample.sums(whole, 1, (scores - labels) ** 2)[0] / sample.images
     fit, note = Recalibration(*[np.nan] * 4), sample.note
     if not note:
         fit = recalibrate(labels, scores, sample.unit)
-        if not np.isfinite(fit.slope):
-            note = "no intercept and slope: the classes do not overlap"
+        found = int(labels.sum())
+        note = "" if np.isfinite(fit.slope) else NO_SLOPE.format(found, len(labels) - found)
     row = [
-        *(*head, labels.mean(), scores.mean(), *sample.bounds(brier)),
+        *(*head, labels.mean(), scores.mean(), *sample.mean_bounds(brier)),
         expected_calibration_error(positives[:, 0], predicted, len(scores)),
         *(chance_calibration_error(scores, bin), bins),
         *sample.normal_bounds(fit.intercept, fit.intercept_error),
@@ -218,7 +233,10 @@ def calibration_rows(
     ]
     reliability = []
     for number, (size, found) in enumerate(zip(images[:, 0], positives[:, 0], strict=True)):
-        shown, note = observed[number], sample.note
+        shown, note = (
+            sample.rate_bounds(observed[number], sample.units_of(bin == number)),
+            sample.note,
+        )
         if size < minimum:
             shown, note = [shown[0], np.nan, np.nan], f"too few images: fewer than {minimum}"
         mean = predicted[number] / size
@@ -238,17 +256,10 @@ def distribution_rows(labels: np.ndarray, scaled: Scaled) -> list[list]:
     return [[scaled.scaling, *row] for row in columns]
 
 
-def gaps(values: np.ndarray) -> str:
-    """Which of the RATES (4, 3), see Sample.bounds, are missing or have no interval; '' if none."""
-    missing = np.isnan(values[:, 0])
-    bare = np.isnan(values[:, 1]) & ~missing
-    said = (
-        ("not defined, no image is called so", missing),
-        ("without interval, 0 or 1 or not defined in all resamples", bare),
-    )
-    return "; ".join(
-        f"{', '.join(np.array(RATES)[which])}: {reason}" for reason, which in said if which.any()
-    )
+def undefined(values: list[list[float]]) -> str:
+    """Which of the RATES (4, 3), see Sample.rate_bounds, do not exist; '' if all do."""
+    missing = [name for name, (value, *_) in zip(RATES, values, strict=True) if np.isnan(value)]
+    return f"{', '.join(missing)}: not defined, no image is called so" if missing else ""
 
 
 def operating_rows(sample: Sample, model: Model, settings: Settings) -> list[list]:
@@ -262,16 +273,21 @@ def operating_rows(sample: Sample, model: Model, settings: Settings) -> list[lis
     note = why_not_chosen(chosen, settings.bootstrap)
     found = []
     for target in settings.sensitivities:
-        threshold, values = np.nan, np.full((len(RATES), 3), np.nan)
+        threshold, values = np.nan, [[np.nan] * 3] * len(RATES)
         if not note:
             choosing = chosen["label"].to_numpy(), chosen["score"].to_numpy()
             threshold = sensitivity_threshold(*choosing, target)
             called = rows["score"].to_numpy() >= threshold
-            # In the order of Outcomes.
-            outcome = 2 * (~called) + (sample.labels == 0)
-            values = sample.bounds(rates(Outcomes(*sample.sums(outcome, 4))))
-        said = f"not chosen: {note}" if note else sample.note or gaps(values)
-        found.append([target, subset, threshold, *counts(rows), *values.ravel(), said])
+            positive = sample.labels == 1
+            outcome = 2 * (~called) + ~positive  # in the order of Outcomes
+            measured = rates(Outcomes(*sample.sums(outcome, 4)))
+            parts = (positive, ~positive, called, ~called)  # of which the RATES are taken
+            values = [
+                sample.rate_bounds(rate, sample.units_of(part))
+                for rate, part in zip(measured, parts, strict=True)
+            ]
+        said = f"not chosen: {note}" if note else sample.note or undefined(values)
+        found.append([target, subset, threshold, *counts(rows), *np.ravel(values), said])
     return found
 
 
@@ -286,7 +302,8 @@ def decision_rows(sample: Sample, scaled: Scaled) -> list[list]:
         for one in (positive, ~positive)
     )
     benefit = net_benefit(true, false, sample.images, THRESHOLDS[:, np.newaxis])
-    values = sample.bounds(benefit)
+    errors = [standard_deviation(replicates) for replicates in benefit[:, 1:]]
+    values = map(sample.normal_bounds, benefit[:, 0], errors)
     all_treated = net_benefit(positive.sum(), (~positive).sum(), len(positive), THRESHOLDS)
     columns = zip(THRESHOLDS, values, all_treated, strict=True)
     note = sample.note

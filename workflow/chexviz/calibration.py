@@ -88,24 +88,20 @@ def recalibrate(labels: np.ndarray, scores: np.ndarray, unit: np.ndarray) -> Rec
 
     labels: 0 or 1 (n,). scores: (n,). unit: index of each image's unit (n,); standard errors are
     robust to the dependence of images within a unit (Liang and Zeger 1986). All are NaN where
-    there is no maximum: scores that separate the classes, or that are all equal.
+    there is no maximum, or none that float64 can tell: scores that separate the classes or nearly
+    do, or that are all equal.
     """
     x = logits(scores)
     positive, negative = x[labels == 1], x[labels == 0]
     overlap = positive.min() < negative.max() and negative.min() < positive.max()
     if not overlap:
         return Recalibration(*[math.nan] * 4)
-    # Standardised, Newton's steps from the mean rate are safe whatever the scores' range.
     centre, spread = x.mean(), x.std()
     design = np.stack([np.ones(len(x)), (x - centre) / spread], axis=1)
-    weights = np.array([log_odds(labels.mean()), 0.0])
-    for _ in range(100):
-        fitted = expit(design @ weights)
-        hessian = np.einsum("n,ni,nj->ij", fitted * (1 - fitted), design, design)
-        step = np.linalg.solve(hessian, design.T @ (labels - fitted))
-        weights += step
-        if np.abs(step).max() < 1e-10:
-            break
+    try:
+        weights, hessian = fit_logistic(labels, design)
+    except (ValueError, np.linalg.LinAlgError):
+        return Recalibration(*[math.nan] * 4)
     residuals = (labels - expit(design @ weights))[:, np.newaxis] * design
     scored = np.stack([np.bincount(unit, column) for column in residuals.T])
     bread = np.linalg.inv(hessian)
@@ -113,3 +109,28 @@ def recalibrate(labels: np.ndarray, scores: np.ndarray, unit: np.ndarray) -> Rec
     back = np.array([[1, -centre / spread], [0, 1 / spread]])
     errors = np.sqrt(np.diag(back @ covariance @ back.T))
     return Recalibration(*map(float, (*(back @ weights), *errors)))
+
+
+def fit_logistic(labels: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weights (k,) of the highest likelihood and the Hessian (k, k) before the last step.
+
+    design: standardised, its first column 1 (n, k). Newton's steps from the mean rate, each halved
+    until it gains: of few positives a whole one can go so far that no image has a variance left.
+    Raises ValueError if they do not settle, LinAlgError if a Hessian is singular.
+    """
+    weights = np.array([log_odds(labels.mean()), *[0.0] * (design.shape[1] - 1)])
+
+    def loss(weights: np.ndarray) -> float:
+        return float(np.logaddexp(0, (1 - 2 * labels) * (design @ weights)).sum())
+
+    for _ in range(100):
+        fitted = expit(design @ weights)
+        hessian = np.einsum("n,ni,nj->ij", fitted * (1 - fitted), design, design)
+        step = np.linalg.solve(hessian, design.T @ (labels - fitted))
+        highest = loss(weights) * (1 + 1e-12)  # what is more is no rounding
+        while loss(weights + step) > highest:
+            step /= 2
+        weights += step
+        if np.abs(step).max() < 1e-10:
+            return weights, hessian
+    raise ValueError("the likelihood has no maximum that Newton's steps reach")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from chexviz.bootstrap import class_units
+
 TOO_FEW = "too few"
 
 
@@ -13,8 +15,8 @@ def count_cases(labels: np.ndarray, unit: np.ndarray) -> dict[str, int]:
 
     labels: 0, 1 or NaN (n,). unit: index of each image's unit (n,).
     """
-    kinds = {"positive": 1, "negative": 0}
-    return {kind: len(np.unique(unit[labels == label])) for kind, label in kinds.items()}
+    positive, negative = class_units(labels, unit)
+    return {"positive": positive, "negative": negative}
 
 
 def too_few(found: Mapping[str, int], minimum: int) -> str:

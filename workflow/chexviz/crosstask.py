@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from chexviz.bootstrap import Ranking, auroc
+from chexviz.bootstrap import Ranking, auroc, class_units
 from chexviz.cases import count_cases, is_too_few, too_few
 from chexviz.errors import InputError, run
 from chexviz.evaluate import (
@@ -28,8 +28,15 @@ from chexviz.evaluate import (
     units,
 )
 from chexviz.files import replacing
+from chexviz.metrics import (
+    correlation_interval,
+    metric_interval,
+    rate_interval,
+    ratio_interval,
+    wilson,
+)
 from chexviz.results import read_table
-from chexviz.subgroups import add_samples, estimate, read_samples, samples_of
+from chexviz.subgroups import add_samples, read_samples, samples_of
 
 COLUMNS = [*MODEL, "head", "head_task", "measure", "finding", "label", "images", "patients"]
 COLUMNS += ["value", "low", "high", "note"]
@@ -37,14 +44,16 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 # Weights of units (units, block) to a number for each resample (block,).
 Statistic = Callable[[np.ndarray], np.ndarray]
+# A value, its replicates (B,) and the confidence to low and high.
+Interval = Callable[[float, np.ndarray, float], tuple[float, float]]
 
 
 class Row(NamedTuple):
     """A row of the table before it is resampled.
 
     finding, label: of which images; '' for all. chosen: those images, bool (n,). statistic: what
-    is resampled, or the value itself if it has no interval. note: why there is none, or, of too
-    few cases, no interval.
+    is resampled, and the interval that its replicates make; or the value itself, which has none.
+    note: why there is no value, or no interval where others have one.
     """
 
     head: str
@@ -52,7 +61,7 @@ class Row(NamedTuple):
     finding: str
     label: str
     chosen: np.ndarray
-    statistic: Statistic | float
+    statistic: tuple[Statistic, Interval] | float
     note: str = ""
 
 
@@ -149,6 +158,46 @@ def resampled_ranks(scores: np.ndarray) -> Statistic:
     return rank
 
 
+# --- intervals -----------------------------------------------------------------------------------
+
+
+def of_rate(unit: np.ndarray) -> Interval:
+    """That of a share of images of these units (n,)."""
+    units = len(np.unique(unit))
+    return lambda value, replicates, confidence: rate_interval(value, replicates, units, confidence)
+
+
+def of_count(unit: np.ndarray) -> Interval:
+    """That of a number of images among all (n,): of their share, times n."""
+    images, share = len(unit), of_rate(unit)
+
+    def interval(value: float, replicates: np.ndarray, confidence: float) -> tuple[float, float]:
+        low, high = share(value / images, replicates / images, confidence)
+        return images * low, images * high
+
+    return interval
+
+
+def of_ratio(expected: float, unit: np.ndarray) -> Interval:
+    """That of images in both by how many are expected; of none in both, up to Wilson's bound."""
+    images, units = len(unit), len(np.unique(unit))
+
+    def interval(value: float, replicates: np.ndarray, confidence: float) -> tuple[float, float]:
+        if value:
+            return ratio_interval(value, replicates, confidence)
+        return 0.0, images * wilson(0.0, units, confidence)[1] / expected
+
+    return interval
+
+
+def of_area(labels: np.ndarray, unit: np.ndarray) -> Interval:
+    """That of an AUROC; labels: 1, 0 or NaN (n,)."""
+    cases = class_units(labels, unit)
+    return lambda value, replicates, confidence: metric_interval(
+        "auroc", value, replicates, cases, confidence
+    )
+
+
 # --- rows ----------------------------------------------------------------------------------------
 
 
@@ -160,9 +209,14 @@ def head_rows(head: Head, site: Site, minimum: int) -> Iterator[Row]:
     """
     own = next(iter(site.labels))
     everything = np.ones(len(site.rows), bool)
+
+    def called(chosen: np.ndarray) -> tuple[Statistic, Interval]:
+        return rate(head.called, chosen, site.unit), of_rate(site.unit[chosen])
+
     yield Row(head.site, "threshold", "", "", everything, head.threshold)
-    called = rate(head.called, everything, site.unit)
-    yield Row(head.site, "called", "", "", everything, called, few_images(site, minimum))
+    yield Row(
+        head.site, "called", "", "", everything, called(everything), few_images(site, minimum)
+    )
     for finding in dict.fromkeys([own, head.task]):
         if finding not in site.labels:
             nothing = ~everything
@@ -180,11 +234,12 @@ def head_rows(head: Head, site: Site, minimum: int) -> Iterator[Row]:
             ):
                 name = f"score_q{round(100 * share):02d}"
                 yield Row(head.site, name, finding, str(label), chosen, score)
-            called = rate(head.called, chosen, site.unit)
             note = too_few({kind: cases[kind]}, minimum)
-            yield Row(head.site, "called", finding, str(label), chosen, called, note)
+            yield Row(head.site, "called", finding, str(label), chosen, called(chosen), note)
         known = ~np.isnan(labels)
-        ranked = area(labels, head.scores, site.unit) if all(cases.values()) else np.nan
+        ranked: tuple[Statistic, Interval] | float = np.nan
+        if all(cases.values()):
+            ranked = area(labels, head.scores, site.unit), of_area(labels, site.unit)
         yield Row(head.site, "auroc", finding, "", known, ranked, too_few(cases, minimum))
 
 
@@ -195,25 +250,37 @@ def few_images(site: Site, minimum: int) -> str:
 
 def pair_rows(own: Head, other: Head, site: Site, minimum: int) -> Iterator[Row]:
     """How the other head goes with the site's own: images that both call positive, correlation."""
-    everything = np.ones(len(site.rows), bool)
+    everything, unit = np.ones(len(site.rows), bool), site.unit
 
     few = few_images(site, minimum)
 
-    def row(measure: str, statistic: Statistic | float, note: str = "") -> Row:
+    def row(measure: str, statistic: tuple[Statistic, Interval] | float, note: str = "") -> Row:
         return Row(other.site, measure, "", "", everything, statistic, note or few)
 
     called = own.called, other.called
-    comparable = called[0].any() and called[1].any()
-    compared = ratio(*called, site.unit) if comparable else np.nan
-    note = "" if comparable else "one head calls no image positive"
-    yield row("both_observed", total(called[0] & called[1], site.unit))
-    yield row("both_expected", expected(*called, site.unit))
-    yield row("both_ratio", compared, note)
-    scores = own.scores, other.scores
-    constant = any(np.ptp(one) == 0 for one in scores)
-    correlation = np.nan if constant else rank_correlation(*scores, site.unit)
-    note = "all scores of a head are equal" if constant else ""
-    yield row("rank_correlation", correlation, note)
+    yield row("both_observed", (total(called[0] & called[1], unit), of_count(unit)))
+    if called[0].any() and called[1].any():
+        independent = called[0].sum() * called[1].sum() / len(unit)
+        yield row("both_expected", (expected(*called, unit), ratio_interval))
+        yield row("both_ratio", (ratio(*called, unit), of_ratio(independent, unit)))
+    else:
+        note = "one head calls no image positive"
+        yield row("both_expected", 0.0, note)
+        yield row("both_ratio", np.nan, note)
+    yield row("rank_correlation", *correlated(own.scores, other.scores, unit))
+
+
+def correlated(
+    one: np.ndarray, two: np.ndarray, unit: np.ndarray
+) -> tuple[tuple[Statistic, Interval] | float, str]:
+    """How the ranks of two heads' scores (n,) go together, and why there is no (interval of) it."""
+    if any(np.ptp(scores) == 0 for scores in (one, two)):
+        return np.nan, "all scores of a head are equal"
+    statistic = rank_correlation(one, two, unit)
+    value = statistic(np.ones((unit.max() + 1, 1))).item()
+    if abs(value) > 1 - 1e-12:  # rounding
+        return value, "no interval: one head orders all images as the other, or in reverse"
+    return (statistic, correlation_interval), ""
 
 
 def resampled(
@@ -221,7 +288,9 @@ def resampled(
 ) -> Iterator[list[float]]:
     """Value, low and high of each row, all on the resamples of `evaluate`."""
     statistics = {
-        position: row.statistic for position, row in enumerate(listed) if callable(row.statistic)
+        position: row.statistic[0]
+        for position, row in enumerate(listed)
+        if isinstance(row.statistic, tuple)
     }
     values = {position: np.empty(1 + settings.replicates) for position in statistics}
     for columns, weights in draws(rows, site, settings, f"heads on {site}"):
@@ -230,8 +299,10 @@ def resampled(
             for position, statistic in statistics.items():
                 values[position][columns] = statistic(weights)
     for position, row in enumerate(listed):
-        if callable(row.statistic):
-            yield estimate(values[position], settings.confidence)
+        if isinstance(row.statistic, tuple):
+            value, replicates = values[position][0], values[position][1:]
+            defined = replicates[~np.isnan(replicates)]
+            yield [value, *row.statistic[1](value, defined, settings.confidence)]
         else:
             yield [row.statistic, np.nan, np.nan]
 

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from chexviz import user_tables
-from chexviz.bootstrap import Ranking, auroc, positive_units, require_both_classes, resamples
+from chexviz.bootstrap import (
+    Ranking,
+    auroc,
+    class_units,
+    positive_units,
+    require_both_classes,
+    resamples,
+)
 from chexviz.cases import count_cases, too_few
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
@@ -343,9 +350,8 @@ def why_no_interval(rows: pd.DataFrame, settings: Bootstrap) -> str:
 
 
 def unit_cases(rows: pd.DataFrame, unit: str) -> tuple[int, int]:
-    """How many resampled units of some images are positive, and how many negative."""
-    positive = positive_units(rows["label"].to_numpy(), units(rows, unit))
-    return int(positive.sum()), int((~positive).sum())
+    """How many resampled units of some images have a positive one, and how many a negative one."""
+    return class_units(rows["label"].to_numpy(), units(rows, unit))
 
 
 def auroc_replicates(models: list[Model], settings: Bootstrap) -> np.ndarray | None:

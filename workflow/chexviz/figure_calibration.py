@@ -21,7 +21,7 @@ DISTRIBUTION = (*KEYS, "score", "positives", "negatives")
 # mm on the printed page
 LINE, DIAGRAM, GAP, SCORES, BETWEEN = 3.1, 52.0, 2.5, 13.0, 19.0
 NOTE = (
-    "Observed against predicted frequency in bins of equal mass; bars: 95 % bootstrap intervals. "
+    "Observed against predicted frequency in bins of equal mass; bars: 95 % intervals (Wilson). "
     "ECE: expected calibration error (in brackets: by chance alone).\n"
     "Below: scores of images with (up) and without (down) the finding, as fractions of each, "
     "on a square-root scale."

@@ -191,11 +191,13 @@ def draw_both(axes: Axes, y: float, rows: pd.DataFrame) -> None:
 
 
 def with_interval(row: pd.Series) -> str:
-    """'0.50 (0.32–0.65)', '0.50 (too few)', or the note where there is no value."""
+    """'0.50 (0.32–0.65)', '0.50 (too few)', '1.00' without an interval, or the note of no value."""
     if pd.isna(row["value"]):
         return str(row["note"])
     value, low, high = (f"{row[name]:.2f}".replace("-", "−") for name in ("value", "low", "high"))
-    return f"{value} ({TOO_FEW})" if is_too_few(row["note"]) else f"{value} ({low}–{high})"
+    if is_too_few(row["note"]):
+        return f"{value} ({TOO_FEW})"
+    return value if pd.isna(row["low"]) else f"{value} ({low}–{high})"
 
 
 def write(axes: Axes, x: float, y: float, text: str, colour: str) -> None:

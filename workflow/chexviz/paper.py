@@ -67,7 +67,10 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
             | supplement.of_protocol(results, name, titles, method)
             for name in settings["protocols"]
         ],
-        **supplement.of_study(results, settings["protocols"], settings["sites"], titles),
+        **supplement.of_study(
+            *(results, settings["protocols"], settings["sites"], titles),
+            settings["evaluation"]["minimum_cases"],
+        ),
     }
 
 

@@ -17,8 +17,8 @@ BY_PROTOCOL = {
 }
 BY_SITE = ("samples", "rejected")
 ALONE = (
-    *("figures/figure1.pdf", "figures/audit.pdf", "figures/simulation.pdf"),
-    *("audit/labels.csv", "evaluation/simulation.csv"),
+    *("figures/figure1.pdf", "figures/audit.pdf", "figures/simulation.pdf", "figures/coverage.pdf"),
+    *("audit/labels.csv", "evaluation/simulation.csv", "evaluation/coverage.csv"),
 )
 
 

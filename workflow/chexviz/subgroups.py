@@ -26,7 +26,7 @@ from chexviz.evaluate import (
     units,
 )
 from chexviz.files import replacing
-from chexviz.metrics import compare, interval, metric_interval
+from chexviz.metrics import compare, metric_interval
 from chexviz.options import finite_json
 from chexviz.results import BASELINE, read_table
 
@@ -160,18 +160,11 @@ def measure(
     return aurocs
 
 
-def estimate(values: np.ndarray, confidence: float) -> list[float]:
-    """Value and interval of a statistic and its resamples (1 + B,), undefined ones left out."""
-    if np.isnan(values[0]):
-        return [np.nan] * 3
-    replicates = values[1:]
-    return [values[0], *interval(replicates[~np.isnan(replicates)], confidence)]
-
-
 def area(values: np.ndarray, cases: tuple[int, int], confidence: float, note: str) -> list[float]:
-    """The same of an AUROC. cases: how many units are positive, and how many negative.
+    """An AUROC and its interval, from it and its resamples (1 + B,), undefined ones left out.
 
-    note: of too few cases, which leave the value alone; or ''.
+    cases: how many units have a positive image, and how many a negative one. note: of too few
+    cases, which leave the value alone; or ''.
     """
     if note or np.isnan(values[0]):
         return [values[0], np.nan, np.nan]

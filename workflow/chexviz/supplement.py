@@ -11,6 +11,7 @@ from chexviz import grim, inflation, published, table_tests
 from chexviz.cases import is_too_few
 from chexviz.labels import COLUMNS as LABELS
 from chexviz.layout import Layout
+from chexviz.metrics import normal_quantile
 from chexviz.reported import study_tables
 from chexviz.results import (
     BASELINE,
@@ -39,13 +40,23 @@ TESTS = {
     "delong": "DeLong's test",
     "t_test_replicates": "the _t_ test over replicates",
 }
+# What a sentence calls what an interval is of.
+HELD = {
+    **{"auroc": "AUROC", "aupr": "AUPR"},
+    **{"sensitivity": "sensitivity", "specificity": "specificity"},
+}
 SIGNIFICANCE = 0.05  # as in the original paper
 RATES = {"sensitivity": "Sensitivity", "specificity": "Specificity", "ppv": "PPV", "npv": "NPV"}
 KEYS = ["site", "architecture", "method"]
 
 
-def of_study(results: Path, protocols: list[str], sites: list[dict], titles: dict) -> dict:
-    """What is said of the whole run. titles: what readers call the task of each site."""
+def of_study(
+    results: Path, protocols: list[str], sites: list[dict], titles: dict, minimum: int
+) -> dict:
+    """What is said of the whole run.
+
+    titles: what readers call the task of each site. minimum: cases that an interval needs.
+    """
     tables = study_tables(protocols)
     folder = results / "tables"
     return {
@@ -57,6 +68,7 @@ def of_study(results: Path, protocols: list[str], sites: list[dict], titles: dic
         if "inflation" in tables
         else None,
         "simulation": simulation_facts(results / "evaluation" / "simulation.csv"),
+        "coverage": coverage_facts(results / "evaluation" / "coverage.csv", minimum),
         "labels": label_facts(results / "audit" / "labels.csv", sites),
     }
 
@@ -288,6 +300,35 @@ def simulation_facts(path: Path) -> list[dict]:
         for test, rows in table.groupby("test", sort=False)
         for _, row in rows.sort_values("replicates").tail(1).iterrows()
     ]
+
+
+def coverage_facts(path: Path, minimum: int) -> dict:
+    """How often intervals hold the truth and tests reject it: ranges over the simulated designs.
+
+    minimum: patients with the finding that a design needs to be told; `positives`, the fewest of
+    those designs, is None where there is none.
+    """
+    table = read_table(path, ["images", "positives", "measure", "repetitions", "rate"])
+    told = table[table["positives"] >= minimum]
+    repetitions = int(table["repetitions"].iloc[0])
+
+    def ranges(titles: dict, rows: pd.DataFrame) -> list[dict]:
+        found = {
+            title: span(rows.loc[rows["measure"] == one, "rate"]) for one, title in titles.items()
+        }
+        return [{"title": title, "range": range} for title, range in found.items() if range]
+
+    return {
+        "repetitions": repetitions,
+        "error": normal_quantile(0.95) * (0.95 * 0.05 / repetitions) ** 0.5,  # of a rate of 95 %
+        "positives": int(told["positives"].min()) if len(told) else None,
+        "intervals": ranges(HELD, told),
+        "chosen": span(told.loc[told["measure"] == "sensitivity_chosen", "rate"]),
+        "tests": [
+            {"images": float(images), "tests": ranges(TESTS, rows)}
+            for images, rows in told.groupby("images")
+        ],
+    }
 
 
 # --- methods and labels --------------------------------------------------------------------------

@@ -205,3 +205,33 @@ rule simulation:
             --csv {output.csv:q} \
             2>&1 | tee {log:q}
         """
+
+
+rule coverage:
+    """Simulate studies: how often do intervals hold the truth, and paired tests their level?"""
+    output:
+        csv=report(
+            "<results>/evaluation/coverage.csv",
+            caption="../report/coverage.rst",
+            category="Evaluation",
+            labels={"shows": "coverage of the intervals, table", "protocol": "all"},
+        ),
+    log:
+        "<logs>/coverage.log",
+    benchmark:
+        "<benchmarks>/coverage.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(30),
+    params:
+        code=code("coverage"),
+        settings=literal(plan.text(config["evaluation"]["coverage"])),
+    shell:
+        """
+        python -m chexviz.coverage \
+            --settings {params.settings:q} \
+            --csv {output.csv:q} \
+            2>&1 | tee {log:q}
+        """

@@ -1,4 +1,4 @@
-"""Figures 1 to 3, and those of the training and of the simulation."""
+"""Figures 1 to 3, and those of the training and of the simulations."""
 
 
 rule figure1:
@@ -204,6 +204,42 @@ rule figure_simulation:
         """
         python -m chexviz.figure_simulation \
             --simulation {input.simulation:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_coverage:
+    """Draw how often intervals hold the truth, and paired tests their level."""
+    input:
+        coverage="<results>/evaluation/coverage.csv",
+    output:
+        pdf="<results>/figures/coverage.pdf",
+        png=report(
+            "<results>/figures/coverage.png",
+            caption="../report/coverage_figure.rst",
+            category="Evaluation",
+            labels={"shows": "coverage of the intervals, figure", "protocol": "all"},
+        ),
+    log:
+        "<logs>/figure_coverage.log",
+    benchmark:
+        "<benchmarks>/figure_coverage.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("figure_coverage"),
+        mark=literal(config["mark"]),
+    shell:
+        """
+        python -m chexviz.figure_coverage \
+            --coverage {input.coverage:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
