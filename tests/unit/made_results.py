@@ -17,9 +17,30 @@ GRID = np.linspace(0, 1, 51)
 SKILL = {"standard": 1.45, "densenet121": 1.75}
 LACKING = {"baseline": 0.0, "pooled": -0.1}  # of an architecture's skill; other methods: 0.05
 ROUNDS, BYTES = 6, {"standard": 371_000, "densenet121": 28_200_000}
-RSNA = {"name": "rsna", "title": "RSNA", "task": "pneumonia", "table": ""}
-SIIM = {"name": "siim", "title": "SIIM-ACR", "task": "pneumothorax", "table": ""}
-HOSPITAL = {"name": "hospital", "title": "General Hospital", "task": "pneumonia", "table": ""}
+RSNA = {
+    "name": "rsna",
+    "title": "RSNA",
+    "task": "pneumonia",
+    "table": "",
+    "reader": "rsna",
+    "phantom": False,
+}
+SIIM = {
+    "name": "siim",
+    "title": "SIIM-ACR",
+    "task": "pneumothorax",
+    "table": "",
+    "reader": "siim",
+    "phantom": False,
+}
+HOSPITAL = {
+    "name": "hospital",
+    "title": "General Hospital",
+    "task": "pneumonia",
+    "table": "",
+    "reader": "table",
+    "phantom": False,
+}
 
 
 @dataclass
@@ -132,7 +153,7 @@ def make_site(results: Results, site: str, images: int, rng: np.random.Generator
             "image": names,
             "file": [f"{name}.dcm" for name in names],
             "patient": [f"{site}-p{index // 2}" for index in range(count)],
-            "patient_known": True,
+            "patient_known": site != "siim",
             "label": labels,
             "view": rng.choice(["AP", "PA"], count),
             "sex": rng.choice(["F", "M"], count),

@@ -45,10 +45,12 @@ def test_inflation_counts_intervals_on_either_side_of_zero(write):
         auroc_patient_sd=np.nan,
         inflation_sd=np.nan,
     )
-    facts = supplement.inflation_facts(path, TITLES)
-    assert facts["mean"] == pytest.approx(0.01)
-    assert facts["range"] == [-0.03, 0.04]
-    assert (facts["models"], facts["positive"], facts["negative"]) == (3, 1, 1)
+    facts = supplement.inflation_facts(path, TITLES, (960, 840))
+    assert facts["said"].startswith(
+        "Random images gave an AUROC that was on average 0.010 higher (over three models, from "
+        "−0.030 to 0.040); the interval lies above 0 for one of the three models and below 0 for "
+        "one of the three models."
+    )
     assert [group["title"] for group in facts["table"]["groups"]] == ["Pneumonia", "Pneumothorax"]
 
 
@@ -59,10 +61,10 @@ def test_calibration_ranges_leave_out_what_is_not_known(write):
         {"scaling": "temperature", "ece": np.nan, "ece_chance": np.nan, "slope": np.nan},
         **model(),
     )
-    assert supplement.calibration_facts(path) == {
-        "none": {"ece": [0.1, 0.1], "ece_chance": [0.02, 0.02], "slope": [0.8, 1.2]},
-        "temperature": {"ece": None, "ece_chance": None, "slope": None},
-    }
+    assert supplement.calibration_said(path) == (
+        "the expected calibration error was 0.100, where a perfectly calibrated model would show "
+        "0.020 by chance, and the slope 0.80 to 1.20."
+    )
 
 
 def rates(**known) -> dict:
@@ -107,8 +109,10 @@ def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
         row(0.1, 0.9, 0.1) | {"scaling": "temperature"},
         row(0.9, np.nan, np.nan),
     )
-    assert supplement.decision_facts(path) == {"share": [0.5, 1.0], "thresholds": [0.1, 0.5]}
-    assert supplement.decision_facts(write(row(0.1, np.nan, np.nan))) is None
+    assert "at 50 to 100\u00a0% of the probabilities from 10\u00a0% to 50\u00a0%" in (
+        supplement.decision_said(path)
+    )
+    assert supplement.decision_said(write(row(0.1, np.nan, np.nan))) == ""
 
 
 def test_localisation_counts_models_above_chance_and_prior(write):
@@ -118,11 +122,29 @@ def test_localisation_counts_models_above_chance_and_prior(write):
         model() | {"measure": "iou", "value": 0.9, "chance": 0.1, "prior": 0.2},
         model("siim") | {"measure": "energy", "value": np.nan, "chance": 0.1, "prior": 0.1},
     )
-    (facts,) = supplement.localisation_facts(path, TITLES)
-    assert facts == {
-        **{"task": "pneumonia", "value": [0.3, 0.5], "chance": [0.1, 0.1], "prior": [0.4, 0.4]},
-        **{"models": 2, "above_chance": 2, "above_prior": 1},
-    }
+    assert supplement.energy_said(path, TITLES) == (
+        "the share of the maps' energy inside the annotations was 30 to 50\u00a0% for pneumonia (a "
+        "uniform map: 10\u00a0%, which both models beat; the mean annotation: 40\u00a0%, which one "
+        "of the two models beat)."
+    )
+
+
+@pytest.mark.parametrize(("seeds", "said"), [((1,), "larger"), ((1, 2), "not significantly")])
+def test_focus_is_the_difference_of_energy_expected_over_seeds(write, seeds, said):
+    values = {1: 0.1, 2: -0.05}
+
+    def row(seed, measure="energy", **changes):
+        value = values[seed]
+        bounds = {"difference_low": value - 0.02, "difference_high": value + 0.02}
+        test = {"difference": value, "standard_error": 0.01, "p": 0.001, "seed": seed}
+        return model(**changes) | {"measure": measure} | test | bounds
+
+    path = write(
+        *(row(seed) for seed in seeds),
+        row(2, measure="iou"),
+        row(2, method="pooled"),
+    )
+    assert f"was {said}" in supplement.focus_said(path, TITLES, "fedavg", 0.95)
 
 
 def test_the_largest_gap_is_that_of_the_largest_size(write):
@@ -137,26 +159,36 @@ def test_the_largest_gap_is_that_of_the_largest_size(write):
         gap(0.5, 0.4, 0.6, method="pooled"),
         gap(0.7, 0.6, 0.8) | tag,
     )
-    facts = supplement.subgroup_facts(path, TITLES, "fedavg")
-    assert (facts["gaps"], facts["apart"]) == (2, 1)
-    assert (facts["largest"]["value"], facts["largest"]["model"]) == (-0.09, "Standard w/ FL")
-    assert facts["view_alone"] == [{"task": "pneumonia", "value": 0.7}]
-    none = supplement.subgroup_facts(write(gap(np.nan, np.nan, np.nan)), TITLES, "fedavg")
-    assert (none["gaps"], none["largest"]) == (0, None)
+    said = supplement.subgroups_said(path, TITLES, "fedavg", str)
+    assert "one of 2 gaps" in said
+    assert "−0.090 (−0.150 to −0.030) for pneumonia, Standard w/ FL, sex F against M" in said
+    assert "0.700 for pneumonia" in said
+    path = write(gap(np.nan, np.nan, np.nan), gap(np.nan, np.nan, np.nan) | tag)
+    said = supplement.subgroups_said(path, TITLES, "fedavg", str)
+    assert "no two groups were large enough" in said
+    assert "For pneumonia the view cannot tell images apart" in said
 
 
-def test_crosstask_is_about_the_heads_of_other_sites(write):
+def test_heads_are_those_of_other_sites_by_the_sites_own_labels(write):
     def row(head, measure, value, finding="pneumonia", **changes):
         names = {"task": "pneumonia", "head": head, "measure": measure, "finding": finding}
-        return model(**changes) | names | {"value": value}
+        names |= {"head_task": TITLES.get(head, "pneumonia"), "seed": 1}
+        bounds = {"value": value, "low": value - 0.05, "high": value + 0.05}
+        return model(**changes) | names | bounds
 
     path = write(
         *(row("rsna", "auroc", 0.9), row("siim", "auroc", 0.6), row("siim", "both_ratio", 1.5)),
+        *(row("hospital", "auroc", 0.8), row("hospital", "both_ratio", 2.5)),
         row("siim", "auroc", 0.1, finding="pneumothorax"),
         row("siim", "auroc", 0.2, method="pooled"),
     )
-    expected = [{"task": "pneumonia", "auroc": [0.6, 0.6], "both": [1.5, 1.5]}]
-    assert supplement.crosstask_facts(path, TITLES, "fedavg") == expected
+    assert supplement.heads_said(path, TITLES, "fedavg", "Under it, {}".format) == (
+        "Under it, for pneumonia, one head of another finding had an AUROC of 0.600; the interval "
+        "lies above 0.5 for the only head. For pneumonia, one head of the same finding elsewhere "
+        "had an AUROC of 0.800; the interval lies above 0.5 for the only head. They and the site's "
+        "own head called images positive together 1.5 to 2.5 times as often as independent heads "
+        "would; the interval lies above 1 for both heads."
+    )
 
 
 def test_simulation_is_told_at_its_most_replicates(write):
@@ -167,10 +199,10 @@ def test_simulation_is_told_at_its_most_replicates(write):
         repetitions=100,
         expected=0.05,
     )
-    told = {row["title"]: row for row in supplement.simulation_facts(path)}
-    assert told["DeLong's test"]["replicates"] is None
-    literal = told["the _t_ test over replicates"]
-    assert (literal["replicates"], literal["rate"]) == (1000, 0.95)
+    assert supplement.simulation_said(supplement.read_simulation(path)) == (
+        "In 100 simulated studies, DeLong's test called 5\u00a0% different and the t test over "
+        "replicates (1,000 replicates) called 95\u00a0% different"
+    )
 
 
 def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
@@ -195,7 +227,8 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
             "cells": ["2.50 (1.50–4.00)", "0.90 (0.50–1.50)"],
         },
     ]
-    assert [(one["far"], one["more"]) for one in facts["view"]] == [(True, True), (False, False)]
+    assert "more often positive at RSNA (odds ratio 2.50 (1.50–4.00))" in facts["view"]
+    assert "SIIM" not in facts["view"]
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_test_as_readers_see_it():
         return table_tests.test_cells(row(**changes))
 
     primary = ["Bootstrap over patients (primary)", "−0.012 (−0.031 to 0.007)", "0.0098"]
-    assert cells() == [*primary, "z = −1.25", "0.21", "0.63", "yes, p <0.001"]
+    assert cells() == [*primary, "z = −1.25", "0.21", "0.63", "yes, p < 0.001"]
     literal = {"test": "t_test_replicates", "primary": False, "verdict": np.nan}
     assert cells(**literal, p_non_inferior=np.nan) == [
         *("t-test over replicates (anti-conservative)", *primary[1:], "t = −1.25"),

@@ -449,10 +449,7 @@ def paper(config: Config) -> dict:
     """What the paper's text says about the settings."""
     return take(config, "split", "training", "evaluation", "preprocess") | {
         **config["run"],
-        "sites": [
-            title | {"table": config["sites"][title["name"]]["patients"] or ""}
-            for title in titles(config)
-        ],
+        "sites": [title | origin(config, title["name"]) for title in titles(config)],
         "architectures": [
             {"name": name, **config["architectures"][name]}
             for name in config["run"]["architectures"]
@@ -460,6 +457,16 @@ def paper(config: Config) -> dict:
         "methods": [
             {"name": name, **METHOD, **config["methods"][name]} for name in config["run"]["methods"]
         ],
+    }
+
+
+def origin(config: Config, site: str) -> dict:
+    """Where a site's images are from, and the table that says who is on them ('' without one)."""
+    about = config["sites"][site]
+    return {
+        "table": about["patients"] or "",
+        "reader": about["reader"],
+        "phantom": "phantom" in about["source"],
     }
 
 

@@ -189,6 +189,8 @@ def p_text(p: float) -> str:
 
 
 def p_phrase(p: float) -> str:
-    """A p value within a sentence: 'p = 0.19', 'p <0.001'."""
+    """A p value within a sentence: 'p = 0.19', 'p < 0.001'; 'not tested' where there is none."""
+    if np.isnan(p):
+        return "not tested"
     shown = p_text(p)
-    return f"p {shown}" if shown[0] in "<>" else f"p = {shown}"
+    return f"p {shown[0]} {shown[1:]}" if shown[0] in "<>" else f"p = {shown}"
