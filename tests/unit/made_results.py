@@ -356,9 +356,15 @@ def roc_rows(key: dict, labels, score, draws) -> pd.DataFrame:
     return table
 
 
+def titles_argument(sites) -> str:
+    """The option that names the sites, which tables and figures have."""
+    return f"--titles={json.dumps(list(sites))}"
+
+
 def figure3_arguments(results: Results, protocol: str) -> list[str]:
     """The command line of Figure 3 for these results, without its outputs."""
     arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
+    arguments.append(titles_argument(results.sites))
     for site in results.sites:
         files = ("images.npy", "samples.csv", "annotations.csv")
         paths = [str(results.site(site["name"], name)) for name in files]
@@ -397,6 +403,7 @@ def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
 def contact_sheet_arguments(results: Results, protocol: str) -> list[str]:
     """The command line of the contact sheet for these results, without its outputs."""
     arguments = ["--scored", str(results.evaluation(protocol, "localisation_images"))]
+    arguments.append(titles_argument(results.sites))
     for site in results.sites:
         name = site["name"]
         files = ("images.npy", "samples.csv", "annotations.csv")
@@ -439,4 +446,5 @@ def figure_training_arguments(results: Results, protocol: str) -> list[str]:
 def table_arguments(results: Results, protocol: str) -> list[str]:
     """The evaluation's part of the command line of a table."""
     names = ("metrics", "comparisons")
-    return [f"--{name}={results.evaluation(protocol, name)}" for name in names]
+    files = [f"--{name}={results.evaluation(protocol, name)}" for name in names]
+    return [*files, titles_argument(results.sites)]

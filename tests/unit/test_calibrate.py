@@ -70,7 +70,10 @@ class Study:
         names = names if module is figure_calibration else ["decision"]
         files = [part for name in names for part in (f"--{name}", str(self.output(name)))]
         outputs = ["--pdf", str(self.folder / "f.pdf"), "--png", str(self.folder / "f.png")]
-        return [*files, "--method", "fedavg", "--mark", MARK, *outputs]
+        tasks = {key[0]: key[1] for key in self.files}
+        titles = [{"name": name, "title": name, "task": task} for name, task in tasks.items()]
+        options = ["--titles", json.dumps(titles), "--method", "fedavg", "--mark", MARK]
+        return [*files, *options, *outputs]
 
 
 @pytest.fixture

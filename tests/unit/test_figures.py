@@ -14,6 +14,7 @@ from made_results import (
     figure3_arguments,
     figure_audit_arguments,
     make_results,
+    titles_argument,
 )
 from PIL import Image
 
@@ -49,7 +50,7 @@ def figure1_arguments(made) -> list[str]:
 def figure2_arguments(made) -> list[str]:
     names = ("roc", "metrics", "comparisons")
     files = [word for name in names for word in (f"--{name}", str(made.evaluation("paper", name)))]
-    return [*files, "--method", made.methods[0]]
+    return [*files, "--method", made.methods[0], titles_argument(made.sites)]
 
 
 def all_arguments(made):

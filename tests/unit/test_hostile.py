@@ -59,9 +59,9 @@ def pdf_text(path) -> str:
 
 
 FIGURES = {
-    "figure1": (figure1, lambda made: ["--settings", json.dumps({"sites": made.sites})], True),
-    "figure_audit": (figure_audit, figure_audit_arguments, True),
-    "figure3": (figure3, lambda made: figure3_arguments(made, "paper"), False),
+    "figure1": (figure1, lambda made: ["--settings", json.dumps({"sites": made.sites})], 1),
+    "figure_audit": (figure_audit, figure_audit_arguments, 1),
+    "figure3": (figure3, lambda made: figure3_arguments(made, "paper"), 2),
 }
 
 
@@ -96,7 +96,7 @@ TEX = (
 
 def test_tables_show_the_mark_as_it_is(made):
     table = tables.read_models(
-        *(made.evaluation("paper", name) for name in ("metrics", "comparisons"))
+        *(made.evaluation("paper", name) for name in ("metrics", "comparisons")), made.sites
     )
     sheet = layout.Layout(["Model", "AUROC"], {"Group": [["a", "0.8"]]}, "Caption", "Note")
     for tex in (table1.to_tex(table, hostile.TEXT), layout.to_tex(sheet, hostile.TEXT)):
@@ -105,7 +105,7 @@ def test_tables_show_the_mark_as_it_is(made):
         table1.to_markdown(table, hostile.TEXT),
         layout.to_markdown(sheet, hostile.TEXT),
     ):
-        (strong,) = re.findall("<strong>(.*)</strong>", MarkdownIt().render(markdown))
+        (strong,) = re.findall("<p><strong>(.*)</strong></p>", MarkdownIt().render(markdown))
         assert html.unescape(strong) == hostile.TEXT
         assert r"\$x^2\$" in markdown  # GitHub's formulas
     rows = list(csv.DictReader(io.StringIO(tables.to_csv(table, hostile.TEXT))))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import make_results
+from made_results import make_results, titles_argument
 from scipy.stats import binomtest
 
 from chexviz import inflation
@@ -81,6 +81,7 @@ def two_seeds(tmp_path_factory):
 def made(of, folder, *options: str) -> dict[str, str]:
     files = {kind: folder / f"inflation.{kind}" for kind in ("csv", "tex", "md")}
     inputs = [f"--{name}={of.evaluation(name, 'metrics')}" for name in ("paper", "patient")]
+    inputs.append(titles_argument(of.sites))
     inflation.main([*inputs, *(f"--{kind}={path}" for kind, path in files.items()), *options])
     return {kind: path.read_text() for kind, path in files.items()}
 

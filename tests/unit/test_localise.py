@@ -14,6 +14,7 @@ from made_results import (
     contact_sheet_arguments,
     localise_arguments,
     make_results,
+    titles_argument,
 )
 from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import jaccard_score
@@ -252,7 +253,8 @@ def drawn(monkeypatch):
 def arguments_of(module, results) -> list[str]:
     if module is contact_sheet:
         return contact_sheet_arguments(results, "paper")
-    return [f"--localisation={results.evaluation('paper', 'localisation')}"]
+    table = f"--localisation={results.evaluation('paper', 'localisation')}"
+    return [table, titles_argument(results.sites)]
 
 
 def figure_of(module, results, drawn, tmp_path):

@@ -104,8 +104,8 @@ def test_every_format_has_every_method_and_the_mark(two_seeds, tmp_path):
     assert "Mean ± standard deviation over 2 seeds" in texts["md"]
     head = texts["md"].splitlines()[2]
     assert head == (
-        "| Architecture | Method | Pneumonia (rsna) | Pneumothorax (siim) "
-        "| Pneumonia (hospital) | MB |"
+        "| Architecture | Method | Pneumonia (RSNA) | Pneumothorax (SIIM-ACR) "
+        "| Pneumonia (General Hospital) | MB |"
     )
 
 

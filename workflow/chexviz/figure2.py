@@ -11,6 +11,7 @@ from chexviz import style
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
+    add_titles,
     compared,
     curve_title,
     group_titles,
@@ -26,9 +27,15 @@ ROC_COLUMNS = ("site", "architecture", "method", "seed", "fpr", "tpr", "low", "h
 PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, BOTTOM = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 17.0
 
 
-def draw(roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame, note: str) -> Figure:
+def draw(
+    roc: pd.DataFrame,
+    metrics: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    sites: list[dict],
+    note: str,
+) -> Figure:
     """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
-    titles = group_titles(metrics)
+    titles = group_titles(metrics, sites)
     architectures = in_order(metrics["architecture"])
     rows, columns = len(titles), len(architectures)
     width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
@@ -112,6 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -130,6 +138,7 @@ def main(argv: list[str] | None = None) -> None:
         of_seed(roc, seeds[0], arguments.roc),
         of_seed(metrics, seeds[0], arguments.metrics),
         of_seed(comparisons, seeds[0], arguments.comparisons),
+        arguments.titles,
         note,
     )
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)

@@ -14,7 +14,7 @@ from chexviz.audit import AUDIT
 from chexviz.errors import run
 from chexviz.labels import COLUMNS
 from chexviz.options import finite_json
-from chexviz.results import read_table
+from chexviz.results import full_title, read_table
 
 # mm on the printed page
 LEFT, PANEL, RATES, BETWEEN, RIGHT = 33.0, 50.0, 40.0, 27.0, 30.0
@@ -52,7 +52,7 @@ def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict
         draw_shared(axes, {name: of(table, site) for name, table in audits.items()})
         finish(axes, max(largest, 0.1), "Evaluation images, %" if last else "")
         heading = style.text_at(
-            figure, 2.5, y - 2, f"{site['title']}, {site['task']}", fontsize=7.5, fontweight="bold"
+            figure, 2.5, y - 2, full_title(site), fontsize=7.5, fontweight="bold"
         )
         style.shrink_to_fit(heading, LEFT + PANEL - 5)
         axes = style.axes_at(figure, x, y, RATES, tall)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from chexviz import style
 from chexviz.errors import run
 from chexviz.grid import PANEL, first_seed, lay_out, of, panels, say, shown
-from chexviz.results import curve_title, in_order, read_table
+from chexviz.results import add_titles, curve_title, in_order, read_table
 
 KEYS = ("site", "task", "architecture", "method", "seed", "scaling")
 CALIBRATION = (*KEYS, "temperature", "brier", "ece", "ece_chance", "note")
@@ -30,12 +30,16 @@ UNSCALED = "Temperature scaling "
 
 
 def draw(
-    calibration: pd.DataFrame, reliability: pd.DataFrame, distribution: pd.DataFrame, note: str
+    calibration: pd.DataFrame,
+    reliability: pd.DataFrame,
+    distribution: pd.DataFrame,
+    sites: list[dict],
+    note: str,
 ) -> Figure:
     """The figure of one seed: a row a site, a column an architecture; `note` below."""
     words = lines(calibration) * LINE + 1.5
     height = words + DIAGRAM + GAP + SCORES
-    figure, cells = lay_out(calibration, height, BETWEEN, note)
+    figure, cells = lay_out(calibration, sites, height, BETWEEN, note)
     for cell, axes in panels(figure, cells, words, DIAGRAM):
         summary = of(calibration, cell)
         colours = {
@@ -136,6 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reliability", required=True, type=Path)
     parser.add_argument("--distribution", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -152,7 +157,7 @@ def main(argv: list[str] | None = None) -> None:
         )
     )
     note = f"{NOTE}\n{scaling_note(calibration)}{first_seed(table).replace(chr(10), ' ')}"
-    figure = draw(calibration, reliability, distribution, note)
+    figure = draw(calibration, reliability, distribution, arguments.titles, note)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

@@ -15,6 +15,7 @@ from chexviz.localisation import MEASURES
 from chexviz.results import (
     ARCHITECTURES,
     BASELINE,
+    add_titles,
     group_titles,
     in_order,
     method_title,
@@ -63,9 +64,9 @@ def places(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
     return lines
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame, sites: list[dict]) -> Figure:
     """The figure: a row a site, a column a measure."""
-    titles, rows = group_titles(table), over_seeds(table)
+    titles, rows = group_titles(table, sites), over_seeds(table)
     lines = places(rows)
     panel = ROW * (max(lines.values()) + 1.4)
     height = TOP + len(titles) * (ABOVE_SITE + panel + BELOW_SITE) + NOTES
@@ -164,6 +165,7 @@ def write_notes(figure: Figure, seeds: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--localisation", required=True, type=Path)
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -176,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
             found="no rows",
             fix="make the file again",
         )
-    style.save(draw(table), arguments.pdf, arguments.png, arguments.mark)
+    style.save(draw(table, arguments.titles), arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from chexviz import style
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
+    add_titles,
     capitalised,
     compared,
     curve_title,
@@ -31,12 +32,12 @@ NOTE = (
 )
 
 
-def draw(table: pd.DataFrame, tags: pd.DataFrame, note: str) -> Figure:
+def draw(table: pd.DataFrame, tags: pd.DataFrame, sites: list[dict], note: str) -> Figure:
     """The figure: a block of rows a site, a column an architecture.
 
     table: rows of AUROC of the methods to be shown, of all seeds. tags: those of the tags alone.
     """
-    titles = group_titles(table)
+    titles = group_titles(table, sites)
     architectures, methods = in_order(table["architecture"]), in_order(table["method"])
     blocks = {site: lines_of(table[table["site"] == site]) for site in titles}
     width = LEFT + len(architectures) * (PANEL + VALUES) + (len(architectures) - 1) * BETWEEN
@@ -180,6 +181,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subgroups", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -198,7 +200,8 @@ def main(argv: list[str] | None = None) -> None:
     note = NOTE
     if len(seeds) > 1:
         note += f"\nPoints and values: first of {len(seeds)} seeds ({seeds[0]}); rings: the others."
-    style.save(draw(rows, tags, note), arguments.pdf, arguments.png, arguments.mark)
+    figure = draw(rows, tags, arguments.titles, note)
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -28,13 +28,14 @@ class Cell(NamedTuple):
 
 
 def lay_out(
-    table: pd.DataFrame, height: float, between: float, note: str
+    table: pd.DataFrame, sites: list[dict], height: float, between: float, note: str
 ) -> tuple[Figure, list[Cell]]:
     """A figure for the table's sites and architectures, with `note` below, and its Cells.
 
-    height: of a panel; between: from a panel down to the next one's top (mm).
+    sites: see results.site_titles. height: of a panel; between: from a panel down to the next one's
+    top (mm).
     """
-    titles, architectures = group_titles(table), in_order(table["architecture"])
+    titles, architectures = group_titles(table, sites), in_order(table["architecture"])
     rows, columns = len(titles), len(architectures)
     width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
     whole = TOP + rows * height + (rows - 1) * between + BOTTOM

@@ -8,7 +8,7 @@ import pandas as pd
 
 from chexviz.errors import InputError, run
 from chexviz.layout import Layout, to_markdown, to_tex
-from chexviz.results import group_titles, in_order, model_title, read_metrics
+from chexviz.results import add_titles, group_titles, in_order, model_title, read_metrics
 from chexviz.tables import INTERVAL, SPREAD, cell, over_seeds, signed_cell, to_csv, write
 
 KEYS = ["site", "task", "architecture", "method", "seed"]
@@ -36,11 +36,12 @@ def unpaired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, ...]:
     return difference, low, difference + np.hypot(a_high - a, b - b_low)
 
 
-def compare(paper: pd.DataFrame, patient: pd.DataFrame) -> pd.DataFrame:
+def compare(paper: pd.DataFrame, patient: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
     """A row for each site, architecture and method: both AUROCs and the inflation.
 
-    paper, patient: metrics.csv of the protocols. Of several seeds: mean and standard deviation of
-    the inflation of each. Raises ValueError unless both hold the same models.
+    paper, patient: metrics.csv of the protocols. sites: see results.site_titles. Of
+    several seeds: mean and standard deviation of the inflation of each. Raises ValueError unless
+    both hold the same models.
     """
     both = paper[KEYS + AUROC].merge(
         patient[KEYS + AUROC], on=KEYS, how="outer", suffixes=("_paper", "_patient"), indicator=True
@@ -48,7 +49,7 @@ def compare(paper: pd.DataFrame, patient: pd.DataFrame) -> pd.DataFrame:
     single = both[both["_merge"] != "both"]
     if len(single):
         raise ValueError(" ".join(map(str, single.iloc[0][KEYS])) + " is under one protocol only")
-    titles = group_titles(paper)
+    titles = group_titles(paper, sites)
     keys = ["site", "architecture", "method"]
     models = dict(tuple(both.sort_values("seed").groupby(keys)))
     return pd.DataFrame(
@@ -94,7 +95,7 @@ def layout(table: pd.DataFrame) -> Layout:
         else f"Mean ± standard deviation over {seeds} seeds."
     )
     return Layout(
-        head=["Model", "Random images (paper)", "Whole patients (patient)", "Difference"],
+        head=["Model", "AUROC (paper)", "AUROC (patient)", "Difference"],
         groups=groups,
         caption="AUROC under both protocols, and the difference.",
         note=f"{spread} Besides leakage, the difference holds that the protocols train and "
@@ -106,6 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--paper", required=True, type=Path, help="metrics.csv of this protocol")
     parser.add_argument("--patient", required=True, type=Path, help="likewise")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that every output shows")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--tex", required=True, type=Path)
@@ -113,7 +115,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     try:
-        table = compare(read_metrics(arguments.paper), read_metrics(arguments.patient))
+        table = compare(
+            read_metrics(arguments.paper), read_metrics(arguments.patient), arguments.titles
+        )
     except ValueError as error:
         raise InputError(
             arguments.patient,

@@ -24,6 +24,7 @@ from chexviz.results import (
     read_comparisons,
     read_metrics,
     read_table,
+    site_titles,
 )
 from chexviz.table1 import HEADINGS
 from chexviz.tables import SPREAD, cell, over_trainings, p_value
@@ -95,16 +96,6 @@ def require(results: Path, settings: dict) -> None:
     for name in reported.files(settings["protocols"], sites):
         if not (results / name).is_file():
             raise missing(results / name)
-
-
-def site_titles(sites: list[dict]) -> dict[str, str]:
-    """What the text calls each site's task: 'pneumonia', or with its site 'pneumonia (RSNA)'."""
-    tasks = [site["task"] for site in sites]
-    plain = len(tasks) <= 2 and len(set(tasks)) == len(tasks)
-    return {
-        site["name"]: site["task"] if plain else f"{site['task']} ({site['title']})"
-        for site in sites
-    }
 
 
 def site_facts(site: dict, results: Path) -> patients.Site:

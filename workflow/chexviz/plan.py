@@ -57,9 +57,23 @@ def check(config: Config) -> None:
         )
     for name in config["run"]["methods"]:
         check_sites(name, METHOD | config["methods"][name], len(config["run"]["sites"]))
+    check_titles(config)
     for site in config["run"]["sites"]:
         check_stored(config, site)
         check_phantom(config, site)
+
+
+def check_titles(config: Config) -> None:
+    """Refuse two sites of the run that readers could not tell apart."""
+    shown = [title["title"] for title in titles(config)]
+    repeated = [title for title in dict.fromkeys(shown) if shown.count(title) > 1]
+    if repeated:
+        raise InputError(
+            "config: sites: title",
+            expected="another title for each site of the run, as tables and figures name it so",
+            found=f"{shown.count(repeated[0])} sites called {repeated[0]}",
+            fix="give one of them another title",
+        )
 
 
 def check_finite(value: object, where: str = "config") -> None:
@@ -426,7 +440,7 @@ def fingerprint(config: Config, site: str) -> str:
 
 def published(config: Config) -> dict:
     """What tells whether a run repeats the original's experiment: its data and training."""
-    run, keys = config["run"], ("name", "task", "reader", "source")
+    run, keys = config["run"], ("name", "title", "task", "reader", "source")
     sites = {site: {"name": site} | config["sites"][site] for site in run["sites"]}
     return {
         "sites": [take(site, *keys) for site in sites.values()],

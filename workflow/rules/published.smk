@@ -108,12 +108,14 @@ rule inflation:
         runtime=growing(10),
     params:
         code=code("inflation"),
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.inflation \
             --paper {input.paper:q} \
             --patient {input.patient:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
