@@ -264,6 +264,7 @@ def test_figures_show_the_first_method_and_seed_of_every_site(tmp_path, drawn, s
     for figure in drawn:
         said = texts(figure)
         assert said.count("CheXViz") == 2 * len(sites)
+        assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text)) >= 6
         assert "FedProx" not in " ".join(said)
         assert any("First of 2 seeds (5)" in text for text in said)
     assert f"   T = {row['temperature']:.2f}" in texts(drawn[0])

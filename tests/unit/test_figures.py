@@ -113,6 +113,23 @@ def test_mark_is_a_strip_that_covers_nothing(module, made, tmp_path):
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_note_has_lines_of_its_width_and_no_smaller_letters():
+    note = "word " * 80 + "\nthe next line"
+    wrapped = style.wrapped(note.strip(), 77)
+    assert wrapped.replace("\n", " ") == note.strip().replace("\n", " ")
+    assert wrapped.endswith("the next line")
+    figure = style.new_figure(82, style.note_height(wrapped))
+    style.write_note(figure, wrapped)
+    (text,) = figure.texts
+    assert text.get_fontsize() == style.NOTE
+    box = text.get_window_extent()
+    assert figure.bbox.x0 < box.x0
+    assert box.x1 < figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0
+    assert box.y1 <= figure.bbox.y1
+    style.plt.close(figure)
+
+
 def test_figure1_fits_every_number_of_sites(count):
     sites = [
         {"title": f"Regional Hospital {number}", "task": "pleural effusion"}

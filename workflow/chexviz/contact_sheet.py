@@ -62,10 +62,10 @@ def choose(scored: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def numbers(case: pd.Series, method: str) -> str:
-    """What a map scores, in words as short as its panel is wide: '0.42 · hit · 0.31'."""
+    """What a map scores, in words as short as its panel is wide: '0.42 hit 0.31'."""
     energy, pointing, overlap = (case[f"{measure}_{method}"] for measure in MEASURES)
     hit = {0.0: "miss", 1.0: "hit"}.get(pointing, f"{pointing:.2f}")
-    return f"{energy:.2f} · {hit} · {overlap:.2f}"
+    return f"{energy:.2f} {hit} {overlap:.2f}"
 
 
 def draw(
@@ -141,8 +141,8 @@ def draw_cases(
             x = left_of(column) + side * (PANEL + GAP)
             axes = style.axes_at(figure, x, y + row * (PANEL + BELOW), PANEL, PANEL)
             axes.axis("off")
-            show_map(axes, radiographs[position], heat[position], outlines, fontsize=5.5)
-            below(axes, numbers(case, one), fontsize=5)
+            show_map(axes, radiographs[position], heat[position], outlines, fontsize=6)
+            below(axes, numbers(case, one), fontsize=6)
 
 
 def write_notes(figure: Figure, note: str) -> None:

@@ -24,7 +24,7 @@ from chexviz.results import (
 
 ROC_COLUMNS = ("site", "architecture", "method", "seed", "fpr", "tpr", "low", "high")
 # mm on the printed page
-PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, BOTTOM = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 17.0
+PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 9.0
 
 
 def draw(
@@ -39,7 +39,8 @@ def draw(
     architectures = in_order(metrics["architecture"])
     rows, columns = len(titles), len(architectures)
     width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
-    height = TOP + rows * PANEL + (rows - 1) * BETWEEN_ROWS + BOTTOM
+    note = style.wrapped(note, width - 5)
+    height = TOP + rows * PANEL + (rows - 1) * BETWEEN_ROWS + AXIS + style.note_height(note)
     figure = style.new_figure(width, height)
     for row, (site, title) in enumerate(titles.items()):
         for column, architecture in enumerate(architectures):
@@ -49,9 +50,7 @@ def draw(
             tables = (of(table, site, architecture) for table in (roc, metrics, comparisons))
             draw_panel(axes, heading, *tables)
             style.panel_letter(axes, chr(ord("a") + row * columns + column), -11.5, 1.4)
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    footnote = style.text_at(figure, 2.5, height - 1, note, **look)
-    style.shrink_to_fit(footnote, width - 5)
+    style.write_note(figure, note)
     return figure
 
 
@@ -130,7 +129,8 @@ def main(argv: list[str] | None = None) -> None:
     comparisons = read_comparisons(arguments.comparisons)
     seeds = metrics["seed"].unique()
     note = (
-        "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC."
+        "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC, "
+        "not corrected for several tests."
     )
     if len(seeds) > 1:
         note += f"\nFirst of {len(seeds)} seeds ({seeds[0]})."

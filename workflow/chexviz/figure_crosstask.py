@@ -201,7 +201,7 @@ def write(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
         xytext=(3, 0),
         textcoords="offset points",
         va="center_baseline",
-        fontsize=5.8,
+        fontsize=6,
         color=colour,
     )
     style.shrink_to_fit(written, VALUES - 1 if x else PANEL + VALUES - 1)

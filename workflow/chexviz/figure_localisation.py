@@ -26,11 +26,11 @@ from chexviz.tables import over_trainings
 
 COLUMNS = [
     *("site", "task", "architecture", "method", "seed", "measure", "images"),
-    *("value", "low", "high", "chance", "prior", "difference", "standard_error", "p"),
+    *("value", "low", "high", "chance", "prior", "difference", "standard_error", "p", "note"),
 ]
 KEYS = ["site", "architecture", "method", "measure"]
 # mm on the printed page
-LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6, 5, 7, 12
+LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6, 5, 7, 13
 P_COLUMN = 0.2  # of a panel's width, right of the values
 
 
@@ -49,6 +49,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
             spread = runs["value"].std(ddof=1, skipna=False)
             row |= {"low": row["value"] - spread, "high": row["value"] + spread}
             row["p"] = over_trainings(runs).p()
+        row["alike"] = runs["note"].str.contains("differences: all alike").any()
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -86,7 +87,7 @@ def draw(table: pd.DataFrame, sites: list[dict]) -> Figure:
                 head = style.text_at(figure, 2.5, y - 1.6, name, fontsize=7.5, fontweight="bold")
                 style.shrink_to_fit(head, LEFT + width)
                 name_lines(figure, y, chosen, lines)
-    write_notes(figure, table["seed"].nunique())
+    write_notes(figure, table["seed"].nunique(), why_no_p(rows))
     return figure
 
 
@@ -138,8 +139,17 @@ def name_lines(figure: Figure, top: float, rows: pd.DataFrame, lines: dict) -> N
             write(line, LEFT - 3, count, ha="right", color=style.GREY)
 
 
-def write_notes(figure: Figure, seeds: int) -> None:
-    """What the marks mean, at the bottom."""
+def why_no_p(rows: pd.DataFrame) -> str:
+    """Why a dash stands for a p value; '' if none does."""
+    without = rows[(rows["method"] != BASELINE) & rows["value"].notna() & rows["p"].isna()]
+    reasons = ["too few" if not without["alike"].all() else ""]
+    reasons += ["all differences alike" if without["alike"].any() else ""]
+    found = " or ".join(filter(None, reasons))
+    return f" (–: {found})" if found else ""
+
+
+def write_notes(figure: Figure, seeds: int, dash: str) -> None:
+    """What the marks mean, at the bottom. dash: why there is no p value."""
     width, height = style.size_mm(figure)
     axes = style.axes_at(figure, 0, height - NOTES, width, NOTES)
     axes.set(xlim=(0, width), ylim=(NOTES, 0))
@@ -157,7 +167,8 @@ def write_notes(figure: Figure, seeds: int) -> None:
         (68, 3, "chance: a uniform map"),
         (111.5, 3, "the mean annotation of the images that do not evaluate"),
         (3, 7, f"{p}: paired test against the baseline of the architecture, on the true positives "
-         "of both (–: too few). A map that is all zero scores 0."),
+         f"of both, not corrected for several tests{dash}."),
+        (3, 10, "A map that is all zero scores 0."),
     ):  # fmt: skip
         axes.text(x, y, text, fontsize=6.5, color=style.GREY, va="center_baseline")
 

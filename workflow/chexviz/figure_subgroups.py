@@ -24,7 +24,7 @@ from chexviz.subgroups import ALL, COLUMNS, UNKNOWN
 
 # mm on the printed page
 LEFT, PANEL, VALUES, BETWEEN = 45.0, 40.0, 24.0, 4.0
-TOP, ROW, TITLE, BETWEEN_SITES, BOTTOM = 5.0, 4.9, 8.0, 9.0, 16.0
+TOP, ROW, TITLE, BETWEEN_SITES, AXIS = 5.0, 4.9, 8.0, 9.0, 9.0
 NAMES = {ALL: "All images", UNKNOWN: "not known", "F": "female", "M": "male"}
 NOTE = (
     "AUROC with 95 % interval, not corrected for the number of groups. Diamonds: ranking by the "
@@ -42,7 +42,9 @@ def draw(table: pd.DataFrame, tags: pd.DataFrame, sites: list[dict], note: str) 
     blocks = {site: lines_of(table[table["site"] == site]) for site in titles}
     width = LEFT + len(architectures) * (PANEL + VALUES) + (len(architectures) - 1) * BETWEEN
     rows = sum(map(len, blocks.values()))
-    height = TOP + ROW * rows + (TITLE + BETWEEN_SITES) * len(titles) - BETWEEN_SITES + BOTTOM
+    height = TOP + ROW * rows + (TITLE + BETWEEN_SITES) * len(titles) - BETWEEN_SITES
+    note = style.wrapped(note, width - 5)
+    height += AXIS + style.note_height(note)
     figure = style.new_figure(width, height)
     limits = axis_limits(table, tags)
     y = TOP
@@ -60,9 +62,7 @@ def draw(table: pd.DataFrame, tags: pd.DataFrame, sites: list[dict], note: str) 
             axes.set(xlim=limits, ylim=(len(lines) - 0.5, -0.5))
             axes.set_xlabel("AUROC" if site == list(titles)[-1] else "")
         y += ROW * len(lines) + BETWEEN_SITES
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    footnote = style.text_at(figure, 2.5, height - 1, note, **look)
-    style.shrink_to_fit(footnote, width - 5)
+    style.write_note(figure, note)
     return figure
 
 
@@ -158,7 +158,7 @@ def beside(axes: Axes, x: float, y: float, text: str, colour: str, length: float
         xytext=(3, 0),
         textcoords="offset points",
         va="center_baseline",
-        fontsize=5.8,
+        fontsize=6,
         color=colour,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )

@@ -16,7 +16,7 @@ HEADINGS = {
     "aupr": "AUPR",
     "auroc": "AUROC",
 }
-TEST = "p: paired test of AUROC against the baseline."
+TEST = "p: paired test of AUROC against the baseline, not corrected for several tests."
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
