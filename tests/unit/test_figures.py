@@ -112,7 +112,6 @@ def test_mark_is_a_strip_that_covers_nothing(module, made, tmp_path):
     assert (difference.max(axis=2) > 60).mean() < 0.05
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_note_has_lines_of_its_width_and_no_smaller_letters():
     note = "word " * 80 + "\nthe next line"
     wrapped = style.wrapped(note.strip(), 77)
@@ -130,6 +129,7 @@ def test_a_note_has_lines_of_its_width_and_no_smaller_letters():
     style.plt.close(figure)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
 def test_figure1_fits_every_number_of_sites(count):
     sites = [
         {"title": f"Regional Hospital {number}", "task": "pleural effusion"}

@@ -167,8 +167,8 @@ def write_notes(figure: Figure, seeds: int, dash: str) -> None:
         (68, 3, "chance: a uniform map"),
         (111.5, 3, "the mean annotation of the images that do not evaluate"),
         (3, 7, f"{p}: paired test against the baseline of the architecture, on the true positives "
-         f"of both, not corrected for several tests{dash}."),
-        (3, 10, "A map that is all zero scores 0."),
+         f"of both{dash}."),
+        (3, 10, "p is not corrected for several tests. A map that is all zero scores 0."),
     ):  # fmt: skip
         axes.text(x, y, text, fontsize=6.5, color=style.GREY, va="center_baseline")
 

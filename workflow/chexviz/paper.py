@@ -161,7 +161,8 @@ def both_facts(rows: list[list[conclusions.Comparison]], facts: list[dict]) -> s
     """What the second protocol says beside the first; '' of one."""
     if len(rows) == 1:
         return ""
-    return conclusions.of_both(*rows, tuple(one["title"] for one in facts))
+    titles = facts[0]["title"], facts[1]["title"]
+    return conclusions.of_both(rows[0], rows[1], titles)
 
 
 def group_facts(

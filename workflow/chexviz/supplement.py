@@ -160,8 +160,9 @@ def inflation_facts(path: Path, titles: dict, trained: tuple[int, int]) -> dict:
     """
     table = grouped(read_table(path, inflation.COLUMNS), titles)
     sides = [int(one.sum()) for one in (table["inflation_low"] > 0, table["inflation_high"] < 0)]
-    counts = sides if int(table["seeds"].max()) == 1 else [None, None]
-    said = conclusions.inflation(table["inflation"].to_list(), *counts, trained)
+    positive, negative = sides if int(table["seeds"].max()) == 1 else (None, None)
+    values = table["inflation"].to_list()
+    said = conclusions.inflation(values, positive, negative, trained)
     return {"table": shown(inflation.layout(table)), "said": said}
 
 
