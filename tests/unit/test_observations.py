@@ -49,8 +49,9 @@ def test_gaps_count_intervals_without_0_and_name_the_largest():
 
 
 def test_the_view_alone_reaches_nothing_where_no_image_has_one():
-    assert observations.view_alone([("pneumonia", 0.678)], []) == (
-        "The view alone, without any pixel, would reach an AUROC of 0.678 for pneumonia."
+    assert observations.view_alone([("pneumonia", 0.678, 0.59, 0.76)], []) == (
+        "The view alone, without any pixel, would reach an AUROC of 0.678 (0.590 to 0.760) "
+        "for pneumonia."
     )
     said = observations.view_alone([], ["pneumothorax"])
     assert said == (
@@ -89,8 +90,9 @@ def head(auroc, low, high, both=(NAN, NAN, NAN), same=False, task="pneumothorax"
         ),
         (
             [head(NAN, NAN, NAN, (1.3, 1.1, 1.5)), head(NAN, NAN, NAN, (0.8, 0.0, 1.8))],
-            "They and the site's own head called images positive together 0.8 to 1.3 times as "
-            "often as independent heads would; the interval lies above 1 for one of the two heads.",
+            "Other heads and the one of pneumothorax called images positive together 0.8 to 1.3 "
+            "times as often as independent heads would; the interval lies above 1 for one of the two "
+            "heads.",
         ),
         ([head(NAN, NAN, NAN)], ""),
         ([], ""),

@@ -162,7 +162,7 @@ def test_the_largest_gap_is_that_of_the_largest_size(write):
     said = supplement.subgroups_said(path, TITLES, "fedavg", str)
     assert "one of 2 gaps" in said
     assert "−0.090 (−0.150 to −0.030) for pneumonia, Standard w/ FL, sex F against M" in said
-    assert "0.700 for pneumonia" in said
+    assert "0.700 (0.600 to 0.800) for pneumonia" in said
     path = write(gap(np.nan, np.nan, np.nan), gap(np.nan, np.nan, np.nan) | tag)
     said = supplement.subgroups_said(path, TITLES, "fedavg", str)
     assert "no two groups were large enough" in said
@@ -185,9 +185,9 @@ def test_heads_are_those_of_other_sites_by_the_sites_own_labels(write):
     assert supplement.heads_said(path, TITLES, "fedavg", "Under it, {}".format) == (
         "Under it, for pneumonia, one head of another finding had an AUROC of 0.600; the interval "
         "lies above 0.5 for the only head. For pneumonia, one head of the same finding elsewhere "
-        "had an AUROC of 0.800; the interval lies above 0.5 for the only head. They and the site's "
-        "own head called images positive together 1.5 to 2.5 times as often as independent heads "
-        "would; the interval lies above 1 for both heads."
+        "had an AUROC of 0.800; the interval lies above 0.5 for the only head. Other heads "
+        "and the one of pneumonia called images positive together 1.5 to 2.5 times as often as "
+        "independent heads would; the interval lies above 1 for both heads."
     )
 
 

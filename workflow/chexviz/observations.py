@@ -11,7 +11,6 @@ from chexviz.results import p_phrase
 from chexviz.wording import (
     between,
     counted,
-    fixed,
     in_words,
     interval,
     joined,
@@ -96,12 +95,15 @@ def gaps(found: Sequence[Gap]) -> str:
     )
 
 
-def view_alone(areas: Sequence[tuple[str, float]], without: Sequence[str]) -> str:
-    """What ranking by the view reaches. areas: by task. without: tasks whose images have no view
-    or all the same, of which nothing can be said."""
+def view_alone(areas: Sequence[tuple[str, float, float, float]], without: Sequence[str]) -> str:
+    """What ranking by the view reaches.
+
+    areas: task, AUROC and its interval. without: tasks whose images have no view or all the same,
+    of which nothing can be said.
+    """
     sentences = []
     if areas:
-        reached = listed(f"{fixed(area)} for {task}" for task, area in areas)
+        reached = listed(f"{interval(*area)} for {task}" for task, *area in areas)
         sentences.append(f"The view alone, without any pixel, would reach an AUROC of {reached}.")
     if without:
         sentences.append(
@@ -142,7 +144,7 @@ def heads(rows: Sequence[Head]) -> str:
                 sentences.append(told(task, kind, chosen))
         together = [row for row in own if not math.isnan(row.both)]
         if together:
-            sentences.append(called(together))
+            sentences.append(called(task, together))
     return joined(sentences)
 
 
@@ -169,13 +171,13 @@ def placed(above: int, below: int, total: int, line: str) -> str:
     return f"the interval lies {' and '.join(sides)}"
 
 
-def called(rows: Sequence[Head]) -> str:
+def called(task: str, rows: Sequence[Head]) -> str:
     """How often heads call an image positive together with the site's own head."""
     more = sum(row.both_low > 1 for row in rows)
     fewer = sum(row.both_high < 1 for row in rows)
     ratios = between([row.both for row in rows], 1)
-    sentence = f"They and the site's own head called images positive together {ratios} times as "
-    sentence += "often as independent heads would"
+    sentence = f"Other heads and the one of {task} called images positive together {ratios} times "
+    sentence += "as often as independent heads would"
     if not more and not fewer:
         return f"{sentence}; every interval holds 1."
     return f"{sentence}; {placed(more, fewer, len(rows), '1')}."

@@ -64,7 +64,7 @@ def wrapped(text: str, length: float) -> str:
         for word in words:
             longer = f"{line} {word}"
             extent = TextPath((0, 0), longer, size=NOTE).get_extents().width
-            if extent * 25.4 / 72 <= length:
+            if extent * 25.4 / 72 <= 0.97 * length:  # a PNG's letters are a little wider
                 line = longer
             else:
                 lines.append(line)

@@ -280,7 +280,10 @@ def subgroups_said(path: Path, titles: dict, method: str, under: Under) -> str:
         for row in gaps.dropna(subset="value").itertuples()
     ]
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
-    areas = [(titles[row.site], row.value) for row in tags.dropna(subset="value").itertuples()]
+    areas = [
+        (titles[row.site], row.value, row.low, row.high)
+        for row in tags.dropna(subset="value").itertuples()
+    ]
     without = [titles[site] for site in tags.loc[tags["value"].isna(), "site"]]
     return joined([under(observations.gaps(found)), observations.view_alone(areas, without)])
 
