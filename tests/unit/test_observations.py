@@ -91,8 +91,8 @@ def head(auroc, low, high, both=(NAN, NAN, NAN), same=False, task="pneumothorax"
         (
             [head(NAN, NAN, NAN, (1.3, 1.1, 1.5)), head(NAN, NAN, NAN, (0.8, 0.0, 1.8))],
             "Other heads and the one of pneumothorax called images positive together 0.8 to 1.3 "
-            "times as often as independent heads would; the interval lies above 1 for one of the two "
-            "heads.",
+            "times as often as independent heads would; the interval lies above 1 for one of the "
+            "two heads.",
         ),
         ([head(NAN, NAN, NAN)], ""),
         ([], ""),
