@@ -112,17 +112,17 @@ def test_the_summary_follows_the_p_values(rows, said):
         # Holm by hand: 4 x 0.04 = 0.16; 2 x 0.001 = 0.002 and 0.03.
         (
             [row(LOWER, 0.04), *(row(SAME, p) for p in (0.13, 0.14, 0.24))],
-            "These p values are not corrected for several tests; after Holm's correction no "
+            "These p values are not corrected for several tests; after Holm’s correction no "
             "difference is significant.",
         ),
         (
             [row(LOWER, 0.001), row(LOWER, 0.03)],
-            "These p values are not corrected for several tests; after Holm's correction two "
+            "These p values are not corrected for several tests; after Holm’s correction two "
             "differences are significant.",
         ),
         (
             [row(LOWER, 0.001), row(SAME, 0.3)],
-            "These p values are not corrected for several tests; after Holm's correction one "
+            "These p values are not corrected for several tests; after Holm’s correction one "
             "difference is significant.",
         ),
     ],
@@ -251,20 +251,20 @@ def test_inflation_over_seeds_has_no_intervals_and_as_many_images_are_no_reason(
 
 
 def test_tests_count_what_each_calls_significant():
-    said = conclusions.tests(2, [("the bootstrap", 0), ("DeLong's test", 1)], 0, 0.05, 0)
+    said = conclusions.tests(2, [("the bootstrap", 0), ("DeLong’s test", 1)], 0, 0.05, 0)
     assert said == (
         "the significant differences among two comparisons were, without correction, none by the "
-        "bootstrap and one by DeLong's test. Holm's correction of the primary test left none. A "
+        "bootstrap and one by DeLong’s test. Holm’s correction of the primary test left none. A "
         "loss of 0.05 or more in AUROC could be ruled out in neither of the two comparisons."
     )
     assert "none of the two" not in said
 
 
 def test_simulated_studies():
-    rows = [("the t test over replicates", 1000, 0.95), ("DeLong's test", None, 0.03)]
+    rows = [("the t test over replicates", 1000, 0.95), ("DeLong’s test", None, 0.03)]
     assert conclusions.simulated(rows, 200) == (
         "In 200 simulated studies, the t test over replicates (1,000 replicates) called "
-        "95\u00a0% different and DeLong's test called 3\u00a0% different"
+        "95\u00a0% different and DeLong’s test called 3\u00a0% different"
     )
 
 

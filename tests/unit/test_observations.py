@@ -106,7 +106,7 @@ def test_heads_are_said_to_tell_labels_apart_only_where_their_intervals_do(rows,
 def test_energy_counts_the_models_that_beat_chance_and_the_mean_annotation():
     said = observations.energy([Energy("pneumonia", [0.02, 0.06], [0.07, 0.08], [0.21, 0.23])])
     assert said == (
-        "the share of the maps' energy inside the annotations was 2 to 6\u00a0% for pneumonia (a "
+        "the share of the maps’ energy inside the annotations was 2 to 6\u00a0% for pneumonia (a "
         "uniform map: 7 to 8\u00a0%, which neither of the two models beat; the mean annotation: "
         "21 to 23\u00a0%, which neither of the two models beat)."
     )
@@ -131,7 +131,7 @@ def focus(difference: float, p: float) -> Focus:
         ),
         (
             [focus(0.05, 0.4), focus(NAN, NAN)],
-            "the share of the federated map's energy inside the annotation, on the true positives "
+            "the share of the federated map’s energy inside the annotation, on the true positives "
             "of both and without correction for several tests, was not significantly different "
             "from that of the baseline in one comparison: that does not support the original, and "
             "does not refute it.",

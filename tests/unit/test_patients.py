@@ -69,7 +69,8 @@ def test_patients_whom_the_datasets_share_stay_unknown():
         "RSNA are unknown: whom of them the sites share is not found, and may be on both sides of "
         "any split."
     )
-    assert "those of all images of RSNA are unknown" in patients.across(NOBODY)
+    both = "those of all images of RSNA and all images of SIIM-ACR are unknown"
+    assert both in patients.across(NOBODY)
     assert patients.across([RSNA]) == ""
     assert patients.across([HOSPITAL, HOSPITAL._replace(title="Other")]) == ""
 

@@ -123,7 +123,7 @@ def test_localisation_counts_models_above_chance_and_prior(write):
         model("siim") | {"measure": "energy", "value": np.nan, "chance": 0.1, "prior": 0.1},
     )
     assert supplement.energy_said(path, TITLES) == (
-        "the share of the maps' energy inside the annotations was 30 to 50\u00a0% for pneumonia (a "
+        "the share of the maps’ energy inside the annotations was 30 to 50\u00a0% for pneumonia (a "
         "uniform map: 10\u00a0%, which both models beat; the mean annotation: 40\u00a0%, which one "
         "of the two models beat)."
     )
@@ -200,7 +200,7 @@ def test_simulation_is_told_at_its_most_replicates(write):
         expected=0.05,
     )
     assert supplement.simulation_said(supplement.read_simulation(path)) == (
-        "In 100 simulated studies, DeLong's test called 5\u00a0% different and the t test over "
+        "In 100 simulated studies, DeLong’s test called 5\u00a0% different and the t test over "
         "replicates (1,000 replicates) called 95\u00a0% different"
     )
 

@@ -166,7 +166,7 @@ def correction(rows: Sequence[Comparison]) -> str:
         return f"{said}."
     left = {0: "no difference is", 1: "one difference is"}
     found = left.get(len(kept(rows)), f"{in_words(len(kept(rows)))} differences are")
-    return f"{said}; after Holm's correction {found} significant."
+    return f"{said}; after Holm’s correction {found} significant."
 
 
 def interpretation(rows: Sequence[Comparison], level: str) -> str:
@@ -307,7 +307,7 @@ def tests(
     )
     return (
         f"the significant differences among {counted(comparisons, 'comparison')} were, without "
-        f"correction, {by_test}. Holm's correction of the primary test left "
+        f"correction, {by_test}. Holm’s correction of the primary test left "
         f"{in_words(holm) if holm else 'none'}. A loss of {margin:g} or more in AUROC could be "
         f"ruled out in {part_of(shown, comparisons, 'comparison')}."
     )

@@ -223,7 +223,7 @@ def energy(rows: Sequence[Energy]) -> str:
             f"{percent_between(row.chance)}, which {beat[0]} beat; the mean "
             f"annotation: {percent_between(row.prior)}, which {beat[1]} beat)"
         )
-    return f"the share of the maps' energy inside the annotations was {'; '.join(shares)}."
+    return f"the share of the maps’ energy inside the annotations was {'; '.join(shares)}."
 
 
 def focus(rows: Sequence[Focus]) -> str:
@@ -246,7 +246,7 @@ def focus(rows: Sequence[Focus]) -> str:
         where = total if len(tested) == 1 else f"any of {total}"
         found = f"not significantly different from that of the baseline in {where}"
     return (
-        "the share of the federated map's energy inside the annotation, on the true positives of "
+        "the share of the federated map’s energy inside the annotation, on the true positives of "
         f"both and without correction for several tests, was {found}: "
         f"{answer(len(more), len(less), len(tested))}."
     )

@@ -102,9 +102,12 @@ def across(sites: Sequence[Site]) -> str:
             "collection, ChestX-ray14, so that these sites are not independent: as published, they "
             f"share at least {SHARED:,} patients, and some images."
         )
+    nameless = [site.title for site in sites if site.nameless]
+    unknown = [blank(site) for site in sites if site.known < site.images]
     hidden = [
-        *(f"those of {site.title} are not named" for site in sites if site.nameless),
-        *(f"those of {blank(site)} are unknown" for site in sites if site.known < site.images),
+        f"those of {listed(which)} are {what}"
+        for which, what in ((nameless, "not named"), (unknown, "unknown"))
+        if which
     ]
     if hidden:
         which = f"Of the patients, {listed(hidden)}:"

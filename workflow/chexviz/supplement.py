@@ -38,7 +38,7 @@ CHECKS = {
 TESTS = {
     "bootstrap_patients": "the bootstrap over patients",
     "bootstrap_images": "the bootstrap over images",
-    "delong": "DeLong's test",
+    "delong": "DeLong’s test",
     LITERAL: "the t test over replicates",
 }
 RATES = {"sensitivity": "Sensitivity", "specificity": "Specificity", "ppv": "PPV", "npv": "NPV"}
