@@ -5,7 +5,7 @@ import math
 import pytest
 
 from chexviz import observations
-from chexviz.observations import Calibration, Energy, Focus, Gap, Head, View
+from chexviz.observations import Area, Calibration, Energy, Focus, Gap, Head, View
 
 NAN = math.nan
 
@@ -49,7 +49,7 @@ def test_gaps_count_intervals_without_0_and_name_the_largest():
 
 
 def test_the_view_alone_reaches_nothing_where_no_image_has_one():
-    assert observations.view_alone([("pneumonia", 0.678, 0.59, 0.76)], []) == (
+    assert observations.view_alone([Area("pneumonia", 0.678, 0.59, 0.76)], []) == (
         "The view alone, without any pixel, would reach an AUROC of 0.678 (0.590 to 0.760) "
         "for pneumonia."
     )

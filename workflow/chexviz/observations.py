@@ -95,15 +95,23 @@ def gaps(found: Sequence[Gap]) -> str:
     )
 
 
-def view_alone(areas: Sequence[tuple[str, float, float, float]], without: Sequence[str]) -> str:
-    """What ranking by the view reaches.
+class Area(NamedTuple):
+    """The AUROC of ranking the images of a task by their view, with its interval."""
 
-    areas: task, AUROC and its interval. without: tasks whose images have no view or all the same,
-    of which nothing can be said.
-    """
+    task: str
+    value: float
+    low: float
+    high: float
+
+
+def view_alone(areas: Sequence[Area], without: Sequence[str]) -> str:
+    """What ranking by the view reaches. without: tasks whose images have no view or all the same,
+    of which nothing can be said."""
     sentences = []
     if areas:
-        reached = listed(f"{interval(*area)} for {task}" for task, *area in areas)
+        reached = listed(
+            f"{interval(area.value, area.low, area.high)} for {area.task}" for area in areas
+        )
         sentences.append(f"The view alone, without any pixel, would reach an AUROC of {reached}.")
     if without:
         sentences.append(

@@ -281,7 +281,7 @@ def subgroups_said(path: Path, titles: dict, method: str, under: Under) -> str:
     ]
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
     areas = [
-        (titles[row.site], row.value, row.low, row.high)
+        observations.Area(titles[row.site], row.value, row.low, row.high)
         for row in tags.dropna(subset="value").itertuples()
     ]
     without = [titles[site] for site in tags.loc[tags["value"].isna(), "site"]]
