@@ -34,11 +34,13 @@ def test_verdict_is_that_of_the_p_value():
 
 
 def test_results_go_by_task():
-    rows = [row(SAME, 0.1), row(LOWER, 0.0001, task="pneumothorax"), untested()]
+    few = untested()._replace(note="too few cases: 3 positive")
+    rows = [row(SAME, 0.1), row(LOWER, 0.0001, task="pneumothorax"), few]
     assert conclusions.results(rows) == (
         "For pneumonia, the federated model and its baseline had an AUROC of 0.84 and 0.85 with "
-        "Standard (p = 0.10) and 0.84 and 0.85 with Standard (not tested). For pneumothorax, the "
-        "federated model and its baseline had an AUROC of 0.84 and 0.85 with Standard (p < 0.001)."
+        "Standard (p = 0.10) and 0.84 and 0.85 with Standard (too few cases: 3 positive). For "
+        "pneumothorax, the federated model and its baseline had an AUROC of 0.84 and 0.85 with "
+        "Standard (p < 0.001)."
     )
 
 
@@ -258,6 +260,7 @@ def test_tests_count_what_each_calls_significant():
         "loss of 0.05 or more in AUROC could be ruled out in neither of the two comparisons."
     )
     assert "none of the two" not in said
+    assert conclusions.tests(0, [], 0, 0.05, 0) == "no comparison had enough cases to be tested."
 
 
 def test_simulated_studies():

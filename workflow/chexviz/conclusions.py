@@ -30,6 +30,7 @@ class Comparison(NamedTuple):
 
     auroc, baseline: as the tables show them. difference: mean over seeds, with its interval; NaN
     where too few cases leave none. p: NaN likewise. verdict: LOWER, HIGHER, MIXED, SAME, UNTESTED.
+    note: why it is not tested.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Comparison(NamedTuple):
     high: float
     p: float
     verdict: str
+    note: str = ""
 
 
 def verdict(p: float, differences: Sequence[float]) -> str:
@@ -76,7 +78,8 @@ def results(rows: Sequence[Comparison]) -> str:
     sentences = []
     for task in dict.fromkeys(row.task for row in rows):
         pairs = listed(
-            f"{row.auroc} and {row.baseline} with {row.architecture} ({p_phrase(row.p)})"
+            f"{row.auroc} and {row.baseline} with {row.architecture} "
+            f"({row.note or p_phrase(row.p)})"
             for row in rows
             if row.task == task
         )
@@ -302,6 +305,8 @@ def tests(
     significant: what a sentence calls a test, and its number. holm: that of the primary test after
     correction. shown: of the comparisons, in how many a loss of `margin` in AUROC is ruled out.
     """
+    if not comparisons:
+        return "no comparison had enough cases to be tested."
     by_test = listed(
         f"{in_words(number) if number else 'none'} by {title}" for title, number in significant
     )

@@ -128,7 +128,8 @@ class Head(NamedTuple):
     """A head of another site on a site's images, by the site's own labels.
 
     same: it was trained for the same finding. auroc with its interval; both: images that it and the
-    site's own head call positive, by how many independent heads would. NaN where there is none.
+    site's own head call positive, by how many independent heads would. NaN where there is none;
+    without an interval nothing is said.
     """
 
     task: str
@@ -147,10 +148,10 @@ def heads(rows: Sequence[Head]) -> str:
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
         for same, kind in ((False, "of another finding"), (True, "of the same finding elsewhere")):
-            chosen = [row for row in own if row.same == same and not math.isnan(row.auroc)]
+            chosen = [row for row in own if row.same == same and not math.isnan(row.low)]
             if chosen:
                 sentences.append(told(task, kind, chosen))
-        together = [row for row in own if not math.isnan(row.both)]
+        together = [row for row in own if not math.isnan(row.both_low)]
         if together:
             sentences.append(called(task, together))
     return joined(sentences)

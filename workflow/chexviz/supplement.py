@@ -277,12 +277,12 @@ def subgroups_said(path: Path, titles: dict, method: str, under: Under) -> str:
             model_title(row.architecture, row.method),
             *(row.attribute, row.group, row.reference, row.value, row.low, row.high),
         )
-        for row in gaps.dropna(subset="value").itertuples()
+        for row in gaps.dropna(subset=["value", "low"]).itertuples()
     ]
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
     areas = [
         observations.Area(titles[row.site], row.value, row.low, row.high)
-        for row in tags.dropna(subset="value").itertuples()
+        for row in tags.dropna(subset=["value", "low"]).itertuples()
     ]
     without = [titles[site] for site in tags.loc[tags["value"].isna(), "site"]]
     return joined([under(observations.gaps(found)), observations.view_alone(areas, without)])
@@ -320,7 +320,7 @@ def test_facts(path: Path, titles: dict, under: Under) -> dict:
     primary = table[table["primary"].astype(bool)]
     significant = table["p"] < conclusions.SIGNIFICANCE
     said = conclusions.tests(
-        len(primary),
+        int(primary["p"].notna().sum()),
         [
             (TESTS[test], int(significant[rows.index].sum()))
             for test, rows in table.groupby("test", sort=False)
