@@ -29,14 +29,14 @@ def test_a_site_says_who_is_on_its_images_and_from_what():
     assert patients.contributed(RSNA) == (
         "contributed 26,684 radiographs labelled for pneumonia (6,012 positive, 22.5\u00a0%); "
         "26,586 images are of 11,410 known patients, and each of the others counts as a patient of "
-        "its own. Who is on an image was taken from a published match of its images with those of "
-        "ChestX-ray14, which comes with the workflow."
+        "its own. Who is on an image was taken from the match of its images with those of "
+        "ChestX-ray14 that torchxrayvision publishes, which comes with the workflow."
     )
     assert patients.contributed(SIIM) == (
         "contributed 12,047 radiographs labelled for pneumothorax (2,669 positive, 22.2\u00a0%), "
         "from 6,166 patients. Which images are of one patient, but not of whom, was taken from "
-        "published splits by patient, of which the workflow comes with the groups of images. A "
-        "further 42 files could not be used; the workflow lists the reason."
+        "the splits by patient that InconsistentBias publishes, whose groups of images come with "
+        "the workflow. A further 42 files could not be used; the workflow lists the reason."
     )
     assert patients.contributed(HOSPITAL) == (
         "contributed 400 radiographs labelled for pneumonia (60 positive, 20\u00a0%), 100 of them "

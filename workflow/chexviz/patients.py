@@ -8,10 +8,10 @@ from chexviz.wording import joined, listed, percent, tally
 # Of the two datasets as they are published; config/patients/README.md.
 SHARED = 1096
 SHIPPED = {
-    "config/patients/rsna.csv.gz": "a published match of its images with those of ChestX-ray14, "
-    "which comes with the workflow",
-    "config/patients/siim.csv.gz": "published splits by patient, of which the workflow comes with "
-    "the groups of images",
+    "config/patients/rsna.csv.gz": "the match of its images with those of ChestX-ray14 that "
+    "torchxrayvision publishes, which comes with the workflow",
+    "config/patients/siim.csv.gz": "the splits by patient that InconsistentBias publishes, whose "
+    "groups of images come with the workflow",
 }
 CHALLENGES = ("rsna", "siim")  # readers of datasets that were drawn from ChestX-ray14
 
