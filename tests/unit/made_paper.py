@@ -11,6 +11,7 @@ from made_results import (
     localise_arguments,
     make_results,
     table_arguments,
+    titles_argument,
 )
 
 from chexviz import (
@@ -112,7 +113,7 @@ def make_tables(made: Results, protocol: str) -> None:
     table_methods.main(
         [*evaluated, *history_arguments(made, protocol), *formats(folder, "methods")]
     )
-    table_tests.main([evaluated[1], *method, *formats(folder, "tests")])
+    table_tests.main([*evaluated[1:], *method, *formats(folder, "tests")])
 
 
 def make_study(made: Results) -> None:
@@ -124,10 +125,11 @@ def make_study(made: Results) -> None:
         sites = [site | {"reader": site["name"], "source": ["local:raw"]} for site in made.sites]
         config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
         settings = json.dumps({"sites": sites, "architectures": config["architectures"]})
-        arguments = [*original, *table_arguments(made, "paper"), "--settings", settings]
+        arguments = [*original, *table_arguments(made, "paper")[:2], "--settings", settings]
         published.main([*arguments, *formats(folder, "published")])
     if "inflation" in made_tables:
-        inflation.main([*inflation_arguments(made), *formats(folder, "inflation")])
+        inputs = [*inflation_arguments(made), titles_argument(made.sites)]
+        inflation.main([*inputs, *formats(folder, "inflation")])
     path = made.root / "evaluation" / "simulation.csv"
     simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])
     path = made.root / "evaluation" / "coverage.csv"

@@ -17,9 +17,30 @@ GRID = np.linspace(0, 1, 51)
 SKILL = {"standard": 1.45, "densenet121": 1.75}
 LACKING = {"baseline": 0.0, "pooled": -0.1}  # of an architecture's skill; other methods: 0.05
 ROUNDS, BYTES = 6, {"standard": 371_000, "densenet121": 28_200_000}
-RSNA = {"name": "rsna", "title": "RSNA", "task": "pneumonia", "table": ""}
-SIIM = {"name": "siim", "title": "SIIM-ACR", "task": "pneumothorax", "table": ""}
-HOSPITAL = {"name": "hospital", "title": "General Hospital", "task": "pneumonia", "table": ""}
+RSNA = {
+    "name": "rsna",
+    "title": "RSNA",
+    "task": "pneumonia",
+    "table": "",
+    "reader": "rsna",
+    "phantom": False,
+}
+SIIM = {
+    "name": "siim",
+    "title": "SIIM-ACR",
+    "task": "pneumothorax",
+    "table": "",
+    "reader": "siim",
+    "phantom": False,
+}
+HOSPITAL = {
+    "name": "hospital",
+    "title": "General Hospital",
+    "task": "pneumonia",
+    "table": "",
+    "reader": "table",
+    "phantom": False,
+}
 
 
 @dataclass
@@ -132,7 +153,7 @@ def make_site(results: Results, site: str, images: int, rng: np.random.Generator
             "image": names,
             "file": [f"{name}.dcm" for name in names],
             "patient": [f"{site}-p{index // 2}" for index in range(count)],
-            "patient_known": True,
+            "patient_known": site != "siim",
             "label": labels,
             "view": rng.choice(["AP", "PA"], count),
             "sex": rng.choice(["F", "M"], count),
@@ -335,9 +356,15 @@ def roc_rows(key: dict, labels, score, draws) -> pd.DataFrame:
     return table
 
 
+def titles_argument(sites) -> str:
+    """The option that names the sites, which tables and figures have."""
+    return f"--titles={json.dumps(list(sites))}"
+
+
 def figure3_arguments(results: Results, protocol: str) -> list[str]:
     """The command line of Figure 3 for these results, without its outputs."""
     arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
+    arguments.append(titles_argument(results.sites))
     for site in results.sites:
         files = ("images.npy", "samples.csv", "annotations.csv")
         paths = [str(results.site(site["name"], name)) for name in files]
@@ -381,6 +408,7 @@ def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
 def contact_sheet_arguments(results: Results, protocol: str) -> list[str]:
     """The command line of the contact sheet for these results, without its outputs."""
     arguments = ["--scored", str(results.evaluation(protocol, "localisation_images"))]
+    arguments.append(titles_argument(results.sites))
     for site in results.sites:
         name = site["name"]
         files = ("images.npy", "samples.csv", "annotations.csv")
@@ -423,11 +451,12 @@ def figure_training_arguments(results: Results, protocol: str) -> list[str]:
 def table_arguments(results: Results, protocol: str) -> list[str]:
     """The evaluation's part of the command line of a table."""
     names = ("metrics", "comparisons")
-    return [f"--{name}={results.evaluation(protocol, name)}" for name in names]
+    files = [f"--{name}={results.evaluation(protocol, name)}" for name in names]
+    return [*files, titles_argument(results.sites)]
 
 
 def inflation_arguments(results: Results) -> list[str]:
-    """The command line of the comparison of both protocols, without its outputs."""
+    """The command line of the comparison of both protocols, without titles and outputs."""
     files = {}
     for name in ("paper", "patient"):
         files |= {name: results.evaluation(name, "metrics"), f"{name}-split": results.split(name)}

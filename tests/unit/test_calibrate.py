@@ -73,7 +73,10 @@ class Study:
         names = names if module is figure_calibration else ["decision"]
         files = [part for name in names for part in (f"--{name}", str(self.output(name)))]
         outputs = ["--pdf", str(self.folder / "f.pdf"), "--png", str(self.folder / "f.png")]
-        return [*files, "--method", "fedavg", "--mark", MARK, *outputs]
+        tasks = {key[0]: key[1] for key in self.files}
+        titles = [{"name": name, "title": name, "task": task} for name, task in tasks.items()]
+        options = ["--titles", json.dumps(titles), "--method", "fedavg", "--mark", MARK]
+        return [*files, *options, *outputs]
 
 
 @pytest.fixture
@@ -329,6 +332,7 @@ def test_figures_show_the_first_method_and_seed_of_every_site(tmp_path, drawn, s
     for figure in drawn:
         said = texts(figure)
         assert said.count("CheXViz") == 2 * len(sites)
+        assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text)) >= 6
         assert "FedProx" not in " ".join(said)
         assert any("First of 2 seeds (5)" in text for text in said)
     assert f"   T = {row['temperature']:.2f}" in texts(drawn[0])

@@ -60,8 +60,8 @@ def drawn(monkeypatch):
 def words(made, name: str) -> list[str]:
     options = [f"--{name}", str(made.folder / f"{name}-table.csv")]
     if name == "crosstask":
-        options += ["--settings", json.dumps({"sites": sites(made.tasks)})]
-    return options
+        return [*options, "--settings", json.dumps({"sites": sites(made.tasks)})]
+    return [*options, "--titles", json.dumps(sites(made.tasks))]
 
 
 def texts(figure) -> list[str]:
@@ -159,4 +159,4 @@ def test_a_method_that_was_not_measured_is_refused(made, drawn):
     path = made.folder / "other.csv"
     table[table["method"] != "fedavg"].to_csv(path, index=False)
     with pytest.raises(InputError, match="rows of the method fedavg"):
-        drawn(figure_subgroups.main, ["--subgroups", str(path)])
+        drawn(figure_subgroups.main, [*words(made, "subgroups"), "--subgroups", str(path)])

@@ -14,6 +14,7 @@ from made_results import (
     figure3_arguments,
     figure_audit_arguments,
     make_results,
+    titles_argument,
 )
 from PIL import Image
 
@@ -49,7 +50,7 @@ def figure1_arguments(made) -> list[str]:
 def figure2_arguments(made) -> list[str]:
     names = ("roc", "metrics", "comparisons")
     files = [word for name in names for word in (f"--{name}", str(made.evaluation("paper", name)))]
-    return [*files, "--method", made.methods[0]]
+    return [*files, "--method", made.methods[0], titles_argument(made.sites)]
 
 
 def all_arguments(made):
@@ -109,6 +110,23 @@ def test_mark_is_a_strip_that_covers_nothing(module, made, tmp_path):
     # Below the strip is the same drawing; a shift of a part of a pixel may soften edges.
     difference = np.abs(marked[strip:].astype(int) - plain[: len(marked) - strip].astype(int))
     assert (difference.max(axis=2) > 60).mean() < 0.05
+
+
+def test_a_note_has_lines_of_its_width_and_no_smaller_letters():
+    note = "word " * 80 + "\nthe next line"
+    wrapped = style.wrapped(note.strip(), 77)
+    assert wrapped.replace("\n", " ") == note.strip().replace("\n", " ")
+    assert wrapped.endswith("the next line")
+    figure = style.new_figure(82, style.note_height(wrapped))
+    style.write_note(figure, wrapped)
+    (text,) = figure.texts
+    assert text.get_fontsize() == style.NOTE
+    box = text.get_window_extent()
+    assert figure.bbox.x0 < box.x0
+    assert box.x1 < figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0
+    assert box.y1 <= figure.bbox.y1
+    style.plt.close(figure)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

@@ -7,11 +7,13 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import docutils.core
 import pandas as pd
 import pytest
+import snakemake.report
 import yaml
 from jinja2 import Environment
 from made_results import (
@@ -59,9 +61,9 @@ def pdf_text(path) -> str:
 
 
 FIGURES = {
-    "figure1": (figure1, lambda made: ["--settings", json.dumps({"sites": made.sites})], True),
-    "figure_audit": (figure_audit, figure_audit_arguments, True),
-    "figure3": (figure3, lambda made: figure3_arguments(made, "paper"), False),
+    "figure1": (figure1, lambda made: ["--settings", json.dumps({"sites": made.sites})], 1),
+    "figure_audit": (figure_audit, figure_audit_arguments, 1),
+    "figure3": (figure3, lambda made: figure3_arguments(made, "paper"), 2),
 }
 
 
@@ -96,7 +98,7 @@ TEX = (
 
 def test_tables_show_the_mark_as_it_is(made):
     table = tables.read_models(
-        *(made.evaluation("paper", name) for name in ("metrics", "comparisons"))
+        *(made.evaluation("paper", name) for name in ("metrics", "comparisons")), made.sites
     )
     sheet = layout.Layout(["Model", "AUROC"], {"Group": [["a", "0.8"]]}, "Caption", "Note")
     for tex in (table1.to_tex(table, hostile.TEXT), layout.to_tex(sheet, hostile.TEXT)):
@@ -105,9 +107,13 @@ def test_tables_show_the_mark_as_it_is(made):
         table1.to_markdown(table, hostile.TEXT),
         layout.to_markdown(sheet, hostile.TEXT),
     ):
-        (strong,) = re.findall("<strong>(.*)</strong>", MarkdownIt().render(markdown))
+        (strong,) = re.findall("<p><strong>(.*)</strong></p>", MarkdownIt().render(markdown))
         assert html.unescape(strong) == hostile.TEXT
         assert r"\$x^2\$" in markdown  # GitHub's formulas
+    titled = MarkdownIt().enable("table").render(table1.to_markdown(table, ""))
+    first = html.unescape(re.findall("<td[^>]*>(.*?)</td>", titled)[0])
+    assert first == f"Pneumonia ({hostile.TEXT})"
+    assert f"Pneumonia ({TEX})" in table1.to_tex(table, "")
     rows = list(csv.DictReader(io.StringIO(tables.to_csv(table, hostile.TEXT))))
     assert {row["mark"] for row in rows} == {hostile.TEXT}
 
@@ -134,13 +140,37 @@ def test_the_page_of_a_table_shows_names_and_cells_as_they_are():
     assert "script" not in page.tags
 
 
-def test_the_script_of_the_report_ends_where_it_should(tmp_path):
+def test_the_scripts_of_the_report_end_where_they_should(tmp_path):
     entries = {"a": {"name": hostile.TEXT + "<!-- <script>"}}
-    page = f"<script>var results = {json.dumps(entries)};\n</script><p>after</p>"
-    page = report_page.change(page, "results", dict, tmp_path)
-    (script,) = re.findall(r"var results = (.*);\n", page)
-    assert json.loads(script) == entries
-    assert "<" not in script
+    page = "".join(
+        f'<script id="{name}">\n    var {name} = {json.dumps(value)};\n    </script><p>after</p>'
+        for name, value in {"results": entries, "timeline": entries, "text": "</script>"}.items()
+    )
+    page = report_page.closed(report_page.change(page, "results", dict, tmp_path))
+    shown = re.findall(r"var \w+ = (.*);\n", page)
+    assert [json.loads(one) for one in shown] == [entries, entries, "</script>"]
+    assert "<" not in "".join(shown)
+    assert Page(page).tags == ["script", "p"] * 3
+
+
+def test_every_script_of_the_report_that_holds_data_is_one_of_those():
+    """As of the Snakemake of the lock: where it writes JSON, `closed` finds it."""
+    folder = Path(snakemake.report.__file__).parent / "html_reporter" / "template"
+    template = (folder / "index.html.jinja2").read_text()
+    data = re.findall(r"var (\w+) = \{\{", template)
+    found = re.findall(r'<script id="[\w-]+">\s*var (\w+) = .*;\n', template)
+    assert "results" in data
+    assert set(data) <= set(found)
+
+
+def test_captions_of_the_report_hold_no_free_text(repository):
+    """A mark and a title may be anything; only the text of the report has them, where it escapes
+    them. Names, numbers and methods have a pattern in the schema."""
+    free = re.compile(r"mark|title|source|labels|patients\b|pathvars")
+    for path in (repository / "workflow/report").glob("*.rst"):
+        for expression in re.findall(r"\{\{(.*?)\}\}", path.read_text()):
+            numbers = expression.replace('"localisation"]["patients"', "")
+            assert not free.search(numbers) or expression.strip().startswith("plain("), path
 
 
 def test_the_text_of_the_report_shows_mark_and_titles_as_they_are(repository):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import inflation_arguments, make_results
+from made_results import inflation_arguments, make_results, titles_argument
 from scipy.stats import binomtest
 
 from chexviz import inflation
@@ -80,7 +80,7 @@ def two_seeds(tmp_path_factory):
 
 def made(of, folder, *options: str) -> dict[str, str]:
     files = {kind: folder / f"inflation.{kind}" for kind in ("csv", "tex", "md")}
-    inputs = inflation_arguments(of)
+    inputs = [*inflation_arguments(of), titles_argument(of.sites)]
     inflation.main([*inputs, *(f"--{kind}={path}" for kind, path in files.items()), *options])
     return {kind: path.read_text() for kind, path in files.items()}
 
@@ -168,6 +168,10 @@ def found(*differences: tuple[float, float, float], sizes=(480, 420), note="") -
     return pd.DataFrame(rows).assign(training_paper=sizes[0], training_patient=sizes[1])
 
 
+def words(table: pd.DataFrame) -> str:
+    return inflation.words(table, "patient-wise protocol")
+
+
 SHOWN = {
     "higher": (0.04, 0.01, 0.07),
     "lower": (-0.03, -0.05, -0.01),
@@ -189,7 +193,7 @@ SHOWN = {
 )
 def test_words_are_those_of_the_intervals(models, said):
     """The demo has intervals beyond 0 in both directions: that is no 'what leakage adds'."""
-    text = inflation.words(found(*(SHOWN[name] for name in models)))
+    text = words(found(*(SHOWN[name] for name in models)))
     assert said in text
     assert ("as leakage would" in text) == (models[0] == "higher")
     assert "what leakage adds" not in text
@@ -198,25 +202,23 @@ def test_words_are_those_of_the_intervals(models, said):
 
 
 def test_a_negative_difference_is_not_called_what_leakage_adds():
-    text = inflation.words(found((-0.02, -0.05, 0.01), (-0.05, -0.1, 0.01)))
+    text = words(found((-0.02, -0.05, 0.01), (-0.05, -0.1, 0.01)))
     assert text.startswith("In none of 2 models can")
     assert "(differences: −0.050 to −0.020)" in text
     assert "show neither that leakage adds anything nor" in text
 
 
 def test_words_follow_the_numbers_of_images_that_train():
-    assert "protocol trains on fewer images" in inflation.words(
-        found(SHOWN["higher"], sizes=(9, 10))
-    )
-    equal = inflation.words(found(SHOWN["higher"], sizes=(1000, 1000)))
+    assert "protocol trains on fewer images" in words(found(SHOWN["higher"], sizes=(9, 10)))
+    equal = words(found(SHOWN["higher"], sizes=(1000, 1000)))
     assert "trains on other images (Pneumonia: 1,000 against 1,000)" in equal
     assert "raise" not in equal
 
 
 def test_too_few_cases_say_nothing_of_leakage():
     few = found(SHOWN["higher"], note="too few cases: 3 positive of at least 20")
-    assert inflation.words(few).startswith("There are too few cases to tell")
-    some = inflation.words(pd.concat([few, found(SHOWN["higher"])]))
+    assert words(few).startswith("There are too few cases to tell")
+    some = words(pd.concat([few, found(SHOWN["higher"])]))
     assert "in 1 of 1 model, by up to 0.040" in some
     assert "For 1 more there are too few cases." in some
 

@@ -14,6 +14,7 @@ from made_results import (
     contact_sheet_arguments,
     localise_arguments,
     make_results,
+    titles_argument,
 )
 from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import jaccard_score
@@ -267,7 +268,8 @@ def drawn(monkeypatch):
 def arguments_of(module, results) -> list[str]:
     if module is contact_sheet:
         return contact_sheet_arguments(results, "paper")
-    return [f"--localisation={results.evaluation('paper', 'localisation')}"]
+    table = f"--localisation={results.evaluation('paper', 'localisation')}"
+    return [table, titles_argument(results.sites)]
 
 
 def figure_of(module, results, drawn, tmp_path):
@@ -297,6 +299,7 @@ def test_nothing_is_cut_off(module, case, made, many, drawn, tmp_path):
             box = text.get_window_extent(renderer)
             assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
             assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
+            assert text.get_fontsize() >= 6, text
 
 
 @pytest.fixture(scope="module")
@@ -333,6 +336,30 @@ def test_the_figure_shows_values_references_and_p(made, drawn, tmp_path):
     ]
     assert value.get_xdata()[0] == pytest.approx(row["value"])
     assert {"Pneumonia", "Pneumothorax", "FedBN"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        (["differences: all alike, no interval"], " (–: all differences alike)"),
+        (["differences: 3 patients, fewer than 10"], " (–: too few)"),
+        (
+            ["differences: all alike, no interval", "differences: 3 patients, fewer than 10"],
+            " (–: too few or all differences alike)",
+        ),
+        ([], ""),
+    ],
+)
+def test_a_missing_p_value_has_its_own_reason(notes, said):
+    """With 21 pairs of equal maps there are not too few."""
+    rows = pd.DataFrame(
+        [
+            {"method": "fedavg", "value": 0.1, "p": np.nan, "alike": "all alike" in note}
+            for note in notes
+        ]
+        + [{"method": "fedavg", "value": 0.1, "p": 0.2, "alike": False}]
+    )
+    assert figure_localisation.why_no_p(rows) == said
 
 
 def test_of_several_seeds_the_mean_is_shown_and_a_site_without_annotation_says_so(
@@ -377,7 +404,7 @@ def test_the_sheet_shows_the_cases_with_their_numbers(made, drawn, tmp_path):
     baseline, other = (of(images, "siim", method) for method in ("baseline", "fedavg"))
     best = baseline[baseline["image"].isin(other["image"])].nlargest(1, "energy").iloc[0]
     hit = {0: "miss", 1: "hit"}.get(best["pointing"], f"{best['pointing']:.2f}")
-    assert f"{best['energy']:.2f} · {hit} · {best['iou']:.2f}" in shown
+    assert f"{best['energy']:.2f} {hit} {best['iou']:.2f}" in shown
     assert sum(len(axes.images) for axes in figure.axes) == 2 * 2 * 2 * 10 + 1
     assert "fedbn" not in json.dumps(shown).lower()
 

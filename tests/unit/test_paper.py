@@ -63,6 +63,21 @@ def two(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def nobody(tmp_path_factory):
+    """The same with no patient known."""
+    made = make_paper(tmp_path_factory.mktemp("nobody"), images=60)
+    for site in made.sites:
+        path = made.site(site["name"], "samples.csv")
+        samples = pd.read_csv(path, dtype=str, keep_default_na=False)
+        samples.assign(patient_known="False").to_csv(path, index=False)
+    for protocol in made.protocols:
+        path = made.root / "audit" / f"{protocol}.csv"
+        audit = pd.read_csv(path).assign(known_images=0, affected_images=0)
+        audit.assign(fraction=np.nan).to_csv(path, index=False)
+    return made
+
+
+@pytest.fixture(scope="module")
 def three(tmp_path_factory):
     """Results of three sites, the paper's protocol alone, two seeds, several methods."""
     folder = tmp_path_factory.mktemp("three")
@@ -104,6 +119,17 @@ def words(facts: dict) -> str:
     ).decode()
     text = re.sub(r"<style.*?</style>|<[^>]+>", "", page.partition("<body")[2], flags=re.DOTALL)
     return re.sub(r"\s+", " ", html.unescape(text))
+
+
+def squeezed(text: str) -> str:
+    """Without what lines of a page put in: spaces and hyphens."""
+    return re.sub(r"[\s\u00ad-]", "", text)
+
+
+def abstract(facts: dict) -> str:
+    """The first page of the PDF up to its figure, squeezed; of HTML it is no part."""
+    pages = PdfReader(BytesIO(paper.typeset(TEMPLATE, facts))).pages
+    return squeezed(pages[0].extract_text()).partition("Figure1.")[0]
 
 
 def headings(facts: dict) -> list[str]:
@@ -194,67 +220,45 @@ def test_text_holds_the_files_numbers(two):
     assert "A further 1 file could not be used" in text
 
 
-def comparison(verdict: str, p: float, difference: float = -0.02) -> dict:
-    values = {"difference": difference, "low": -0.041, "high": 0.01, "p": p}
-    values |= {"p_text": paper.p_text(p), "verdict": verdict}
-    names = {"task": "pneumonia", "model": "Standard w/ FL", "architecture": "Standard"}
-    return names | values | {"auroc": "0.84", "baseline": "0.85"}
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (
-            [comparison("same", 0.1), comparison("same", 0.76)],
-            [
-                "In none of the two comparisons did the AUROC of the federated model differ "
-                "significantly from that of its baseline (p from 0.10 to 0.76).",
-                "admit losses of up to 0.041 in AUROC",
-            ],
-        ),
-        (
-            [comparison("same", 0.1)],
-            ["The AUROC of the federated model did not differ significantly from that of"],
-        ),
-        (
-            [comparison("lower", 0.0001), comparison("same", 0.3), comparison("same", 0.4)],
-            [
-                "Of three comparisons, the AUROC of the federated model was significantly lower in "
-                "one (pneumonia with Standard, p < 0.001).",
-                "It did not differ significantly in the other two (p from 0.30 to 0.40).",
-                "in one of three comparisons federation cost discrimination, by 0.020 in AUROC.",
-            ],
-        ),
-        (
-            [comparison("higher", 0.01, 0.03)],
-            ["was significantly higher than that of its baseline (p = 0.01).", "Federation helped"],
-        ),
-        (
-            [comparison("lower", 0.02), comparison("higher", 0.01, 0.03)],
-            [
-                "significantly lower in one (pneumonia with Standard, p = 0.02) and significantly "
-                "higher in one (pneumonia with Standard, p = 0.01).",
-                "whether it pays depends on the task",
-            ],
-        ),
-    ],
-)
-def test_conclusions_follow_the_p_values(two, rows, expected):
-    facts = facts_of(two, protocols=["paper"])
-    facts["protocols"][0]["comparisons"] = rows
+def test_the_paper_says_what_is_concluded(two):
+    """Each sentence is laid out as it is, but for the letter p; the words: test_conclusions.py."""
+    facts = facts_of(two)
     text = words(facts).replace("\u00a0", " ")
-    for sentence in expected:
-        assert sentence in text
-    if rows[0]["verdict"] != "same":
-        assert "In none of" not in text
+    names = "results summary correction interpretation leakage optimism calibration energy focus"
+    for protocol in facts["protocols"]:
+        of_first = {"interpretation", "optimism"} if protocol["name"] != "paper" else set()
+        for name in {*names.split(), "subgroups", "heads"} - of_first:
+            assert re.sub(r"\s+", " ", protocol[name]) in text
+    for sentence in (*facts["known"].values(), facts["both"], facts["inflation"]["said"]):
+        assert sentence == facts["known"]["disjoint"] or re.sub(r"\s+", " ", sentence) in text
+    first = facts["protocols"][0]
+    for sentence in (first["results"], first["summary"], first["correction"]):
+        assert squeezed(sentence) in abstract(facts)
+    assert squeezed(facts["known"]["disjoint"]) in abstract(facts)
 
 
-def test_verdict_is_that_of_the_p_value():
-    assert paper.verdict(0.05, pd.Series([-0.1])) == "same"
-    assert paper.verdict(0.049, pd.Series([-0.1, -0.2])) == "lower"
-    assert paper.verdict(0.049, pd.Series([0.1])) == "higher"
-    assert paper.verdict(0.049, pd.Series([0.1, 0.2, -0.001])) == "mixed"
-    assert paper.verdict(np.nan, pd.Series([0.1])) == "undefined"
+def test_where_no_patient_is_known_nothing_goes_by_patients(nobody):
+    facts = facts_of(nobody)
+    text = words(facts).replace("\u00a0", " ")
+    assert "Duplicate-disjoint protocol" in headings(facts)
+    assert "60 images, 15 positive, patients unknown" in text
+    repeated = "Repeated with no near-duplicate image on both sides of the split"
+    assert squeezed(repeated) in abstract(facts)
+    assert "Patients are unknown, so that images of one patient can be on both sides." in text
+    assert "as none is known, each image counts as one" in text
+    for claim in ("o patient on", "60 patients", "hole patients", "no patient and no near"):
+        assert claim not in text
+    assert "It respects that images of one patient" not in text
+    assert "atient-wise" not in text
+
+
+def test_datasets_that_are_drawn_are_not_called_those_of_a_hospital(two):
+    sites = [site | {"phantom": True} for site in two.sites]
+    text = words(facts_of(two, sites=sites)).replace("\u00a0", " ")
+    assert "180 phantom radiographs labelled for pneumonia" in text
+    assert "come from one hospital" not in text
+    assert "1,096" not in text
+    assert "come from one hospital" in words(facts_of(two))
 
 
 def test_shared_task_is_compared_with_the_first_site_that_has_it(three):

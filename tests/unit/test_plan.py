@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from chexviz import plan
+from chexviz import patients, plan
 from chexviz.errors import InputError
 
 
@@ -339,3 +339,21 @@ def test_a_link_to_what_is_not_there_is_named(tmp_path, config):
         plan.check(config)
     (tmp_path / "gone").mkdir()
     plan.check(config)
+
+
+def test_the_paper_is_told_where_the_images_and_their_patients_are_from(config):
+    sites = {site["name"]: site for site in plan.paper(config)["sites"]}
+    assert sites["rsna"]["table"] in patients.SHIPPED
+    assert sites["siim"]["table"] in patients.SHIPPED
+    assert (sites["rsna"]["reader"], sites["rsna"]["phantom"]) == ("rsna", False)
+    drawn = changed(config, "sites", "rsna", "source", value=["phantom"])
+    drawn = changed(drawn, "sites", "rsna", "patients", value=None)
+    site = plan.paper(drawn)["sites"][0]
+    assert (site["table"], site["phantom"]) == ("", True)
+
+
+def test_two_sites_with_one_title_are_refused(config):
+    plan.check(config)
+    same = changed(config, "sites", "siim", "title", value="RSNA")
+    with pytest.raises(InputError, match="2 sites called RSNA"):
+        plan.check(same)

@@ -73,7 +73,7 @@ def write(made, files, folder, settings, *options: str) -> dict[str, str]:
     outputs = {kind: folder / f"published.{kind}" for kind in ("csv", "tex", "md")}
     published.main(
         [
-            *table_arguments(made, "paper"),
+            *table_arguments(made, "paper")[:2],
             *(f"--published={files[0]}", f"--data={files[1]}"),
             *(f"--{kind}={path}" for kind, path in outputs.items()),
             *("--settings", json.dumps(settings), *options),

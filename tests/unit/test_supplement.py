@@ -48,9 +48,9 @@ def test_the_protocols_are_compared_in_words(write):
         auroc_patient_sd=np.nan,
         inflation_sd=np.nan,
     )
-    facts = supplement.inflation_facts(path, TITLES)
-    assert "a higher AUROC in 1 of 2 models, by up to 0.040 (" in facts["words"]
-    assert "Pneumonia: 480 against 420; Pneumothorax: 480 against 420" in facts["words"]
+    facts = supplement.inflation_facts(path, TITLES, "patient-wise protocol")
+    assert "a higher AUROC in 1 of 2 models, by up to 0.040 (" in facts["said"]
+    assert "Pneumonia: 480 against 420; Pneumothorax: 480 against 420" in facts["said"]
     assert [group["title"] for group in facts["table"]["groups"]] == ["Pneumonia", "Pneumothorax"]
 
 
@@ -63,10 +63,10 @@ def test_calibration_ranges_leave_out_what_is_not_known(write):
         **model(),
         note="",
     )
-    assert supplement.calibration_facts(path) == {
-        "none": {"ece": [0.1, 0.1], "ece_chance": [0.02, 0.02], "slope": [0.8, 1.2]},
-        "temperature": {"ece": None, "ece_chance": None, "slope": None},
-    }
+    assert supplement.calibration_said(path) == (
+        "the expected calibration error was 0.100, where a perfectly calibrated model would show "
+        "0.020 by chance, and the slope 0.80 to 1.20."
+    )
 
 
 def rates(**known) -> dict:
@@ -113,8 +113,10 @@ def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
         row(0.99, 0.3, 0.1, seed=3) | FEW,
         note="",
     )
-    assert supplement.decision_facts(path) == {"share": [0.5, 1.0], "thresholds": [0.1, 0.5]}
-    assert supplement.decision_facts(write(row(0.1, np.nan, np.nan), note="")) is None
+    assert "at 50 to 100\u00a0% of the probabilities from 10\u00a0% to 50\u00a0%" in (
+        supplement.decision_said(path)
+    )
+    assert supplement.decision_said(write(row(0.1, np.nan, np.nan), note="")) == ""
 
 
 def test_localisation_counts_models_above_chance_and_prior(write):
@@ -126,11 +128,29 @@ def test_localisation_counts_models_above_chance_and_prior(write):
         model("siim") | {"measure": "energy", "value": 0.9, "chance": 0.1, "prior": 0.1} | FEW,
         note="",
     )
-    (facts,) = supplement.localisation_facts(path, TITLES)
-    assert facts == {
-        **{"task": "pneumonia", "value": [0.3, 0.5], "chance": [0.1, 0.1], "prior": [0.4, 0.4]},
-        **{"models": 2, "above_chance": 2, "above_prior": 1},
-    }
+    assert supplement.energy_said(path, TITLES) == (
+        "the share of the maps’ energy inside the annotations was 30 to 50\u00a0% for pneumonia (a "
+        "uniform map: 10\u00a0%, which both models beat; the mean annotation: 40\u00a0%, which one "
+        "of the two models beat)."
+    )
+
+
+@pytest.mark.parametrize(("seeds", "said"), [((1,), "larger"), ((1, 2), "not significantly")])
+def test_focus_is_the_difference_of_energy_expected_over_seeds(write, seeds, said):
+    values = {1: 0.1, 2: -0.05}
+
+    def row(seed, measure="energy", **changes):
+        value = values[seed]
+        bounds = {"difference_low": value - 0.02, "difference_high": value + 0.02}
+        test = {"difference": value, "standard_error": 0.01, "p": 0.001, "seed": seed}
+        return model(**changes) | {"measure": measure} | test | bounds
+
+    path = write(
+        *(row(seed) for seed in seeds),
+        row(2, measure="iou"),
+        row(2, method="pooled"),
+    )
+    assert f"was {said}" in supplement.focus_said(path, TITLES, "fedavg", 0.95)
 
 
 def test_the_largest_gap_is_that_of_the_largest_size(write):
@@ -146,28 +166,38 @@ def test_the_largest_gap_is_that_of_the_largest_size(write):
         gap(0.7, 0.6, 0.8) | tag,
         gap(-0.6, np.nan, np.nan) | FEW,
     )
-    facts = supplement.subgroup_facts(path, TITLES, "fedavg")
-    assert (facts["gaps"], facts["apart"]) == (2, 1)
-    assert (facts["largest"]["value"], facts["largest"]["model"]) == (-0.09, "Standard w/ FL")
-    assert facts["view_alone"] == [{"task": "pneumonia", "value": 0.7}]
-    none = supplement.subgroup_facts(write(gap(np.nan, np.nan, np.nan)), TITLES, "fedavg")
-    assert (none["gaps"], none["largest"]) == (0, None)
+    said = supplement.subgroups_said(path, TITLES, "fedavg", str)
+    assert "one of 2 gaps" in said
+    assert "−0.090 (−0.150 to −0.030) for pneumonia, Standard w/ FL, sex F against M" in said
+    assert "0.700 (0.600 to 0.800) for pneumonia" in said
+    path = write(gap(np.nan, np.nan, np.nan), gap(np.nan, np.nan, np.nan) | tag)
+    said = supplement.subgroups_said(path, TITLES, "fedavg", str)
+    assert "no two groups were large enough" in said
+    assert "For pneumonia the view cannot tell images apart" in said
 
 
-def test_crosstask_is_about_the_heads_of_other_sites(write):
+def test_heads_are_those_of_other_sites_by_the_sites_own_labels(write):
     def row(head, measure, value, finding="pneumonia", **changes):
         names = {"task": "pneumonia", "head": head, "measure": measure, "finding": finding}
-        return model(**changes) | names | {"value": value}
+        names |= {"head_task": TITLES.get(head, "pneumonia"), "seed": 1}
+        bounds = {"value": value, "low": value - 0.05, "high": value + 0.05}
+        return model(**changes) | names | bounds
 
     path = write(
         *(row("rsna", "auroc", 0.9), row("siim", "auroc", 0.6), row("siim", "both_ratio", 1.5)),
+        *(row("hospital", "auroc", 0.8), row("hospital", "both_ratio", 2.5)),
         row("siim", "auroc", 0.1, finding="pneumothorax"),
         row("siim", "auroc", 0.2, method="pooled"),
         row("siim", "auroc", 0.99, architecture="densenet121") | FEW,
         note="",
     )
-    expected = [{"task": "pneumonia", "auroc": [0.6, 0.6], "both": [1.5, 1.5]}]
-    assert supplement.crosstask_facts(path, TITLES, "fedavg") == expected
+    assert supplement.heads_said(path, TITLES, "fedavg", "Under it, {}".format) == (
+        "Under it, for pneumonia, one head of another finding had an AUROC of 0.600; the interval "
+        "lies above 0.5 for the only head. For pneumonia, one head of the same finding elsewhere "
+        "had an AUROC of 0.800; the interval lies above 0.5 for the only head. Other heads "
+        "and the one of pneumonia called images positive together 1.5 to 2.5 times as often as "
+        "independent heads would; the interval lies above 1 for both heads."
+    )
 
 
 def test_simulation_is_told_at_its_most_replicates(write):
@@ -178,10 +208,10 @@ def test_simulation_is_told_at_its_most_replicates(write):
         repetitions=100,
         expected=0.05,
     )
-    told = {row["title"]: row for row in supplement.simulation_facts(path)}
-    assert told["DeLong's test"]["replicates"] is None
-    literal = told["the _t_ test over replicates"]
-    assert (literal["replicates"], literal["rate"]) == (1000, 0.95)
+    assert supplement.simulation_said(supplement.read_simulation(path)) == (
+        "In 100 simulated studies, DeLong’s test called 5\u00a0% different and the t test over "
+        "replicates (1,000 replicates) called 95\u00a0% different"
+    )
 
 
 def test_coverage_is_told_of_designs_with_enough_cases(write):
@@ -195,16 +225,20 @@ def test_coverage_is_told_of_designs_with_enough_cases(write):
         row(2.3, 50, "bootstrap_patients", 0.055),
         repetitions=100,
     )
-    told = supplement.coverage_facts(path, 20)
-    assert (told["repetitions"], told["positives"]) == (100, 20)
-    assert told["error"] == pytest.approx(0.0427, abs=5e-5)  # 1.96 sqrt(0.95 x 0.05 / 100)
-    assert told["intervals"] == [{"title": "AUROC", "range": [0.93, 0.96]}]
-    assert told["chosen"] == [0.9, 0.94]
-    one, several = told["tests"]
-    assert one == {"images": 1, "tests": [{"title": "DeLong's test", "range": [0.05, 0.05]}]}
-    titles = [test["title"] for test in several["tests"]]
-    assert titles == ["the bootstrap of patients", "DeLong's test"]
-    assert supplement.coverage_facts(path, 100)["positives"] is None
+    # 1.96 sqrt(0.95 x 0.05 / 100) = 0.0427
+    known = "In 100 simulated studies of each of several designs a rate of 95\u00a0% is known to "
+    known += "4.3 points."
+    assert supplement.coverage_said(path, 20) == (
+        f"{known} With 20 or more patients with the finding, 95\u00a0% intervals held the truth in "
+        "93 to 96\u00a0% (AUROC). Sensitivity and specificity are here those of the best of all "
+        "thresholds, which the one that was chosen on the same images estimates. What that one "
+        "itself finds in other patients, its interval of sensitivity held in 90 to 94\u00a0%. "
+        "Where patients had one image each, two equally good models were called different in "
+        "5\u00a0% by DeLong’s test, where 5\u00a0% is nominal. Where patients had 2.3 images on "
+        "average, two equally good models were called different in 6\u00a0% by the bootstrap over "
+        "patients and 12\u00a0% by DeLong’s test, where 5\u00a0% is nominal."
+    )
+    assert supplement.coverage_said(path, 100) == known
 
 
 def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
@@ -229,7 +263,8 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
             "cells": ["2.50 (1.50–4.00)", "0.90 (0.50–1.50)"],
         },
     ]
-    assert [(one["far"], one["more"]) for one in facts["view"]] == [(True, True), (False, False)]
+    assert "more often positive at RSNA (odds ratio 2.50 (1.50–4.00))" in facts["view"]
+    assert "SIIM" not in facts["view"]
 
 
 @pytest.mark.parametrize(

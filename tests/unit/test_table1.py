@@ -1,6 +1,7 @@
 """Table 1: exact strings from known numbers, its three formats, and bad input."""
 
 import io
+import json
 import re
 
 import numpy as np
@@ -10,6 +11,13 @@ import pytest
 from chexviz import results, table1, tables
 from chexviz.errors import InputError
 
+SITES = [
+    {"name": name, "title": title, "task": task}
+    for name, title, task in (
+        *(("rsna", "RSNA", "pneumonia"), ("siim", "SIIM-ACR", "pneumothorax")),
+        ("h", "Our hospital", "edema"),
+    )
+]
 VALUES = {
     "loss": (0.3811, 0.3512, 0.4098),
     "sensitivity": (0.8257, 0.8012, 0.8461),
@@ -50,7 +58,7 @@ def evaluated(*sites, seeds=(1,), p=0.104, methods=("fedavg",)):
 
 
 def write(folder, metrics, comparisons) -> list[str]:
-    arguments = ["--method", "fedavg"]
+    arguments = ["--method", "fedavg", "--titles", json.dumps(SITES)]
     for name, table in {"metrics": metrics, "comparisons": comparisons}.items():
         table.to_csv(folder / f"{name}.csv", index=False)
         arguments += [f"--{name}", str(folder / f"{name}.csv")]
@@ -81,7 +89,7 @@ def test_p_value_as_readers_expect_it(p, text):
 
 
 def test_markdown_has_the_papers_rows_in_order():
-    table = tables.summarise(*evaluated())
+    table = tables.summarise(*evaluated(), SITES)
     lines = table1.to_markdown(table, "").splitlines()
     assert lines[2] == (
         "| Pneumonia | Standard | 0.381 (0.351–0.410) | 82.6 (80.1–84.6) | 72.0 (70.0–74.0) "
@@ -92,18 +100,19 @@ def test_markdown_has_the_papers_rows_in_order():
     assert lines[5].startswith("Evaluation set: Pneumonia: 5,336 images, 1,205 positive.")
 
 
-def test_two_tasks_are_named_alone_and_three_sites_with_their_site():
-    two = tables.summarise(*evaluated(("rsna", "pneumonia"), ("siim", "pneumothorax")))
-    assert two["group"].drop_duplicates().tolist() == ["Pneumonia", "Pneumothorax"]
-    same = tables.summarise(*evaluated(("a", "pneumonia"), ("b", "pneumonia")))
-    assert same["group"].drop_duplicates().tolist() == ["Pneumonia (a)", "Pneumonia (b)"]
-    sites = (("rsna", "pneumonia"), ("siim", "pneumothorax"), ("h", "edema"))
-    three = tables.summarise(*evaluated(*sites))
-    assert three["group"].drop_duplicates().tolist()[2] == "Edema (h)"
+def test_sites_are_named_by_their_finding_and_by_their_title_where_two_share_one():
+    def names(sites: list[dict]) -> list[str]:
+        pairs = [(site["name"], site["task"]) for site in sites]
+        return tables.summarise(*evaluated(*pairs), sites)["group"].drop_duplicates().tolist()
+
+    assert names(SITES) == ["Pneumonia", "Pneumothorax", "Edema"]
+    same = [*SITES[:2], SITES[2] | {"task": "pneumonia"}]
+    titled = ["Pneumonia (RSNA)", "Pneumothorax (SIIM-ACR)", "Pneumonia (Our hospital)"]
+    assert names(same) == titled
 
 
 def test_several_seeds_give_mean_and_standard_deviation():
-    table = tables.summarise(*evaluated(seeds=(1, 2, 3), p=0.04))
+    table = tables.summarise(*evaluated(seeds=(1, 2, 3), p=0.04), SITES)
     row = table.iloc[1]
     assert row["uncertainty"] == "SD over seeds"
     assert row["auroc"] == pytest.approx(0.87049)
@@ -136,11 +145,12 @@ def test_of_several_methods_table_1_shows_the_one_that_is_asked_for(tmp_path):
 def test_undefined_metric_is_a_dash():
     metrics, comparisons = evaluated()
     metrics.loc[:, ["sensitivity", "sensitivity_low", "sensitivity_high"]] = np.nan
-    assert table1.cells(tables.summarise(metrics, comparisons))["sensitivity"].tolist() == ["–"] * 2
+    table = tables.summarise(metrics, comparisons, SITES)
+    assert table1.cells(table)["sensitivity"].tolist() == ["–"] * 2
 
 
 def test_csv_is_tidy_and_unrounded():
-    text = tables.to_csv(tables.summarise(*evaluated()), "")
+    text = tables.to_csv(tables.summarise(*evaluated(), SITES), "")
     table = pd.read_csv(io.StringIO(text))
     assert table["model"].tolist() == ["Standard", "Standard w/ FL"]
     assert table.loc[1, "auroc"] == 0.85049
@@ -151,8 +161,10 @@ def test_csv_is_tidy_and_unrounded():
 
 
 def test_tex_escapes_and_keeps_its_columns():
-    metrics, comparisons = evaluated(("a_1", "50% & #$~^{x}\\"), ("b", "y"), ("c", "z"))
-    tex = table1.to_tex(tables.summarise(metrics, comparisons), "DEMO_1: 5% & more")
+    pairs = [("a", "50% & #$~^{x}\\"), ("b", "y"), ("c", "y")]
+    sites = [{"name": name, "title": f"{name}_1", "task": task} for name, task in pairs]
+    table = tables.summarise(*evaluated(*pairs), sites)
+    tex = table1.to_tex(table, "DEMO_1: 5% & more")
     assert r"\textbf{DEMO\_1: 5\% \& more}" in tex
     assert r"50\% \& \#\$\textasciitilde{}\textasciicircum{}\{x\}\textbackslash{} (a\_1)" in tex
     for command in (r"\toprule", r"\midrule", r"\bottomrule"):

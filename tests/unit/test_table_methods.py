@@ -77,7 +77,7 @@ def model(**changes) -> pd.Series:
 def test_a_difference_as_readers_see_it():
     cell = table_methods.difference_cell
     assert cell(model()) == "−0.012 (−0.031 to 0.007), p = 0.19"
-    assert cell(model(p=0.0001)) == "−0.012 (−0.031 to 0.007), p <0.001"
+    assert cell(model(p=0.0001)) == "−0.012 (−0.031 to 0.007), p < 0.001"
     seeds = model(uncertainty="SD over seeds", difference_sd=0.0042)
     assert cell(seeds) == "−0.012 ± 0.004, p = 0.19"
     assert cell(model(difference=np.nan)) == ""
@@ -106,8 +106,8 @@ def test_every_format_has_every_method_and_the_mark(two_seeds, tmp_path):
     assert "Mean ± standard deviation over 2 seeds" in texts["md"]
     head = texts["md"].splitlines()[2]
     assert head == (
-        "| Architecture | Method | Pneumonia (rsna) | Pneumothorax (siim) "
-        "| Pneumonia (hospital) | MB |"
+        "| Architecture | Method | Pneumonia (RSNA) | Pneumothorax (SIIM-ACR) "
+        "| Pneumonia (General Hospital) | MB |"
     )
 
 

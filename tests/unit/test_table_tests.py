@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_results import HOSPITAL, RSNA, SIIM
+from made_results import HOSPITAL, RSNA, SIIM, titles_argument
 from scipy.stats import norm
 
 from chexviz import results, table_tests
@@ -17,6 +17,7 @@ from chexviz.metrics import holm
 from chexviz.seeds import expected
 
 METHODS = ("fedavg", "scaffold")
+SITES = (RSNA, SIIM, HOSPITAL)
 
 
 def write_comparisons(path: Path, sites, seeds) -> Path:
@@ -58,6 +59,7 @@ def made(comparisons: Path, folder, *options: str) -> dict[str, str]:
     files = {kind: folder / f"tests.{kind}" for kind in ("csv", "tex", "md")}
     outputs = [f"--{kind}={path}" for kind, path in files.items()]
     arguments = [f"--comparisons={comparisons}", "--method=fedavg"]
+    arguments.append(titles_argument(SITES[: pd.read_csv(comparisons)["site"].nunique()]))
     table_tests.main([*arguments, *outputs, *options])
     return {kind: path.read_text() for kind, path in files.items()}
 
@@ -118,7 +120,7 @@ def test_a_test_as_readers_see_it():
         return table_tests.test_cells(row(**changes))
 
     primary = ["Bootstrap over patients (primary)", "−0.012 (−0.031 to 0.007)", "0.0098"]
-    assert cells() == [*primary, "z = −1.25", "0.21", "0.63", "yes, p <0.001"]
+    assert cells() == [*primary, "z = −1.25", "0.21", "0.63", "yes, p < 0.001"]
     literal = {"test": "t_test_replicates", "primary": False, "verdict": np.nan}
     assert cells(**literal, p_non_inferior=np.nan) == [
         *("t-test over replicates (anti-conservative)", *primary[1:], "t = −1.25"),

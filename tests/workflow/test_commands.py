@@ -86,6 +86,7 @@ def test_every_command_suits_its_program(tmp_path, repository, parse, name, caps
         except SystemExit:
             pytest.fail(f"{entry} {shlex.join(words)}\n{capsys.readouterr().err}")
         marks |= {arguments[option] for option in ("mark",) if option in arguments}
+        titles |= {site["title"] for site in arguments.get("titles", [])}
         settings = arguments.get("settings")
         if isinstance(settings, dict):  # read by the parser
             sites = [*settings.get("sites", []), settings]

@@ -56,8 +56,9 @@ def test_nothing_changed(done):
 
 def test_another_title(done):
     jobs = planned(done, replaced("sites", "hospital", "title", value="Another hospital"))
-    figures = {f"figure_{name}" for name in ("audit", "training", "crosstask")}
-    assert {"paper"} <= set(jobs) <= {"figure1", "paper"} | figures
+    assert {"figure1", "figure2", "table1", "published", "paper"} <= set(jobs)
+    evaluated = {"evaluate", "calibrate", "subgroups", "crosstask", "localise", "simulation"}
+    assert not set(jobs) & (DATA | TRAINING | evaluated)
 
 
 def test_other_rounds_of_federations(done):

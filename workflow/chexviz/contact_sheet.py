@@ -15,10 +15,12 @@ from chexviz.overlay import below, draw_colours, show_map
 from chexviz.results import (
     ARCHITECTURES,
     BASELINE,
+    add_titles,
+    capitalised,
     curve_title,
-    group_titles,
     in_order,
     read_table,
+    site_titles,
 )
 from chexviz.saliency import read_annotations, read_images, read_maps, upsample
 
@@ -60,16 +62,22 @@ def choose(scored: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def numbers(case: pd.Series, method: str) -> str:
-    """What a map scores, in words as short as its panel is wide: '0.42 · hit · 0.31'."""
+    """What a map scores, in words as short as its panel is wide: '0.42 hit 0.31'."""
     energy, pointing, overlap = (case[f"{measure}_{method}"] for measure in MEASURES)
     hit = {0.0: "miss", 1.0: "hit"}.get(pointing, f"{pointing:.2f}")
-    return f"{energy:.2f} · {hit} · {overlap:.2f}"
+    return f"{energy:.2f} {hit} {overlap:.2f}"
 
 
-def draw(sites: list[Site], scored: pd.DataFrame, maps: pd.DataFrame, note: str) -> Figure:
+def draw(
+    sites: list[Site],
+    scored: pd.DataFrame,
+    maps: pd.DataFrame,
+    names: dict[str, str],
+    note: str,
+) -> Figure:
     """The sheet: a block a site and architecture, pairs of maps in it.
 
-    maps: the columns architecture, method and file.
+    maps: the columns architecture, method and file. names: of the sites, see results.site_titles.
     """
     _, method = in_order(maps["method"])
     files = maps.set_index(["architecture", "method"])["file"]
@@ -83,10 +91,9 @@ def draw(sites: list[Site], scored: pd.DataFrame, maps: pd.DataFrame, note: str)
         for _, _, cases in blocks
     ]
     figure = style.new_figure(style.DOUBLE_COLUMN, TOP + sum(heights) + NOTES)
-    titles = group_titles(pd.DataFrame([site[:2] for site in sites], columns=["site", "task"]))
     y = TOP
     for (site, architecture, cases), height in zip(blocks, heights, strict=True):
-        title = f"{titles[site.name]}, {ARCHITECTURES.get(architecture, architecture)}"
+        title = f"{capitalised(names[site.name])}, {ARCHITECTURES.get(architecture, architecture)}"
         draw_head(figure, y, title, cases, method)
         if len(cases):
             pair = [files[architecture, one] for one in (BASELINE, method)]
@@ -134,8 +141,8 @@ def draw_cases(
             x = left_of(column) + side * (PANEL + GAP)
             axes = style.axes_at(figure, x, y + row * (PANEL + BELOW), PANEL, PANEL)
             axes.axis("off")
-            show_map(axes, radiographs[position], heat[position], outlines, fontsize=5.5)
-            below(axes, numbers(case, one), fontsize=5)
+            show_map(axes, radiographs[position], heat[position], outlines, fontsize=6)
+            below(axes, numbers(case, one), fontsize=6)
 
 
 def write_notes(figure: Figure, note: str) -> None:
@@ -166,6 +173,7 @@ def main(argv: list[str] | None = None) -> None:
         help="of the baselines and one method; of several seeds the first is shown",
     )
     parser.add_argument("--scored", required=True, type=Path, help="a row an image, by `localise`")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -176,7 +184,8 @@ def main(argv: list[str] | None = None) -> None:
     given = given[given["seed"] == given["seed"].iloc[0]]
     shown = scored.astype({"seed": str}).merge(given, on=MODEL[1:])
     note = f"First of {len(seeds)} seeds ({given['seed'].iloc[0]})." if len(seeds) > 1 else ""
-    figure = draw([Site(*site) for site in arguments.site], shown, given, note)
+    names = site_titles(arguments.titles)
+    figure = draw([Site(*site) for site in arguments.site], shown, given, names, note)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

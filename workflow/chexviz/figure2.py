@@ -12,6 +12,7 @@ from chexviz.cases import is_too_few
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
+    add_titles,
     compared,
     curve_title,
     group_titles,
@@ -25,16 +26,23 @@ from chexviz.tables import few_note
 
 ROC_COLUMNS = ("site", "architecture", "method", "seed", "fpr", "tpr", "low", "high")
 # mm on the printed page
-PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, BOTTOM = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 17.0
+PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 9.0
 
 
-def draw(roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame, note: str) -> Figure:
+def draw(
+    roc: pd.DataFrame,
+    metrics: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    sites: list[dict],
+    note: str,
+) -> Figure:
     """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
-    titles = group_titles(metrics)
+    titles = group_titles(metrics, sites)
     architectures = in_order(metrics["architecture"])
     rows, columns = len(titles), len(architectures)
     width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
-    height = TOP + rows * PANEL + (rows - 1) * BETWEEN_ROWS + BOTTOM
+    note = style.wrapped(note, width - 5)
+    height = TOP + rows * PANEL + (rows - 1) * BETWEEN_ROWS + AXIS + style.note_height(note)
     figure = style.new_figure(width, height)
     for row, (site, title) in enumerate(titles.items()):
         for column, architecture in enumerate(architectures):
@@ -44,9 +52,7 @@ def draw(roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame, no
             tables = (of(table, site, architecture) for table in (roc, metrics, comparisons))
             draw_panel(axes, heading, *tables)
             style.panel_letter(axes, chr(ord("a") + row * columns + column), -11.5, 1.4)
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    footnote = style.text_at(figure, 2.5, height - 1, note, **look)
-    style.shrink_to_fit(footnote, width - 5)
+    style.write_note(figure, note)
     return figure
 
 
@@ -117,6 +123,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -127,17 +134,19 @@ def main(argv: list[str] | None = None) -> None:
     comparisons = read_comparisons(arguments.comparisons)
     seeds = metrics["seed"].unique()
     note = (
-        "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC."
+        "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC, "
+        "not corrected for several tests."
     )
     if len(seeds) > 1:
         note += f"\nFirst of {len(seeds)} seeds ({seeds[0]})."
-    titles = group_titles(metrics)
+    titles = group_titles(metrics, arguments.titles)
     few = few_note(metrics.assign(group=metrics["site"].map(titles)))
     note += f"\n{few}" * bool(few)
     figure = draw(
         of_seed(roc, seeds[0], arguments.roc),
         of_seed(metrics, seeds[0], arguments.metrics),
         of_seed(comparisons, seeds[0], arguments.comparisons),
+        arguments.titles,
         note,
     )
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)

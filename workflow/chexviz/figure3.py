@@ -15,11 +15,13 @@ from chexviz.errors import InputError, run
 from chexviz.overlay import below, draw_colours, show, show_map
 from chexviz.results import (
     ARCHITECTURES,
+    add_titles,
+    capitalised,
     curve_title,
-    group_titles,
     in_order,
     read_metrics,
     read_table,
+    site_titles,
 )
 from chexviz.saliency import read_annotations, read_images, read_maps, upsample
 
@@ -75,7 +77,9 @@ def choose_case(scores: pd.DataFrame, thresholds: dict) -> Case | None:
     return Case(order[(len(order) - 1) // 2][1], int(calls.max()), len(order))
 
 
-def draw(sites: list[Site], models: list[tuple[str, str]], extra: str) -> Figure:
+def draw(
+    sites: list[Site], models: list[tuple[str, str]], extra: str, titles: list[dict]
+) -> Figure:
     """The figure: a row a site; the radiograph, then a map a model. `extra` ends the notes."""
     gaps = [WIDE_GAP if opens(models, index) else GAP for index in range(len(models))]
     room = style.DOUBLE_COLUMN - LEFT - RIGHT - sum(gaps)
@@ -84,9 +88,10 @@ def draw(sites: list[Site], models: list[tuple[str, str]], extra: str) -> Figure
     height = TOP + len(sites) * (panel + BELOW) + NOTE_LINE * (len(sites) + 2)
     figure = style.new_figure(lefts[-1] + panel + RIGHT, height)
     draw_head(figure, models, lefts, panel)
-    names = pd.DataFrame([(site.name, site.task) for site in sites], columns=["site", "task"])
+    names = site_titles(titles)
     notes = []
-    for row, (site, label) in enumerate(zip(sites, group_titles(names).values(), strict=True)):
+    for row, site in enumerate(sites):
+        label = capitalised(names[site.name])
         y = TOP + row * (panel + BELOW)
         look = {"rotation": 90, "ha": "center", "va": "center", "fontweight": "bold"}
         title = style.text_at(figure, 3.2, y + panel / 2, label, fontsize=7.5, **look)
@@ -215,11 +220,13 @@ def main(argv: list[str] | None = None) -> None:
         metavar=("ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
     )
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    figure = draw(*read_sites(arguments.site, arguments.prediction, arguments.metrics))
+    read = read_sites(arguments.site, arguments.prediction, arguments.metrics)
+    figure = draw(*read, arguments.titles)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

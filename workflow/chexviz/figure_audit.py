@@ -14,11 +14,11 @@ from chexviz.audit import AUDIT
 from chexviz.errors import run
 from chexviz.labels import COLUMNS
 from chexviz.options import finite_json
-from chexviz.results import read_table
+from chexviz.results import full_title, read_table
 
 # mm on the printed page
 LEFT, PANEL, RATES, BETWEEN, RIGHT = 33.0, 50.0, 40.0, 27.0, 30.0
-TOP, ROW, BETWEEN_SITES, BOTTOM = 18.0, 4.4, 11.0, 15.0
+TOP, ROW, BETWEEN_SITES, AXIS = 18.0, 4.4, 11.0, 9.0
 SHARED = {
     ("patient", "within"): "patient, same site",
     ("patient", "across"): "patient, other site",
@@ -26,6 +26,7 @@ SHARED = {
     ("duplicate", "across"): "same image, other site",
 }
 PROTOCOLS = {"paper": "split by image", "patient": "split by patient"}
+UNKNOWN = PROTOCOLS | {"patient": "copies apart"}  # where no patient is known
 SEXES = {"F": "female", "M": "male"}
 TITLES = ("Evaluation images that share with training images", "Positive images by view and sex")
 NOTE = (
@@ -41,8 +42,10 @@ def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict
     """
     rates = {site["name"]: rate_rows(labels[labels["site"] == site["name"]]) for site in sites}
     heights = [ROW * max(len(SHARED) + 1.5, len(rates[site["name"]])) for site in sites]
-    height = TOP + sum(heights) + (len(sites) - 1) * BETWEEN_SITES + BOTTOM
-    figure = style.new_figure(LEFT + PANEL + BETWEEN + RATES + RIGHT, height)
+    width = LEFT + PANEL + BETWEEN + RATES + RIGHT
+    note = style.wrapped(NOTE, width - 5)
+    height = TOP + sum(heights) + (len(sites) - 1) * BETWEEN_SITES + AXIS + style.note_height(note)
+    figure = style.new_figure(width, height)
     largest = max(table["fraction"].max() for table in audits.values())
     ends = labels.loc[labels["check"] == "positive", "high"]
     x, y = LEFT + PANEL + BETWEEN, TOP
@@ -52,7 +55,7 @@ def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict
         draw_shared(axes, {name: of(table, site) for name, table in audits.items()})
         finish(axes, max(largest, 0.1), "Evaluation images, %" if last else "")
         heading = style.text_at(
-            figure, 2.5, y - 2, f"{site['title']}, {site['task']}", fontsize=7.5, fontweight="bold"
+            figure, 2.5, y - 2, full_title(site), fontsize=7.5, fontweight="bold"
         )
         style.shrink_to_fit(heading, LEFT + PANEL - 5)
         axes = style.axes_at(figure, x, y, RATES, tall)
@@ -64,9 +67,9 @@ def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict
         style.text_at(figure, across + 5, 5, title, fontsize=7.5)
     for position, protocol in enumerate(audits):
         look = {"color": style.accent(position), "fontweight": "bold", "fontsize": 7}
-        style.text_at(figure, LEFT + 34 * position, 10, PROTOCOLS[protocol], **look)
-    footnote = style.text_at(figure, 2.5, height - 2, NOTE, fontsize=6.5, color=style.GREY)
-    style.shrink_to_fit(footnote, style.size_mm(figure)[0] - 5)
+        shown = PROTOCOLS[protocol] if audits[protocol]["known_images"].any() else UNKNOWN[protocol]
+        style.text_at(figure, LEFT + 34 * position, 10, shown, **look)
+    style.write_note(figure, note)
     return figure
 
 

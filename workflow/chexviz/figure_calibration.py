@@ -12,7 +12,7 @@ from chexviz import style
 from chexviz.cases import first_note
 from chexviz.errors import run
 from chexviz.grid import PANEL, first_seed, lay_out, of, panels, shown, warn
-from chexviz.results import curve_title, group_titles, in_order, read_table
+from chexviz.results import add_titles, curve_title, group_titles, in_order, read_table
 
 KEYS = ("site", "task", "architecture", "method", "seed", "scaling")
 CALIBRATION = (*KEYS, "temperature", "brier", "ece", "ece_chance", "note")
@@ -31,12 +31,16 @@ UNSCALED = "Temperature scaling "
 
 
 def draw(
-    calibration: pd.DataFrame, reliability: pd.DataFrame, distribution: pd.DataFrame, note: str
+    calibration: pd.DataFrame,
+    reliability: pd.DataFrame,
+    distribution: pd.DataFrame,
+    sites: list[dict],
+    note: str,
 ) -> Figure:
     """The figure of one seed: a row a site, a column an architecture; `note` below."""
     words = lines(calibration) * LINE + 1.5
     height = words + DIAGRAM + GAP + SCORES
-    figure, cells = lay_out(calibration, height, BETWEEN, note)
+    figure, cells = lay_out(calibration, sites, height, BETWEEN, note)
     for cell, axes in panels(figure, cells, words, DIAGRAM):
         summary = of(calibration, cell)
         colours = {
@@ -123,7 +127,7 @@ def draw_scores(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     axes.set_yticks([])
 
 
-def scaling_note(calibration: pd.DataFrame) -> str:
+def scaling_note(calibration: pd.DataFrame, sites: list[dict]) -> str:
     """Where the figure shows temperature scaling, and where not, why."""
     scaled = calibration[calibration["scaling"] == "temperature"]
     bare = scaled[scaled["brier"].isna()].drop_duplicates("site").set_index("site")["note"]
@@ -131,7 +135,7 @@ def scaling_note(calibration: pd.DataFrame) -> str:
         return SCALED
     if bare.nunique() == 1 and len(bare) == scaled["site"].nunique():
         return f"{UNSCALED}{bare.iloc[0]}."
-    titles = group_titles(calibration)
+    titles = group_titles(calibration, sites)
     said = "; ".join(f"{titles[site]}: {note}" for site, note in bare.items())
     shown = f"{SCALED} " * bool(scaled["brier"].notna().any())
     return f"{shown}None for {said}."
@@ -143,6 +147,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reliability", required=True, type=Path)
     parser.add_argument("--distribution", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -158,8 +163,9 @@ def main(argv: list[str] | None = None) -> None:
             read_table(arguments.distribution, DISTRIBUTION),
         )
     )
-    note = f"{NOTE}\n{scaling_note(calibration)}{first_seed(table).replace(chr(10), ' ')}"
-    figure = draw(calibration, reliability, distribution, note)
+    note = f"{NOTE}\n{scaling_note(calibration, arguments.titles)}"
+    note += first_seed(table).replace("\n", " ")
+    figure = draw(calibration, reliability, distribution, arguments.titles, note)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

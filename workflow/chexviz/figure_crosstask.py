@@ -13,7 +13,14 @@ from chexviz.cases import TOO_FEW, is_too_few
 from chexviz.crosstask import COLUMNS
 from chexviz.errors import run
 from chexviz.options import finite_json
-from chexviz.results import ARCHITECTURES, capitalised, curve_title, in_order, read_table
+from chexviz.results import (
+    ARCHITECTURES,
+    capitalised,
+    curve_title,
+    in_order,
+    read_table,
+    site_titles,
+)
 
 # mm on the printed page
 LEFT, PANEL, VALUES, BETWEEN = 44.0, 36.0, 29.0, 3.0
@@ -48,7 +55,7 @@ def draw(table: pd.DataFrame, sites: list[dict], note: str) -> Figure:
     """
     sites = [site for site in sites if (table["site"] == site["name"]).any()]
     architectures = in_order(table["architecture"])
-    names = head_names(sites)
+    names = site_titles(sites)
     blocks = [lines_of(table[table["site"] == site["name"]], site, names) for site in sites]
     width = LEFT + len(architectures) * (PANEL + VALUES + BETWEEN) - BETWEEN
     height = TOP + ROW * sum(map(len, blocks)) + (TITLE + BETWEEN_SITES) * len(sites) + BOTTOM
@@ -77,17 +84,6 @@ def draw(table: pd.DataFrame, sites: list[dict], note: str) -> Figure:
     footnote = style.text_at(figure, 2.5, height - 1, note, **look)
     style.shrink_to_fit(footnote, width - 5)
     return figure
-
-
-def head_names(sites: list[dict]) -> dict[str, str]:
-    """What the head of each site is called: by its task, with its site where two share a task."""
-    tasks = [site["task"] for site in sites]
-    return {
-        site["name"]: site["task"]
-        if tasks.count(site["task"]) == 1
-        else f"{site['task']} ({site['title']})"
-        for site in sites
-    }
 
 
 def lines_of(table: pd.DataFrame, site: dict, names: dict[str, str]) -> list[Line]:
@@ -209,7 +205,7 @@ def write(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
         xytext=(3, 0),
         textcoords="offset points",
         va="center_baseline",
-        fontsize=5.8,
+        fontsize=6,
         color=colour,
     )
     style.shrink_to_fit(written, VALUES - 1 if x else PANEL + VALUES - 1)

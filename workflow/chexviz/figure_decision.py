@@ -11,7 +11,7 @@ from chexviz import style
 from chexviz.cases import first_note
 from chexviz.errors import run
 from chexviz.grid import PANEL, first_seed, lay_out, of, panels, shown, warn
-from chexviz.results import curve_title, in_order, read_table
+from chexviz.results import add_titles, curve_title, in_order, read_table
 
 COLUMNS = (
     *("site", "task", "architecture", "method", "seed", "scaling", "threshold"),
@@ -25,9 +25,9 @@ NOTE = (
 SCALED = {"none": "scores as predicted", "temperature": "temperature-scaled scores"}
 
 
-def draw(decision: pd.DataFrame, note: str) -> Figure:
+def draw(decision: pd.DataFrame, sites: list[dict], note: str) -> Figure:
     """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
-    figure, cells = lay_out(decision, HEIGHT, BETWEEN, note)
+    figure, cells = lay_out(decision, sites, HEIGHT, BETWEEN, note)
     for cell, axes in panels(figure, cells, 0, HEIGHT):
         style.shrink_to_fit(axes.set_title(cell.heading, loc="left"), PANEL)
         style.panel_letter(axes, cell.letter, -11.5, 1.4)
@@ -69,13 +69,18 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--decision", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
 
     table = read_table(arguments.decision, COLUMNS)
-    figure = draw(shown(table, arguments.method, arguments.decision), NOTE + first_seed(table))
+    figure = draw(
+        shown(table, arguments.method, arguments.decision),
+        arguments.titles,
+        NOTE + first_seed(table),
+    )
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

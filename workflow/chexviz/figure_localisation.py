@@ -16,6 +16,7 @@ from chexviz.localisation import MEASURES
 from chexviz.results import (
     ARCHITECTURES,
     BASELINE,
+    add_titles,
     group_titles,
     in_order,
     method_title,
@@ -50,6 +51,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
             row |= {"low": row["value"] - spread, "high": row["value"] + spread}
             row["p"] = over_trainings(runs).p()
         row["note"] = next(iter(runs["note"].dropna()), "")
+        row["alike"] = runs["note"].str.contains("differences: all alike").any()
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -65,9 +67,9 @@ def places(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
     return lines
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame, sites: list[dict]) -> Figure:
     """The figure: a row a site, a column a measure."""
-    titles, rows = group_titles(table), over_seeds(table)
+    titles, rows = group_titles(table, sites), over_seeds(table)
     lines = places(rows)
     panel = ROW * (max(lines.values()) + 1.4)
     height = TOP + len(titles) * (ABOVE_SITE + panel + BELOW_SITE) + NOTES
@@ -87,7 +89,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 head = style.text_at(figure, 2.5, y - 1.6, name, fontsize=7.5, fontweight="bold")
                 style.shrink_to_fit(head, LEFT + width)
                 name_lines(figure, y, chosen, lines)
-    write_notes(figure, table["seed"].nunique())
+    write_notes(figure, table["seed"].nunique(), why_no_p(rows))
     return figure
 
 
@@ -142,8 +144,17 @@ def name_lines(figure: Figure, top: float, rows: pd.DataFrame, lines: dict) -> N
             write(line, LEFT - 3, count, ha="right", color=style.GREY)
 
 
-def write_notes(figure: Figure, seeds: int) -> None:
-    """What the marks mean, at the bottom."""
+def why_no_p(rows: pd.DataFrame) -> str:
+    """Why a dash stands for a p value; '' if none does."""
+    without = rows[(rows["method"] != BASELINE) & rows["value"].notna() & rows["p"].isna()]
+    reasons = ["too few" if not without["alike"].all() else ""]
+    reasons += ["all differences alike" if without["alike"].any() else ""]
+    found = " or ".join(filter(None, reasons))
+    return f" (–: {found})" if found else ""
+
+
+def write_notes(figure: Figure, seeds: int, dash: str) -> None:
+    """What the marks mean, at the bottom. dash: why there is no p value."""
     width, height = style.size_mm(figure)
     axes = style.axes_at(figure, 0, height - NOTES, width, NOTES)
     axes.set(xlim=(0, width), ylim=(NOTES, 0))
@@ -160,9 +171,10 @@ def write_notes(figure: Figure, seeds: int) -> None:
         (8.5, 3, mean),
         (68, 3, "chance: a uniform map"),
         (111.5, 3, "the mean annotation of the images that do not evaluate"),
-        (3, 8.5, f"{p}: paired test against the baseline of the architecture, on the true "
-         "positives of both.\nOpen: too few cases for an interval, or all score alike. "
-         "A map that is all zero scores 0."),
+        (3, 7, f"{p}: paired test against the baseline of the architecture, on the true positives "
+         f"of both{dash}."),
+        (3, 10.5, "p is not corrected for several tests. Open: too few cases for an interval, or "
+         "all score alike. A map that is all zero scores 0."),
     ):  # fmt: skip
         axes.text(x, y, text, fontsize=6.5, color=style.GREY, va="center_baseline")
 
@@ -170,6 +182,7 @@ def write_notes(figure: Figure, seeds: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--localisation", required=True, type=Path)
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -182,7 +195,7 @@ def main(argv: list[str] | None = None) -> None:
             found="no rows",
             fix="make the file again",
         )
-    style.save(draw(table), arguments.pdf, arguments.png, arguments.mark)
+    style.save(draw(table, arguments.titles), arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from chexviz.cases import TOO_FEW, is_too_few
 from chexviz.errors import InputError, run
 from chexviz.results import (
     ARCHITECTURES,
+    add_titles,
     capitalised,
     compared,
     curve_title,
@@ -24,7 +25,7 @@ from chexviz.subgroups import ALL, COLUMNS, UNKNOWN
 
 # mm on the printed page
 LEFT, PANEL, VALUES, BETWEEN = 45.0, 40.0, 24.0, 4.0
-TOP, ROW, TITLE, BETWEEN_SITES, BOTTOM = 5.0, 4.9, 8.0, 9.0, 16.0
+TOP, ROW, TITLE, BETWEEN_SITES, AXIS = 5.0, 4.9, 8.0, 9.0, 9.0
 NAMES = {ALL: "All images", UNKNOWN: "not known", "F": "female", "M": "male"}
 NOTE = (
     "AUROC with 95 % interval, not corrected for the number of groups. Diamonds: ranking by the "
@@ -33,17 +34,19 @@ NOTE = (
 )
 
 
-def draw(table: pd.DataFrame, tags: pd.DataFrame, note: str) -> Figure:
+def draw(table: pd.DataFrame, tags: pd.DataFrame, sites: list[dict], note: str) -> Figure:
     """The figure: a block of rows a site, a column an architecture.
 
     table: rows of AUROC of the methods to be shown, of all seeds. tags: those of the tags alone.
     """
-    titles = group_titles(table)
+    titles = group_titles(table, sites)
     architectures, methods = in_order(table["architecture"]), in_order(table["method"])
     blocks = {site: lines_of(table[table["site"] == site]) for site in titles}
     width = LEFT + len(architectures) * (PANEL + VALUES) + (len(architectures) - 1) * BETWEEN
     rows = sum(map(len, blocks.values()))
-    height = TOP + ROW * rows + (TITLE + BETWEEN_SITES) * len(titles) - BETWEEN_SITES + BOTTOM
+    height = TOP + ROW * rows + (TITLE + BETWEEN_SITES) * len(titles) - BETWEEN_SITES
+    note = style.wrapped(note, width - 5)
+    height += AXIS + style.note_height(note)
     figure = style.new_figure(width, height)
     limits = axis_limits(table, tags)
     y = TOP
@@ -61,9 +64,7 @@ def draw(table: pd.DataFrame, tags: pd.DataFrame, note: str) -> Figure:
             axes.set(xlim=limits, ylim=(len(lines) - 0.5, -0.5))
             axes.set_xlabel("AUROC" if site == list(titles)[-1] else "")
         y += ROW * len(lines) + BETWEEN_SITES
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    footnote = style.text_at(figure, 2.5, height - 1, note, **look)
-    style.shrink_to_fit(footnote, width - 5)
+    style.write_note(figure, note)
     return figure
 
 
@@ -163,7 +164,7 @@ def beside(axes: Axes, x: float, y: float, text: str, colour: str, length: float
         xytext=(3, 0),
         textcoords="offset points",
         va="center_baseline",
-        fontsize=5.8,
+        fontsize=6,
         color=colour,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )
@@ -186,6 +187,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subgroups", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
@@ -204,7 +206,8 @@ def main(argv: list[str] | None = None) -> None:
     note = NOTE
     if len(seeds) > 1:
         note += f"\nPoints and values: first of {len(seeds)} seeds ({seeds[0]}); rings: the others."
-    style.save(draw(rows, tags, note), arguments.pdf, arguments.png, arguments.mark)
+    figure = draw(rows, tags, arguments.titles, note)
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

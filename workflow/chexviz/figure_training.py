@@ -14,6 +14,7 @@ from chexviz.errors import run
 from chexviz.options import finite_json
 from chexviz.results import (
     ARCHITECTURES,
+    full_title,
     in_order,
     megabytes,
     method_title,
@@ -106,7 +107,7 @@ def draw_grid(
             draw_panel(axes, shown, value, methods or in_order(histories["method"]))
             axes.set(xlabel="Round" if row == len(sites) - 1 else "", ylabel=label)
             name = ARCHITECTURES.get(architecture, architecture)
-            title = axes.set_title(f"{name}, {site['title']} ({site['task']})", loc="left")
+            title = axes.set_title(f"{name}, {full_title(site)}", loc="left")
             style.shrink_to_fit(title, width + LABELS)
 
 

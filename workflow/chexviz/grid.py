@@ -13,7 +13,7 @@ from chexviz import style
 from chexviz.results import ARCHITECTURES, compared, group_titles, in_order
 
 # mm on the printed page
-PANEL, LEFT, RIGHT, BETWEEN, TOP, BOTTOM = 60.0, 14.0, 3.0, 17.0, 8.0, 17.0
+PANEL, LEFT, RIGHT, BETWEEN, TOP, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 9.0
 
 
 class Cell(NamedTuple):
@@ -28,19 +28,20 @@ class Cell(NamedTuple):
 
 
 def lay_out(
-    table: pd.DataFrame, height: float, between: float, note: str
+    table: pd.DataFrame, sites: list[dict], height: float, between: float, note: str
 ) -> tuple[Figure, list[Cell]]:
     """A figure for the table's sites and architectures, with `note` below, and its Cells.
 
-    height: of a panel; between: from a panel down to the next one's top (mm).
+    sites: see results.site_titles. height: of a panel; between: from a panel down to the next one's
+    top (mm).
     """
-    titles, architectures = group_titles(table), in_order(table["architecture"])
+    titles, architectures = group_titles(table, sites), in_order(table["architecture"])
     rows, columns = len(titles), len(architectures)
     width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
-    whole = TOP + rows * height + (rows - 1) * between + BOTTOM
+    note = style.wrapped(note, width - 5)
+    whole = TOP + rows * height + (rows - 1) * between + AXIS + style.note_height(note)
     figure = style.new_figure(width, whole)
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    style.shrink_to_fit(style.text_at(figure, 2.5, whole - 1, note, **look), width - 5)
+    style.write_note(figure, note)
     cells = [
         Cell(
             *(site, architecture),

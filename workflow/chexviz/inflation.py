@@ -9,7 +9,14 @@ import pandas as pd
 from chexviz.cases import TOO_FEW, first_note
 from chexviz.errors import InputError, run
 from chexviz.layout import Layout, to_markdown, to_tex
-from chexviz.results import group_titles, in_order, model_title, read_metrics, read_table
+from chexviz.results import (
+    add_titles,
+    group_titles,
+    in_order,
+    model_title,
+    read_metrics,
+    read_table,
+)
 from chexviz.seeds import bounds
 from chexviz.tables import INTERVAL, SPREAD, cell, few_note, over_seeds, signed_cell, to_csv, write
 
@@ -44,11 +51,15 @@ def unpaired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def compare(
-    paper: pd.DataFrame, patient: pd.DataFrame, training: dict[str, pd.Series]
+    paper: pd.DataFrame,
+    patient: pd.DataFrame,
+    training: dict[str, pd.Series],
+    sites: list[dict],
 ) -> pd.DataFrame:
     """A row for each site, architecture and method: both AUROCs and the inflation, with COLUMNS.
 
     paper, patient: metrics.csv of the protocols. training: images that train, by protocol and site.
+    sites: see results.site_titles.
     Of several seeds: mean and standard deviation of each, and the interval of the inflation that is
     expected over trainings. verdict: of that interval. Raises ValueError unless both hold the same
     models.
@@ -61,7 +72,7 @@ def compare(
     single = both[both["_merge"] != "both"]
     if len(single):
         raise ValueError(" ".join(map(str, single.iloc[0][KEYS])) + " is under one protocol only")
-    titles = group_titles(paper)
+    titles = group_titles(paper, sites)
     keys = ["site", "architecture", "method"]
     models = dict(tuple(both.sort_values("seed").groupby(keys)))
     return pd.DataFrame(
@@ -106,10 +117,11 @@ def verdict(low: float, high: float, note: str) -> str:
     return LOWER if high < 0 else UNCLEAR
 
 
-def words(table: pd.DataFrame) -> str:
+def words(table: pd.DataFrame, patient: str) -> str:
     """What the differences say: no leakage of a negative number, nor of an interval that holds 0.
 
-    table: with the columns inflation, verdict, and `group`, TRAINING.
+    table: with the columns inflation, verdict, and `group`, TRAINING. patient: what the text calls
+    the protocol of that name.
     """
     found = table[table["verdict"] != TOO_FEW]
     if found.empty:
@@ -121,7 +133,7 @@ def words(table: pd.DataFrame) -> str:
     if higher.empty and lower.empty:
         said = (
             f"In none of {total} can the AUROC under the image-wise protocol be told from that "
-            f"under the patient-wise one: every interval holds 0 (differences: {span}). "
+            f"under the {patient}: every interval holds 0 (differences: {span}). "
             "These evaluation sets show neither that leakage adds anything nor that it does not."
         )
     elif lower.empty:
@@ -195,7 +207,7 @@ def layout(table: pd.DataFrame) -> Layout:
         "other ones."
     )
     return Layout(
-        head=["Model", "Training", "Image-wise", "Training", "Patient-wise", "Difference"],
+        head=["Model", "Training (paper)", "AUROC", "Training (patient)", "AUROC", "Difference"],
         groups=groups,
         caption="AUROC under both protocols, and the difference.",
         note=" ".join(filter(None, [said, few_note(table)])),
@@ -208,6 +220,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--patient", required=True, type=Path, help="likewise")
     parser.add_argument("--paper-split", required=True, type=Path, help="which images train")
     parser.add_argument("--patient-split", required=True, type=Path, help="likewise")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that every output shows")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--tex", required=True, type=Path)
@@ -217,7 +230,8 @@ def main(argv: list[str] | None = None) -> None:
     splits = arguments.paper_split, arguments.patient_split
     training = dict(zip(PROTOCOLS, map(read_training, splits), strict=True))
     try:
-        table = compare(read_metrics(arguments.paper), read_metrics(arguments.patient), training)
+        metrics = read_metrics(arguments.paper), read_metrics(arguments.patient)
+        table = compare(*metrics, training, arguments.titles)
     except ValueError as error:
         raise InputError(
             arguments.patient,

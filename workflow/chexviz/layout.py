@@ -24,10 +24,10 @@ def to_markdown(layout: Layout, mark: str) -> str:
     lines += ["|:--|:--|" + "--:|" * (len(layout.head) - 1)]
     for title, rows in layout.groups.items():
         for position, row in enumerate(rows):
-            text = ["" if position else title, *row]
-            parts = [part.replace("|", r"\|").replace("\n", "<br>") for part in text]
-            lines.append("| " + " | ".join(parts) + " |")
-    return "\n".join([*lines, "", layout.note, ""])
+            parts = [part.replace("|", r"\|").replace("\n", "<br>") for part in row]
+            group = "" if position else escape_markdown(title)
+            lines.append("| " + " | ".join([group, *parts]) + " |")
+    return "\n".join([*lines, "", escape_markdown(layout.note), ""])
 
 
 def to_tex(layout: Layout, mark: str) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import typst
 
-from chexviz import reported, supplement
+from chexviz import conclusions, patients, reported, supplement
 from chexviz.audit import AUDIT
-from chexviz.cases import TOO_FEW, first_note
+from chexviz.cases import first_note
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
 from chexviz.options import finite_json
@@ -21,15 +21,15 @@ from chexviz.results import (
     compared,
     method_title,
     missing,
-    p_text,
     read_comparisons,
     read_metrics,
     read_table,
+    site_titles,
 )
-from chexviz.supplement import SIGNIFICANCE
 from chexviz.table1 import HEADINGS
 from chexviz.tables import SPREAD, cell, few_note, over_trainings, p_cell, p_value
 from chexviz.user_tables import NAMELESS
+from chexviz.wording import percent
 
 SUBSETS = ("train", "validation", "evaluation")
 SETTINGS = (
@@ -45,12 +45,11 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
     Raises InputError for a file or setting that is missing.
     """
     require(results, settings)
-    titles = site_titles(settings["sites"])
-    method = settings["methods"][0]["name"]
-    confidence = settings["evaluation"]["bootstrap"]["confidence"]
+    sites = [site_facts(site, results) for site in settings["sites"]]
+    protocols = [protocol_facts(name, results, settings, sites) for name in settings["protocols"]]
     return {
         "mark": mark,
-        "alpha": SIGNIFICANCE,
+        "alpha": conclusions.SIGNIFICANCE,
         # Typst finds a path below its root, which is '/'.
         "results": str(results.resolve()),
         "bibliography": str(bibliography.resolve()),
@@ -61,15 +60,26 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
             ],
             "methods": [one | {"title": method_title(one["name"])} for one in settings["methods"]],
         },
-        "sites": [site_facts(site, results) for site in settings["sites"]],
-        "protocols": [
-            protocol_facts(name, results, titles, method, confidence)
-            | supplement.of_protocol(results, name, titles, method)
-            for name in settings["protocols"]
+        "sites": [
+            site._asdict()
+            | {"said": patients.contributed(site), "real": bool(patients.real([site]))}
+            for site in sites
         ],
+        "known": {
+            "across": patients.across(sites),
+            "disjoint": patients.disjoint(sites),
+            "limits": patients.limits(sites),
+            "counting": patients.counting(sites),
+            "independence": patients.independence(
+                sites, settings["evaluation"]["bootstrap"]["unit"]
+            ),
+        },
+        "protocols": [facts for facts, _ in protocols],
+        "both": both_facts([rows for _, rows in protocols], [facts for facts, _ in protocols]),
         **supplement.of_study(
-            *(results, settings["protocols"], settings["sites"], titles),
+            *(results, settings["protocols"], settings["sites"], site_titles(settings["sites"])),
             settings["evaluation"]["minimum_cases"],
+            patients.title("patient", sites),
         ),
     }
 
@@ -90,56 +100,91 @@ def require(results: Path, settings: dict) -> None:
             raise missing(results / name)
 
 
-def site_titles(sites: list[dict]) -> dict[str, str]:
-    """What the text calls each site's task: 'pneumonia', or with its site 'pneumonia (RSNA)'."""
-    tasks = [site["task"] for site in sites]
-    plain = len(tasks) <= 2 and len(set(tasks)) == len(tasks)
-    return {
-        site["name"]: site["task"] if plain else f"{site['task']} ({site['title']})"
-        for site in sites
-    }
-
-
-def site_facts(site: dict, results: Path) -> dict:
-    """Counts of one site's radiographs."""
+def site_facts(site: dict, results: Path) -> patients.Site:
+    """What is known of one site's radiographs."""
     folder = results / "sites" / site["name"]
     columns = ["image", "patient", "patient_known", "label"]
     samples = read_table(folder / "samples.csv", columns)
     rejected = read_table(folder / "rejected.csv", ["file", "reason"])
     copies = rejected["reason"].str.startswith("second copy of ")  # a mirror holds all files twice
-    known = samples[samples["patient_known"].astype(bool)]
-    nameless = known["patient"].astype(str).str.startswith(NAMELESS)
-    return site | {
-        "images": len(samples),
-        "labelled": int(samples["label"].notna().sum()),
-        "positives": int((samples["label"] == 1).sum()),
-        "patients": int(known["patient"].nunique()),
-        "unknown": len(samples) - len(known),
-        "nameless": bool(nameless.any()),
-        "rejected": int((~copies).sum()),
-    }
+    known = samples.loc[samples["patient_known"].astype(bool), "patient"]
+    return patients.Site(
+        title=site["title"],
+        task=site["task"],
+        images=len(samples),
+        labelled=int(samples["label"].notna().sum()),
+        positives=int((samples["label"] == 1).sum()),
+        known=len(known),
+        patients=int(known.nunique()),
+        nameless=bool(known.str.startswith(NAMELESS).any()),
+        table=site["table"],
+        rejected=int((~copies).sum()),
+        reader=site["reader"],
+        phantom=site["phantom"],
+    )
 
 
 def protocol_facts(
-    protocol: str, results: Path, titles: dict[str, str], method: str, confidence: float
-) -> dict:
-    """Subsets, tables, comparisons and leakage audit of one protocol.
-
-    method: the one that the paper compares with the baselines. confidence: of intervals.
-    """
+    protocol: str, results: Path, settings: dict, sites: list[patients.Site]
+) -> tuple[dict, list[conclusions.Comparison]]:
+    """Subsets, tables, leakage audit and sentences of one protocol; its comparisons."""
+    titles, method = site_titles(settings["sites"]), settings["methods"][0]["name"]
+    confidence = settings["evaluation"]["bootstrap"]["confidence"]
+    title = patients.title(protocol, sites)
     path = results / "tables" / protocol / "table1.csv"
     columns = ["site", "task", "model", "architecture", "method", "images", "positives", "seeds"]
-    table = read_table(path, [*columns, "uncertainty", *METRICS, "difference", "p", "note"])
-    metrics = read_metrics(results / "evaluation" / protocol / "metrics.csv")
+    table = read_table(path, [*columns, "uncertainty", *METRICS, "p", "note"])
     tests = results / "evaluation" / protocol / "comparisons.csv"
     comparisons = compared(read_comparisons(tests), method, tests)
-    patients = metrics.drop_duplicates("site").set_index("site")["patients"]
-    groups = [
+    rows = compare(table, comparisons, titles, confidence)
+    audit = read_table(results / "audit" / f"{protocol}.csv", AUDIT)
+    leaks = leaks_of(audit, settings["sites"])
+    facts = {
+        "name": protocol,
+        "title": title,
+        "headings": list(HEADINGS.values()),
+        "groups": group_facts(results, protocol, table, audit, titles),
+        "mean_auroc": float(table["auroc"].mean()),
+        "few": few_note(table.assign(group=table["site"].map(titles).map(capitalised))),
+        "spread": bool((table["uncertainty"] == SPREAD).any()),
+        "results": conclusions.results(rows),
+        "summary": conclusions.summary(rows),
+        "correction": conclusions.correction(rows),
+        "interpretation": conclusions.interpretation(rows, percent(confidence)),
+        "subsets": subset_facts(results / "splits" / f"{protocol}.csv", titles),
+        "audit": audit_facts(audit, settings["sites"]),
+        "leakage": patients.leakage(leaks, title),
+        "optimism": patients.optimism(leaks),
+    }
+    said = supplement.of_protocol(results, protocol, titles, method, confidence, title)
+    return facts | said, rows
+
+
+def both_facts(rows: list[list[conclusions.Comparison]], facts: list[dict]) -> str:
+    """What the second protocol says beside the first; '' of one."""
+    if len(rows) == 1:
+        return ""
+    titles = facts[0]["title"], facts[1]["title"]
+    return conclusions.of_both(rows[0], rows[1], titles)
+
+
+def group_facts(
+    results: Path, protocol: str, table: pd.DataFrame, audit: pd.DataFrame, titles: dict[str, str]
+) -> list[dict]:
+    """The groups of Table 1: a site's models, with the images and patients they evaluate on."""
+    metrics = read_metrics(results / "evaluation" / protocol / "metrics.csv")
+    counts = metrics.drop_duplicates("site").set_index("site")["patients"]
+    whole = audit[(audit["scope"] == "any") & (audit["shared"] == "patient")].set_index("site")
+    return [
         {
             "title": capitalised(titles[site]),
             "images": int(rows["images"].iloc[0]),
             "positives": int(rows["positives"].iloc[0]),
-            "patients": int(patients[site]),
+            "patients": patients.of_group(
+                int(whole["evaluation_images"][site]),
+                int(whole["known_images"][site]),
+                int(counts[site]),
+            ),
             "rows": [
                 [row["model"], *(cell(row, metric) for metric in METRICS), p_cell(row)]
                 for _, row in rows.iterrows()
@@ -147,77 +192,40 @@ def protocol_facts(
         }
         for site, rows in table.groupby("site", sort=False)
     ]
-    return {
-        "name": protocol,
-        "headings": list(HEADINGS.values()),
-        "groups": groups,
-        "mean_auroc": float(table["auroc"].mean()),
-        "few": few_note(table.assign(group=table["site"].map(titles).map(capitalised))),
-        "spread": bool((table["uncertainty"] == SPREAD).any()),
-        "comparisons": comparison_facts(table, comparisons, titles, confidence),
-        "subsets": subset_facts(results / "splits" / f"{protocol}.csv", titles),
-        "audit": audit_facts(results / "audit" / f"{protocol}.csv", titles),
-    }
 
 
-def comparison_facts(
+def compare(
     table: pd.DataFrame, comparisons: pd.DataFrame, titles: dict[str, str], confidence: float
-) -> list[dict]:
+) -> list[conclusions.Comparison]:
     """Every federated model against its baseline, in the order of the table.
 
-    difference: mean over seeds. low, high: its interval, of several seeds that of the expected
-    difference (see seeds.expected). verdict: see `verdict`. With too few cases it is that, low,
-    high and p are None, and note says how many there are.
+    The interval of several seeds is that of the expected difference (see seeds.expected). With too
+    few cases there is neither that nor p, and note says how many there are.
     """
-    facts = []
+    found = []
     for keys, rows in comparisons.groupby(["site", "architecture", "method"], sort=False):
         chosen = (table[["site", "architecture"]] == list(keys[:2])).all(axis=1)
         model = table[chosen & (table["method"] == keys[2])].iloc[0]
         baseline = table[chosen & (table["method"] == rows["reference"].iloc[0])].iloc[0]
-        p, difference = p_value(rows), float(rows["difference"].mean())
+        p = p_value(rows)
         low, high = rows["low"].iloc[0], rows["high"].iloc[0]
         if len(rows) > 1:
             low, high = over_trainings(rows).interval(confidence)
-        facts.append(
-            {
-                "task": titles[keys[0]],
-                "model": model["model"],
-                "architecture": ARCHITECTURES.get(keys[1], keys[1]),
-                "auroc": cell(model, "auroc"),
-                "baseline": cell(baseline, "auroc"),
-                "difference": difference,
-                "low": known(low),
-                "high": known(high),
-                "p": known(p),
-                "p_text": p_text(p),
-                "verdict": verdict(p, rows["difference"], first_note(rows["note"])),
-                "note": first_note(rows["note"]),
-            }
+        found.append(
+            conclusions.Comparison(
+                task=titles[keys[0]],
+                architecture=ARCHITECTURES.get(keys[1], keys[1]),
+                auroc=cell(model, "auroc"),
+                baseline=cell(baseline, "auroc"),
+                difference=float(rows["difference"].mean()),
+                low=float(low),
+                high=float(high),
+                p=p,
+                verdict=conclusions.verdict(p, rows["difference"].tolist()),
+                note=first_note(rows["note"]),
+            )
         )
-    return facts
-
-
-def known(number: float) -> float | None:
-    """A number for JSON, which has no NaN."""
-    return None if np.isnan(number) else float(number)
-
-
-def verdict(p: float, differences: pd.Series, note: str = "") -> str:
-    """What a test of the mean of one or several seeds says.
-
-    'lower' or 'higher', where all seeds agree; 'mixed', where they do not, though their mean
-    differs significantly; 'same' (not significantly different); 'too few' cases, as the note says;
-    'undefined' where there is no p value for another reason.
-    """
-    if note:
-        return TOO_FEW
-    if np.isnan(p):
-        return "undefined"
-    if p >= SIGNIFICANCE:
-        return "same"
-    if (differences < 0).all():
-        return "lower"
-    return "higher" if (differences > 0).all() else "mixed"
+    return found
 
 
 def subset_facts(path: Path, titles: dict[str, str]) -> list[dict]:
@@ -234,14 +242,14 @@ def subset_facts(path: Path, titles: dict[str, str]) -> list[dict]:
     return facts
 
 
-def audit_facts(path: Path, titles: dict[str, str]) -> list[dict]:
+def audit_facts(audit: pd.DataFrame, sites: list[dict]) -> list[dict]:
     """The leakage audit: a row for each pair of sites and for all sites together."""
-    audit = read_table(path, AUDIT)
+    titles = {site["name"]: site["title"] for site in sites}
     shown = audit[audit["other"].notna() | (audit["scope"] == "any")]
     return [
         {
-            "site": capitalised(titles[row.site]),
-            "other": "Any" if row.scope == "any" else capitalised(titles[row.other]),
+            "site": titles[row.site],
+            "other": "Any" if row.scope == "any" else titles[row.other],
             "scope": row.scope,
             "shared": row.shared,
             "images": int(row.evaluation_images),
@@ -250,6 +258,18 @@ def audit_facts(path: Path, titles: dict[str, str]) -> list[dict]:
             "note": row.note if isinstance(row.note, str) else "",
         }
         for row in shown.itertuples()
+    ]
+
+
+def leaks_of(audit: pd.DataFrame, sites: list[dict]) -> list[patients.Shared]:
+    """The same as numbers for sentences."""
+    titles = {site["name"]: site["title"] for site in sites}
+    return [
+        patients.Shared(
+            titles[row.site],
+            *(row.scope, row.shared, row.known_images, row.affected_images, row.fraction),
+        )
+        for row in audit.itertuples()
     ]
 
 

@@ -57,6 +57,7 @@ def check(config: Config) -> None:
         )
     for name in config["run"]["methods"]:
         check_sites(name, METHOD | config["methods"][name], len(config["run"]["sites"]))
+    check_titles(config)
     for site in config["run"]["sites"]:
         check_stored(config, site)
         check_phantom(config, site)
@@ -87,6 +88,19 @@ def check_folders(config: Config) -> None:
                 found=f"{broken[0]}, a link to {broken[0].readlink()}, which is not there",
                 fix="mount or make what it leads to, or remove the link",
             )
+
+
+def check_titles(config: Config) -> None:
+    """Refuse two sites of the run that readers could not tell apart."""
+    shown = [title["title"] for title in titles(config)]
+    repeated = [title for title in dict.fromkeys(shown) if shown.count(title) > 1]
+    if repeated:
+        raise InputError(
+            "config: sites: title",
+            expected="another title for each site of the run, as tables and figures name it so",
+            found=f"{shown.count(repeated[0])} sites called {repeated[0]}",
+            fix="give one of them another title",
+        )
 
 
 def check_finite(value: object, where: str = "config") -> None:
@@ -452,7 +466,7 @@ def fingerprint(config: Config, site: str) -> str:
 
 def published(config: Config) -> dict:
     """What tells whether a run repeats the original's experiment: its data and training."""
-    run, keys = config["run"], ("name", "task", "reader", "source")
+    run, keys = config["run"], ("name", "title", "task", "reader", "source")
     sites = {site: {"name": site} | config["sites"][site] for site in run["sites"]}
     return {
         "sites": [take(site, *keys) for site in sites.values()],
@@ -475,10 +489,7 @@ def paper(config: Config) -> dict:
     """What the paper's text says about the settings."""
     return take(config, "split", "training", "evaluation", "preprocess") | {
         **config["run"],
-        "sites": [
-            title | {"table": config["sites"][title["name"]]["patients"] or ""}
-            for title in titles(config)
-        ],
+        "sites": [title | origin(config, title["name"]) for title in titles(config)],
         "architectures": [
             {"name": name, **config["architectures"][name]}
             for name in config["run"]["architectures"]
@@ -486,6 +497,16 @@ def paper(config: Config) -> dict:
         "methods": [
             {"name": name, **METHOD, **config["methods"][name]} for name in config["run"]["methods"]
         ],
+    }
+
+
+def origin(config: Config, site: str) -> dict:
+    """Where a site's images are from, and the table that says who is on them ('' without one)."""
+    about = config["sites"][site]
+    return {
+        "table": about["patients"] or "",
+        "reader": about["reader"],
+        "phantom": "phantom" in about["source"],
     }
 
 

@@ -66,7 +66,7 @@ def compare(
     settings: sites and architectures of the run. A task that several sites share is compared on the
     first of them.
     """
-    titles, rows = group_titles(metrics), []
+    titles, rows = group_titles(metrics, settings["sites"]), []
     sizes = grim.check(published, data).drop_duplicates("task").set_index("task")
     for value in published.to_dict("records"):
         found = models[(models["task"] == value["task"]) & (models["model"] == value["model"])]
@@ -234,7 +234,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--md", required=True, type=Path)
     arguments = parser.parse_args(argv)
 
-    models = read_models(arguments.metrics, arguments.comparisons)
+    sites = arguments.settings["sites"]
+    models = read_models(arguments.metrics, arguments.comparisons, sites)
     metrics = read_metrics(arguments.metrics)
     original = read_table1(arguments.published), read_data(arguments.data)
     table = compare(*original, models, metrics, arguments.settings)

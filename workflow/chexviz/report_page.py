@@ -123,9 +123,19 @@ def change(page: str, variable: str, edit: Callable[[dict], dict], path: Path) -
             fix="make the report again (`make report`) with the Snakemake of the lock",
         )
     entries = {key: edit(value) for key, value in json.loads(match[1]).items()}
-    # Within a script, '</script>' would end it, and '<!--' would change how it is read.
-    text = json.dumps(entries).replace("<", "\\u003c")
-    return page[: match.start(1)] + text + page[match.end(1) :]
+    return page[: match.start(1)] + json.dumps(entries) + page[match.end(1) :]
+
+
+def closed(page: str) -> str:
+    """The page with no '<' in the data of its scripts: texts of the configuration are in many.
+
+    There '</script>' would end the script, and '<!--' would change how it is read.
+    """
+
+    def escaped(match: re.Match) -> str:
+        return match[1] + match[2].replace("<", "\\u003c") + match[3]
+
+    return re.sub(r'(<script id="[\w-]+">\s*var \w+ = )(.*)(;\n)', escaped, page)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -134,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     path = parser.parse_args(argv).report
     page = path.read_text(encoding="utf-8")
     page = change(page, "results", with_page, path)
-    page = change(page, "rules", with_source, path)
+    page = closed(change(page, "rules", with_source, path))
     page = page.replace("<title>Snakemake Report</title>", "<title>CheXViz</title>")
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -1,11 +1,13 @@
 """Result tables: reading them with their columns checked, and what readers call things."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from chexviz.errors import InputError
+from chexviz.options import finite_json
 
 METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
 BASELINE = "baseline"
@@ -158,17 +160,41 @@ def in_order(values: pd.Series) -> list:
     return sorted(values.drop_duplicates(), key=lambda value: value != BASELINE)
 
 
-def group_titles(metrics: pd.DataFrame) -> dict[str, str]:
-    """A title for each site, in order: its task, with the site once the task alone would not do.
+def site_titles(sites: list[dict]) -> dict[str, str]:
+    """What readers call each site within a text: its finding, 'pneumonia', as the original does.
 
-    Two sites of different tasks are 'Pneumonia' and 'Pneumothorax', as in the paper.
+    Where two sites have the same one, all have their titles too: 'pneumonia (RSNA)'. Where images
+    and patients are meant rather than a task, a site is its title. sites: name, title and task of
+    all sites of the run.
     """
-    tasks = metrics.drop_duplicates("site").set_index("site")["task"]
-    plain = len(tasks) <= 2 and tasks.is_unique
+    tasks = [site["task"] for site in sites]
+    alone = len(set(tasks)) == len(tasks)
     return {
-        site: capitalised(task) if plain else f"{capitalised(task)} ({site})"
-        for site, task in tasks.items()
+        site["name"]: site["task"] if alone else f"{site['task']} ({site['title']})"
+        for site in sites
     }
+
+
+def group_titles(table: pd.DataFrame, sites: list[dict]) -> dict[str, str]:
+    """The same as headings, of the sites that a table has, in their order there."""
+    titles = site_titles(sites)
+    return {site: capitalised(titles[site]) for site in table["site"].drop_duplicates()}
+
+
+def full_title(site: dict) -> str:
+    """A site with its finding, where it is a place that has images: 'RSNA (pneumonia)'."""
+    return f"{site['title']} ({site['task']})"
+
+
+def add_titles(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what readers call the sites; see site_titles."""
+    parser.add_argument(
+        "--titles",
+        required=True,
+        type=finite_json,
+        metavar="JSON",
+        help="name, title and task of every site of the run",
+    )
 
 
 def capitalised(text: str) -> str:
@@ -191,6 +217,8 @@ def p_text(p: float) -> str:
 
 
 def p_phrase(p: float) -> str:
-    """A p value within a sentence: 'p = 0.19', 'p <0.001'."""
+    """A p value within a sentence: 'p = 0.19', 'p < 0.001'; 'not tested' where there is none."""
+    if np.isnan(p):
+        return "not tested"
     shown = p_text(p)
-    return f"p {shown}" if shown[0] in "<>" else f"p = {shown}"
+    return f"p {shown[0]} {shown[1:]}" if shown[0] in "<>" else f"p = {shown}"

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from matplotlib.textpath import TextPath
 
 from chexviz.files import replacing
 
@@ -22,6 +23,7 @@ INK, GREY, LIGHT = "#222222", "#6F6F6F", "#D9D9D9"
 # Okabe and Ito's palette: told apart with every common colour vision deficiency.
 ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 WARNING = "#B3261E"
+NOTE, NOTE_LINE = 6.5, 2.8  # points and mm a line, of the notes below a figure
 STRIP = 5.5  # mm, the height of the strip that a mark takes above the figure
 
 plt.style.use(Path(__file__).with_suffix(".mplstyle"))
@@ -52,6 +54,34 @@ def text_at(figure: Figure, x: float, y: float, text: str, **look: Any) -> Text:
     """Text placed x mm from the left and y mm from the top."""
     across, down = size_mm(figure)
     return figure.text(x / across, 1 - y / down, text, **look)
+
+
+def wrapped(text: str, length: float) -> str:
+    """A note in lines of at most `length` mm at NOTE points, broken between words."""
+    lines = []
+    for given in text.split("\n"):
+        line, *words = given.split(" ")
+        for word in words:
+            longer = f"{line} {word}"
+            extent = TextPath((0, 0), longer, size=NOTE).get_extents().width
+            if extent * 25.4 / 72 <= 0.97 * length:  # a PNG's letters are a little wider
+                line = longer
+            else:
+                lines.append(line)
+                line = word
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def note_height(text: str) -> float:
+    """The height of a wrapped note in mm, with what keeps it apart from the figure."""
+    return NOTE_LINE * (text.count("\n") + 1) + 2
+
+
+def write_note(figure: Figure, text: str) -> None:
+    """A wrapped note at the bottom of a figure that has room for it."""
+    _, height = size_mm(figure)
+    text_at(figure, 2.5, height - 1, text, fontsize=NOTE, color=GREY, va="bottom")
 
 
 def accent(position: int) -> str:

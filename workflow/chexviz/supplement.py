@@ -1,27 +1,29 @@
-"""What the paper's supplement says and shows: tables as text, and the numbers of its sentences."""
+"""What the paper's supplement shows and says: tables as text, and sentences from result files."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from chexviz import grim, inflation, published, table_tests
+from chexviz import conclusions, grim, inflation, observations, published, table_tests
 from chexviz.cases import is_too_few
 from chexviz.labels import COLUMNS as LABELS
 from chexviz.layout import Layout
-from chexviz.metrics import normal_quantile
 from chexviz.reported import study_tables
 from chexviz.results import (
+    ARCHITECTURES,
     BASELINE,
+    LITERAL,
     capitalised,
     model_title,
     read_table,
 )
 from chexviz.table_methods import COLUMNS as METHOD_COLUMNS
 from chexviz.table_methods import cells as method_cells
-from chexviz.tables import over_seeds
+from chexviz.tables import over_seeds, over_trainings
+from chexviz.wording import joined
 
 # The checks of labels and tags that the supplement shows, and what it calls them.
 CHECKS = {
@@ -35,56 +37,75 @@ CHECKS = {
 }
 # What a sentence calls the paired tests.
 TESTS = {
-    "bootstrap_patients": "the bootstrap of patients",
-    "bootstrap_images": "the bootstrap of images",
-    "delong": "DeLong's test",
-    "t_test_replicates": "the _t_ test over replicates",
+    "bootstrap_patients": "the bootstrap over patients",
+    "bootstrap_images": "the bootstrap over images",
+    "delong": "DeLong’s test",
+    LITERAL: "the t test over replicates",
 }
 # What a sentence calls what an interval is of.
 HELD = {
     **{"auroc": "AUROC", "aupr": "AUPR"},
     **{"sensitivity": "sensitivity", "specificity": "specificity"},
 }
-SIGNIFICANCE = 0.05  # as in the original paper
 RATES = {"sensitivity": "Sensitivity", "specificity": "Specificity", "ppv": "PPV", "npv": "NPV"}
 KEYS = ["site", "architecture", "method"]
+Under = Callable[[str], str]  # a sentence to the same under its protocol
 
 
 def of_study(
-    results: Path, protocols: list[str], sites: list[dict], titles: dict, minimum: int
+    results: Path,
+    protocols: list[str],
+    sites: list[dict],
+    titles: dict,
+    minimum: int,
+    patient: str,
 ) -> dict:
     """What is said of the whole run.
 
-    titles: what readers call the task of each site. minimum: cases that an interval needs.
+    titles: what readers call the finding of each site. minimum: cases that an interval needs.
+    patient: what the text calls the protocol of that name.
     """
-    tables = study_tables(protocols)
+    made = study_tables(protocols)
     folder = results / "tables"
+    simulation = read_simulation(results / "evaluation" / "simulation.csv")
     return {
-        "published": published_facts(folder / "published.csv", titles)
-        if "published" in tables
+        "published": published_facts(folder / "published.csv", titles, simulation)
+        if "published" in made
         else None,
         "grim": grim_facts(folder / "grim.csv"),
-        "inflation": inflation_facts(folder / "inflation.csv", titles)
-        if "inflation" in tables
+        "inflation": inflation_facts(folder / "inflation.csv", titles, patient)
+        if "inflation" in made
         else None,
-        "simulation": simulation_facts(results / "evaluation" / "simulation.csv"),
-        "coverage": coverage_facts(results / "evaluation" / "coverage.csv", minimum),
+        "simulation": simulation_said(simulation),
+        "coverage": coverage_said(results / "evaluation" / "coverage.csv", minimum),
         "labels": label_facts(results / "audit" / "labels.csv", sites),
     }
 
 
-def of_protocol(results: Path, protocol: str, titles: dict, method: str) -> dict:
-    """What is said of one protocol. method: the one that the paper compares with the baselines."""
+def of_protocol(
+    results: Path, protocol: str, titles: dict, method: str, confidence: float, title: str
+) -> dict:
+    """What is said of one protocol.
+
+    method: the one that the paper compares with the baselines. confidence: of intervals. title: of
+    the protocol.
+    """
     tables, evaluation = (results / name / protocol for name in ("tables", "evaluation"))
+    localisation = evaluation / "localisation.csv"
+
+    def under(sentence: str) -> str:
+        return f"Under the {title}, {sentence}"
+
     return {
         "methods": method_facts(tables / "methods.csv", titles),
-        "tests": test_facts(tables / "tests.csv", titles),
-        "calibration": calibration_facts(evaluation / "calibration.csv"),
+        "tests": test_facts(tables / "tests.csv", titles, under),
         "operating_points": operating_facts(evaluation / "operating_points.csv", titles, method),
-        "decision": decision_facts(evaluation / "decision.csv"),
-        "localisation": localisation_facts(evaluation / "localisation.csv", titles),
-        "subgroups": subgroup_facts(evaluation / "subgroups.csv", titles, method),
-        "crosstask": crosstask_facts(evaluation / "crosstask.csv", titles, method),
+        "calibration": under(calibration_said(evaluation / "calibration.csv")),
+        "decision": decision_said(evaluation / "decision.csv"),
+        "energy": under(energy_said(localisation, titles)),
+        "focus": under(focus_said(localisation, titles, method, confidence)),
+        "subgroups": subgroups_said(evaluation / "subgroups.csv", titles, method, under),
+        "heads": heads_said(evaluation / "crosstask.csv", titles, method, under),
     }
 
 
@@ -92,12 +113,6 @@ def shown(layout: Layout) -> dict:
     """A table as JSON."""
     groups = [{"title": title, "rows": rows} for title, rows in layout.groups.items()]
     return {"head": layout.head, "groups": groups, "note": layout.note}
-
-
-def span(values: pd.Series) -> list[float] | None:
-    """The smallest and the largest number, or None if there is none."""
-    known = values.dropna()
-    return [float(known.min()), float(known.max())] if len(known) else None
 
 
 def grouped(table: pd.DataFrame, titles: dict) -> pd.DataFrame:
@@ -108,58 +123,77 @@ def grouped(table: pd.DataFrame, titles: dict) -> pd.DataFrame:
 # --- what the original reports -------------------------------------------------------------------
 
 
-def published_facts(path: Path, titles: dict) -> dict:
-    """The published table beside ours; how many values lie where."""
+def published_facts(path: Path, titles: dict, simulation: pd.DataFrame) -> dict:
+    """The published table beside ours, how many values agree, and why p values are not compared."""
     table = grouped(published.read(path), titles)
     table["group"] = table["group"].fillna(table["task"].map(capitalised))
-    counts = table["verdict"].value_counts()
     verdicts = (published.INSIDE, published.ABOVE, published.BELOW)
-    values = table["metric"] != "p"
-    found = {verdict: int(counts.get(verdict, 0)) for verdict in verdicts}
+    counts = [int((table["verdict"] == verdict).sum()) for verdict in verdicts]
+    p = table["metric"] == "p"
+    literal = simulation[simulation["test"] == LITERAL].iloc[-1]
     return {
         "table": shown(published.layout(table)),
-        "values": int(values.sum()),
-        "compared": sum(found.values()),
-        **found,
+        "compared": sum(counts),
+        "inside": counts[0],
+        "said": conclusions.published(int((~p).sum()), *counts),
+        "discrepancy": conclusions.discrepancy(*counts),
+        "p": conclusions.published_p(
+            [float(one) for one in table.loc[p, "published"]],
+            float(literal["rate"]),
+            int(literal["replicates"]),
+        ),
     }
 
 
 def grim_facts(path: Path) -> dict:
-    """The sizes that fit the published percentages; a task whose fifth of images fits, or not."""
+    """The sizes that fit the published percentages, by task; what they say of the first."""
     table = grim.read(path)
-    tasks = [
-        {
-            **{"task": task, "fifth": int(rows["fifth"].iloc[0])},
-            **{"divisions": int(rows["divisions"].iloc[0])},
-            "parts": [int(part) for part in rows["in_fifth"].dropna()],
-            "smallest": [int(size) for size in rows["smallest"].dropna()],
-        }
+    splits = [
+        conclusions.original_split(
+            task,
+            int(rows["divisions"].iloc[0]),
+            [int(part) for part in rows["in_fifth"].dropna()],
+            float(rows["by_chance"].iloc[0]),
+        )
         for task, rows in table.groupby("task", sort=False)
     ]
-    return {"table": shown(grim.layout(table)), "tasks": tasks}
+    tasks = [
+        conclusions.sizes(
+            task,
+            int(rows["fifth"].iloc[0]),
+            int(rows["divisions"].iloc[0]),
+            [int(part) for part in rows["in_fifth"].dropna()],
+            [int(size) for size in rows["smallest"].dropna()],
+        )
+        for task, rows in table.groupby("task", sort=False)
+    ]
+    return {"table": shown(grim.layout(table)), "split": splits[0], "sizes": joined(tasks)}
 
 
-def inflation_facts(path: Path, titles: dict) -> dict:
+def inflation_facts(path: Path, titles: dict, patient: str) -> dict:
     """AUROC under both protocols, and in words what their differences say."""
     table = grouped(read_table(path, inflation.COLUMNS), titles)
-    return {"table": shown(inflation.layout(table)), "words": inflation.words(table)}
+    return {"table": shown(inflation.layout(table)), "said": inflation.words(table, patient)}
 
 
 # --- probabilities, groups, places ---------------------------------------------------------------
 
 
-def calibration_facts(path: Path) -> dict:
-    """Ranges over all models, as they are and temperature scaled; None where nothing is known.
+def known(values: pd.Series) -> list[float]:
+    """The numbers that there are."""
+    return values.dropna().tolist()
+
+
+def calibration_said(path: Path) -> str:
+    """How far the probabilities of all models hold, as they are and temperature scaled.
 
     Of too few cases nothing is said, here and below.
     """
-    measures = ("ece", "ece_chance", "slope")
-    table = read_table(path, [*KEYS, "scaling", *measures, "note"])
+    table = read_table(path, [*KEYS, "scaling", "ece", "ece_chance", "slope", "note"])
     table = table[~table["note"].map(is_too_few)]
-    return {
-        scaling: {measure: span(rows[measure]) for measure in measures}
-        for scaling, rows in table.groupby("scaling")
-    }
+    raw, scaled = (table[table["scaling"] == name] for name in ("none", "temperature"))
+    measures = raw["ece"], raw["ece_chance"], scaled["ece"], raw["slope"]
+    return observations.calibration(observations.Calibration(*map(known, measures)))
 
 
 def operating_facts(path: Path, titles: dict, method: str) -> dict | None:
@@ -196,77 +230,98 @@ def rate_cell(runs: pd.DataFrame, name: str) -> str:
     return f"{row[name]:.1f} ({row[f'{name}_low']:.1f}–{row[f'{name}_high']:.1f})"
 
 
-def decision_facts(path: Path) -> dict | None:
-    """Over how many of the probabilities each model beats treating all and none: the range."""
+def decision_said(path: Path) -> str:
+    """Over how many of the probabilities each model beats treating all and none."""
     table = read_table(path, [*KEYS, "seed", "scaling", "threshold", "net_benefit", "all", "note"])
     table = table[(table["scaling"] == "none") & table["net_benefit"].notna()]
     table = table[~table["note"].map(is_too_few)]
     if table.empty:
-        return None
+        return ""
     better = table["net_benefit"] > np.maximum(table["all"], 0)
     shares = better.groupby([table[key] for key in (*KEYS, "seed")]).mean()
-    return {"share": span(shares), "thresholds": span(table["threshold"])}
+    ends = table["threshold"].min(), table["threshold"].max()
+    return observations.decisions(shares.tolist(), ends)
 
 
-def localisation_facts(path: Path, titles: dict) -> list[dict]:
+def energy_said(path: Path, titles: dict) -> str:
     """Energy inside the annotation at each site: of the maps, by chance, of the mean annotation."""
     table = read_table(path, [*KEYS, "measure", "value", "chance", "prior", "note"])
     table = table[(table["measure"] == "energy") & table["value"].notna()]
     table = table[~table["note"].map(is_too_few)]
-    return [
-        {
-            "task": titles[site],
-            **{name: span(rows[name]) for name in ("value", "chance", "prior")},
-            "models": len(rows),
-            "above_chance": int((rows["value"] > rows["chance"]).sum()),
-            "above_prior": int((rows["value"] > rows["prior"]).sum()),
-        }
-        for site, rows in table.groupby("site", sort=False)
-    ]
+    return observations.energy(
+        [
+            observations.Energy(
+                titles[site], *(rows[name].tolist() for name in ("value", "chance", "prior"))
+            )
+            for site, rows in table.groupby("site", sort=False)
+        ]
+    )
 
 
-def subgroup_facts(path: Path, titles: dict, method: str) -> dict:
-    """The gaps between groups of the compared models: how many are known, which is the largest."""
+def focus_said(path: Path, titles: dict, method: str, confidence: float) -> str:
+    """Whether maps of the compared method have more energy inside than those of the baselines."""
+    numbers = ["difference", "difference_low", "difference_high", "standard_error", "p"]
+    table = read_table(path, [*KEYS, "measure", *numbers])
+    table = table[(table["measure"] == "energy") & (table["method"] == method)]
+    rows = []
+    for (site, architecture), runs in table.groupby(["site", "architecture"], sort=False):
+        found = runs[numbers].iloc[0].drop("standard_error").tolist()
+        if len(runs) > 1:
+            mean = over_trainings(runs)
+            found = [mean.difference, *mean.interval(confidence), mean.p()]
+        rows.append(
+            observations.Focus(titles[site], ARCHITECTURES.get(architecture, architecture), *found)
+        )
+    return observations.focus(rows)
+
+
+def subgroups_said(path: Path, titles: dict, method: str, under: Under) -> str:
+    """The gaps between groups of the compared models, and what the view alone reaches."""
     columns = [*KEYS, "attribute", "group", "measure", "reference", "value", "low", "high"]
     table = read_table(path, columns)
     gaps = table[(table["measure"] == "gap") & table["method"].isin([BASELINE, method])]
-    gaps = gaps[gaps["low"].notna()]
+    found = [
+        observations.Gap(
+            titles[row.site],
+            model_title(row.architecture, row.method),
+            *(row.attribute, row.group, row.reference, row.value, row.low, row.high),
+        )
+        for row in gaps.dropna(subset=["value", "low"]).itertuples()
+    ]
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
-    largest = gaps.loc[gaps["value"].abs().idxmax()] if len(gaps) else None
-    return {
-        "gaps": len(gaps),
-        "apart": int(((gaps["low"] > 0) | (gaps["high"] < 0)).sum()),
-        "largest": None
-        if largest is None
-        else {
-            "task": titles[largest["site"]],
-            "model": model_title(largest["architecture"], largest["method"]),
-            **{name: largest[name] for name in ("attribute", "group", "reference")},
-            **{name: float(largest[name]) for name in ("value", "low", "high")},
-        },
-        "view_alone": [
-            {"task": titles[row.site], "value": float(row.value)}
-            for row in tags.dropna(subset="value").itertuples()
-        ],
-    }
+    areas = [
+        observations.Area(titles[row.site], row.value, row.low, row.high)
+        for row in tags.dropna(subset=["value", "low"]).itertuples()
+    ]
+    without = [titles[site] for site in tags.loc[tags["value"].isna(), "site"]]
+    return joined([under(observations.gaps(found)), observations.view_alone(areas, without)])
 
 
-def crosstask_facts(path: Path, titles: dict, method: str) -> list[dict]:
-    """At each site: what the heads of other sites make of its own finding, and how often both."""
-    table = read_table(path, [*KEYS, "task", "head", "measure", "finding", "value", "note"])
+def heads_said(path: Path, titles: dict, method: str, under: Under) -> str:
+    """What the heads of other sites make of a site's own labels, and how often both call."""
+    numbers = ["value", "low", "high"]
+    keys = ["site", "architecture", "seed", "head"]
+    columns = [*keys, "method", "task", "head_task", "measure", "finding", *numbers, "note"]
+    table = read_table(path, columns)
     table = table[~table["note"].map(is_too_few)]
-    others = table[(table["head"] != table["site"]) & (table["method"] == method)]
-    facts = []
-    for site, rows in others.groupby("site", sort=False):
-        own = rows[(rows["measure"] == "auroc") & (rows["finding"] == rows["task"])]
-        both = rows[rows["measure"] == "both_ratio"]
-        ranges = {"auroc": span(own["value"]), "both": span(both["value"])}
-        facts.append({"task": titles[site]} | ranges)
-    return facts
+    table = table[(table["head"] != table["site"]) & (table["method"] == method)]
+    own = table[(table["measure"] == "auroc") & (table["finding"] == table["task"])]
+    both = table[table["measure"] == "both_ratio"].set_index(keys)[numbers]
+    rows = [
+        observations.Head(
+            titles[row["site"]],
+            row["task"] == row["head_task"],
+            *row[numbers],
+            *both.loc[tuple(row[keys])],
+        )
+        for _, row in own.iterrows()
+    ]
+    sentences = observations.heads(rows)
+    return f"{under(sentences[:1].lower() + sentences[1:])}" if sentences else ""
 
 
-def test_facts(path: Path, titles: dict) -> dict:
-    """The table of all paired tests; how many of the tested comparisons each calls significant."""
+def test_facts(path: Path, titles: dict, under: Under) -> dict:
+    """The table of all paired tests; how many comparisons each calls significant."""
     columns = [*KEYS, "test", "primary", "p", "p_holm", "margin", "p_non_inferior", "verdict"]
     table = grouped(read_table(path, [*columns, "note"]), titles)
     groups = {
@@ -274,61 +329,62 @@ def test_facts(path: Path, titles: dict) -> dict:
         for (group, model), rows in table_tests.cells(table).groupby(["group", "model"], sort=False)
     }
     primary = table[table["primary"].astype(bool)]
-    return {
-        "table": shown(Layout([*table_tests.TEST], groups, "", table_tests.note(table))),
-        "comparisons": int(primary["p"].notna().sum()),
-        "tests": [
-            {"title": TESTS[test], "significant": int((rows["p"] < SIGNIFICANCE).sum())}
+    significant = table["p"] < conclusions.SIGNIFICANCE
+    said = conclusions.tests(
+        int(primary["p"].notna().sum()),
+        [
+            (TESTS[test], int(significant[rows.index].sum()))
             for test, rows in table.groupby("test", sort=False)
         ],
-        "holm": int((primary["p_holm"] < SIGNIFICANCE).sum()),
-        "margin": float(primary["margin"].iloc[0]),
-        "non_inferior": int((primary["verdict"] == "non-inferior").sum()),
-    }
+        int((primary["p_holm"] < conclusions.SIGNIFICANCE).sum()),
+        float(primary["margin"].iloc[0]),
+        int((primary["verdict"] == "non-inferior").sum()),
+    )
+    layout = Layout([*table_tests.TEST], groups, "", table_tests.note(table))
+    return {"table": shown(layout), "said": under(said)}
 
 
-def simulation_facts(path: Path) -> list[dict]:
-    """How often each test calls two equally good models different, with the most replicates."""
-    table = read_table(path, ["test", "replicates", "repetitions", "rate", "expected"])
-    return [
-        {
-            "title": TESTS[test],
-            "replicates": None if np.isnan(row["replicates"]) else int(row["replicates"]),
-            "repetitions": int(row["repetitions"]),
-            "rate": float(row["rate"]),
-        }
-        for test, rows in table.groupby("test", sort=False)
-        for _, row in rows.sort_values("replicates").tail(1).iterrows()
+def read_simulation(path: Path) -> pd.DataFrame:
+    """How often each test calls equally good models different; a test's most replicates last."""
+    columns = ["test", "replicates", "repetitions", "rate", "expected"]
+    return read_table(path, columns).sort_values("replicates", kind="stable", na_position="first")
+
+
+def simulation_said(table: pd.DataFrame) -> str:
+    """The same with the most replicates, in a sentence."""
+    last = [rows.iloc[-1] for _, rows in table.groupby("test", sort=False)]
+    rows = [
+        (
+            TESTS[row["test"]],
+            None if np.isnan(row["replicates"]) else int(row["replicates"]),
+            float(row["rate"]),
+        )
+        for row in last
     ]
+    return conclusions.simulated(rows, int(last[0]["repetitions"]))
 
 
-def coverage_facts(path: Path, minimum: int) -> dict:
-    """How often intervals hold the truth and tests reject it: ranges over the simulated designs.
+def coverage_said(path: Path, minimum: int) -> str:
+    """How often intervals hold the truth and tests reject it, over the simulated designs.
 
-    minimum: patients with the finding that a design needs to be told; `positives`, the fewest of
-    those designs, is None where there is none.
+    minimum: patients with the finding that a design needs to be told.
     """
     table = read_table(path, ["images", "positives", "measure", "repetitions", "rate"])
     told = table[table["positives"] >= minimum]
-    repetitions = int(table["repetitions"].iloc[0])
 
-    def ranges(titles: dict, rows: pd.DataFrame) -> list[dict]:
+    def rates(titles: dict, rows: pd.DataFrame) -> list[tuple[str, list[float]]]:
         found = {
-            title: span(rows.loc[rows["measure"] == one, "rate"]) for one, title in titles.items()
+            title: known(rows.loc[rows["measure"] == one, "rate"]) for one, title in titles.items()
         }
-        return [{"title": title, "range": range} for title, range in found.items() if range]
+        return [(title, some) for title, some in found.items() if some]
 
-    return {
-        "repetitions": repetitions,
-        "error": normal_quantile(0.95) * (0.95 * 0.05 / repetitions) ** 0.5,  # of a rate of 95 %
-        "positives": int(told["positives"].min()) if len(told) else None,
-        "intervals": ranges(HELD, told),
-        "chosen": span(told.loc[told["measure"] == "sensitivity_chosen", "rate"]),
-        "tests": [
-            {"images": float(images), "tests": ranges(TESTS, rows)}
-            for images, rows in told.groupby("images")
-        ],
-    }
+    return conclusions.coverage(
+        int(table["repetitions"].iloc[0]),
+        int(told["positives"].min()) if len(told) else None,
+        rates(HELD, told),
+        known(told.loc[told["measure"] == "sensitivity_chosen", "rate"]),
+        [(float(images), rates(TESTS, rows)) for images, rows in told.groupby("images")],
+    )
 
 
 # --- methods and labels --------------------------------------------------------------------------
@@ -372,15 +428,12 @@ def label_facts(path: Path, sites: list[dict]) -> dict:
             }
             for check, group in rows
         ],
-        "view": [
-            {
-                "site": site["title"],
-                "shown": label_cell(row),
-                "far": bool(row.low > 1 or row.high < 1),
-                "more": bool(row.value > 1),
-            }
-            for site, row in zip(sites, view, strict=True)
-        ],
+        "view": observations.confounding(
+            [
+                observations.View(site["title"], row.value, row.low, row.high)
+                for site, row in zip(sites, view, strict=True)
+            ]
+        ),
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.errors import run
-from chexviz.results import METRICS, compared
+from chexviz.results import METRICS, add_titles, compared
 from chexviz.tables import (
     cell,
     escape_markdown,
@@ -25,7 +25,7 @@ HEADINGS = {
     "aupr": "AUPR",
     "auroc": "AUROC",
 }
-TEST = "p: paired test of AUROC against the baseline."
+TEST = "p: paired test of AUROC against the baseline, not corrected for several tests."
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -45,9 +45,9 @@ def to_markdown(table: pd.DataFrame, mark: str) -> str:
     lines += ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(HEADINGS) + 1)]
     for position, row in enumerate(shown.itertuples(index=False)):
         first = position == 0 or shown["group"].iloc[position - 1] != row.group
-        text = [row.group if first else "", *row[1:]]
-        lines.append("| " + " | ".join(part.replace("|", r"\|") for part in text) + " |")
-    return "\n".join([*lines, "", f"{note(table)} {TEST}", ""])
+        group = escape_markdown(row.group) if first else ""
+        lines.append("| " + " | ".join([group, *row[1:]]) + " |")
+    return "\n".join([*lines, "", escape_markdown(f"{note(table)} {TEST}"), ""])
 
 
 def to_tex(table: pd.DataFrame, mark: str) -> str:
@@ -79,13 +79,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that every output shows")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--tex", required=True, type=Path)
     parser.add_argument("--md", required=True, type=Path)
     arguments = parser.parse_args(argv)
 
-    models = read_models(arguments.metrics, arguments.comparisons)
+    models = read_models(arguments.metrics, arguments.comparisons, arguments.titles)
     table = compared(models, arguments.method, arguments.metrics)
     write(
         {

@@ -10,6 +10,7 @@ from chexviz.cases import TOO_FEW
 from chexviz.errors import run
 from chexviz.results import (
     ARCHITECTURES,
+    add_titles,
     megabytes,
     method_title,
     p_phrase,
@@ -83,14 +84,14 @@ def to_markdown(table: pd.DataFrame, mark: str) -> str:
     """A GitHub table; the architecture is named on its first row."""
     shown = cells(table)
     groups = list(shown.columns[2:-1])
-    head = ["Architecture", "Method", *groups, "MB"]
+    head = ["Architecture", "Method", *map(escape_markdown, groups), "MB"]
     lines = [f"**{escape_markdown(mark)}**", ""] if mark else []
     lines += ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(groups) + 1)]
     shown["architecture"] = shown["architecture"].where(~shown["architecture"].duplicated(), "")
     for row in shown.itertuples(index=False):
         text = [part.strip().replace("|", r"\|").replace("\n", "<br>") for part in row]
         lines.append("| " + " | ".join(text) + " |")
-    return "\n".join([*lines, "", f"{note(table)} {READING}", ""])
+    return "\n".join([*lines, "", escape_markdown(f"{note(table)} {READING}"), ""])
 
 
 def to_tex(table: pd.DataFrame, mark: str) -> str:
@@ -132,13 +133,14 @@ def main(argv: list[str] | None = None) -> None:
         required=True,
         metavar=("ARCHITECTURE", "METHOD", "SEED", "FILE"),
     )
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that every output shows")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--tex", required=True, type=Path)
     parser.add_argument("--md", required=True, type=Path)
     arguments = parser.parse_args(argv)
 
-    models = read_models(arguments.metrics, arguments.comparisons)
+    models = read_models(arguments.metrics, arguments.comparisons, arguments.titles)
     table = compare(models, read_histories(arguments.history))
     write(
         {

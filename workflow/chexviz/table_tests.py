@@ -15,6 +15,7 @@ from chexviz.results import (
     COMPARED,
     LITERAL,
     TESTS,
+    add_titles,
     compared,
     group_titles,
     model_title,
@@ -37,8 +38,9 @@ TEST = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior"
 ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % interval
 
 
-def summarise(tests: pd.DataFrame) -> pd.DataFrame:
+def summarise(tests: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
     """A row for each comparison and test, over all seeds. tests: of one method, see read_tests.
+    sites: see results.site_titles.
 
     Of several seeds: mean and standard deviation of the difference, and the test of the difference
     that is expected over trainings (see seeds.expected), but of the t-test over replicates, which
@@ -47,7 +49,7 @@ def summarise(tests: pd.DataFrame) -> pd.DataFrame:
     tables show it. `verdict`: whether a loss of the margin is excluded; '' where it is not tested.
     With too few cases that is the verdict, and `note` says how many there are.
     """
-    titles = group_titles(tests)
+    titles = group_titles(tests, sites)
     tests = tests.assign(primary=~tests.duplicated(COMPARED))
     keys = ["site", "architecture", "method", "test"]
     rows = [summarise_test(runs, titles) for _, runs in tests.groupby(keys, sort=False)]
@@ -160,6 +162,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="compared with the baselines")
+    add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that every output shows")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--tex", required=True, type=Path)
@@ -167,7 +170,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     tests = compared(read_tests(arguments.comparisons), arguments.method, arguments.comparisons)
-    table = summarise(tests)
+    table = summarise(tests, arguments.titles)
     shown = layout(table)
     write(
         {

@@ -25,10 +25,12 @@ INTERVAL, SPREAD = "95 % interval", "SD over seeds"
 PERCENT = ("sensitivity", "specificity")
 
 
-def read_models(metrics: Path, comparisons: Path) -> pd.DataFrame:
-    """The summary of all models of an evaluation. Raises InputError if one was not compared."""
+def read_models(metrics: Path, comparisons: Path, sites: list[dict]) -> pd.DataFrame:
+    """The summary of all models of an evaluation. sites: see results.site_titles.
+
+    Raises InputError if one was not compared."""
     try:
-        return summarise(read_metrics(metrics), read_comparisons(comparisons))
+        return summarise(read_metrics(metrics), read_comparisons(comparisons), sites)
     except ValueError as error:
         raise InputError(
             comparisons,
@@ -38,7 +40,7 @@ def read_models(metrics: Path, comparisons: Path) -> pd.DataFrame:
         ) from None
 
 
-def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
+def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
     """One row a model and site, in the order of Table 1. Fractions, not percent.
 
     Each metric has its value and, for one seed, the bounds of its 95 % interval (`auroc_low`,
@@ -48,7 +50,7 @@ def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     difference (see seeds.expected); baselines have none. `note`: why there is neither interval nor
     p (too few cases), or ''. Raises ValueError if a model was not compared.
     """
-    titles = group_titles(metrics)
+    titles = group_titles(metrics, sites)
     keys = ["site", "architecture", "method"]
     groups = dict(tuple(metrics.groupby(keys, sort=False)))
     tests = dict(tuple(comparisons.groupby(keys, sort=False)))

@@ -84,6 +84,7 @@ rule figure_calibration:
     params:
         code=code("figure_calibration"),
         method=config["run"]["methods"][0],
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
@@ -92,6 +93,7 @@ rule figure_calibration:
             --reliability {input.reliability:q} \
             --distribution {input.distribution:q} \
             --method {params.method} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -124,12 +126,14 @@ rule figure_decision:
     params:
         code=code("figure_decision"),
         method=config["run"]["methods"][0],
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_decision \
             --decision {input.decision:q} \
             --method {params.method} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \

@@ -78,6 +78,7 @@ rule table1:
     params:
         code=code("table1"),
         method=config["run"]["methods"][0],
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
@@ -85,6 +86,7 @@ rule table1:
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
@@ -122,6 +124,7 @@ rule table_methods:
         code=code("table_methods"),
         order=plan.names(plan.histories(config)),
         histories=lambda wildcards, input: plan.history_arguments(config, input),
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
@@ -129,6 +132,7 @@ rule table_methods:
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             {params.histories} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \
@@ -163,12 +167,14 @@ rule table_tests:
     params:
         code=code("table_tests"),
         method=config["run"]["methods"][0],
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.table_tests \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \

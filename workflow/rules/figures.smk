@@ -63,6 +63,7 @@ rule figure2:
     params:
         code=code("figure2"),
         method=config["run"]["methods"][0],
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
@@ -71,6 +72,7 @@ rule figure2:
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -114,6 +116,7 @@ rule figure3:
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", SHOWN, input.predictions, input.gradcam
         ),
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
@@ -121,6 +124,7 @@ rule figure3:
             {params.sites} \
             {params.predictions} \
             --metrics {input.metrics:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \

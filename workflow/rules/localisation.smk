@@ -72,11 +72,13 @@ rule figure_localisation:
         runtime=growing(10),
     params:
         code=code("figure_localisation"),
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_localisation \
             --localisation {input.localisation:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -117,6 +119,7 @@ rule contact_sheet:
             config, input.images, input.samples, input.annotations
         ),
         gradcam=lambda wildcards, input: plan.model_arguments("--gradcam", SHOWN, input.gradcam),
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
@@ -124,6 +127,7 @@ rule contact_sheet:
             {params.sites} \
             {params.gradcam} \
             --scored {input.scored:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \

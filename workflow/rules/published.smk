@@ -110,6 +110,7 @@ rule inflation:
         runtime=growing(10),
     params:
         code=code("inflation"),
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
@@ -118,6 +119,7 @@ rule inflation:
             --patient {input.patient:q} \
             --paper-split {input.paper_split:q} \
             --patient-split {input.patient_split:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --csv {output.csv:q} \
             --tex {output.tex:q} \

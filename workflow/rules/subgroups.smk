@@ -70,12 +70,14 @@ rule figure_subgroups:
     params:
         code=code("figure_subgroups"),
         method=config["run"]["methods"][0],
+        titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.figure_subgroups \
             --subgroups {input.table:q} \
             --method {params.method} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \

@@ -1,0 +1,85 @@
+"""Numbers, lists and p values as a sentence has them. Plain text: no markup, nothing escaped."""
+
+from collections.abc import Iterable, Sequence
+
+NUMBERS = (
+    *("no", "one", "two", "three", "four", "five"),
+    *("six", "seven", "eight", "nine", "ten"),
+)
+SPACE = "\u00a0"  # within what no line may break
+
+
+def in_words(count: int) -> str:
+    """A count: 'no', 'one' to 'ten', then digits ('26,684')."""
+    return NUMBERS[count] if count < len(NUMBERS) else f"{count:,}"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: 'one model', 'four models'. many: its plural, else with an s."""
+    return f"{in_words(count)} {one if count == 1 else many or one + 's'}"
+
+
+def tally(count: int, one: str, many: str | None = None) -> str:
+    """A number of things in digits: '1 image', '26,684 images'."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def part_of(count: int, whole: int, one: str) -> str:
+    """How many of some things: 'none of the four models', 'neither of the two models', 'one of the
+    four models', 'both models', 'all four models'; of a single one 'the only model' or 'no model'.
+    """
+    if whole < 2:
+        return f"the only {one}" if count else f"no {one}"
+    if count == whole:
+        return f"{'both' if whole == 2 else f'all {in_words(whole)}'} {one}s"
+    some = in_words(count) if count else "neither" if whole == 2 else "none"
+    return f"{some} of the {in_words(whole)} {one}s"
+
+
+def listed(items: Iterable[str]) -> str:
+    """'a', 'a and b', 'a, b, and c'."""
+    first, *rest = items
+    if not rest:
+        return first
+    *middle, last = rest
+    return f"{', '.join([first, *middle])}{',' * bool(middle)} and {last}"
+
+
+def capital(sentence: str) -> str:
+    """The first letter as a capital, the rest as it is."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def fixed(value: float, digits: int = 3) -> str:
+    """A number with `digits` decimals and a minus sign: '−0.039'; never '−0.000'."""
+    text = f"{value:.{digits}f}"
+    return f"−{text[1:]}" if float(text) < 0 else text.removeprefix("-")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A fraction of 1 in percent, without zeros at its end: '22.5 %', '60 %'."""
+    text = fixed(100 * share, digits)
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return f"{text}{SPACE}%"
+
+
+def between(values: Sequence[float], digits: int = 3) -> str:
+    """The range of some numbers: '0.021 to 0.043', or one of them if they print alike."""
+    low, high = (fixed(end, digits) for end in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def percent_between(shares: Sequence[float]) -> str:
+    """The range of some fractions of 1 in whole percent: '2 to 6 %'."""
+    return f"{between([100 * share for share in shares], 0)}{SPACE}%"
+
+
+def interval(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A number with its interval: '−0.027 (−0.064 to 0.009)'."""
+    return f"{fixed(value, digits)} ({fixed(low, digits)} to {fixed(high, digits)})"
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """The sentences that say something, one after the other."""
+    return " ".join(filter(None, sentences))
