@@ -188,11 +188,13 @@ def test_one_significant_and_one_not_are_no_difference_of_protocols():
     main, other = [row(LOWER, 0.04), row(SAME, 0.3)], [row(SAME, 0.06), row(SAME, 0.3)]
     said = conclusions.of_both(main, other, BOTH)
     assert said == (
-        "The patient-wise protocol gave no significant differences, the image-wise protocol one. "
+        "The patient-wise protocol gave no significant difference, the image-wise protocol one. "
         "That one of two tests is significant does not show that their results differ, and the "
         "protocols train and evaluate on different images."
     )
     assert "depends on how images are split" not in said
+    said = conclusions.of_both(other, main, BOTH)
+    assert "gave one significant difference, the image-wise protocol none." in said
 
 
 def test_protocols_that_agree_and_that_contradict():

@@ -257,9 +257,10 @@ def of_both(
             f"Under the {titles[1]} the difference of {listed(opposite)} was significant in the "
             "opposite direction."
         )
-    counts = counted(len(here), "significant difference"), in_words(len(there))
+    found = counted(len(here), "significant difference") if here else "no significant difference"
+    beside = in_words(len(there)) if there else "none"
     return (
-        f"{again} {counts[0]}, the {titles[0]} {counts[1]}. That one of two tests is significant "
+        f"{again} {found}, the {titles[0]} {beside}. That one of two tests is significant "
         "does not show that their results differ, and the protocols train and evaluate on "
         "different images."
     )
