@@ -78,7 +78,7 @@ def fetch(kaggle, manifest, *source, **options):
 def complete(manifest):
     """Whether the site has exactly what the archive holds, and nothing else is left."""
     data = manifest.parent / "data"
-    assert left(manifest) == [".manifest.csv", "data", "manifest.csv"]
+    assert left(manifest) == [".manifest.csv", "data", "fetched.csv", "manifest.csv"]
     lines = manifest.read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == ["file", "labels.csv", "train/a.dcm"]
     assert hashlib.sha256(IMAGE).hexdigest() in lines[2]

@@ -317,6 +317,12 @@ def site_arguments(config: Config, *files: list[str]) -> str:
     return " ".join(shlex.join(["--site", *row]) for row in rows)
 
 
+def split_arguments(config: Config, files: list[str]) -> str:
+    """Command-line arguments that name the joined split of each protocol."""
+    pairs = zip(config["run"]["protocols"], files, strict=True)
+    return " ".join(shlex.join(["--split", *pair]) for pair in pairs)
+
+
 def model_arguments(option: str, models: list[dict], *files: list[str]) -> str:
     """Command-line arguments that say which model the files of every kind are of."""
     keys = ("architecture", "method", "seed")
