@@ -6,19 +6,23 @@ from pathlib import Path
 import yaml
 from made_results import (
     Results,
+    failures_arguments,
     history_arguments,
     localise_arguments,
     make_results,
+    participants_arguments,
     table_arguments,
 )
 
 from chexviz import (
     calibrate,
     crosstask,
+    failures,
     figure1,
     grim,
     inflation,
     localise,
+    participants,
     published,
     reported,
     simulation,
@@ -91,6 +95,13 @@ def make_evaluation(made: Results, protocol: str) -> None:
         stage.main([*predictions, *samples, *settings, output("output", name)])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
+    outputs = [output("confusion", "confusion"), output("failures", "failures")]
+    failures.main([*failures_arguments(made, protocol), *outputs, *pictures(made.root, "failures")])
+
+
+def pictures(root: Path, name: str) -> list[str]:
+    """Where a figure is drawn that a stage makes beside its tables."""
+    return [f"--{kind}={root / 'drawn' / f'{name}.{kind}'}" for kind in ("pdf", "png")]
 
 
 def formats(folder: Path, name: str) -> list[str]:
@@ -123,5 +134,8 @@ def make_study(made: Results) -> None:
     if "inflation" in made_tables:
         metrics = [f"--{name}={made.evaluation(name, 'metrics')}" for name in made.protocols]
         inflation.main([*metrics, *formats(folder, "inflation")])
+    listed = [f"--{name}={made.root / 'audit' / f'{name}.csv'}" for name in ("flow", "sources")]
+    outputs = [*listed, *formats(folder, "participants"), *pictures(made.root, "flow")]
+    participants.main([*participants_arguments(made), *outputs])
     path = made.root / "evaluation" / "simulation.csv"
     simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])

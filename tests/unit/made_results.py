@@ -17,9 +17,13 @@ GRID = np.linspace(0, 1, 51)
 SKILL = {"standard": 1.45, "densenet121": 1.75}
 LACKING = {"baseline": 0.0, "pooled": -0.1}  # of an architecture's skill; other methods: 0.05
 ROUNDS, BYTES = 6, {"standard": 371_000, "densenet121": 28_200_000}
-RSNA = {"name": "rsna", "title": "RSNA", "task": "pneumonia", "table": ""}
-SIIM = {"name": "siim", "title": "SIIM-ACR", "task": "pneumothorax", "table": ""}
-HOSPITAL = {"name": "hospital", "title": "General Hospital", "task": "pneumonia", "table": ""}
+RSNA = {"name": "rsna", "reader": "rsna", "title": "RSNA", "task": "pneumonia", "table": ""}
+SIIM = {"name": "siim", "reader": "siim", "title": "SIIM-ACR", "task": "pneumothorax", "table": ""}
+HOSPITAL = {
+    **{"name": "hospital", "reader": "table", "title": "General Hospital", "task": "pneumonia"},
+    "table": "",
+}
+KINDS = {"rsna": "kaggle-competition:rsna", "siim": "kaggle-dataset:owner/siim"}
 
 
 @dataclass
@@ -333,6 +337,48 @@ def roc_rows(key: dict, labels, score, draws) -> pd.DataFrame:
     for position, name in enumerate(("site", "architecture", "method", "seed")):
         table.insert(position, name, key[name])
     return table
+
+
+def make_resources(results: Results, site: str) -> Path:
+    """The folder with the manifest of a site's raw files, and with where they come from."""
+    folder = results.root / "resources" / site
+    samples = pd.read_csv(results.site(site, "samples.csv"))
+    write(
+        pd.DataFrame({"file": samples["file"], "bytes": 1000, "sha256": "0" * 64}),
+        folder / "manifest.csv",
+    )
+    source = KINDS.get(site, "local:/data/chest")
+    date = "" if source.startswith("local") else "2026-11-29"
+    write(pd.DataFrame({"source": [source], "date": [date]}), folder / "fetched.csv")
+    return folder
+
+
+def participants_arguments(results: Results) -> list[str]:
+    """The command line of `participants` for these results, without its outputs."""
+    arguments = ["--settings", json.dumps({"sites": results.sites})]
+    for site in results.sites:
+        name, folder = site["name"], make_resources(results, site["name"])
+        tables = [results.site(name, f"{table}.csv") for table in ("samples", "rejected")]
+        files = [*tables, folder / "manifest.csv", folder / "fetched.csv"]
+        arguments += ["--site", name, site["task"], *map(str, files)]
+    for protocol in results.protocols:
+        arguments += ["--split", protocol, str(results.split(protocol))]
+    return arguments
+
+
+def failures_arguments(results: Results, protocol: str) -> list[str]:
+    """The command line of `failures` for these results, without its outputs."""
+    arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
+    arguments += ["--method", results.methods[0]]
+    for site in results.sites:
+        files = ("images.npy", "samples.csv", "annotations.csv")
+        paths = [str(results.site(site["name"], name)) for name in files]
+        arguments += ["--site", site["name"], site["task"], *paths]
+    for model in results.models:
+        for seed in results.seeds:
+            path = str(results.predictions(protocol, model, seed))
+            arguments += ["--prediction", *model, str(seed), path]
+    return arguments
 
 
 def figure3_arguments(results: Results, protocol: str) -> list[str]:

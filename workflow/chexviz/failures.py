@@ -63,7 +63,8 @@ def judge(
         }
         for (architecture, name, seed), rows in own.items():
             key = (site.name, architecture, name, seed)
-            about = dict(zip(MODEL, key, strict=True)) | {"threshold": cut(cuts, *key)}
+            about: dict[str, object] = dict(zip(MODEL, key, strict=True))
+            about["threshold"] = cut(cuts, *key)
             baseline = own[architecture, BASELINE, seed]
             matrices.append(about | matrix(rows, None if name == BASELINE else baseline))
             if (name, seed) == (method, first):

@@ -1,6 +1,5 @@
 """Flow figure: images from the files that were found to the subsets, site by site."""
 
-import re
 import textwrap
 
 import numpy as np
@@ -11,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from chexviz import flow, style
 from chexviz.characteristics import PROTOCOLS, TITLES
+from chexviz.rejections import spelt
 
 SITES = 4  # drawn one by one; of more, all together
 REASONS = 5  # kinds of rejection that are named; all are in flow.csv
@@ -91,11 +91,6 @@ def left_out(rows: pd.DataFrame) -> list[str]:
     return [
         line for text in texts for line in textwrap.wrap(text, LEFT_OUT, subsequent_indent="    ")
     ]
-
-
-def spelt(reason: str) -> str:
-    """A kind of reason, with a word for the file whose name it leaves out."""
-    return re.sub(r"(?<= of| as) \.\.\.$", " another file", reason)
 
 
 def subsets(rows: pd.DataFrame) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import typst
 
-from chexviz import reported, supplement
+from chexviz import reported, reporting, supplement
 from chexviz.audit import AUDIT
 from chexviz.errors import InputError, run
 from chexviz.files import replacing
@@ -33,7 +33,7 @@ from chexviz.user_tables import NAMELESS
 SUBSETS = ("train", "validation", "evaluation")
 SETTINGS = (
     *("sites", "protocols", "architectures", "methods", "seeds"),
-    *("preprocess", "split", "training", "evaluation"),
+    *("preprocess", "split", "training", "evaluation", "software", "code"),
 )
 
 
@@ -64,9 +64,11 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
         "protocols": [
             protocol_facts(name, results, titles, method, confidence)
             | supplement.of_protocol(results, name, titles, method)
+            | reporting.of_protocol(results, name, settings["sites"], method)
             for name in settings["protocols"]
         ],
         **supplement.of_study(results, settings["protocols"], settings["sites"], titles),
+        "reporting": reporting.of_study(results, settings),
     }
 
 
@@ -259,19 +261,21 @@ def typeset(template: Path, facts: dict) -> bytes:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--template", required=True, type=Path)
+    parser.add_argument(
+        "--template", nargs="+", required=True, type=Path, help="then the files that it imports"
+    )
     parser.add_argument("--bibliography", required=True, type=Path)
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
     parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that every page shows")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    for path in (arguments.template, arguments.bibliography):
+    for path in (*arguments.template, arguments.bibliography):
         if not path.is_file():
             raise missing(path)
     inputs = arguments.results, arguments.bibliography
     facts = collect(*inputs, arguments.settings, arguments.mark)
-    pdf = typeset(arguments.template, facts)
+    pdf = typeset(arguments.template[0], facts)
     with replacing(arguments.output) as temporary:
         temporary.write_bytes(pdf)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from chexviz import local_sources, reported
+from chexviz import local_sources, release, reported
 from chexviz.errors import InputError
 from chexviz.files import sha256
 from chexviz.robust import check_sites
@@ -456,9 +456,13 @@ def paper(config: Config) -> dict:
     return take(config, "split", "training", "evaluation", "preprocess") | {
         **config["run"],
         "sites": [
-            title | {"table": config["sites"][title["name"]]["patients"] or ""}
+            title
+            | {"table": config["sites"][title["name"]]["patients"] or ""}
+            | take(config["sites"][title["name"]], "reader")
             for title in titles(config)
         ],
+        "software": release.software(SHIPPED / "envs" / "requirements.lock"),
+        "code": release.code(SHIPPED / "CITATION.cff"),
         "architectures": [
             {"name": name, **config["architectures"][name]}
             for name in config["run"]["architectures"]
