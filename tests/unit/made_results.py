@@ -69,12 +69,16 @@ def make_results(
     seeds=(2022,),
     methods=("fedavg",),
     images=240,
+    known=True,
 ) -> Results:
-    """Write every file that tables, figures and the paper read. images: evaluated, per site."""
+    """Write every file that tables, figures and the paper read.
+
+    images: evaluated, per site. known: whether patients, views, sexes and ages are.
+    """
     results = Results(Path(root), list(sites), list(protocols), list(seeds), list(methods))
     rng = np.random.default_rng(7)
     for site in results.sites:
-        make_site(results, site["name"], images, rng)
+        make_site(results, site["name"], images, rng, known)
     write(label_rows(results), results.root / "audit" / "labels.csv")
     for protocol in results.protocols:
         splits = [split_rows(results, site["name"], protocol) for site in results.sites]
@@ -127,7 +131,9 @@ def write(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False, lineterminator="\n")
 
 
-def make_site(results: Results, site: str, images: int, rng: np.random.Generator) -> None:
+def make_site(
+    results: Results, site: str, images: int, rng: np.random.Generator, known: bool
+) -> None:
     count = 3 * images
     names = [f"{site}{index:05d}" for index in range(count)]
     labels = (np.arange(count) % 4 == 0).astype(int)
@@ -146,6 +152,9 @@ def make_site(results: Results, site: str, images: int, rng: np.random.Generator
             "phash": "0" * 16,
         }
     )
+    if not known:
+        nobody = dict.fromkeys(["view", "sex", "age"], np.nan)
+        samples = samples.assign(patient=names, patient_known=False, **nobody)
     write(samples, results.site(site, "samples.csv"))
     np.save(results.site(site, "images.npy"), np.stack([chest(rng) for _ in range(count)]))
     masks = site == "siim"

@@ -46,14 +46,7 @@ def of_study(results: Path, settings: dict) -> dict:
         "participants": shown(characteristics.layout(people, titles(sites))),
         "precision": shown(precision_layout(people, settings)),
         "margin": margin_sentence(planned(people, settings), settings["evaluation"]["margin"]),
-        "model": {
-            "standard": list(architectures.STANDARD),
-            "blocks": list(architectures.BLOCKS),
-            "growth": architectures.GROWTH,
-            "channels": architectures.DENSENET121,
-            "hidden": architectures.HIDDEN,
-            "dropout": architectures.DROPOUT,
-        },
+        "model": model(),
     }
 
 
@@ -64,6 +57,18 @@ def of_protocol(results: Path, protocol: str, sites: list[dict], method: str) ->
     return {
         "confusion": shown(confusion.layout(table, titles(sites))),
         "errors": error_sentence(table[table["method"] == method]),
+    }
+
+
+def model() -> dict:
+    """The sizes of the models that are built."""
+    return {
+        "standard": list(architectures.STANDARD),
+        "blocks": list(architectures.BLOCKS),
+        "growth": architectures.GROWTH,
+        "channels": architectures.DENSENET121,
+        "hidden": architectures.HIDDEN,
+        "dropout": architectures.DROPOUT,
     }
 
 
