@@ -37,7 +37,7 @@ def of_study(results: Path, settings: dict) -> dict:
                 "task": site["task"],
                 "dataset": dataset(site["reader"], kind),
                 "source": source_sentence(found.loc[site["name"]].to_dict()),
-                "flow": flow_sentence(steps[steps["site"] == site["name"]]),
+                "flow": flow_sentence(site["title"], steps[steps["site"] == site["name"]]),
                 "acquisition": acquisition_sentence(every.loc[site["name"]].to_dict()),
                 "address": text(found.loc[site["name"], "address"]),
             }
@@ -112,13 +112,13 @@ def source_sentence(source: dict) -> str:
     return f"{where} ({size}; SHA-256 of their list: {source['sha256'][:16]})"
 
 
-def flow_sentence(steps: pd.DataFrame) -> str:
+def flow_sentence(title: str, steps: pd.DataFrame) -> str:
     """What became of the radiographs of a site. steps: its rows of flow.csv."""
     by_step = steps.set_index("step")["images"]
     found, usable = int(by_step[flow.FOUND]), int(by_step[flow.USABLE])
     unlabelled = int(by_step[flow.UNLABELLED])
     rejected = steps[steps["step"] == flow.REJECTED]
-    said = f"of {found:,} radiographs found, {usable:,} are usable"
+    said = f"Of {found:,} radiographs found at {title}, {usable:,} are usable"
     if found > usable:
         reasons = [
             f"{int(one.images):,} {spelt(one.reason)}" for one in rejected[:REASONS].itertuples()
@@ -128,7 +128,7 @@ def flow_sentence(steps: pd.DataFrame) -> str:
         said += f" and {found - usable:,} were rejected ({'; '.join(reasons)})"
     if unlabelled:
         said += f"; {unlabelled:,} usable ones have no label and are in no subset"
-    return said
+    return f"{said}."
 
 
 def acquisition_sentence(people: dict) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chexviz.files import sha256
-from chexviz.kaggle_refusals import page
+from chexviz.kaggle_pages import PAGES, page
 from chexviz.results import read_table
 
 COLUMNS = ["site", "kind", "address", "date", "files", "bytes", "sha256"]
@@ -32,6 +32,6 @@ def describe(site: str, manifest: Path, fetched: Path) -> dict[str, object]:
 def address(source: str) -> str:
     """Where a source is on the web; '' if it is not."""
     kind, _, name = source.partition(":")
-    if kind.startswith("kaggle-"):
-        return page(source).removesuffix("/rules")
+    if kind in PAGES:
+        return page(source)
     return name if kind == "storage" else ""
