@@ -84,6 +84,20 @@ def test_a_local_folder_is_linked_not_copied(manifest, tmp_path):
     assert left(manifest) == LEFT
 
 
+def test_the_source_that_could_be_had_is_noted_and_files_of_this_machine_have_no_day(
+    manifest, tmp_path, nobody
+):
+    archive = zipped(tmp_path / "site.zip", {"a": "a"})
+    fetch(manifest, f"local:{tmp_path / 'nothing'}", f"local:{archive}")
+    (noted,) = rows(manifest.with_name("fetched.csv"))
+    assert noted == {"source": f"local:{archive}", "date": ""}
+    stored = settings("storage:s3://radiographs/chest.zip") | {"stored": archive}
+    download("north", stored, 2, manifest)
+    (noted,) = rows(manifest.with_name("fetched.csv"))
+    assert noted["source"] == "storage:s3://radiographs/chest.zip"
+    assert len(noted["date"]) == len("2026-11-29")
+
+
 def test_a_folder_that_cannot_be_read_is_not_left_out(manifest, tmp_path, monkeypatch):
     """Refused by hand here, since root may read everything."""
     source, scandir = tmp_path / "hospital", os.scandir

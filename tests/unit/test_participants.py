@@ -1,12 +1,24 @@
 """Which images a study has and who is on them: flow, characteristics, their figure and table."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
 from made_results import HOSPITAL, RSNA, SIIM, make_results, participants_arguments
 
-from chexviz import characteristics, figure_flow, flow, participants, rejections, sources, style
+from chexviz import (
+    characteristics,
+    figure_flow,
+    flow,
+    participants,
+    provenance,
+    rejections,
+    sources,
+    style,
+)
 from chexviz.results import read_table
 
 OUTPUTS = ("flow", "sources", "csv", "tex", "md", "pdf", "png")
@@ -150,6 +162,16 @@ def test_the_address_of_a_source_is_where_others_find_it(tmp_path, source, addre
     fetched.write_text(f"source,date\n{source},2026-11-29\n")
     again = sources.describe("north", manifest, fetched)
     assert again == row | {"date": "2026-11-29"}  # the same files have the same checksum
+
+
+def test_the_day_of_a_download_is_no_part_of_what_results_rest_on(tmp_path):
+    files = [tmp_path / "site" / name for name in ("manifest.csv", "fetched.csv")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x")
+    job = SimpleNamespace(output=[str(file) for file in files])
+    table = provenance.data_table(job, [], tmp_path, lambda file: "sum")
+    assert [Path(name).name for name in table] == ["manifest.csv"]
 
 
 # --- the job ---
