@@ -232,7 +232,7 @@ def test_the_paper_says_it_of_public_data(two):
         "running statistics, and images are not augmented",
         "The model of the last epoch or round is the one that is evaluated",
         "this release states no public address",
-        "no approval of an ethics committee was asked for",
+        "The publishers answer for the approval of the collection and for consent",
         "PyTorch ",
         "the federated models made",
     ):

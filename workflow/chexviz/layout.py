@@ -24,8 +24,8 @@ def to_markdown(layout: Layout, mark: str) -> str:
     lines += ["|:--|:--|" + "--:|" * (len(layout.head) - 1)]
     for title, rows in layout.groups.items():
         for position, row in enumerate(rows):
-            text = ["" if position else title, *row]
-            parts = [part.replace("|", r"\|").replace("\n", "<br>") for part in text]
+            first = "" if position else escape_markdown(title)
+            parts = [first, *(part.replace("|", r"\|").replace("\n", "<br>") for part in row)]
             lines.append("| " + " | ".join(parts) + " |")
     return "\n".join([*lines, "", layout.note, ""])
 
