@@ -95,7 +95,9 @@ def test_the_margin_is_judged_by_the_power_that_the_sizes_give():
         "above 99 % by evaluation set."
     )
     low = reporting.margin_sentence(planned(0.35, 0.9, None), 0.05)
-    assert "a power of 35 % to 90 % by evaluation set, 1 too small ones left out" in low
+    assert (
+        "a power of 35 % to 90 % by evaluation set (1 set left out, too small to plan with)" in low
+    )
     assert low.endswith("where the power is low, a margin that is not met says little.")
     assert reporting.margin_sentence(planned(None), 0.05).startswith("No evaluation set is large")
 
@@ -112,7 +114,9 @@ def test_errors_that_the_baseline_makes_too_are_said():
         "the federated models made 50 errors (10 false negatives, 40 false positives); the "
         "baselines made 15 of them (30 %) as well."
     )
-    assert "made none of them as well" in reporting.error_sentence(errors(1, 0, 0, 0))
+    one = reporting.error_sentence(errors(1, 0, 0, 0))
+    assert "made 1 error (1 false negative, 0 false positives)" in one
+    assert "made none of them as well" in one
     assert reporting.error_sentence(errors(0, 0, 0, 0)).endswith("made no error.")
 
 
@@ -223,7 +227,7 @@ def test_every_item_names_what_the_paper_has(two):
 def test_the_paper_says_it_of_public_data(two):
     text = words(facts_of(two))
     for said in (
-        "A retrospective study of radiographs and labels that existed before it",
+        "This is a retrospective study of radiographs and labels that existed before it.",
         "fetched from https://www.kaggle.com/c/rsna on 2026-11-29, of an unknown release",
         "radiologists drew a box around every opacity",
         "Of 182 radiographs found at RSNA, 180 are usable and 2 were rejected",
@@ -231,6 +235,7 @@ def test_the_paper_says_it_of_public_data(two):
         "dropout of 0.3",
         "running statistics, and images are not augmented",
         "The model of the last epoch or round is the one that is evaluated",
+        "On evaluation images the image-wise protocol chooses the threshold",
         "this release states no public address",
         "The publishers answer for the approval of the collection and for consent",
         "PyTorch ",

@@ -82,6 +82,11 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def count(number: int, noun: str) -> str:
+    """'1 error', '1,200 errors'."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 # --- where images come from ----------------------------------------------------------------------
 
 
@@ -200,7 +205,8 @@ def margin_sentence(sets: list[tuple[dict, Precision | None]], margin: float) ->
     span = low if low == high else f"{low} to {high}"
     said = f"A federation that loses nothing would be shown to lose less than {margin:g} with a "
     said += f"power of {span}"
-    said += f" by evaluation set, {few} too small ones left out" if few else " by evaluation set"
+    said += " by evaluation set"
+    said += f" ({count(few, 'set')} left out, too small to plan with)" if few else ""
     if min(powers) < POWER:
         said += "; where the power is low, a margin that is not met says little"
     return f"{said}."
@@ -229,6 +235,6 @@ def error_sentence(models: pd.DataFrame) -> str:
     missed, alarms = (int(first[f"false_{kind}s"].sum()) for kind in ("negative", "positive"))
     also = f"{shared:,} of them ({100 * shared / errors:.0f} %)" if shared else "none of them"
     return (
-        f"the federated models made {errors:,} errors ({missed:,} false negatives, {alarms:,} "
-        f"false positives); the baselines made {also} as well."
+        f"the federated models made {count(errors, 'error')} ({count(missed, 'false negative')}, "
+        f"{count(alarms, 'false positive')}); the baselines made {also} as well."
     )
