@@ -34,6 +34,7 @@ include: "workflow/rules/calibration.smk"
 include: "workflow/rules/subgroups.smk"
 include: "workflow/rules/localisation.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/reporting.smk"
 include: "workflow/rules/published.smk"
 include: "workflow/rules/paper.smk"
 
@@ -50,6 +51,7 @@ rule all:
         "<results>/paper.pdf",
         "<results>/figures/figure1.png",
         "<results>/figures/audit.png",
+        "<results>/figures/flow.png",
         "<results>/figures/simulation.png",
         "<results>/figures/coverage.png",
         expand(
@@ -57,13 +59,13 @@ rule all:
             protocol=PROTOCOLS,
             figure=[
                 *("figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"),
-                *("calibration", "decision", "subgroups", "crosstask"),
+                *("calibration", "decision", "subgroups", "crosstask", "failures"),
             ],
         ),
         expand(
             "<results>/evaluation/{protocol}/{table}.csv",
             protocol=PROTOCOLS,
-            table=["calibration", "operating_points", "decision"],
+            table=["calibration", "operating_points", "decision", "confusion", "failures"],
         ),
         expand(
             "<results>/tables/{protocol}/{table}.{format}",
@@ -73,7 +75,7 @@ rule all:
         ),
         expand(
             "<results>/tables/{table}.{format}",
-            table=plan.study_tables(config),
+            table=[*plan.study_tables(config), "participants"],
             format=["csv", "tex", "md"],
         ),
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import yaml
 from made_results import (
     Results,
+    failures_arguments,
     history_arguments,
     inflation_arguments,
     localise_arguments,
     make_results,
+    participants_arguments,
     table_arguments,
     titles_argument,
 )
@@ -18,10 +20,12 @@ from chexviz import (
     calibrate,
     coverage,
     crosstask,
+    failures,
     figure1,
     grim,
     inflation,
     localise,
+    participants,
     published,
     reported,
     simulation,
@@ -98,6 +102,13 @@ def make_evaluation(made: Results, protocol: str) -> None:
         stage.main([*predictions, *samples, *settings, output("output", name)])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
+    outputs = [output("confusion", "confusion"), output("failures", "failures")]
+    failures.main([*failures_arguments(made, protocol), *outputs, *pictures(made.root, "failures")])
+
+
+def pictures(root: Path, name: str) -> list[str]:
+    """Where a figure is drawn that a stage makes beside its tables."""
+    return [f"--{kind}={root / 'drawn' / f'{name}.{kind}'}" for kind in ("pdf", "png")]
 
 
 def formats(folder: Path, name: str) -> list[str]:
@@ -130,6 +141,9 @@ def make_study(made: Results) -> None:
     if "inflation" in made_tables:
         inputs = [*inflation_arguments(made), titles_argument(made.sites)]
         inflation.main([*inputs, *formats(folder, "inflation")])
+    listed = [f"--{name}={made.root / 'audit' / f'{name}.csv'}" for name in ("flow", "sources")]
+    outputs = [*listed, *formats(folder, "participants"), *pictures(made.root, "flow")]
+    participants.main([*participants_arguments(made), *outputs])
     path = made.root / "evaluation" / "simulation.csv"
     simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])
     path = made.root / "evaluation" / "coverage.csv"

@@ -41,6 +41,7 @@ HOSPITAL = {
     "reader": "table",
     "phantom": False,
 }
+KINDS = {"rsna": "kaggle-competition:rsna", "siim": "kaggle-dataset:owner/siim"}
 
 
 @dataclass
@@ -86,12 +87,16 @@ def make_results(
     seeds=(2022,),
     methods=("fedavg",),
     images=240,
+    known=True,
 ) -> Results:
-    """Write every file that tables, figures and the paper read. images: evaluated, per site."""
+    """Write every file that tables, figures and the paper read.
+
+    images: evaluated, per site. known: whether patients, views, sexes and ages are.
+    """
     results = Results(Path(root), list(sites), list(protocols), list(seeds), list(methods))
     rng = np.random.default_rng(7)
     for site in results.sites:
-        make_site(results, site["name"], images, rng)
+        make_site(results, site["name"], images, rng, known)
     write(label_rows(results), results.root / "audit" / "labels.csv")
     for protocol in results.protocols:
         splits = [split_rows(results, site["name"], protocol) for site in results.sites]
@@ -144,7 +149,9 @@ def write(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False, lineterminator="\n")
 
 
-def make_site(results: Results, site: str, images: int, rng: np.random.Generator) -> None:
+def make_site(
+    results: Results, site: str, images: int, rng: np.random.Generator, known: bool
+) -> None:
     count = 3 * images
     names = [f"{site}{index:05d}" for index in range(count)]
     labels = (np.arange(count) % 4 == 0).astype(int)
@@ -163,6 +170,9 @@ def make_site(results: Results, site: str, images: int, rng: np.random.Generator
             "phash": "0" * 16,
         }
     )
+    if not known:
+        nobody = dict.fromkeys(["view", "sex", "age"], np.nan)
+        samples = samples.assign(patient=names, patient_known=False, **nobody)
     write(samples, results.site(site, "samples.csv"))
     np.save(results.site(site, "images.npy"), np.stack([chest(rng) for _ in range(count)]))
     masks = site == "siim"
@@ -359,6 +369,48 @@ def roc_rows(key: dict, labels, score, draws) -> pd.DataFrame:
 def titles_argument(sites) -> str:
     """The option that names the sites, which tables and figures have."""
     return f"--titles={json.dumps(list(sites))}"
+
+
+def make_resources(results: Results, site: str) -> Path:
+    """The folder with the manifest of a site's raw files, and with where they come from."""
+    folder = results.root / "resources" / site
+    samples = pd.read_csv(results.site(site, "samples.csv"))
+    write(
+        pd.DataFrame({"file": samples["file"], "bytes": 1000, "sha256": "0" * 64}),
+        folder / "manifest.csv",
+    )
+    source = KINDS.get(site, "local:/data/chest")
+    date = "" if source.startswith("local") else "2026-11-29"
+    write(pd.DataFrame({"source": [source], "date": [date]}), folder / "fetched.csv")
+    return folder
+
+
+def participants_arguments(results: Results) -> list[str]:
+    """The command line of `participants` for these results, without its outputs."""
+    arguments = ["--settings", json.dumps({"sites": results.sites})]
+    for site in results.sites:
+        name, folder = site["name"], make_resources(results, site["name"])
+        tables = [results.site(name, f"{table}.csv") for table in ("samples", "rejected")]
+        files = [*tables, folder / "manifest.csv", folder / "fetched.csv"]
+        arguments += ["--site", name, site["task"], *map(str, files)]
+    for protocol in results.protocols:
+        arguments += ["--split", protocol, str(results.split(protocol))]
+    return arguments
+
+
+def failures_arguments(results: Results, protocol: str) -> list[str]:
+    """The command line of `failures` for these results, without its outputs."""
+    arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
+    arguments += ["--method", results.methods[0], titles_argument(results.sites)]
+    for site in results.sites:
+        files = ("images.npy", "samples.csv", "annotations.csv")
+        paths = [str(results.site(site["name"], name)) for name in files]
+        arguments += ["--site", site["name"], site["task"], *paths]
+    for model in results.models:
+        for seed in results.seeds:
+            path = str(results.predictions(protocol, model, seed))
+            arguments += ["--prediction", *model, str(seed), path]
+    return arguments
 
 
 def figure3_arguments(results: Results, protocol: str) -> list[str]:

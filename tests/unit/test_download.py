@@ -58,6 +58,9 @@ def listed(manifest):
     return found
 
 
+LEFT = [".manifest.csv", ".source.json", "data", "fetched.csv", "manifest.csv"]  # of local files
+
+
 def left(manifest):
     """What is in the site's folder, hidden things too."""
     folder = manifest.parent
@@ -78,7 +81,21 @@ def test_a_local_folder_is_linked_not_copied(manifest, tmp_path):
     assert data.is_symlink()
     assert data.resolve() == source
     assert list(listed(manifest)) == ["dicom/a.dcm", "dicom/b.dcm", "labels.csv"]
-    assert left(manifest) == [".manifest.csv", ".source.json", "data", "manifest.csv"]
+    assert left(manifest) == LEFT
+
+
+def test_the_source_that_could_be_had_is_noted_and_files_of_this_machine_have_no_day(
+    manifest, tmp_path, nobody
+):
+    archive = zipped(tmp_path / "site.zip", {"a": "a"})
+    fetch(manifest, f"local:{tmp_path / 'nothing'}", f"local:{archive}")
+    (noted,) = rows(manifest.with_name("fetched.csv"))
+    assert noted == {"source": f"local:{archive}", "date": ""}
+    stored = settings("storage:s3://radiographs/chest.zip") | {"stored": archive}
+    download("north", stored, 2, manifest)
+    (noted,) = rows(manifest.with_name("fetched.csv"))
+    assert noted["source"] == "storage:s3://radiographs/chest.zip"
+    assert len(noted["date"]) == len("2026-11-29")
 
 
 def test_a_folder_that_cannot_be_read_is_not_left_out(manifest, tmp_path, monkeypatch):
@@ -159,7 +176,7 @@ def test_what_a_killed_run_left_is_removed(manifest, tmp_path):
     (partial / "data" / "half").write_text("half")
     fetch(manifest, f"local:{zipped(tmp_path / 'site.zip', {'a': 'a'})}")
     assert listed(manifest) == {"a": "a"}
-    assert left(manifest) == [".manifest.csv", ".source.json", "data", "manifest.csv"]
+    assert left(manifest) == LEFT
 
 
 def test_a_source_that_has_changed_is_said(manifest, tmp_path, capsys):

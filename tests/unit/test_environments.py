@@ -19,6 +19,7 @@ ENTRIES = {
     "figures": [
         *("figure1", "figure2", "figure3", "figure_calibration", "figure_decision"),
         *("figure_subgroups", "figure_crosstask", "figure_localisation", "contact_sheet", "paper"),
+        *("participants", "failures"),
     ],
 }
 

@@ -24,6 +24,7 @@ from made_results import (
     figure_audit_arguments,
     figure_training_arguments,
     make_results,
+    participants_arguments,
 )
 from markdown_it import MarkdownIt
 from matplotlib.text import Text
@@ -36,6 +37,7 @@ from chexviz import (
     figure_audit,
     figure_training,
     layout,
+    participants,
     report_page,
     style,
     table1,
@@ -73,6 +75,19 @@ def test_a_figure_shows_the_mark_and_the_title_as_they_are(made, tmp_path, name)
     outputs = [f"--pdf={tmp_path / 'a.pdf'}", f"--png={tmp_path / 'a.png'}"]
     module.main([*words(made), *outputs, f"--mark={hostile.TEXT}"])
     assert pdf_text(tmp_path / "a.pdf").count(plain(hostile.TEXT)) == 1 + titled
+
+
+def test_the_flow_and_the_characteristics_show_them_as_they_are(made, tmp_path):
+    paths = {
+        name: tmp_path / name for name in ("flow", "sources", "csv", "tex", "md", "pdf", "png")
+    }
+    outputs = [f"--{name}={path}" for name, path in paths.items()]
+    participants.main([*participants_arguments(made), *outputs, f"--mark={hostile.TEXT}"])
+    assert pdf_text(paths["pdf"]).count(plain(hostile.TEXT)) == 2
+    tex = paths["tex"].read_text()
+    assert rf"\textit{{{TEX} (pneumonia)}}" in tex
+    shown = MarkdownIt().enable("table").render(paths["md"].read_text())
+    assert html.unescape(re.sub("<[^>]+>", "", shown)).count(hostile.TEXT) == 2
 
 
 def test_no_text_of_a_figure_is_a_formula(made, monkeypatch, tmp_path):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,15 @@ def fetch(kaggle, manifest, *source, **options):
 def complete(manifest):
     """Whether the site has exactly what the archive holds, and nothing else is left."""
     data = manifest.parent / "data"
-    assert left(manifest) == [".manifest.csv", "data", "manifest.csv"]
+    assert left(manifest) == [".manifest.csv", "data", "fetched.csv", "manifest.csv"]
     lines = manifest.read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == ["file", "labels.csv", "train/a.dcm"]
     assert hashlib.sha256(IMAGE).hexdigest() in lines[2]
+    heading, said = manifest.with_name("fetched.csv").read_text().splitlines()
+    source, date = said.split(",")
+    assert heading == "source,date"
+    assert source.startswith("kaggle-")
+    assert abs(datetime.now(UTC).date() - datetime.fromisoformat(date).date()).days <= 1
     return (data / "train" / "a.dcm").read_bytes() == IMAGE
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 import hostile
-from chexviz import paper, plan
+from chexviz import paper, plan, release
 from chexviz.errors import InputError
 
 TEMPLATE = REPOSITORY / "paper" / "paper.typ"
@@ -53,6 +53,8 @@ def settings_of(made) -> dict:
             **{"batch": 64, "threads": 1, "precision": "auto", "augmentation": AUGMENTATION},
         },
         "evaluation": CONFIG["evaluation"],
+        "software": release.software(REPOSITORY / "envs" / "requirements.lock"),
+        "code": release.code(REPOSITORY / "CITATION.cff"),
     }
 
 

@@ -208,6 +208,18 @@ def test_the_paper_is_told_what_the_methods_mean(config):
     assert (fedprox["algorithm"], fedprox["mu"]) == ("fedprox", 0.01)
 
 
+def test_the_paper_is_told_readers_versions_and_the_release(config):
+    told = plan.paper(config)
+    assert [site["reader"] for site in told["sites"]] == ["rsna", "siim"]
+    assert dict(told["software"])["PyTorch"][0].isdigit()
+    assert told["code"]["version"]
+
+
+def test_every_protocol_has_its_split(config):
+    arguments = plan.split_arguments(config, ["splits/a b.csv", "splits/patient.csv"])
+    assert arguments == "--split paper 'splits/a b.csv' --split patient splits/patient.csv"
+
+
 def test_the_paper_reads_what_the_run_makes(config):
     both = plan.paper_files(config)
     assert len(both) == len(set(both))

@@ -22,7 +22,7 @@ from running import FORECAST, SITES, THREE, TINY, Workflow
 def test_every_artifact_comes_out(done):
     for protocol in ("paper", "patient"):
         names = ["figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"]
-        for name in [*names, "calibration", "decision", "subgroups", "crosstask"]:
+        for name in [*names, "calibration", "decision", "subgroups", "crosstask", "failures"]:
             for suffix in ("pdf", "png"):
                 (path,) = done.results(f"figures/{protocol}/{name}.{suffix}")
                 assert path.stat().st_size > 10_000, path
@@ -32,8 +32,9 @@ def test_every_artifact_comes_out(done):
                 assert "DEMO" in path.read_text()
     (paper,) = done.results("paper.pdf")
     assert paper.read_bytes().startswith(b"%PDF")
-    for name in ("figure1", "audit"):
+    for name in ("figure1", "audit", "flow"):
         assert len(done.results(f"figures/{name}.*")) == 2
+    assert len(done.results("tables/participants.*")) == 3
 
 
 def test_a_head_is_evaluated_on_the_hospitals_other_finding(done):

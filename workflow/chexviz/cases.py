@@ -38,6 +38,11 @@ def is_too_few(note: object) -> bool:
     return isinstance(note, str) and note.startswith(TOO_FEW)
 
 
+def enough(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table whose note does not say that there are too few cases."""
+    return table[~table["note"].map(is_too_few).astype(bool)]  # of no rows, map gives objects
+
+
 def first_note(notes: pd.Series) -> str:
     """The first note of a table's rows that says so; '' if none does."""
     return next((note for note in notes if is_too_few(note)), "")

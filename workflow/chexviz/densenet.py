@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-BLOCKS = (6, 12, 24, 16)  # layers of each
-START, GROWTH, BOTTLENECK = 64, 32, 4 * 32  # channels: of the first maps, that a layer adds, within
+from chexviz.architectures import BLOCKS, BOTTLENECK, GROWTH, START
 
 
 class DenseLayer(nn.Module):

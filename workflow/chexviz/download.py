@@ -1,15 +1,18 @@
 """A site's raw files from Kaggle, a folder, an archive, a remote storage or the phantom.
 
 Entry point: python -m chexviz.download --site rsna --settings JSON --threads 4 --manifest CSV.
-The files end in data/ beside the manifest, which lists them: file, bytes, sha256. Both get their
+The files end in data/ beside the manifest, which lists them: file, bytes, sha256. Beside it
+fetched.csv says which source they are of, and when a remote one was fetched. All get their
 final name only when complete, the manifest last. Archives wait in .archives/ until then, so that a
 run that was stopped goes on where it was.
 """
 
 import argparse
+import csv
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,7 +23,9 @@ from chexviz.files import replacing
 from chexviz.manifest import list_files, print_changes, write_manifest
 from chexviz.options import finite_json
 
+FETCHED = "fetched.csv"
 DEMO = "`make demo` runs the whole study without any data"
+REMOTE = ("kaggle-competition", "kaggle-dataset", "storage")  # can change, and tell no version
 KINDS = (
     "'kaggle-competition:SLUG', 'kaggle-dataset:OWNER/NAME', "
     "'local:PATH' (a folder or a .zip), 'storage:ADDRESS' (a .zip) or 'phantom'"
@@ -152,13 +157,15 @@ def download(site: str, settings: Mapping, threads: int, manifest: Path) -> None
     remove(partial)  # of a killed run
     before = local_sources.state(settings["source"])
     try:
-        fetch_first(site, settings, threads, partial)
+        source = fetch_first(site, settings, threads, partial)
+        write_fetched(source, partial / FETCHED)
         write_manifest(site, partial / "data", threads, partial / "manifest.csv")
         print_changes(site, previous, partial / "manifest.csv")
         # An old manifest must never stand beside new data.
         manifest.unlink(missing_ok=True)
         remove(data)
         (partial / "data").rename(data)
+        (partial / FETCHED).rename(manifest.with_name(FETCHED))
         (partial / "manifest.csv").rename(manifest)
         with replacing(previous) as temporary:
             shutil.copyfile(manifest, temporary)
@@ -168,10 +175,10 @@ def download(site: str, settings: Mapping, threads: int, manifest: Path) -> None
         remove(partial)
 
 
-def fetch_first(site: str, settings: Mapping, threads: int, partial: Path) -> None:
-    """Fetch the first source that can be had to partial/data. Raises InputError with all failures.
+def fetch_first(site: str, settings: Mapping, threads: int, partial: Path) -> str:
+    """Fetch the first source that can be had to partial/data, and say which that was.
 
-    Each source starts from an empty folder.
+    Each source starts from an empty folder. Raises InputError with all failures.
     """
     failures: list[InputError] = []
     for source in settings["source"]:
@@ -185,10 +192,18 @@ def fetch_first(site: str, settings: Mapping, threads: int, partial: Path) -> No
                 raise InputError(
                     source, expected="files", found="an empty folder", fix="correct `source`"
                 )
-            return
+            return source
         except InputError as error:
             failures.append(error)
     raise no_source(site, failures)
+
+
+def write_fetched(source: str, path: Path) -> None:
+    """Note the source of a site's files, and the day (UTC) on which a remote one was fetched."""
+    remote = source.partition(":")[0] in REMOTE
+    date = datetime.now(UTC).date().isoformat() if remote else ""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([["source", "date"], [source, date]])
 
 
 def no_source(site: str, failures: list[InputError]) -> InputError:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from chexviz import kaggle_pages
 from chexviz.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ OFFLINE = (
 
 def page(source: str) -> str:
     """Where a person gets access: the rules of a competition, or the page of a dataset."""
-    kind, _, name = source.partition(":")
-    if kind == "kaggle-competition":
-        return f"https://www.kaggle.com/c/{name}/rules"
-    return f"https://www.kaggle.com/datasets/{name}"
+    found = kaggle_pages.page(source)
+    return f"{found}/rules" if source.startswith("kaggle-competition:") else found
 
 
 def check_answer(source: str, answer: "Response") -> None:

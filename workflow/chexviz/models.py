@@ -11,6 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
+from chexviz import architectures
+from chexviz.architectures import DROPOUT, HIDDEN
 from chexviz.densenet import densenet121
 from chexviz.errors import InputError
 from chexviz.files import replacing
@@ -23,13 +25,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Standard(nn.Module):
     """The paper's 'naive 3-layer CNN': (N, 1, S, S) in [0, 1] to a (N, 128, S / 8, S / 8) map."""
 
-    channels = 128
+    channels = architectures.STANDARD[-1]
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (1, 32, 64, self.channels)
         layers = []
-        for inputs, outputs in pairwise(widths):
+        for inputs, outputs in pairwise((1, *architectures.STANDARD)):
             layers += [
                 nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(outputs),
@@ -85,7 +86,7 @@ class DenseNet121(nn.Module):
     what they would see in a grey colour picture, the zero padding included.
     """
 
-    channels = 1024
+    channels = architectures.DENSENET121
     mean: Tensor
     std: Tensor
 
@@ -122,9 +123,9 @@ class TaskBlock(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.dropout = Dropout(0.3)
+        self.dropout = Dropout(DROPOUT)
         self.layers = nn.Sequential(
-            nn.Linear(channels, 256), nn.ReLU(), self.dropout, nn.Linear(256, 1)
+            nn.Linear(channels, HIDDEN), nn.ReLU(), self.dropout, nn.Linear(HIDDEN, 1)
         )
 
     def forward(self, features: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import typst
 
-from chexviz import conclusions, patients, reported, supplement
+from chexviz import conclusions, patients, reported, reporting, supplement
 from chexviz.audit import AUDIT
 from chexviz.cases import first_note
 from chexviz.errors import InputError, run
@@ -34,7 +34,7 @@ from chexviz.wording import percent
 SUBSETS = ("train", "validation", "evaluation")
 SETTINGS = (
     *("sites", "protocols", "architectures", "methods", "seeds"),
-    *("preprocess", "split", "training", "evaluation"),
+    *("preprocess", "split", "training", "evaluation", "software", "code"),
 )
 
 
@@ -81,6 +81,7 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
             settings["evaluation"]["minimum_cases"],
             patients.title("patient", sites),
         ),
+        "reporting": reporting.of_study(results, settings),
     }
 
 
@@ -157,6 +158,7 @@ def protocol_facts(
         "optimism": patients.optimism(leaks),
     }
     said = supplement.of_protocol(results, protocol, titles, method, confidence, title)
+    said |= reporting.of_protocol(results, protocol, settings["sites"], method)
     return facts | said, rows
 
 
@@ -294,19 +296,21 @@ def typeset(template: Path, facts: dict) -> bytes:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--template", required=True, type=Path)
+    parser.add_argument(
+        "--template", nargs="+", required=True, type=Path, help="then the files that it imports"
+    )
     parser.add_argument("--bibliography", required=True, type=Path)
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
     parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that every page shows")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    for path in (arguments.template, arguments.bibliography):
+    for path in (*arguments.template, arguments.bibliography):
         if not path.is_file():
             raise missing(path)
     inputs = arguments.results, arguments.bibliography
     facts = collect(*inputs, arguments.settings, arguments.mark)
-    pdf = typeset(arguments.template, facts)
+    pdf = typeset(arguments.template[0], facts)
     with replacing(arguments.output) as temporary:
         temporary.write_bytes(pdf)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from chexviz import local_sources, reported
+from chexviz import local_sources, release, reported
 from chexviz.errors import InputError
 from chexviz.files import sha256
 from chexviz.robust import check_sites
@@ -358,6 +358,12 @@ def site_arguments(config: Config, *files: list[str]) -> str:
     return " ".join(shlex.join(["--site", *row]) for row in rows)
 
 
+def split_arguments(config: Config, files: list[str]) -> str:
+    """Command-line arguments that name the joined split of each protocol."""
+    pairs = zip(config["run"]["protocols"], files, strict=True)
+    return " ".join(shlex.join(["--split", *pair]) for pair in pairs)
+
+
 def model_arguments(option: str, models: list[dict], *files: list[str]) -> str:
     """Command-line arguments that say which model the files of every kind are of."""
     keys = ("architecture", "method", "seed")
@@ -490,6 +496,8 @@ def paper(config: Config) -> dict:
     return take(config, "split", "training", "evaluation", "preprocess") | {
         **config["run"],
         "sites": [title | origin(config, title["name"]) for title in titles(config)],
+        "software": release.software(SHIPPED / "envs" / "requirements.lock"),
+        "code": release.code(SHIPPED / "CITATION.cff"),
         "architectures": [
             {"name": name, **config["architectures"][name]}
             for name in config["run"]["architectures"]

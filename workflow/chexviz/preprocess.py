@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from chexviz import contract
+from chexviz import contract, rejections
 from chexviz.convert import Done, Task, convert_chunk, crashed, npy_header, slot_start, unreachable
 from chexviz.errors import InputError, run
 from chexviz.files import replacing_all, sha256
@@ -148,9 +148,7 @@ def changed(path: Path, expected: str, found: str) -> InputError:
 
 def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
     """One line: images, positives, rejected files and the main reasons, known patients."""
-    # Names and sizes in reasons give way to '...', so that one kind of reason counts as one.
-    names = r"(?<![\w/.-])(?![\w/.-]*\.csv)[\w/.-]*\d[\w/.-]*"
-    kinds = rejected["reason"].str.replace(names, "...", regex=True).value_counts()
+    kinds = rejections.kinds(rejected["reason"]).value_counts()
     why = [f"{count} x {reason}" for reason, count in kinds.head(REASONS).items()]
     if len(kinds) > REASONS:
         why.append(f"{kinds[REASONS:].sum()} x others")

@@ -20,6 +20,7 @@ from typing import Any
 from snakemake.settings.types import DeploymentMethod
 
 from chexviz import closure
+from chexviz.download import FETCHED
 from chexviz.errors import InputError
 from chexviz.files import replacing, sha256
 from chexviz.plan import Config
@@ -82,7 +83,8 @@ def data_table(
     job: Any, files: Iterable[Path], resources: Path, checksum: Callable
 ) -> dict[str, str]:
     """The checksums of a job's files from elsewhere; a manifest stands for what was fetched."""
-    fetched = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
+    made = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
+    fetched = [file for file in made if file.name != FETCHED]  # the day is not a part of the data
     return {named(file): checksum(file) for file in [*files, *fetched] if file.is_file()}
 
 

@@ -6,19 +6,21 @@ TABLES = ("published", "grim", "inflation")
 BY_PROTOCOL = {
     "evaluation/{protocol}/{name}.csv": (
         *("metrics", "comparisons", "calibration", "operating_points", "decision"),
-        *("localisation", "subgroups", "crosstask"),
+        *("localisation", "subgroups", "crosstask", "confusion"),
     ),
     "tables/{protocol}/{name}.csv": ("table1", "methods", "tests"),
     "figures/{protocol}/{name}.pdf": (
         *("figure2", "figure3", "training", "exchange", "calibration", "decision"),
-        *("localisation", "contact_sheet", "subgroups", "crosstask"),
+        *("localisation", "contact_sheet", "subgroups", "crosstask", "failures"),
     ),
     "{name}/{protocol}.csv": ("splits", "audit"),
 }
 BY_SITE = ("samples", "rejected")
 ALONE = (
-    *("figures/figure1.pdf", "figures/audit.pdf", "figures/simulation.pdf", "figures/coverage.pdf"),
-    *("audit/labels.csv", "evaluation/simulation.csv", "evaluation/coverage.csv"),
+    *("figures/figure1.pdf", "figures/audit.pdf", "figures/flow.pdf"),
+    *("figures/simulation.pdf", "figures/coverage.pdf"),
+    *("audit/labels.csv", "audit/flow.csv", "audit/sources.csv", "tables/participants.csv"),
+    *("evaluation/simulation.csv", "evaluation/coverage.csv"),
 )
 
 

@@ -186,6 +186,11 @@ def full_title(site: dict) -> str:
     return f"{site['title']} ({site['task']})"
 
 
+def full_titles(sites: list[dict]) -> dict[str, str]:
+    """The same of all sites, by name."""
+    return {site["name"]: full_title(site) for site in sites}
+
+
 def add_titles(parser: argparse.ArgumentParser) -> None:
     """Add the option that says what readers call the sites; see site_titles."""
     parser.add_argument(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz import conclusions, grim, inflation, observations, published, table_tests
-from chexviz.cases import is_too_few
+from chexviz.cases import enough
 from chexviz.labels import COLUMNS as LABELS
 from chexviz.layout import Layout
 from chexviz.reported import study_tables
@@ -190,7 +190,7 @@ def calibration_said(path: Path) -> str:
     Of too few cases nothing is said, here and below.
     """
     table = read_table(path, [*KEYS, "scaling", "ece", "ece_chance", "slope", "note"])
-    table = table[~table["note"].map(is_too_few)]
+    table = enough(table)
     raw, scaled = (table[table["scaling"] == name] for name in ("none", "temperature"))
     measures = raw["ece"], raw["ece_chance"], scaled["ece"], raw["slope"]
     return observations.calibration(observations.Calibration(*map(known, measures)))
@@ -234,7 +234,7 @@ def decision_said(path: Path) -> str:
     """Over how many of the probabilities each model beats treating all and none."""
     table = read_table(path, [*KEYS, "seed", "scaling", "threshold", "net_benefit", "all", "note"])
     table = table[(table["scaling"] == "none") & table["net_benefit"].notna()]
-    table = table[~table["note"].map(is_too_few)]
+    table = enough(table)
     if table.empty:
         return ""
     better = table["net_benefit"] > np.maximum(table["all"], 0)
@@ -247,7 +247,7 @@ def energy_said(path: Path, titles: dict) -> str:
     """Energy inside the annotation at each site: of the maps, by chance, of the mean annotation."""
     table = read_table(path, [*KEYS, "measure", "value", "chance", "prior", "note"])
     table = table[(table["measure"] == "energy") & table["value"].notna()]
-    table = table[~table["note"].map(is_too_few)]
+    table = enough(table)
     return observations.energy(
         [
             observations.Energy(
@@ -303,7 +303,7 @@ def heads_said(path: Path, titles: dict, method: str, under: Under) -> str:
     keys = ["site", "architecture", "seed", "head"]
     columns = [*keys, "method", "task", "head_task", "measure", "finding", *numbers, "note"]
     table = read_table(path, columns)
-    table = table[~table["note"].map(is_too_few)]
+    table = enough(table)
     table = table[(table["head"] != table["site"]) & (table["method"] == method)]
     own = table[(table["measure"] == "auroc") & (table["finding"] == table["task"])]
     both = table[table["measure"] == "both_ratio"].set_index(keys)[numbers]

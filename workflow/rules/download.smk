@@ -7,6 +7,7 @@ rule download:
         stored=lambda wildcards: stored(wildcards.site),
     output:
         manifest="<resources>/{site}/manifest.csv",
+        fetched="<resources>/{site}/fetched.csv",
     log:
         "<logs>/download/{site}.log",
     benchmark:

@@ -23,14 +23,14 @@ rule paper:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("paper", "paper/paper.typ", "paper/references.bib"),
+        code=code("paper", "paper/paper.typ", "paper/reporting.typ", "paper/references.bib"),
         results=subpath(output.pdf, parent=True),
         settings=literal(plan.text(plan.paper(config))),
         mark=literal(config["mark"]),
     shell:
         """
         python -m chexviz.paper \
-            --template "$CHEXVIZ/paper/paper.typ" \
+            --template "$CHEXVIZ/paper/paper.typ" "$CHEXVIZ/paper/reporting.typ" \
             --bibliography "$CHEXVIZ/paper/references.bib" \
             --results {params.results:q} \
             --settings {params.settings:q} \
