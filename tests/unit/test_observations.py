@@ -124,7 +124,7 @@ def focus(difference: float, p: float) -> Focus:
     [
         ([focus(0.05, 0.01), focus(0.04, 0.02)], "that agrees with the original."),
         ([focus(0.05, 0.01), focus(0.04, 0.2)], "that agrees with the original in part."),
-        ([focus(0.05, 0.01), focus(-0.04, 0.02)], "depends on the task and the architecture."),
+        ([focus(0.05, 0.01), focus(-0.04, 0.02)], "in part, and speaks against it in part."),
         (
             [focus(0.05, 0.4), focus(-0.04, 0.02)],
             "that does not support the original, and speaks against it.",

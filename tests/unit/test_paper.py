@@ -250,7 +250,7 @@ def test_where_no_patient_is_known_nothing_goes_by_patients(nobody):
     assert "as none is known, each image counts as one" in text
     for claim in ("o patient on", "60 patients", "hole patients", "no patient and no near"):
         assert claim not in text
-    assert "It respects that images of one patient" not in text
+    assert "respects that images of one patient" not in text
     assert "atient-wise" not in text
 
 

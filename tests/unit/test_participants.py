@@ -135,7 +135,7 @@ def test_a_subset_of_a_protocol_has_its_own_row():
     assert table["images"].tolist() == [10, 8, 2, 6, 2, 2]
     shown = characteristics.layout(table, {"north": "North, pneumonia"})
     assert [row[0] for row in shown.groups["North, pneumonia"]][1:3] == [
-        *("Image-wise: training", "Image-wise: evaluation"),
+        *("paper: training", "paper: evaluation"),
     ]
 
 

@@ -109,7 +109,7 @@ def test_what_no_side_shares_is_what_is_known(sites, disjoint, limits):
 
 
 def test_the_test_respects_patients_only_where_they_are_known():
-    respects = "It respects that images of one patient are not independent"
+    respects = "The primary test respects that images of one patient are not independent"
     assert patients.independence([HOSPITAL], "patient") == f"{respects}."
     assert patients.independence([RSNA, SIIM], "patient") == (
         f"{respects}, where the patient is known."
@@ -119,10 +119,13 @@ def test_the_test_respects_patients_only_where_they_are_known():
         "taken for independent."
     )
     assert patients.independence(NOBODY, "patient") == (
-        "It resamples patients; as none is known, each image counts as one, and images are taken "
-        "for independent."
+        "The primary test resamples patients; as none is known, each image counts as one, and "
+        "images are taken for independent."
     )
-    assert patients.independence([HOSPITAL], "image") == "It takes images for independent."
+    assert (
+        patients.independence([HOSPITAL], "image")
+        == "The primary test takes images for independent."
+    )
 
 
 def test_what_counts_as_a_patient_is_said_where_some_are_unknown():

@@ -248,7 +248,7 @@ def test_the_paper_says_it_of_public_data(two):
 def test_the_paper_says_it_of_own_data_of_unknown_patients_and_three_positives(rare):
     facts = facts_of(rare)
     (group,) = facts["reporting"]["precision"]["groups"]
-    assert group["rows"] == [["Image-wise", "12", "3", "too few", "too few", "too few"]]
+    assert group["rows"] == [["paper", "12", "3", "too few", "too few", "too few"]]
     assert facts["protocols"][0]["groups"][0]["positives"] == 3
     assert paper.typeset(TEMPLATE, facts).startswith(b"%PDF-")
     text = words(facts)

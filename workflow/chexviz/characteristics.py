@@ -11,7 +11,6 @@ COLUMNS = [
     *("female", "male", "sex_unknown", "age_median", "age_low", "age_high", "age_unknown"),
     *("ap", "pa", "view_other", "view_unknown"),
 ]
-PROTOCOLS = {"paper": "Image-wise", "patient": "Patient-wise"}
 TITLES = {"train": "training", "validation": "validation", "evaluation": "evaluation"}
 UNKNOWN = "unknown"
 
@@ -74,9 +73,7 @@ def layout(table: pd.DataFrame, titles: dict[str, str]) -> Layout:
 def cells(one: dict) -> list[str]:
     """The row of a subset."""
     images = one["images"]
-    subset = (
-        "All" if one["subset"] == ALL else f"{PROTOCOLS[one['protocol']]}: {TITLES[one['subset']]}"
-    )
+    subset = "All" if one["subset"] == ALL else f"{one['protocol']}: {TITLES[one['subset']]}"
     others = {"other": one["view_other"], UNKNOWN: one["view_unknown"]}
     of_sex, of_view = (images - one[f"{tag}_unknown"] for tag in ("sex", "view"))
     age = f"{one['age_median']:.0f} ({one['age_low']:.0f}–{one['age_high']:.0f})"

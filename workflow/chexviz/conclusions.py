@@ -227,7 +227,7 @@ def price(
     if len(left) < len(lower + higher):
         sentence += f"; after correction for several tests {in_words(len(left))} of these remain"
         sentence += "s" * (len(left) == 1)
-    if lower and higher:
+    if len({row.verdict for row in left}) == 2:
         return f"{sentence}: whether it pays depends on the task and the architecture."
     return f"{sentence}."
 

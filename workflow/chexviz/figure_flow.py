@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from chexviz import flow, style
-from chexviz.characteristics import PROTOCOLS, TITLES
+from chexviz.characteristics import TITLES
 from chexviz.rejections import spelt
 
 SITES = 4  # drawn one by one; of more, all together
@@ -56,7 +56,7 @@ def draw_site(axes: Axes, rows: pd.DataFrame, y: float) -> None:
     for protocol, lines in subsets(rows).items():
         high = box_height(1 + len(lines))
         left = x + USABLE + GAP
-        box(axes, left, at, SUBSETS, high, [f"{PROTOCOLS[protocol]} split", *lines], centred=False)
+        box(axes, left, at, SUBSETS, high, [f"Split: {protocol}", *lines], centred=False)
         arrow(axes, x + USABLE, left, y + tall / 2, at + min(high, tall) / 2)
         at += high + BELOW
 

@@ -280,7 +280,7 @@ def answer(more: int, less: int, total: int) -> str:
     if less and not more:
         return "that does not support the original, and speaks against it"
     if more and less:
-        return "whether federation focuses maps depends on the task and the architecture"
+        return "that agrees with the original in part, and speaks against it in part"
     return "that does not support the original, and does not refute it"
 
 

@@ -175,14 +175,14 @@ def of_group(images: int, known: int, patients: int) -> str:
 def independence(sites: Sequence[Site], unit: str) -> str:
     """What the primary test takes for independent. unit: that it resamples."""
     if unit == "image":
-        return "It takes images for independent."
+        return "The primary test takes images for independent."
     without = [site.title for site in sites if not site.known]
     if len(without) == len(sites):
         return (
-            "It resamples patients; as none is known, each image counts as one, and images are "
-            "taken for independent."
+            "The primary test resamples patients; as none is known, each image counts as one, and "
+            "images are taken for independent."
         )
-    respects = "It respects that images of one patient are not independent"
+    respects = "The primary test respects that images of one patient are not independent"
     if complete(sites) or all(site.known == site.images for site in sites):
         return f"{respects}."
     if without:

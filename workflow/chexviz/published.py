@@ -48,7 +48,7 @@ TRAINING: dict[str, dict] = {
 NO_MODEL = "no such model in this run"
 P_REASON = (
     "the test is not stated in full, and its literal reading, a t test over bootstrap replicates, "
-    "gives no such values"
+    "is no test"
 )
 VALUES = (*METRICS, "p")
 

@@ -172,7 +172,7 @@ def precision_layout(people: pd.DataFrame, settings: dict) -> Layout:
             power = percent(gives.non_inferior)
             cells = [f"± {gives.half_width:.3f}", f"{gives.detectable:.3f}", power]
         counts = [f"{one['images']:,}", f"{one['positives']:,}"]
-        row = [characteristics.PROTOCOLS[one["protocol"]], *counts, *cells]
+        row = [one["protocol"], *counts, *cells]
         groups.setdefault(names[one["site"]], []).append(row)
     return Layout(
         head=[
