@@ -130,7 +130,7 @@ def test_a_download_that_is_stopped_goes_on_in_the_next_run(workflow, tmp_path):
     assert done.returncode == 0, done.stdout
     assert server.of("GET")[-1]["Range"] == f"bytes={2**20}-"
     names = sorted(path.name for path in site.iterdir())
-    assert names == [".manifest.csv", "data", "manifest.csv"]
+    assert names == [".manifest.csv", "data", "fetched.csv", "manifest.csv"]
 
 
 def test_a_contract_that_is_not_strict_is_carried_into_the_report(workflow, tmp_path):
