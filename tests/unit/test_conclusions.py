@@ -204,6 +204,13 @@ def test_one_significant_and_one_not_are_no_difference_of_protocols():
     assert "gave one significant difference, the image-wise protocol none." in said
 
 
+def test_a_protocol_without_any_test_agrees_with_none():
+    for main in ([row(LOWER, 0.01)], [untested()]):
+        assert conclusions.of_both(main, [untested()], BOTH) == (
+            "Under the patient-wise protocol there were too few cases for any test."
+        )
+
+
 def test_protocols_that_agree_and_that_contradict():
     lower, same = [row(LOWER, 0.04), row(SAME, 0.3)], [row(SAME, 0.4), row(SAME, 0.3)]
     assert conclusions.of_both(lower, lower, BOTH) == (

@@ -245,6 +245,8 @@ def of_both(
         return {(row.task, row.architecture): row.verdict for row in chosen}
 
     here, there = significant(other), significant(main)
+    if len(having(other, UNTESTED)) == len(other):
+        return f"Under the {titles[1]} there were too few cases for any test."
     again = f"The {titles[1]} gave"
     if not here and not there:
         return f"{again} no significant difference either."
