@@ -19,6 +19,7 @@ from chexviz.results import (
 )
 from chexviz.seeds import bounds
 from chexviz.tables import INTERVAL, SPREAD, cell, few_note, over_seeds, signed_cell, to_csv, write
+from chexviz.wording import fixed, tally
 
 KEYS = ["site", "task", "architecture", "method", "seed"]
 VALUES = ("auroc_paper", "auroc_patient", "inflation")
@@ -127,8 +128,8 @@ def words(table: pd.DataFrame, patient: str) -> str:
     if found.empty:
         return "There are too few cases to tell the AUROC under the two protocols apart."
     higher, lower = (found[found["verdict"] == one]["inflation"] for one in (HIGHER, LOWER))
-    total = f"{len(found)} model{'s' * (len(found) > 1)}"
-    ends = (signed(end) for end in (found["inflation"].min(), found["inflation"].max()))
+    total = tally(len(found), "model")
+    ends = (fixed(end) for end in (found["inflation"].min(), found["inflation"].max()))
     span = " to ".join(dict.fromkeys(ends))
     if higher.empty and lower.empty:
         said = (
@@ -139,12 +140,12 @@ def words(table: pd.DataFrame, patient: str) -> str:
     elif lower.empty:
         said = (
             f"The image-wise protocol gave a higher AUROC in {len(higher)} of {total}, by up to "
-            f"{higher.max():.3f} (differences: {span}), as leakage would."
+            f"{fixed(higher.max())} (differences: {span}), as leakage would."
         )
     elif higher.empty:
         said = (
             f"The image-wise protocol gave a lower AUROC in {len(lower)} of {total}, by up to "
-            f"{-lower.min():.3f} (differences: {span}): the opposite of what leakage does."
+            f"{fixed(-lower.min())} (differences: {span}): the opposite of what leakage does."
         )
     else:
         said = (
@@ -154,11 +155,6 @@ def words(table: pd.DataFrame, patient: str) -> str:
     few = len(table) - len(found)
     left = f" For {few} more there are too few cases." * bool(few)
     return f"{said}{left} {sizes(table)}"
-
-
-def signed(value: float) -> str:
-    """A difference with a true minus: '−0.059'."""
-    return f"{value:.3f}".replace("-", "−")
 
 
 def sizes(table: pd.DataFrame) -> str:

@@ -15,6 +15,7 @@ from chexviz.planning import POWER, Precision, precision
 from chexviz.rejections import spelt
 from chexviz.results import full_titles, read_table
 from chexviz.supplement import shown
+from chexviz.wording import tally
 
 DRAWN, OWN = ("phantom",), ("local", "storage")  # kinds of sources; the others are public
 REASONS = 3  # kinds of rejection that a sentence names
@@ -75,11 +76,6 @@ def model() -> dict:
 def text(value: object) -> str:
     """A cell of a table, '' if it is empty."""
     return value if isinstance(value, str) else ""
-
-
-def count(number: int, noun: str) -> str:
-    """'1 error', '1,200 errors'."""
-    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 # --- where images come from ----------------------------------------------------------------------
@@ -201,7 +197,7 @@ def margin_sentence(sets: list[tuple[dict, Precision | None]], margin: float) ->
     said = f"A federation that loses nothing would be shown to lose less than {margin:g} with a "
     said += f"power of {span}"
     said += " by evaluation set"
-    said += f" ({count(few, 'set')} left out, too small to plan with)" if few else ""
+    said += f" ({tally(few, 'set')} left out, too small to plan with)" if few else ""
     if min(powers) < POWER:
         said += "; where the power is low, a margin that is not met says little"
     return f"{said}."
@@ -230,6 +226,6 @@ def error_sentence(models: pd.DataFrame) -> str:
     missed, alarms = (int(first[f"false_{kind}s"].sum()) for kind in ("negative", "positive"))
     also = f"{shared:,} of them ({100 * shared / errors:.0f} %)" if shared else "none of them"
     return (
-        f"the federated models made {count(errors, 'error')} ({count(missed, 'false negative')}, "
-        f"{count(alarms, 'false positive')}); the baselines made {also} as well."
+        f"the federated models made {tally(errors, 'error')} ({tally(missed, 'false negative')}, "
+        f"{tally(alarms, 'false positive')}); the baselines made {also} as well."
     )
