@@ -156,7 +156,9 @@ def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> s
         score, threshold = site.scores.loc[case.image, model], site.thresholds[model]
         below(frame, f"score {score:.2f} {'≥' if score >= threshold else '<'} {threshold:.2f}")
     if case.positive == len(models):
-        return f"image {case.image}, one of {case.candidates} true positives of all models"
+        whole = case.candidates
+        which = "the only true positive" if whole == 1 else f"one of {whole} true positives"
+        return f"image {case.image}, {which} of all models"
     return (
         f"image {case.image}; no image is a true positive of all models, "
         f"{case.positive} of {len(models)} call this one positive"

@@ -116,7 +116,10 @@ def draw_panel(
             continue
         rows = table[(table["attribute"] == line[0]) & (table["group"] == line[1])]
         if len(rows) and rows["value"].isna().all():
-            beside(axes, 0, number, rows["note"].iloc[0], style.GREY, PANEL + VALUES)
+            note = rows["note"].iloc[0]
+            # How many cases there are stands beside, and what it takes below.
+            text = f"no AUROC ({TOO_FEW})" if is_too_few(note) else note
+            beside(axes, 0, number, text, style.GREY, PANEL + VALUES)
             continue
         for position, method in enumerate(methods):
             y = number + (position - (len(methods) - 1) / 2) * step
