@@ -168,7 +168,8 @@ def pinned_copy(tmp_path, repository, conda) -> Workflow:
     copy_of = tmp_path / "repository"
     for folder in ("config", "envs", "profiles", "workflow", "paper"):
         shutil.copytree(repository / folder, copy_of / folder)
-    shutil.copy(repository / "Snakefile", copy_of)
+    for name in ("Snakefile", "CITATION.cff"):
+        shutil.copy(repository / name, copy_of)
     files = (copy_of / "envs").glob("*.yaml")
     assert pin("--cuda", "13.0", *files, repository=repository, conda=conda).returncode == 0
     return Workflow(tmp_path, copy_of, TINY)
