@@ -218,14 +218,17 @@ def error_sentence(models: pd.DataFrame) -> str:
 
     models: their rows of confusion.csv; of several seeds the first counts.
     """
-    first = models[models["seed"] == models["seed"].iloc[0]]
+    seeds = models["seed"].unique()
+    first = models[models["seed"] == seeds[0]]
+    of = f" of the first of {len(seeds)} seeds" if len(seeds) > 1 else ""
     errors = int(first[["false_negatives", "false_positives"]].sum().sum())
     shared = int(first[list(confusion.SHARED)].sum().sum())
     if not errors:
-        return "the federated models made no error."
+        return f"the federated models{of} made no error."
     missed, alarms = (int(first[f"false_{kind}s"].sum()) for kind in ("negative", "positive"))
     also = f"{shared:,} of them ({100 * shared / errors:.0f} %)" if shared else "none of them"
     return (
-        f"the federated models made {tally(errors, 'error')} ({tally(missed, 'false negative')}, "
-        f"{tally(alarms, 'false positive')}); the baselines made {also} as well."
+        f"the federated models{of} made {tally(errors, 'error')} "
+        f"({tally(missed, 'false negative')}, {tally(alarms, 'false positive')}); the baselines "
+        f"made {also} as well."
     )
