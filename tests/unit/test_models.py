@@ -130,6 +130,15 @@ def bytes_kept(block: DenseBlock, maps: torch.Tensor) -> tuple[int, torch.Tensor
         return sum(kept.values()), grown
 
 
+def trained(block: torch.nn.Module, maps: torch.Tensor) -> tuple[int, list[torch.Tensor]]:
+    """Bytes kept by a step on a copy of `maps`; what it gave, all gradients, and all buffers."""
+    taken = maps.clone().requires_grad_()
+    most, given = bytes_kept(block, taken)
+    given.square().sum().backward()
+    gradients = [parameter.grad for parameter in block.parameters()]
+    return most, [given, taken.grad, *gradients, *block.buffers()]
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_dense_block_trains_with_a_third_of_the_memory(precision, monkeypatch):
     torch.manual_seed(0)
@@ -139,12 +148,9 @@ def test_a_dense_block_trains_with_a_third_of_the_memory(precision, monkeypatch)
     maps = torch.randn(shape).to(precision, memory_format=torch.channels_last)
     kept, results = [], []
     for block in blocks:
-        taken = maps.clone().requires_grad_()
-        most, grown = bytes_kept(block, taken)
-        grown.square().sum().backward()
-        gradients = [parameter.grad for parameter in block.parameters()]
+        most, found = trained(block, maps)
         kept.append(most)
-        results.append([grown, taken.grad, *gradients, *block.buffers()])
+        results.append(found)
         monkeypatch.setattr(densenet, "recomputes", lambda *_: False)
     assert torch.equal(results[0][0], results[1][0])
     rounding = {torch.float32: 1e-4, torch.bfloat16: 0.02}[precision]
@@ -162,12 +168,9 @@ def test_what_is_pooled_is_kept_once(monkeypatch):
     maps = torch.randn(4, 64, 16, 16).to(memory_format=torch.channels_last)
     kept, results = [], []
     for transition in transitions:
-        taken = maps.clone().requires_grad_()
-        most, shrunk = bytes_kept(transition, taken)
-        shrunk.square().sum().backward()
-        gradients = [parameter.grad for parameter in transition.parameters()]
+        most, found = trained(transition, maps)
         kept.append(most)
-        results.append([shrunk, taken.grad, *gradients, *transition.buffers()])
+        results.append(found)
         monkeypatch.setattr(densenet, "recomputes", lambda *_: False)
     for one, other in zip(*results, strict=True):
         assert (one - other).abs().sum() <= 1e-4 * other.abs().sum()

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from chexviz import style
 from chexviz.confusion import COLUMNS, KINDS, MODEL, SHARED, called, matrix, worst
-from chexviz.errors import InputError, run
+from chexviz.errors import run
 from chexviz.files import replacing_all
 from chexviz.overlay import below, show
 from chexviz.results import (
@@ -20,6 +20,7 @@ from chexviz.results import (
     group_titles,
     read_metrics,
     read_table,
+    threshold_of,
 )
 from chexviz.saliency import read_annotations, read_images
 
@@ -59,31 +60,19 @@ def judge(
     matrices, errors = [], []
     for site in sites:
         own = {
-            key: called(table[table["site"] == site.name], cut(cuts, site.name, *key))
+            key: called(table[table["site"] == site.name], threshold_of(cuts, site.name, *key))
             for key, table in tables.items()
         }
         for (architecture, name, seed), rows in own.items():
             key = (site.name, architecture, name, seed)
             about: dict[str, object] = dict(zip(MODEL, key, strict=True))
-            about["threshold"] = cut(cuts, *key)
+            about["threshold"] = threshold_of(cuts, *key)
             baseline = own[architecture, BASELINE, seed]
             matrices.append(about | matrix(rows, None if name == BASELINE else baseline))
             if (name, seed) == (method, first):
                 errors.append(described(rows, baseline, site).assign(**about))
     table = pd.DataFrame(matrices, columns=COLUMNS).astype(dict.fromkeys(SHARED, "Int64"))
     return table, pd.concat(errors, ignore_index=True)[FAILURES]
-
-
-def cut(cuts: pd.Series, *model: str) -> float:
-    """The threshold of a model on a site. Raises InputError if the metrics have none."""
-    if model not in cuts.index:
-        raise InputError(
-            "--metrics",
-            expected=f"a row for {' '.join(model)}",
-            found="none",
-            fix="make the evaluation of this protocol again",
-        )
-    return float(cuts[model])
 
 
 def described(rows: pd.DataFrame, baseline: pd.DataFrame, site: Site) -> pd.DataFrame:

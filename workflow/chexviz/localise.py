@@ -17,7 +17,7 @@ from chexviz.metrics import compare_means, mean_interval
 from chexviz.options import finite_json
 from chexviz.progress import Progress
 from chexviz.randomness import stream
-from chexviz.results import BASELINE, read_metrics, read_table
+from chexviz.results import BASELINE, read_metrics, read_table, threshold_of
 from chexviz.saliency import masks, read_annotations, read_maps, upsample
 
 PIXELS_AT_ONCE = 1 << 22  # of all maps that are worked on together: 16 MB in float32
@@ -233,15 +233,8 @@ def localise(
             table = read_table(scores, ["site", "image", "patient", "label", "subset", "score"])
             for site in sites.values():
                 model = (site.name, architecture, method, seed)
-                if model not in cuts.index:
-                    raise InputError(
-                        "--metrics",
-                        expected=f"a row for {' '.join(model)}",
-                        found="none",
-                        fix="make the evaluation of this protocol again",
-                    )
-                rows = table[table["site"] == site.name]
-                models[model] = score(model, rows, gradcam, float(cuts[model]), site, settings)
+                rows, cut = table[table["site"] == site.name], threshold_of(cuts, *model)
+                models[model] = score(model, rows, gradcam, cut, site, settings)
             progress.step()
     # Site by site, whatever the order of the files.
     places = {name: place for place, name in enumerate(sites)}

@@ -127,6 +127,21 @@ def compared(table: pd.DataFrame, method: str, path: str | Path) -> pd.DataFrame
     return table[table["method"].isin([BASELINE, method])]
 
 
+def threshold_of(cuts: pd.Series, *model: str) -> float:
+    """The threshold of a model on a site, from those of all; their index: site and the rest.
+
+    Raises InputError if the metrics have none.
+    """
+    if model not in cuts.index:
+        raise InputError(
+            "--metrics",
+            expected=f"a row for {' '.join(model)}",
+            found="none",
+            fix="make the evaluation of this protocol again",
+        )
+    return float(cuts[model])
+
+
 def missing(path: str | Path) -> InputError:
     """The error for an input file that is not there."""
     return InputError(
