@@ -50,11 +50,11 @@ rehearsal: resources/rehearsal/imagenet.pth ## run the paper's size on phantom r
 	@printf 'phantom: {scale: $(SCALE)}\n' >results/rehearsal/overlay.yaml
 	@$(if $(ARCHITECTURES),printf 'run: {architectures: [$(ARCHITECTURES)]}\n' >>results/rehearsal/overlay.yaml)
 	snakemake $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) $(OVERLAY_rehearsal)
-	PYTHONPATH=workflow python -m chexviz.costs --benchmarks benchmarks/rehearsal \
+	PYTHONPATH=workflow python -m chexviz.tools.costs --benchmarks benchmarks/rehearsal \
 		--data resources/rehearsal results/rehearsal --output results/rehearsal/costs.md
 
 resources/rehearsal/imagenet.pth: | $(VENV)/requirements.lock
-	PYTHONPATH=workflow python -m chexviz.phantom_weights --seed 2022 --output $@
+	PYTHONPATH=workflow python -m chexviz.tools.phantom_weights --seed 2022 --output $@
 
 test: $(VENV)/requirements.lock ## run all tests
 	python -m pytest -n logical --dist loadfile --no-loadscope-reorder
@@ -73,10 +73,10 @@ paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/pa
 
 report: $(VENV)/requirements.lock ## all results as one page: results/demo/report.html; STUDY=paper: results/report.html
 	snakemake $(OVERLAY) --report-stylesheet workflow/report/report.css --report $(RESULTS)/report.html
-	PYTHONPATH=workflow python -m chexviz.report_page $(RESULTS)/report.html
+	PYTHONPATH=workflow python -m chexviz.tools.report_page $(RESULTS)/report.html
 
 verify: $(VENV)/requirements.lock ## compare the results with the config, code, data and environment that made them; STUDY as for report
-	PYTHONPATH=workflow python -m chexviz.verify $(OVERLAY)
+	PYTHONPATH=workflow python -m chexviz.tools.verify $(OVERLAY)
 
 lint: $(VENV)/requirements.lock ## check style, formatting, types, the workflow and the Dockerfile
 	ruff check .
@@ -99,7 +99,7 @@ lock: $(VENV)/requirements.lock ## resolve the newest versions anew
 		envs/requirements.in --output-file envs/requirements.lock
 
 pins: $(VENV)/requirements.lock ## pin files beside envs/*.yaml; CUDA=13.0: what the GPU's driver supports
-	PYTHONPATH=workflow python -m chexviz.pin $(if $(CUDA),--cuda $(CUDA)) \
+	PYTHONPATH=workflow python -m chexviz.tools.conda_pins $(if $(CUDA),--cuda $(CUDA)) \
 		$(filter-out $(if $(CUDA),%-cpu.yaml,%-gpu.yaml),$(wildcard envs/*.yaml))
 
 clean: ## remove the environment and the files of demo and rehearsal, never the paper's

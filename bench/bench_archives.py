@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz.archives import unpack
+from chexviz.data.sources.archives import unpack
 
 COUNTS = (20_000, 200_000)
 FOLDERS = 100

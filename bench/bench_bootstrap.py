@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz.bootstrap import Ranking, aupr, auroc, resamples
-from chexviz.metrics import Measures, youden_threshold
+from chexviz.evaluation.metrics import Measures, youden_threshold
+from chexviz.evaluation.roc import Ranking, aupr, auroc, resamples
 
 IMAGES, POSITIVES, MODELS = 5336, 1205, 2
 REPLICATES = 10_000

@@ -18,8 +18,10 @@ import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz import device, models, plan, predict
-from chexviz.dataset import Dataset, load_dataset, to_unit
+from chexviz.models import device, predict
+from chexviz.models import model as models
+from chexviz.models.dataset import Dataset, load_dataset, to_unit
+from chexviz.pipeline import plan
 
 ROOT = Path(__file__).parents[1]
 THREADS = 1
@@ -32,7 +34,8 @@ GOAL = 4  # GiB
 MEASURED = """
 import sys, threading, time
 from pathlib import Path
-from chexviz import predict, train
+from chexviz.models import predict
+from chexviz.federation import train
 
 def watch():
     while True:

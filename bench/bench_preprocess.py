@@ -26,13 +26,13 @@ from PIL import Image
 from pydicom import dcmread
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz import phantom
-from chexviz.convert import OVERSAMPLING, Task, convert_chunk, slot_start
-from chexviz.dicom import read_radiograph
-from chexviz.geometry import resized, square
-from chexviz.malloc import keep_freed_memory
-from chexviz.preprocess import CHUNK
-from chexviz.workers import KEPT, LARGE
+from chexviz.base.allocator import keep_freed_memory
+from chexviz.data.convert import OVERSAMPLING, Task, convert_chunk, slot_start
+from chexviz.data.decoding.dicom import read_radiograph
+from chexviz.data.phantom import site
+from chexviz.data.preprocess import CHUNK
+from chexviz.data.workers import KEPT, LARGE
+from chexviz.images.resizing import resized, square
 
 ROOT = Path(__file__).parents[1]
 SIZE, MAX_PIXELS = 224, 36_000_000
@@ -60,7 +60,7 @@ def radiographs(folder: Path) -> tuple[list[Path], str]:
     files = [*folder.glob("*.dcm"), *real.glob("hospital-mini/dicom/*.dcm")]
     if files:
         return sorted(files, key=lambda path: path.name), "real radiographs"
-    phantom.generate("table", folder, images=FILES, seed=2022, workers=os.cpu_count() or 1)
+    site.generate("table", folder, images=FILES, seed=2022, workers=os.cpu_count() or 1)
     return sorted(folder.rglob("*.dcm")), "phantom radiographs"
 
 
@@ -206,7 +206,7 @@ def command(folder: Path, threads: int) -> list[str]:
     words += ["--settings", json.dumps(settings)]
     for name in OUTPUTS:
         words += [f"--{name.partition('.')[0]}", folder / "out" / name]
-    return [sys.executable, "-m", "chexviz.preprocess", *map(str, words)]
+    return [sys.executable, "-m", "chexviz.data.preprocess", *map(str, words)]
 
 
 def preprocess(folder: Path, threads: int) -> float:

@@ -19,14 +19,17 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz import device, models, plan, warmup
-from chexviz.checkpoint import SHARE, Checkpoint
-from chexviz.dataset import Dataset, to_unit
-from chexviz.device import autocast, computes_bfloat16
-from chexviz.forecast import draw, epoch
-from chexviz.local import LocalSite, batches, masked_loss
-from chexviz.methods import FedAvg
-from chexviz.train import Federation
+from chexviz.federation import warmup
+from chexviz.federation.checkpoint import SHARE, Checkpoint
+from chexviz.federation.methods import FedAvg
+from chexviz.federation.site import LocalSite, batches, masked_loss
+from chexviz.federation.train import Federation
+from chexviz.models import device
+from chexviz.models import model as models
+from chexviz.models.dataset import Dataset, to_unit
+from chexviz.models.device import autocast, computes_bfloat16
+from chexviz.pipeline import plan
+from chexviz.tools.forecast import draw, epoch
 
 THREADS = torch.get_num_threads()
 DEVICE = device.choose(THREADS)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from chexviz.arrays import main as list_arrays
+from chexviz.data.list_arrays import main as list_arrays
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("shared", deadline=None)

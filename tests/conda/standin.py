@@ -16,7 +16,7 @@ from pathlib import Path
 
 import rattler
 
-from chexviz.pin import PLATFORM, run_and_leave, solve
+from chexviz.tools.conda_pins import PLATFORM, run_and_leave, solve
 
 ACTIVATE = """\
 export CONDA_PREFIX="$1" CONDA_SHLVL=1 PATH="$1/bin:$PATH"

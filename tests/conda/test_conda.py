@@ -11,7 +11,7 @@ import pytest
 
 import channel
 import standin
-from chexviz.files import sha256
+from chexviz.base.files import sha256
 from environments import pinned
 from running import TINY, Workflow
 
@@ -121,7 +121,7 @@ def environment(folder: Path, repository: Path, name: str) -> Path:
 def pin(*arguments, repository: Path, conda: dict[str, str]) -> subprocess.CompletedProcess:
     """Run the command that writes pin files."""
     variables = os.environ | conda | {"PYTHONPATH": str(repository / "workflow")}
-    line = [sys.executable, "-m", "chexviz.pin", *map(str, arguments)]
+    line = [sys.executable, "-m", "chexviz.tools.conda_pins", *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, env=variables)
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pypdf import PdfReader
 
-from chexviz import phantom_weights
+from chexviz.tools import phantom_weights
 from running import Workflow
 
 pytestmark = pytest.mark.timeout(3000)  # DenseNet121 at full size, on one or two cores

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.audit import audit, person, prove_disjoint
-from chexviz.labels import check
-from chexviz.readers import patients, rsna_labels
-from chexviz.split import by_image, by_patient, groups
+from chexviz.cohort.label_checks import check
+from chexviz.cohort.leakage import audit, person, prove_disjoint
+from chexviz.cohort.split import by_image, by_patient, groups
+from chexviz.data.readers.reading import patients, rsna_labels
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 FRACTIONS = {"evaluation": 0.2, "validation": 0.1}

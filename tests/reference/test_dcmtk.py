@@ -9,8 +9,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from chexviz.dicom import read_radiograph
-from chexviz.errors import Unreadable
+from chexviz.base.errors import Unreadable
+from chexviz.data.decoding.dicom import read_radiograph
 from needed import absent
 from unit.made_dicoms import chest, write_dicom
 

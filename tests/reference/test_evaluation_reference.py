@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.bootstrap import Ranking, auroc, positive_units, resamples
-from chexviz.compare import main as compare_files
-from chexviz.errors import InputError
-from chexviz.evaluate import main
-from chexviz.metrics import compare, compare_delong
+from chexviz.base.errors import InputError
+from chexviz.evaluation.evaluate import main
+from chexviz.evaluation.metrics import compare, compare_delong
+from chexviz.evaluation.roc import Ranking, auroc, positive_units, resamples
+from chexviz.tools.compare import main as compare_files
 
 MODELS = ("zech_pretrained", "haooyuee_nih25")
 PAIR = " - ".join(MODELS)

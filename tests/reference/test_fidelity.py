@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from chexviz.convert import Task, convert
-from chexviz.plainjpeg import plain_jpeg
+from chexviz.data.convert import Task, convert
+from chexviz.data.decoding.plain_jpeg import plain_jpeg
 
 RADIOGRAPHS = 734
 

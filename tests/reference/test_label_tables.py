@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from chexviz.download import main as download
-from chexviz.preprocess import main as preprocess
-from chexviz.readers import patients, rsna_labels, siim_labels
-from chexviz.runlength import to_mask
+from chexviz.data.download import main as download
+from chexviz.data.preprocess import main as preprocess
+from chexviz.data.readers.reading import patients, rsna_labels, siim_labels
+from chexviz.images.run_lengths import to_mask
 
 
 def test_all_rsna_labels(real_data):

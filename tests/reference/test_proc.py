@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.bootstrap import Ranking, auroc, resamples
-from chexviz.delong import delong
-from chexviz.metrics import compare, compare_delong, holm
+from chexviz.evaluation.delong import delong
+from chexviz.evaluation.metrics import compare, compare_delong, holm
+from chexviz.evaluation.roc import Ranking, auroc, resamples
 from needed import absent
 
 PROC = """

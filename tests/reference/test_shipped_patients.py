@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.audit import audit, person, prove_disjoint
-from chexviz.readers import SHIPPED, patients
-from chexviz.split import by_image, by_patient, groups
-from chexviz.user_tables import NAMELESS
+from chexviz.base.user_tables import NAMELESS
+from chexviz.cohort.leakage import audit, person, prove_disjoint
+from chexviz.cohort.split import by_image, by_patient, groups
+from chexviz.data.readers.reading import HOME, patients
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
@@ -19,7 +19,7 @@ LEAK = {"rsna": (0.700, 0.005), "siim": (0.614, 0.008)}  # counted by others: me
 
 def table(site: str) -> pd.Series:
     """The patient of each image of a shipped table."""
-    return patients(SHIPPED / "config" / "patients" / f"{site}.csv.gz")
+    return patients(HOME / "config" / "patients" / f"{site}.csv.gz")
 
 
 def images(*sites: str) -> pd.DataFrame:

@@ -16,23 +16,17 @@ from made_results import (
     titles_argument,
 )
 
-from chexviz import (
-    calibrate,
-    coverage,
-    crosstask,
-    failures,
-    figure1,
+from chexviz.evaluation import calibrate, coverage, crosstask, localise, simulation, subgroups
+from chexviz.reporting.figures import failures, framework
+from chexviz.reporting.paper import inventory
+from chexviz.reporting.tables import (
     grim,
     inflation,
-    localise,
+    methods,
     participants,
     published,
-    reported,
-    simulation,
-    subgroups,
     table1,
-    table_methods,
-    table_tests,
+    tests,
 )
 
 REPOSITORY = Path(__file__).parents[2]
@@ -62,7 +56,7 @@ def make_paper(root: Path, **options) -> Results:
     Tables are made by their own stages. For figures, which other tests draw, Figure 1 stands in.
     """
     made = make_results(root, **options)
-    names = reported.files(made.protocols, [site["name"] for site in made.sites])
+    names = inventory.files(made.protocols, [site["name"] for site in made.sites])
     make_figures(made, [made.root / name for name in names if name.endswith(".pdf")])
     for protocol in made.protocols:
         make_evaluation(made, protocol)
@@ -75,7 +69,7 @@ def make_figures(made: Results, paths: list[Path]) -> None:
     first = made.root / "figures" / "figure1.pdf"
     first.parent.mkdir(parents=True)
     settings = json.dumps({"sites": made.sites})
-    figure1.main(["--settings", settings, f"--pdf={first}", f"--png={first.with_suffix('.png')}"])
+    framework.main(["--settings", settings, f"--pdf={first}", f"--png={first.with_suffix('.png')}"])
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(first.read_bytes())
@@ -121,16 +115,14 @@ def make_tables(made: Results, protocol: str) -> None:
     evaluated = table_arguments(made, protocol)
     method = ["--method", made.methods[0]]
     table1.main([*evaluated, *method, *formats(folder, "table1")])
-    table_methods.main(
-        [*evaluated, *history_arguments(made, protocol), *formats(folder, "methods")]
-    )
-    table_tests.main([*evaluated[1:], *method, *formats(folder, "tests")])
+    methods.main([*evaluated, *history_arguments(made, protocol), *formats(folder, "methods")])
+    tests.main([*evaluated[1:], *method, *formats(folder, "tests")])
 
 
 def make_study(made: Results) -> None:
     folder = made.root / "tables"
     original = [f"{option}={path}" for option, path in ORIGINAL.items()]
-    made_tables = reported.study_tables(made.protocols)
+    made_tables = inventory.study_tables(made.protocols)
     grim.main([*original, *formats(folder, "grim")])
     if "published" in made_tables:
         sites = [site | {"reader": site["name"], "source": ["local:raw"]} for site in made.sites]

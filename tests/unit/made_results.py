@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
-from chexviz.audit import AUDIT
-from chexviz.labels import check
+from chexviz.cohort.label_checks import check
+from chexviz.cohort.leakage import AUDIT
 
 SIZE = 64
 DRAWS = 12  # resamples: enough for an interval, few enough for many models

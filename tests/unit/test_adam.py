@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from chexviz.adam import Adam
+from chexviz.models.adam import Adam
 
 
 def network() -> torch.nn.Module:
@@ -53,9 +53,9 @@ def test_one_that_loads_a_state_goes_on_to_the_same_bytes():
 def test_a_step_imports_no_compiler(repository):
     code = (
         "import sys, torch\n"
-        "from chexviz import models\n"
-        "from chexviz.adam import Adam\n"
-        "model = models.build('densenet121', ['north'], seed=1)\n"
+        "from chexviz.models.model import build\n"
+        "from chexviz.models.adam import Adam\n"
+        "model = build('densenet121', ['north'], seed=1)\n"
         "optimizer = Adam(model.parameters(), lr=1e-3)\n"
         "model(torch.rand(2, 1, 32, 32), ['north']).sum().backward()\n"
         "optimizer.step()\n"

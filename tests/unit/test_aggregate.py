@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from chexviz.aggregate import Exchange, batchnorm_names, combine
-from chexviz.errors import InputError
-from chexviz.models import Standard
-from chexviz.robust import check_sites, trimmed
+from chexviz.base.errors import InputError
+from chexviz.federation.exchange import Exchange, batchnorm_names, combine
+from chexviz.federation.site_minimum import check_sites, trimmed
+from chexviz.models.model import Standard
 
 
 def block(seed: int) -> Standard:

@@ -11,9 +11,9 @@ import zipfile
 
 import pytest
 
-from chexviz import archives as module
-from chexviz.archives import DamagedArchive, NoSpace, check_space, unpack
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.data.sources import archives as module
+from chexviz.data.sources.archives import DamagedArchive, NoSpace, check_space, unpack
 from made_archives import zip_bytes, zipped
 
 

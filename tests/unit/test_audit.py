@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.audit import AUDIT, audit, person, prove_disjoint
+from chexviz.cohort.leakage import AUDIT, audit, person, prove_disjoint
 
 PAIR = ["site_a", "image_a", "site_b", "image_b"]
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from chexviz.augment import augment, warp
+from chexviz.models.augment import augment, warp
 
 NOTHING = {"rotation": 0, "zoom": 0, "contrast": 0, "flip": 0}
 

@@ -10,11 +10,13 @@ from scipy.special import expit, logit
 from scipy.stats import norm, t
 from sklearn.metrics import brier_score_loss
 
-from chexviz import figure_calibration, figure_decision, style
-from chexviz.calibrate import TABLES, main
-from chexviz.calibration import fit_temperature, scale
-from chexviz.errors import InputError
-from chexviz.metrics import wilson
+from chexviz.base.errors import InputError
+from chexviz.evaluation.calibrate import TABLES, main
+from chexviz.evaluation.calibration_measures import fit_temperature, scale
+from chexviz.evaluation.metrics import wilson
+from chexviz.reporting.figures import calibration as figure_calibration
+from chexviz.reporting.figures import decision as figure_decision
+from chexviz.reporting.figures import style
 
 BOOTSTRAP = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
 MARK = "DEMO: phantom radiographs"

@@ -9,7 +9,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from chexviz.calibration import (
+from chexviz.evaluation.calibration_measures import (
     assign_bins,
     chance_calibration_error,
     expected_calibration_error,
@@ -18,7 +18,7 @@ from chexviz.calibration import (
     recalibrate,
     scale,
 )
-from chexviz.decision import Outcomes, net_benefit, rates, sensitivity_threshold
+from chexviz.evaluation.operating_points import Outcomes, net_benefit, rates, sensitivity_threshold
 
 
 def draw(seed: int, images: int = 400, temperature: float = 1.0):

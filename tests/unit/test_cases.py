@@ -13,10 +13,14 @@ from pypdf import PdfReader
 from test_paper import BIBLIOGRAPHY, TEMPLATE, settings_of
 from test_published import settings_of as published_settings
 
-from chexviz import evaluate, figure2, paper, published, table1, table_methods, table_tests
-from chexviz.bootstrap import Ranking, auroc, resamples
-from chexviz.cases import count_cases, first_note, is_too_few, too_few
-from chexviz.metrics import compare
+from chexviz.evaluation import evaluate
+from chexviz.evaluation.cases import count_cases, first_note, is_too_few, too_few
+from chexviz.evaluation.metrics import compare
+from chexviz.evaluation.roc import Ranking, auroc, resamples
+from chexviz.reporting.figures import roc_curves
+from chexviz.reporting.paper import paper
+from chexviz.reporting.tables import methods, published, table1
+from chexviz.reporting.tables import tests as table_tests
 
 THREE = "too few cases: 3 positive of at least 20"
 
@@ -143,14 +147,14 @@ def test_tables_and_the_figure_tell_of_three_positives(three_positives, monkeypa
     assert "for the 2 comparisons of this table" in (folder / "tests.md").read_text()
 
     shown: list = []
-    monkeypatch.setattr(figure2.style, "save", lambda figure, *rest: shown.append(figure))
+    monkeypatch.setattr(roc_curves.style, "save", lambda figure, *rest: shown.append(figure))
     names = ("roc", "metrics", "comparisons")
     files = [f"--{name}={made.evaluation('paper', name)}" for name in names]
-    figure2.main([*files, titles_argument(made.sites), "--method=fedavg", "--pdf=x", "--png=x"])
-    said = [text.get_text() for text in shown[0].findobj(figure2.style.plt.Text)]
+    roc_curves.main([*files, titles_argument(made.sites), "--method=fedavg", "--pdf=x", "--png=x"])
+    said = [text.get_text() for text in shown[0].findobj(roc_curves.style.plt.Text)]
     assert said.count("CheXViz, too few for p") == 2
     assert any(THREE in text for text in said)
-    figure2.style.plt.close(shown[0])
+    roc_curves.style.plt.close(shown[0])
 
 
 def test_published_values_are_not_judged_by_three_positives(three_positives, tmp_path, repository):
@@ -171,4 +175,4 @@ def test_published_values_are_not_judged_by_three_positives(three_positives, tmp
     assert rows["reason"].str.contains(THREE).all()
     assert (rows["verdict"] == "not comparable").all()
     assert rows["low"].isna().all()
-    assert table_methods.TOO_FEW == "too few"
+    assert methods.TOO_FEW == "too few"

@@ -11,9 +11,9 @@ import pytest
 import torch
 from trainings import arguments
 
-from chexviz import checkpoint, train
-from chexviz.checkpoint import Checkpoint
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.federation import checkpoint, train
+from chexviz.federation.checkpoint import Checkpoint
 
 ROUNDS = 16
 # Runs trainings in forked children, which need not import anything again. Checkpoints are due at
@@ -21,7 +21,7 @@ ROUNDS = 16
 HARNESS = """
 import errno, os, random, resource, signal, sys, time
 from pathlib import Path
-from chexviz import checkpoint, train
+from chexviz.federation import checkpoint, train
 checkpoint.SECONDS_BETWEEN, checkpoint.SHARE = 0, float("inf")
 line, model = sys.argv[1:], next(w for w in sys.argv if w.startswith("--model=")).split("=")[1]
 
@@ -278,11 +278,11 @@ def test_saving_takes_a_bounded_share_of_the_time(tmp_path, monkeypatch):
 
 def test_the_fingerprint_knows_settings_inputs_and_code(tmp_path, monkeypatch):
     (tmp_path / "input").write_text("1")
-    first = checkpoint.fingerprint("train", {"rounds": 3}, [tmp_path / "input"])
-    assert checkpoint.fingerprint("train", {"rounds": 3}, [tmp_path / "input"]) == first
-    assert checkpoint.fingerprint("train", {"rounds": 4}, [tmp_path / "input"]) != first
+    first = checkpoint.fingerprint("federation.train", {"rounds": 3}, [tmp_path / "input"])
+    assert checkpoint.fingerprint("federation.train", {"rounds": 3}, [tmp_path / "input"]) == first
+    assert checkpoint.fingerprint("federation.train", {"rounds": 4}, [tmp_path / "input"]) != first
     (tmp_path / "input").write_text("2")
-    assert checkpoint.fingerprint("train", {"rounds": 3}, [tmp_path / "input"]) != first
+    assert checkpoint.fingerprint("federation.train", {"rounds": 3}, [tmp_path / "input"]) != first
     (tmp_path / "input").write_text("1")
-    monkeypatch.setattr(checkpoint.closure, "files", lambda entry: [tmp_path / "input"])
-    assert checkpoint.fingerprint("train", {"rounds": 3}, [tmp_path / "input"]) != first
+    monkeypatch.setattr(checkpoint.source_code, "files", lambda entry: [tmp_path / "input"])
+    assert checkpoint.fingerprint("federation.train", {"rounds": 3}, [tmp_path / "input"]) != first

@@ -6,21 +6,28 @@ import sys
 
 import pytest
 
-from chexviz import closure
+from chexviz.base import source_code
 
 
 def names(entry: str) -> set[str]:
-    return {path.stem for path in closure.files(entry)}
+    """The modules that an entry point rests on, as their imports name them."""
+    files = (path.relative_to(source_code.PACKAGE) for path in source_code.files(entry))
+    modules = (file.with_suffix("") for file in files if file.suffix == ".py")
+    return {".".join(module.parts).removesuffix("__init__").rstrip(".") for module in modules}
 
 
 def test_training_depends_on_what_it_trains_with_and_on_no_figure():
-    found = names("train")
-    assert {"train", "local", "augment", "aggregate", "models", "checkpoint"} <= found
-    assert found.isdisjoint({"figure1", "bootstrap", "preprocess", "phantom", "split"})
+    found = names("federation.train")
+    assert {"federation.train", "federation.exchange", "models.augment", "models.model"} <= found
+    rooms = {name.partition(".")[0] for name in found}
+    assert rooms == {"", "base", "images", "models", "federation"}
 
 
 def test_it_names_every_module_that_python_really_loads(repository):
-    for entry in ("train", "preprocess", "evaluate", "download", "figure3", "paper"):
+    for entry in (
+        *("federation.train", "data.preprocess", "data.download", "evaluation.evaluate"),
+        *("reporting.figures.gradcam_cases", "reporting.paper.paper"),
+    ):
         program = (
             f"import sys, chexviz.{entry}; "
             "print(*(name.removeprefix('chexviz.') for name in sys.modules "
@@ -42,8 +49,8 @@ def package(tmp_path, monkeypatch):
     folder = tmp_path / "workflow" / "chexviz"
     folder.mkdir(parents=True)
     (folder / "__init__.py").touch()
-    monkeypatch.setattr(closure, "PACKAGE", folder)
-    monkeypatch.setattr(closure, "HOME", tmp_path)
+    monkeypatch.setattr(source_code, "PACKAGE", folder)
+    monkeypatch.setattr(source_code, "HOME", tmp_path)
     return folder
 
 
@@ -53,7 +60,21 @@ def test_imports_inside_functions_count(package):
     (package / "deep.py").write_text("")
     (package / "other.py").write_text("")
     (package / "stranger.py").write_text("")
-    assert names("entry") == {"__init__", "entry", "late", "deep", "other"}
+    assert names("entry") == {"", "entry", "late", "deep", "other"}
+
+
+def test_packages_count_with_what_they_import_and_so_do_relative_imports(package):
+    """A name that a module imports from a package may be the package's own, or a module of it."""
+    for room in ("a", "a/inner", "b"):
+        (package / room).mkdir()
+        (package / room / "__init__.py").touch()
+    for name in ("a/x", "a/y", "a/inner/z", "b/x", "b/registered", "b/stranger"):
+        (package / f"{name}.py").touch()
+    (package / "a" / "entry.py").write_text("from . import x\nfrom .inner import z\n")
+    (package / "a" / "inner" / "z.py").write_text("from ..y import f\nfrom chexviz import b\n")
+    (package / "b" / "__init__.py").write_text("from chexviz.b.registered import READER\n")
+    found = {"", "a", "a.entry", "a.x", "a.inner", "a.inner.z", "a.y", "b", "b.registered"}
+    assert names("a.entry") == found
 
 
 BLOCKS = """
@@ -87,12 +108,12 @@ def test_imports_in_any_block_count(package):
     for name in modules:
         (package / f"{name}.py").touch()
     (package / "entry.py").write_text(BLOCKS)
-    assert names("entry") == {"__init__", "entry", *modules}
+    assert names("entry") == {"", "entry", *modules}
 
 
 def test_an_unknown_entry_point_is_an_error():
     with pytest.raises(FileNotFoundError):
-        closure.files("nothing")
+        source_code.files("nothing")
 
 
 @pytest.mark.parametrize(
@@ -110,26 +131,26 @@ def test_the_digest_is_of_the_content_of_all_files(package, tmp_path, edited):
     (tmp_path / "paper").mkdir()
     (tmp_path / "paper" / "table.csv").write_text("a,1")
     read = ("entry", "paper/table.csv")
-    before = closure.digest(*read)
+    before = source_code.digest(*read)
     (tmp_path / edited).write_text((tmp_path / edited).read_text() + " # an edit")
     os.utime(tmp_path / edited, ns=(0, 0))
-    closure.imports.cache_clear()
-    closure.checksum.cache_clear()
-    assert closure.digest(*read) != before
-    assert edited in closure.contents(*read)
+    source_code.imports.cache_clear()
+    source_code.checksum.cache_clear()
+    assert source_code.digest(*read) != before
+    assert edited in source_code.contents(*read)
     (package / "stranger.py").write_text("# an edit")
-    after = closure.digest(*read)
-    closure.checksum.cache_clear()
-    assert closure.digest(*read) == after
+    after = source_code.digest(*read)
+    source_code.checksum.cache_clear()
+    assert source_code.digest(*read) == after
 
 
 def test_the_digest_does_not_know_where_the_repository_lies(package, tmp_path, monkeypatch):
     (package / "entry.py").write_text("import chexviz.style")
     (package / "style.py").touch()
-    before = closure.digest("entry")
+    before = source_code.digest("entry")
     moved = tmp_path.with_name("moved")
     tmp_path.rename(moved)
-    monkeypatch.setattr(closure, "PACKAGE", moved / "workflow" / "chexviz")
-    monkeypatch.setattr(closure, "HOME", moved)
-    assert closure.digest("entry") == before
+    monkeypatch.setattr(source_code, "PACKAGE", moved / "workflow" / "chexviz")
+    monkeypatch.setattr(source_code, "HOME", moved)
+    assert source_code.digest("entry") == before
     moved.rename(tmp_path)

@@ -11,7 +11,16 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
 
-from chexviz.codestream import J2K, LOSSLESS, LOSSY, LS, Stream, describe, rle_lengths, unpacked
+from chexviz.data.decoding.codestream import (
+    J2K,
+    LOSSLESS,
+    LOSSY,
+    LS,
+    Stream,
+    describe,
+    rle_lengths,
+    unpacked,
+)
 
 KINDS = {
     "JPEGLosslessProcess14": LOSSLESS,

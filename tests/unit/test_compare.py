@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chexviz.bootstrap import Ranking, auroc
-from chexviz.compare import main
-from chexviz.errors import InputError
-from chexviz.metrics import compare_delong
+from chexviz.base.errors import InputError
+from chexviz.evaluation.metrics import compare_delong
+from chexviz.evaluation.roc import Ranking, auroc
+from chexviz.tools.compare import main
 
 TESTS = ["bootstrap_patients", "bootstrap_images", "delong", "t_test_replicates"]
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from chexviz import conclusions
-from chexviz.conclusions import HIGHER, LOWER, MIXED, SAME, UNTESTED, Comparison
+from chexviz.reporting.paper import conclusions
+from chexviz.reporting.paper.conclusions import HIGHER, LOWER, MIXED, SAME, UNTESTED, Comparison
 
 NAN = math.nan
 BOTH = ("image-wise protocol", "patient-wise protocol")

@@ -12,12 +12,12 @@ from made_dicoms import chest, make_manifest, write_dicom
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config, validate
 
-from chexviz import plan
-from chexviz.contract import check
-from chexviz.download import main as download
-from chexviz.errors import InputError
-from chexviz.preprocess import main as preprocess
-from chexviz.readers import read
+from chexviz.base.errors import InputError
+from chexviz.data.contract import check
+from chexviz.data.download import main as download
+from chexviz.data.preprocess import main as preprocess
+from chexviz.data.readers.reading import read
+from chexviz.pipeline import plan
 from made_archives import zip_bytes, zipped
 
 SIIM = "ImageId, EncodedPixels\n1.2.3,-1\n1.2.4,2 5 2 5\n1.2.5,7 1\n"
@@ -225,7 +225,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout, monkeypatch):
-    monkeypatch.setattr("chexviz.readers.SIDE", 16)
+    monkeypatch.setattr("chexviz.data.readers.reading.SIDE", 16)
     source = zipped(tmp_path / "site.zip", LAYOUTS[layout](siim(tmp_path / "made")))
     manifest, out = tmp_path / "resources" / "manifest.csv", tmp_path / "out"
     words = ["--site", "siim", "--manifest", str(manifest), "--settings"]
@@ -249,7 +249,7 @@ def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout, monkey
 
 def test_a_strict_contract_stops_before_anything_is_decoded(tmp_path, data, monkeypatch):
     make_manifest(data)
-    monkeypatch.setattr("chexviz.preprocess.convert_all", lambda *words, **more: 1 / 0)
+    monkeypatch.setattr("chexviz.data.preprocess.convert_all", lambda *words, **more: 1 / 0)
     settings = OPTIONS | SIZES | {"reader": "siim"}
     settings |= {"contract": CONTRACT | {"images": 4}}
     words = ["--site", "siim", "--manifest", str(tmp_path / "manifest.csv")]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from made_dicoms import chest
 from PIL import Image
 
-from chexviz.convert import Task, annotate, perceptual_hashes
-from chexviz.errors import InputError
-from chexviz.geometry import Square, resized, square, weights, whole_weights
-from chexviz.runlength import from_mask, to_mask
+from chexviz.base.errors import InputError
+from chexviz.data.convert import Task, annotate, perceptual_hashes
+from chexviz.images.resizing import Square, resized, square, weights, whole_weights
+from chexviz.images.run_lengths import from_mask, to_mask
 
 # --- geometry ---
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from chexviz.costs import main
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.tools.costs import main
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 

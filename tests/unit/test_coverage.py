@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from chexviz import coverage, figure_coverage, style
-from chexviz.errors import InputError
-from chexviz.metrics import wilson
+from chexviz.base.errors import InputError
+from chexviz.evaluation import coverage
+from chexviz.evaluation.metrics import wilson
+from chexviz.reporting.figures import coverage as figure_coverage
+from chexviz.reporting.figures import style
 
 SETTINGS = {
     **{"repetitions": 300, "replicates": 200, "patients": [100, 200, 1000], "prevalence": 0.1},

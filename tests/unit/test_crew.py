@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 from trainings import arguments
 
-from chexviz import device, train
-from chexviz.crew import Crew
+from chexviz.federation import train
+from chexviz.federation.device_threads import Crew
+from chexviz.models import device
 
 CPU = torch.device("cpu")
 

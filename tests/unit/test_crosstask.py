@@ -10,12 +10,12 @@ from scipy.special import expit, logit
 from scipy.stats import norm, spearmanr, t
 from sklearn.metrics import roc_auc_score
 
-from chexviz.bootstrap import resamples
-from chexviz.crosstask import COLUMNS, main, rank_correlation
-from chexviz.errors import InputError
-from chexviz.evaluate import threshold
-from chexviz.metrics import newcombe
-from chexviz.randomness import stream
+from chexviz.base.errors import InputError
+from chexviz.base.randomness import stream
+from chexviz.evaluation.crosstask import COLUMNS, main, rank_correlation
+from chexviz.evaluation.evaluate import threshold
+from chexviz.evaluation.metrics import newcombe
+from chexviz.evaluation.roc import resamples
 
 FEDAVG = ("north", "standard", "fedavg", 7)
 Z = norm.ppf(0.975)

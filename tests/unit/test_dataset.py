@@ -6,8 +6,8 @@ import pytest
 import torch
 from trainings import dataset
 
-from chexviz.dataset import pool
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.models.dataset import pool
 
 
 def test_dataset_is_the_subset_in_the_order_of_the_samples(federation):

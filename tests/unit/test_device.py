@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from chexviz import device
+from chexviz.models import device
 
 
 @pytest.fixture(autouse=True)

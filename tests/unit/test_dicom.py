@@ -18,8 +18,8 @@ from pydicom.uid import (
     HTJ2KLossless,
 )
 
-from chexviz.dicom import age, read_radiograph
-from chexviz.errors import Unreadable
+from chexviz.base.errors import Unreadable
+from chexviz.data.decoding.dicom import age, read_radiograph
 
 
 def read(tmp_path, pixels, **tags):

@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from chexviz.dicom import read_radiograph
-from chexviz.errors import Unreadable
+from chexviz.base.errors import Unreadable
+from chexviz.data.decoding.dicom import read_radiograph
 
 RAMP8 = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

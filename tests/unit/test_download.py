@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chexviz import archives, kaggle_source
-from chexviz.download import download, main, missing
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.data.download import download, main, missing
+from chexviz.data.sources import archives, kaggle
 from made_archives import zipped
 
 
@@ -218,7 +218,7 @@ def test_an_archive_that_finds_no_space_is_kept_for_the_next_run(manifest, monke
         return [zipped(folder / "chests.zip", {"a": "a"})]
 
     usage = type("Usage", (), {"free": 0})
-    monkeypatch.setattr(kaggle_source, "transfer", transfer)
+    monkeypatch.setattr(kaggle, "transfer", transfer)
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InputError, match="free some space"):
         fetch(manifest, "kaggle-dataset:someone/chests")
@@ -254,9 +254,9 @@ def test_a_phantom_is_drawn_in_the_layout_of_the_reader(manifest, monkeypatch):
         folder.mkdir()
         (folder / "a.dcm").write_text("drawn")
 
-    phantom = type(sys)("chexviz.phantom")
+    phantom = type(sys)("chexviz.data.phantom.site")
     phantom.generate = generate
-    monkeypatch.setitem(sys.modules, "chexviz.phantom", phantom)
+    monkeypatch.setitem(sys.modules, "chexviz.data.phantom.site", phantom)
     size = {"images": 7, "positives": 2, "unlabelled": 1, "seed": 3}
     wanted = settings("phantom") | {"reader": "siim", "phantom": size}
     words = {"site": "north", "settings": json.dumps(wanted), "manifest": manifest, "threads": 2}
@@ -295,7 +295,7 @@ def test_an_unknown_kind_of_source_is_refused(nobody):
 
 def test_the_check_imports_nothing_heavy():
     heavy = "{'kaggle', 'pandas', 'numpy'}"
-    code = f"import sys, chexviz.download; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, chexviz.data.download; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, chisquare, multinomial, poisson
 
-from chexviz import draws
-from chexviz.draws import LARGEST, Draws, poisson_table
+from chexviz.evaluation import poisson_draws
+from chexviz.evaluation.poisson_draws import LARGEST, Draws, poisson_table
 
 
 @given(st.floats(1e-3, 1))
@@ -24,7 +24,7 @@ def test_a_byte_and_its_remainder_make_a_poisson_count(mean):
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_resamples_are_multinomial(monkeypatch, size, spare):
     """All outcomes of a few units, also where many draws are taken back (0) or missing (30)."""
-    monkeypatch.setattr(draws, "SPARE", spare)
+    monkeypatch.setattr(poisson_draws, "SPARE", spare)
     counts = Draws(size, np.random.default_rng(size)).take(2500)
     outcomes = [one for one in product(range(size + 1), repeat=size) if sum(one) == size]
     seen = [(one == counts.T).all(axis=1).sum() for one in outcomes]
@@ -39,7 +39,7 @@ def test_a_single_unit_is_always_drawn():
 
 @pytest.mark.parametrize("spare", [0, 3])
 def test_many_units_are_drawn_as_often_as_single_draws_would(monkeypatch, spare):
-    monkeypatch.setattr(draws, "SPARE", spare)
+    monkeypatch.setattr(poisson_draws, "SPARE", spare)
     size = 1205
     counts = Draws(size, np.random.default_rng(spare)).take(25)
     assert (counts.sum(axis=0, dtype=int) == size).all()
@@ -62,9 +62,9 @@ def test_resamples_are_independent_of_each_other():
 @pytest.mark.parametrize("spare", [0, 3])
 @pytest.mark.parametrize("size", [1, 7, 101])
 def test_resamples_do_not_depend_on_how_many_are_taken_at_a_time(monkeypatch, size, spare):
-    monkeypatch.setattr(draws, "SPARE", spare)
+    monkeypatch.setattr(poisson_draws, "SPARE", spare)
     whole = Draws(size, np.random.default_rng(2)).take(12)
-    monkeypatch.setattr(draws, "CACHED_BYTES", 5 * 8 * size)
+    monkeypatch.setattr(poisson_draws, "CACHED_BYTES", 5 * 8 * size)
     parts = Draws(size, np.random.default_rng(2))
     taken = [parts.take(octets) for octets in (1, 3, 8)]
     np.testing.assert_array_equal(np.hstack(taken), whole)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_hashes import made_hashes, pairs_compared
 
-from chexviz import duplicates
-from chexviz.duplicates import close_pairs, equalised, thumbnail
+from chexviz.cohort import duplicates
+from chexviz.cohort.duplicates import close_pairs, equalised, thumbnail
 
 
 def brute_force(hashes: np.ndarray, radius: int) -> set[tuple[int, int]]:

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from chexviz import closure
+from chexviz.base import source_code
 from environments import locked, pinned
 
 FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn", "gdcm": "python-gdcm"}
@@ -53,7 +53,7 @@ def test_both_builds_of_pytorch_have_the_same_company(repository):
 def test_everything_imported_is_installed(repository, name):
     imported = set()
     for entry in ENTRIES[name]:
-        for path in (one for one in closure.files(entry) if one.suffix == ".py"):
+        for path in (one for one in source_code.files(entry) if one.suffix == ".py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Import):
                     imported |= {alias.name.split(".")[0] for alias in node.names}

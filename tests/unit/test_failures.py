@@ -7,9 +7,10 @@ import pytest
 from made_results import HOSPITAL, RSNA, SIIM, failures_arguments, make_results
 from sklearn.metrics import confusion_matrix
 
-from chexviz import confusion, failures, style
-from chexviz.errors import InputError
-from chexviz.results import read_table
+from chexviz.base.errors import InputError
+from chexviz.reporting.figures import failures, style
+from chexviz.reporting.tables import confusion
+from chexviz.reporting.titles import read_table
 
 MINIMUM = 6  # pt, of text in figures
 

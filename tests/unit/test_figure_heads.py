@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from made_heads import Federation
 
-from chexviz import crosstask, figure_crosstask, figure_subgroups, style, subgroups
-from chexviz.errors import InputError
-from chexviz.results import read_table
+from chexviz.base.errors import InputError
+from chexviz.evaluation import crosstask, subgroups
+from chexviz.reporting.figures import crosstask as figure_crosstask
+from chexviz.reporting.figures import style
+from chexviz.reporting.figures import subgroups as figure_subgroups
+from chexviz.reporting.titles import read_table
 
 FOUR = {"rsna": "pneumonia", "siim": "pneumothorax", "hospital": "pneumothorax", "clinic": "x"}
 TITLES = {

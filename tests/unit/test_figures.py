@@ -18,8 +18,9 @@ from made_results import (
 )
 from PIL import Image
 
-from chexviz import figure1, figure2, figure3, figure_audit, style
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.reporting.figures import audit as figure_audit
+from chexviz.reporting.figures import framework, gradcam_cases, roc_curves, style
 
 MARK = "DEMO: phantom radiographs"
 RED = (179, 38, 30)
@@ -55,9 +56,9 @@ def figure2_arguments(made) -> list[str]:
 
 def all_arguments(made):
     return {
-        figure1: figure1_arguments(made),
-        figure2: figure2_arguments(made),
-        figure3: figure3_arguments(made, "paper"),
+        framework: figure1_arguments(made),
+        roc_curves: figure2_arguments(made),
+        gradcam_cases: figure3_arguments(made, "paper"),
         figure_audit: figure_audit_arguments(made),
     }
 
@@ -81,7 +82,7 @@ def drawn(monkeypatch):
         style.plt.close(figure)
 
 
-@pytest.mark.parametrize("module", [figure1, figure2, figure3, figure_audit])
+@pytest.mark.parametrize("module", [framework, roc_curves, gradcam_cases, figure_audit])
 def test_rerun_gives_the_same_bytes_without_a_date(module, made, tmp_path):
     arguments = [*all_arguments(made)[module], *outputs(tmp_path), "--mark", MARK]
     module.main(arguments)
@@ -92,7 +93,7 @@ def test_rerun_gives_the_same_bytes_without_a_date(module, made, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.pdf", "figure.png"]
 
 
-@pytest.mark.parametrize("module", [figure1, figure2, figure3, figure_audit])
+@pytest.mark.parametrize("module", [framework, roc_curves, gradcam_cases, figure_audit])
 def test_mark_is_a_strip_that_covers_nothing(module, made, tmp_path):
     arguments = [*all_arguments(made)[module], *outputs(tmp_path)]
     module.main(arguments)
@@ -135,7 +136,7 @@ def test_figure1_fits_every_number_of_sites(count):
         {"title": f"Regional Hospital {number}", "task": "pleural effusion"}
         for number in range(count)
     ]
-    figure = figure1.draw(sites)
+    figure = framework.draw(sites)
     assert style.size_mm(figure)[0] == pytest.approx(180)
     renderer = figure.canvas.get_renderer()
     boxes = [
@@ -156,12 +157,12 @@ def test_figure1_fits_every_number_of_sites(count):
 
 def test_figure1_needs_titles_and_tasks(tmp_path):
     with pytest.raises(InputError, match="title"):
-        figure1.main(["--settings", '{"sites": [{"name": "x"}]}', *outputs(tmp_path)])
+        framework.main(["--settings", '{"sites": [{"name": "x"}]}', *outputs(tmp_path)])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_figure2_labels_are_the_files_numbers(made, drawn, tmp_path):
-    figure2.main([*figure2_arguments(made), *outputs(tmp_path)])
+    roc_curves.main([*figure2_arguments(made), *outputs(tmp_path)])
     (figure,) = drawn
     metrics = pd.read_csv(made.evaluation("paper", "metrics"))
     shown = texts(figure)
@@ -178,7 +179,7 @@ def test_figure2_labels_are_the_files_numbers(made, drawn, tmp_path):
 
 
 def test_figure2_shows_the_first_of_several_seeds_and_says_so(three_sites, drawn, tmp_path):
-    figure2.main([*figure2_arguments(three_sites), *outputs(tmp_path)])
+    roc_curves.main([*figure2_arguments(three_sites), *outputs(tmp_path)])
     (figure,) = drawn
     assert len(figure.axes) == 6
     metrics = pd.read_csv(three_sites.evaluation("paper", "metrics"))
@@ -193,7 +194,7 @@ def test_figure2_shows_the_first_of_several_seeds_and_says_so(three_sites, drawn
 def test_figure2_shows_the_method_that_is_asked_for_with_a_name_that_fits(tmp_path, drawn):
     methods = ("fedavg", "uniform")
     made = make_results(tmp_path / "made", protocols=("paper",), methods=methods, images=40)
-    figure2.main([*figure2_arguments(made), *outputs(tmp_path), "--method", "uniform"])
+    roc_curves.main([*figure2_arguments(made), *outputs(tmp_path), "--method", "uniform"])
     (figure,) = drawn
     assert not any(text.startswith("CheXViz") for text in texts(figure))
     labels = [
@@ -206,14 +207,14 @@ def test_figure2_shows_the_method_that_is_asked_for_with_a_name_that_fits(tmp_pa
         box = label.get_window_extent(figure.canvas.get_renderer())
         assert box.x0 >= label.axes.get_window_extent().x0
     with pytest.raises(InputError, match="rows of the method fedprox"):
-        figure2.main([*figure2_arguments(made), *outputs(tmp_path), "--method", "fedprox"])
+        roc_curves.main([*figure2_arguments(made), *outputs(tmp_path), "--method", "fedprox"])
 
 
 def test_figure2_names_a_missing_file(made, tmp_path):
     arguments = figure2_arguments(made)
     arguments[1] = str(tmp_path / "absent.csv")
     with pytest.raises(InputError, match=r"absent\.csv"):
-        figure2.main([*arguments, *outputs(tmp_path)])
+        roc_curves.main([*arguments, *outputs(tmp_path)])
 
 
 A, B = ("standard", "baseline"), ("standard", "fedavg")
@@ -225,34 +226,34 @@ def scores(**images) -> pd.DataFrame:
 
 def test_case_is_the_median_of_the_true_positives_of_all():
     table = scores(low=[0.5, 0.6], mid=[0.7, 0.7], top=[0.9, 0.9], missed=[0.8, 0.1])
-    assert figure3.choose_case(table, {A: 0.5, B: 0.5}) == figure3.Case("mid", 2, 3)
+    assert gradcam_cases.choose_case(table, {A: 0.5, B: 0.5}) == gradcam_cases.Case("mid", 2, 3)
 
 
 def test_case_of_an_even_number_is_the_lower_and_ties_go_by_id():
     table = scores(d=[0.9, 0.9], c=[0.8, 0.8], b=[0.7, 0.7], a=[0.6, 0.6])
-    assert figure3.choose_case(table, {A: 0.5, B: 0.5}).image == "b"
+    assert gradcam_cases.choose_case(table, {A: 0.5, B: 0.5}).image == "b"
     tied = scores(z=[0.75, 0.75], y=[0.75, 0.75], x=[0.75, 0.75], w=[0.75, 0.75])
-    assert figure3.choose_case(tied, {A: 0.5, B: 0.5}).image == "x"
+    assert gradcam_cases.choose_case(tied, {A: 0.5, B: 0.5}).image == "x"
 
 
 def test_score_at_the_threshold_is_positive_and_each_model_has_its_own():
     table = scores(one=[0.2, 0.9], two=[0.9, 0.89])
-    assert figure3.choose_case(table, {A: 0.2, B: 0.9}) == figure3.Case("one", 2, 1)
+    assert gradcam_cases.choose_case(table, {A: 0.2, B: 0.9}) == gradcam_cases.Case("one", 2, 1)
 
 
 def test_case_without_a_true_positive_of_all_is_called_by_most():
     table = scores(none=[0.1, 0.1], one=[0.9, 0.1])
-    assert figure3.choose_case(table, {A: 0.5, B: 0.5}) == figure3.Case("one", 1, 1)
-    assert figure3.choose_case(table.iloc[:0], {A: 0.5, B: 0.5}) is None
+    assert gradcam_cases.choose_case(table, {A: 0.5, B: 0.5}) == gradcam_cases.Case("one", 1, 1)
+    assert gradcam_cases.choose_case(table.iloc[:0], {A: 0.5, B: 0.5}) is None
 
 
 def figure_of(made, drawn, tmp_path):
-    figure3.main([*figure3_arguments(made, "paper"), *outputs(tmp_path)])
+    gradcam_cases.main([*figure3_arguments(made, "paper"), *outputs(tmp_path)])
     return drawn.pop()
 
 
 def test_figure3_shows_the_chosen_case_its_scores_and_annotation(made, drawn, tmp_path):
-    sites, models, _ = figure3.read_sites(
+    sites, models, _ = gradcam_cases.read_sites(
         [["rsna", "pneumonia", *(str(made.site("rsna", f)) for f in SITE_FILES)]],
         [
             [*model, "2022", str(made.predictions(*key)), str(made.gradcam(*key))]
@@ -262,7 +263,7 @@ def test_figure3_shows_the_chosen_case_its_scores_and_annotation(made, drawn, tm
         made.evaluation("paper", "metrics"),
     )
     assert models == made.models
-    case = figure3.choose_case(sites[0].scores, sites[0].thresholds)
+    case = gradcam_cases.choose_case(sites[0].scores, sites[0].thresholds)
     figure = figure_of(made, drawn, tmp_path)
     shown = texts(figure)
     assert any(f"image {case.image}, one of {case.candidates} true" in text for text in shown)
@@ -303,7 +304,7 @@ def test_figure3_says_when_a_site_has_no_positive(tmp_path, drawn):
             table.loc[table["site"] == "siim", "label"] = 0
             table.to_csv(path, index=False)
 
-    figure3.main(rewritten(tmp_path, without_positives))
+    gradcam_cases.main(rewritten(tmp_path, without_positives))
     assert any("Pneumothorax: no evaluation image with label 1" in text for text in texts(drawn[0]))
 
 
@@ -314,7 +315,7 @@ def test_figure3_says_when_nothing_is_a_true_positive_of_all(tmp_path, drawn):
         table.loc[table["site"] == "rsna", "score"] = 0.0
         table.to_csv(path, index=False)
 
-    figure3.main(rewritten(tmp_path, one_blind_model))
+    gradcam_cases.main(rewritten(tmp_path, one_blind_model))
     shown = texts(drawn[0])
     assert any("no image is a true positive of all models, 3 of 4" in text for text in shown)
     assert any(text.startswith("score 0.00 <") for text in shown)
@@ -327,7 +328,7 @@ def test_figure3_says_no_activation_and_no_annotation(tmp_path, drawn):
         path = copy.site("siim", "annotations.csv")
         pd.read_csv(path).iloc[:0].to_csv(path, index=False)
 
-    figure3.main(rewritten(tmp_path, empty))
+    gradcam_cases.main(rewritten(tmp_path, empty))
     shown = texts(drawn[0])
     assert shown.count("no activation") == 1
     assert shown.count("not annotated") == 1
@@ -338,9 +339,11 @@ def test_figure3_names_what_is_missing(tmp_path, made):
     metrics = pd.read_csv(made.evaluation("paper", "metrics")).iloc[:-1]
     metrics.to_csv(tmp_path / "metrics.csv", index=False)
     with pytest.raises(InputError, match="a row for siim densenet121 fedavg 2022"):
-        figure3.main([*arguments, f"--metrics={tmp_path / 'metrics.csv'}", *outputs(tmp_path)])
+        gradcam_cases.main(
+            [*arguments, f"--metrics={tmp_path / 'metrics.csv'}", *outputs(tmp_path)]
+        )
     with pytest.raises(InputError, match=r"absent\.npz"):
-        figure3.main([*arguments[:-1], str(tmp_path / "absent.npz"), *outputs(tmp_path)])
+        gradcam_cases.main([*arguments[:-1], str(tmp_path / "absent.npz"), *outputs(tmp_path)])
 
 
 def test_audit_figure_shows_the_tables_numbers(three_sites, drawn, tmp_path):

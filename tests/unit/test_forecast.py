@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 
-from chexviz import forecast, plan, workload
+from chexviz.pipeline import plan, training_work
+from chexviz.tools import forecast
 
 BASELINE = {"protocol": "paper", "architecture": "standard", "seed": "2022", "site": "rsna"}
 FEDAVG = {"protocol": "patient", "architecture": "standard", "seed": "2022", "method": "fedavg"}
@@ -23,18 +24,18 @@ def config(repository, tmp_path) -> dict:
 
 
 def test_images_are_those_of_the_contract_of_the_phantom_or_of_the_samples(config, tmp_path):
-    assert workload.images(config, "rsna") == 26_684
+    assert training_work.images(config, "rsna") == 26_684
     config["sites"]["siim"] |= {"source": ["phantom"], "contract": None}
-    assert workload.images(config, "siim") == 600
+    assert training_work.images(config, "siim") == 600
     config["phantom"] |= {"images": "contract", "scale": 100}
     config["sites"]["rsna"]["source"] = ["phantom"]
-    assert workload.images(config, "rsna") == 267
+    assert training_work.images(config, "rsna") == 267
     config["sites"]["siim"]["source"] = ["local:/data"]
-    assert workload.images(config, "siim") is None
+    assert training_work.images(config, "siim") is None
     folder = tmp_path / "sites" / "siim"
     folder.mkdir(parents=True)
     (folder / "samples.csv").write_text("image,label\na,1\nb,0\nc,0\n")
-    assert workload.images(config, "siim") == 3
+    assert training_work.images(config, "siim") == 3
 
 
 def test_passes_counted_by_hand(config):
@@ -42,17 +43,17 @@ def test_passes_counted_by_hand(config):
         config["sites"][site]["contract"]["images"] = images
     config["architectures"]["standard"]["federated"] = {"rounds": 10, "local_epochs": 2}
     config["architectures"]["standard"]["baseline"] = {"epochs": 7}
-    assert workload.passes(config, BASELINE) == 1000 * 0.8 * 7
-    assert workload.passes(config, FEDAVG) == 1500 * 0.7 * 20
+    assert training_work.passes(config, BASELINE) == 1000 * 0.8 * 7
+    assert training_work.passes(config, FEDAVG) == 1500 * 0.7 * 20
     # One epoch of the task block alone before the two others costs a third of one.
-    assert workload.passes(config, FEDAVG | {"method": "fedrep"}) == 24_500
+    assert training_work.passes(config, FEDAVG | {"method": "fedrep"}) == 24_500
     config["sites"]["siim"]["contract"] = None
-    assert workload.passes(config, FEDAVG) == 1000 * 0.7 * 20
+    assert training_work.passes(config, FEDAVG) == 1000 * 0.7 * 20
 
 
 def test_the_paper_is_long_and_the_demo_is_not(config, repository):
     trainings = [BASELINE, FEDAVG | {"architecture": "densenet121"}]
-    line = shlex.split(workload.forecast(config, trainings, cores=9))
+    line = shlex.split(training_work.forecast(config, trainings, cores=9))
     said = {line[at]: line[at + 1] for at in range(len(line)) if line[at].startswith("--")}
     work = [["standard", round(26_684 * 0.8 * 300)], ["densenet121", round(38_731 * 0.7 * 150)]]
     assert yaml.safe_load(said["--work"]) == work
@@ -64,8 +65,8 @@ def test_the_paper_is_long_and_the_demo_is_not(config, repository):
     for name, epochs in (("standard", 12), ("densenet121", 4)):
         demo["architectures"][name]["baseline"]["epochs"] = epochs
         demo["architectures"][name]["federated"]["rounds"] = epochs
-    assert workload.forecast(demo, trainings, cores=9) is None
-    assert workload.forecast(config, [], cores=9) is None
+    assert training_work.forecast(demo, trainings, cores=9) is None
+    assert training_work.forecast(config, [], cores=9) is None
 
 
 @pytest.mark.parametrize(
@@ -110,8 +111,8 @@ def test_a_speed_is_measured_and_said(config, monkeypatch, capsys):
 
 
 def test_what_takes_too_long_to_measure_fails_nothing(config, monkeypatch):
-    monkeypatch.setattr(workload, "LIMIT", 0.01)
-    command = workload.forecast(config, [BASELINE], cores=1)
+    monkeypatch.setattr(training_work, "LIMIT", 0.01)
+    command = training_work.forecast(config, [BASELINE], cores=1)
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.returncode == 0
     assert "could not be measured within 0.01 s" in done.stderr

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexviz import grim
-from chexviz.errors import InputError
-from chexviz.original import read_data, read_table1
+from chexviz.base.errors import InputError
+from chexviz.reporting.tables import grim
+from chexviz.reporting.tables.original import read_data, read_table1
 
 PNEUMONIA = (["82.57", "78.01", "84.90", "80.08"], ["71.97", "74.41", "76.76", "79.79"])
 PNEUMOTHORAX = (["74.13", "80.22", "91.30", "84.57"], ["75.89", "69.87", "76.31", "83.10"])

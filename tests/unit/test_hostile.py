@@ -31,18 +31,9 @@ from matplotlib.text import Text
 from pypdf import PdfReader
 
 import hostile
-from chexviz import (
-    figure1,
-    figure3,
-    figure_audit,
-    figure_training,
-    layout,
-    participants,
-    report_page,
-    style,
-    table1,
-    tables,
-)
+from chexviz.reporting.figures import audit, framework, gradcam_cases, style, training
+from chexviz.reporting.tables import cells, participants, table1, typesetting
+from chexviz.tools import report_page
 
 SITES = [RSNA | {"title": hostile.TEXT}, SIIM, HOSPITAL]
 
@@ -63,9 +54,9 @@ def pdf_text(path) -> str:
 
 
 FIGURES = {
-    "figure1": (figure1, lambda made: ["--settings", json.dumps({"sites": made.sites})], 1),
-    "figure_audit": (figure_audit, figure_audit_arguments, 1),
-    "figure3": (figure3, lambda made: figure3_arguments(made, "paper"), 2),
+    "figure1": (framework, lambda made: ["--settings", json.dumps({"sites": made.sites})], 1),
+    "figure_audit": (audit, figure_audit_arguments, 1),
+    "figure3": (gradcam_cases, lambda made: figure3_arguments(made, "paper"), 2),
 }
 
 
@@ -95,9 +86,9 @@ def test_no_text_of_a_figure_is_a_formula(made, monkeypatch, tmp_path):
     figures = []
     monkeypatch.setattr(style, "save", lambda figure, *_: figures.append(figure))
     outputs = [f"--{kind}={tmp_path}" for kind in ("pdf", "png")]
-    figure1.main([*FIGURES["figure1"][1](made), *outputs])
+    framework.main([*FIGURES["figure1"][1](made), *outputs])
     words = figure_training_arguments(made, "paper")
-    figure_training.main([*words, "--training", "a", "b", "--exchange", "a", "b"])
+    training.main([*words, "--training", "a", "b", "--exchange", "a", "b"])
     for figure in figures:
         assert not any(text.get_parse_math() for text in figure.findobj(Text))
         style.plt.close(figure)
@@ -112,15 +103,15 @@ TEX = (
 
 
 def test_tables_show_the_mark_as_it_is(made):
-    table = tables.read_models(
+    table = cells.read_models(
         *(made.evaluation("paper", name) for name in ("metrics", "comparisons")), made.sites
     )
-    sheet = layout.Layout(["Model", "AUROC"], {"Group": [["a", "0.8"]]}, "Caption", "Note")
-    for tex in (table1.to_tex(table, hostile.TEXT), layout.to_tex(sheet, hostile.TEXT)):
+    sheet = typesetting.Layout(["Model", "AUROC"], {"Group": [["a", "0.8"]]}, "Caption", "Note")
+    for tex in (table1.to_tex(table, hostile.TEXT), typesetting.to_tex(sheet, hostile.TEXT)):
         assert rf"\textbf{{{TEX}}}\par" in tex
     for markdown in (
         table1.to_markdown(table, hostile.TEXT),
-        layout.to_markdown(sheet, hostile.TEXT),
+        typesetting.to_markdown(sheet, hostile.TEXT),
     ):
         (strong,) = re.findall("<p><strong>(.*)</strong></p>", MarkdownIt().render(markdown))
         assert html.unescape(strong) == hostile.TEXT
@@ -129,7 +120,7 @@ def test_tables_show_the_mark_as_it_is(made):
     first = html.unescape(re.findall("<td[^>]*>(.*?)</td>", titled)[0])
     assert first == f"Pneumonia ({hostile.TEXT})"
     assert f"Pneumonia ({TEX})" in table1.to_tex(table, "")
-    rows = list(csv.DictReader(io.StringIO(tables.to_csv(table, hostile.TEXT))))
+    rows = list(csv.DictReader(io.StringIO(cells.to_csv(table, hostile.TEXT))))
     assert {row["mark"] for row in rows} == {hostile.TEXT}
 
 

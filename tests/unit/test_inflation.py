@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from made_results import inflation_arguments, make_results, titles_argument
 from scipy.stats import binomtest
 
-from chexviz import inflation
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.reporting.tables import inflation
 
 
 def wilson(count: int, size: int) -> np.ndarray:

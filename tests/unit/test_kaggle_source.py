@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import kaggle_server
-from chexviz.kaggle_source import archives, credentials
+from chexviz.data.sources.kaggle import archives, credentials
 from kaggle_server import KEY, REFRESH, SECRETS, SIGNATURE, TOKEN, serving
 from made_archives import zip_bytes
 
@@ -28,8 +28,10 @@ LEGACY = json.dumps({"username": "someone", "key": KEY})
 
 # The program itself, in less of a hurry to give up and more to go on.
 PROGRAM = """
-from chexviz import archives, download, errors, kaggle_source, progress
-kaggle_source.PAUSES, kaggle_source.LOOK = (0.1, 0.1), 0.05
+from chexviz.data.sources import archives, kaggle
+from chexviz.data import download
+from chexviz.base import errors, progress
+kaggle.PAUSES, kaggle.LOOK = (0.1, 0.1), 0.05
 {change}
 errors.run(download.main)
 """
@@ -307,7 +309,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_first_byte(kaggle, manifest
 )
 def test_who_has_no_connection_is_told_at_once(kaggle, manifest, greeting, words):
     kaggle.greetings = [greeting] * 9
-    impatient = "kaggle_source.SILENCE = 0.3; kaggle_source.PAUSES = (300,)"
+    impatient = "kaggle.SILENCE = 0.3; kaggle.PAUSES = (300,)"
     status, said = fetch(kaggle, manifest, COMPETITION, change=impatient)
     assert status == 1
     for word in words:
@@ -330,9 +332,7 @@ def test_a_page_in_kaggles_place_is_not_taken_for_kaggles_answer(kaggle, manifes
 
 def test_who_has_no_network_is_told_at_once(manifest):
     nowhere = "from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as addresses\n"
-    nowhere += (
-        "addresses[KaggleEnv.LOCAL] = 'http://nowhere.invalid'; kaggle_source.PAUSES = (300,)"
-    )
+    nowhere += "addresses[KaggleEnv.LOCAL] = 'http://nowhere.invalid'; kaggle.PAUSES = (300,)"
     status, said = fetch(None, manifest, COMPETITION, change=nowhere)
     assert status == 1
     assert "no connection to Kaggle (NameResolutionError)" in said
@@ -391,7 +391,7 @@ def test_a_cut_transfer_goes_on_where_it_was(kaggle, manifest):
 
 def test_every_transfer_that_brings_bytes_gives_new_patience(kaggle, manifest):
     kaggle.faults = [CHUNK + 1] + [None, CHUNK + 1] * 2
-    status, said = fetch(kaggle, manifest, DATASET, change="kaggle_source.PAUSES = (0.1,)")
+    status, said = fetch(kaggle, manifest, DATASET, change="kaggle.PAUSES = (0.1,)")
     assert status == 0, said
     assert said.count("again in") == 3
     assert complete(manifest)
@@ -500,7 +500,7 @@ def test_a_complete_archive_is_not_downloaded_again(kaggle, manifest):
 )
 def test_what_may_pass_is_tried_again(kaggle, manifest, greetings, faults, said):
     kaggle.greetings, kaggle.faults = greetings, faults
-    status, text = fetch(kaggle, manifest, COMPETITION, change="kaggle_source.SILENCE = 1")
+    status, text = fetch(kaggle, manifest, COMPETITION, change="kaggle.SILENCE = 1")
     assert status == 0, text
     assert said in text
     assert complete(manifest)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz import labels
-from chexviz.labels import COLUMNS, check, odds_ratio
+from chexviz.cohort import label_checks
+from chexviz.cohort.label_checks import COLUMNS, check, odds_ratio
 
 TASKS = {"a": "pneumonia", "b": "pneumonia", "c": "edema"}
 
@@ -43,7 +43,7 @@ def written(folder, rows: list[dict]) -> pd.DataFrame:
         own = pd.DataFrame([row for row in rows if row["site"] == site])
         own.drop(columns="site").to_csv(folder / f"{site}.csv", index=False)
     PAIRS.to_csv(folder / "pairs.csv", index=False)
-    labels.main(
+    label_checks.main(
         ["--site", *TASKS, "--task", *TASKS.values(), "--samples"]
         + [str(folder / f"{site}.csv") for site in TASKS]
         + ["--duplicates", str(folder / "pairs.csv"), "--output", str(folder / "out.csv")]
@@ -125,8 +125,8 @@ def test_patients_and_the_images_of_those_who_have_several(table):
 
 
 def test_missing_tags_and_impossible_ages(table):
-    missing = {tag: counts(table, "a", "missing", tag) for tag in labels.TAGS}
-    assert missing == dict.fromkeys(labels.TAGS, (4, 1))
+    missing = {tag: counts(table, "a", "missing", tag) for tag in label_checks.TAGS}
+    assert missing == dict.fromkeys(label_checks.TAGS, (4, 1))
     assert table.loc[("a", "missing", "patient"), "note"] == "shared patients cannot be found"
     assert counts(table, "a", "impossible", "age") == (4, 1)
     assert table.loc[("a", "impossible", "age"), "note"] == "'148'"
@@ -155,7 +155,7 @@ def made(first: tuple[int, int], second: tuple[int, int]) -> pd.DataFrame:
 
 def test_the_confounder_of_the_published_rsna_counts():
     """A tenth of them: AP 1,217 (38.3 % positive), PA 1,451 (9.3 %); Woolf's interval."""
-    row = odds_ratio(made((466, 751), (135, 1316)), "view", labels.VIEWS)
+    row = odds_ratio(made((466, 751), (135, 1316)), "view", label_checks.VIEWS)
     assert row["value"] == pytest.approx(466 * 1316 / (751 * 135))
     error = np.sqrt(1 / 466 + 1 / 751 + 1 / 135 + 1 / 1316)
     assert np.log([row["low"], row["high"]]) == pytest.approx(
@@ -165,11 +165,11 @@ def test_the_confounder_of_the_published_rsna_counts():
 
 
 def test_an_empty_cell_gets_half_a_count():
-    row = odds_ratio(made((3, 4), (0, 5)), "view", labels.VIEWS)
+    row = odds_ratio(made((3, 4), (0, 5)), "view", label_checks.VIEWS)
     assert row["value"] == pytest.approx(3.5 * 5.5 / (4.5 * 0.5))
     assert row["note"] == "0.5 added to every count, as one is 0"
-    assert "value" in odds_ratio(made((0, 4), (0, 5)), "view", labels.VIEWS)
-    assert np.isnan(odds_ratio(made((3, 4), (0, 0)), "view", labels.VIEWS)["value"])
+    assert "value" in odds_ratio(made((0, 4), (0, 5)), "view", label_checks.VIEWS)
+    assert np.isnan(odds_ratio(made((3, 4), (0, 0)), "view", label_checks.VIEWS)["value"])
 
 
 def test_the_intervals_are_wilsons():

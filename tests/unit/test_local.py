@@ -8,9 +8,9 @@ import pytest
 import torch
 from trainings import SETTINGS, local_sites, train_round
 
-from chexviz.aggregate import batchnorm_names
-from chexviz.errors import InputError
-from chexviz.local import batches, learning_rate, masked_loss
+from chexviz.base.errors import InputError
+from chexviz.federation.exchange import batchnorm_names
+from chexviz.federation.site import batches, learning_rate, masked_loss
 from needed import absent
 
 

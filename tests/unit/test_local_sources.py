@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from chexviz import local_sources
-from chexviz.download import download
-from chexviz.manifest import read_manifest
+from chexviz.data.download import download
+from chexviz.data.manifest import read_manifest
+from chexviz.data.sources import local
 
 LATER = 2 * 10**18  # ns: in the year 2033
 
@@ -24,10 +24,10 @@ def source(tmp_path):
 def fingerprint(source, tmp_path):
     """The fingerprint of the folder, which has been downloaded."""
     sources, site = [f"local:{source}"], tmp_path / "site"
-    before = local_sources.fingerprint(sources, site)
+    before = local.fingerprint(sources, site)
     download("site", {"source": sources, "stored": None}, 1, site / "manifest.csv")
-    assert local_sources.fingerprint(sources, site) == before
-    return lambda: local_sources.fingerprint(sources, site)
+    assert local.fingerprint(sources, site) == before
+    return lambda: local.fingerprint(sources, site)
 
 
 def test_touched_files_are_the_same(source, fingerprint):
@@ -44,8 +44,8 @@ def test_a_touched_file_is_read_once(source, fingerprint, monkeypatch):
     before = fingerprint()
     os.utime(source / "b.dcm", ns=(0, 0))
     read = []
-    checksum = local_sources.sha256
-    monkeypatch.setattr(local_sources, "sha256", lambda path: read.append(path) or checksum(path))
+    checksum = local.sha256
+    monkeypatch.setattr(local, "sha256", lambda path: read.append(path) or checksum(path))
     assert [fingerprint(), fingerprint()] == [before, before]
     assert read == [source / "b.dcm"]
 
@@ -74,30 +74,30 @@ def test_an_archive_is_known_by_its_content(tmp_path):
     archive, site = tmp_path / "site.zip", tmp_path / "site"
     archive.write_text("1")
     sources = ["local:nowhere", f"local:{archive}"]
-    before = local_sources.state(sources)
+    before = local.state(sources)
     site.mkdir()
     (site / "manifest.csv").write_text("file,bytes,sha256\n")
-    local_sources.note(sources, before, site)
-    known = local_sources.fingerprint(sources, site)
+    local.note(sources, before, site)
+    known = local.fingerprint(sources, site)
     os.utime(archive, ns=(LATER, LATER))
-    assert local_sources.fingerprint(sources, site) == known
+    assert local.fingerprint(sources, site) == known
     archive.write_text("2")
-    assert local_sources.fingerprint(sources, site) != known
+    assert local.fingerprint(sources, site) != known
 
 
 def test_a_damaged_note_is_none(fingerprint, tmp_path):
     before = fingerprint()
-    (tmp_path / "site" / local_sources.NAME).write_text('{"files"')
+    (tmp_path / "site" / local.NAME).write_text('{"files"')
     assert fingerprint() == before  # nothing has been touched
 
 
 def test_the_checksums_are_those_of_the_manifest(source, fingerprint, tmp_path):
-    noted = local_sources.read(tmp_path / "site" / local_sources.NAME)["files"]
+    noted = local.read(tmp_path / "site" / local.NAME)["files"]
     listed = read_manifest(tmp_path / "site" / "manifest.csv")
     assert {name.removeprefix("0/"): one[2] for name, one in noted.items()} == listed
 
 
 def test_without_local_sources_there_is_nothing_to_compare(tmp_path):
     sources = ["phantom", "kaggle-dataset:a/b", "local:nowhere"]
-    assert local_sources.fingerprint(sources, tmp_path) == ""
-    assert local_sources.paths(sources) == []
+    assert local.fingerprint(sources, tmp_path) == ""
+    assert local.paths(sources) == []

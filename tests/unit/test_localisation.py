@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import jaccard_score
 
-from chexviz import runlength
-from chexviz.errors import InputError
-from chexviz.localisation import area, energy_inside, iou, pointing_game
-from chexviz.overlay import blend
-from chexviz.saliency import masks, pixels, read_images, read_maps, upsample
+from chexviz.base.errors import InputError
+from chexviz.evaluation.overlap import area, energy_inside, iou, pointing_game
+from chexviz.images import run_lengths
+from chexviz.images.annotated import masks, pixels, read_images, read_maps, upsample
+from chexviz.reporting.figures.overlay import blend
 
 SIZE = 6
 MEASURES = {
@@ -114,7 +114,7 @@ def test_an_image_has_the_union_of_its_boxes_and_masks():
     table = annotations(
         ("a", 0, 0, 1, 1, None),
         ("a", 0, 0, 1, 2, None),
-        ("a", 3, 1, 1, 2, runlength.from_mask(drawn)),
+        ("a", 3, 1, 1, 2, run_lengths.from_mask(drawn)),
     )
     (inside,) = masks(table, ["a"], 4)
     assert np.argwhere(inside).tolist() == [[0, 0], [1, 0], [1, 3], [2, 3]]

@@ -19,10 +19,11 @@ from made_results import (
 from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import jaccard_score
 
-from chexviz import contact_sheet, figure_localisation, localise, style
-from chexviz.errors import InputError
-from chexviz.localisation import energy_inside
-from chexviz.saliency import masks, upsample
+from chexviz.base.errors import InputError
+from chexviz.evaluation import localise
+from chexviz.evaluation.overlap import energy_inside
+from chexviz.images.annotated import masks, upsample
+from chexviz.reporting.figures import contact_sheet, localisation, style
 
 MODEL = ["site", "architecture", "method", "seed"]
 
@@ -278,7 +279,7 @@ def figure_of(module, results, drawn, tmp_path):
     return drawn[-1]
 
 
-@pytest.mark.parametrize("module", [figure_localisation, contact_sheet])
+@pytest.mark.parametrize("module", [localisation, contact_sheet])
 def test_figures_have_the_same_bytes_on_a_rerun(module, one_site, tmp_path):
     paths = [tmp_path / f"f.{kind}" for kind in ("pdf", "png")]
     options = [f"--pdf={paths[0]}", f"--png={paths[1]}", "--mark=DEMO"]
@@ -288,7 +289,7 @@ def test_figures_have_the_same_bytes_on_a_rerun(module, one_site, tmp_path):
     assert [path.read_bytes() for path in paths] == first
 
 
-@pytest.mark.parametrize("module", [figure_localisation, contact_sheet])
+@pytest.mark.parametrize("module", [localisation, contact_sheet])
 @pytest.mark.parametrize("case", ["made", "many"])
 def test_nothing_is_cut_off(module, case, made, many, drawn, tmp_path):
     figure = figure_of(module, {"made": made, "many": many}[case], drawn, tmp_path)
@@ -327,7 +328,7 @@ def many(tmp_path_factory):
 
 
 def test_the_figure_shows_values_references_and_p(made, drawn, tmp_path):
-    figure = figure_of(figure_localisation, made, drawn, tmp_path)
+    figure = figure_of(localisation, made, drawn, tmp_path)
     panels = [axes for axes in figure.axes if axes.get_xticks().size and axes.axison]
     assert len(panels) == 2 * 3
     row = of(made.tables[1], "rsna", "baseline").iloc[0]
@@ -359,18 +360,18 @@ def test_a_missing_p_value_has_its_own_reason(notes, said):
         ]
         + [{"method": "fedavg", "value": 0.1, "p": 0.2, "alike": False}]
     )
-    assert figure_localisation.why_no_p(rows) == said
+    assert localisation.why_no_p(rows) == said
 
 
 def test_of_several_seeds_the_mean_is_shown_and_a_site_without_annotation_says_so(
     many, drawn, tmp_path
 ):
-    figure = figure_of(figure_localisation, many, drawn, tmp_path)
+    figure = figure_of(localisation, many, drawn, tmp_path)
     shown = texts(figure)
     assert any("mean ± standard deviation over 2 seeds" in text for text in shown)
     assert shown.count("no annotated true positive") == 3 * 2 * 4
     table = pd.read_csv(many.evaluation("paper", "localisation"))
-    rows = figure_localisation.over_seeds(table).set_index(figure_localisation.KEYS)
+    rows = localisation.over_seeds(table).set_index(localisation.KEYS)
     of_seeds = of(table, "rsna", "scaffold").query("measure == 'iou'")
     found = rows.loc["rsna", "standard", "scaffold", "iou"]
     assert found["value"] == pytest.approx(of_seeds["value"].mean())

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from test_dicom import compress
 
-from chexviz.malloc import require_room
+from chexviz.base.allocator import require_room
 
 SHAPE = (512, 480)
 LEFT = [0.5, 2, 4, 6, 7, 9, 16]  # MiB; what is asked for is 7.5
@@ -42,7 +42,7 @@ def left_with(data, amount):
 
 
 def outcome(data):
-    from chexviz.dicom import radiograph
+    from chexviz.data.decoding.dicom import radiograph
 
     try:
         radiograph(data)
@@ -54,7 +54,7 @@ def outcome(data):
 
 
 def main(paths):
-    from chexviz.dicom import read_radiograph
+    from chexviz.data.decoding.dicom import read_radiograph
 
     for path in paths:
         read_radiograph(path)  # what is loaded once is there

@@ -4,8 +4,9 @@ import pytest
 import torch
 from trainings import arguments, dataset
 
-from chexviz import memory, models, train
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.federation import memory, train
+from chexviz.models import model as models
 
 BATCH = 8
 

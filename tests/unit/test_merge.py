@@ -10,18 +10,19 @@ from made_dicoms import make_manifest
 from test_preprocess import NAMES, arguments, hospital
 from trainings import CPU
 
-from chexviz import merge, preprocess, readers
-from chexviz.dataset import load_dataset
-from chexviz.errors import InputError
-from chexviz.saliency import read_images
-from chexviz.stacks import open_images
+from chexviz.base.errors import InputError
+from chexviz.data import merge_shards, preprocess
+from chexviz.data.readers import reading
+from chexviz.images.annotated import read_images
+from chexviz.images.arrays import open_images
+from chexviz.models.dataset import load_dataset
 
 TABLES = NAMES[1:]
 
 
 @pytest.fixture(autouse=True)
 def boxes_are_drawn_on_the_small_images(monkeypatch):
-    monkeypatch.setattr(readers, "SIDE", 64)
+    monkeypatch.setattr(reading, "SIDE", 64)
 
 
 def sharded(data, out, count, **settings):
@@ -34,7 +35,7 @@ def sharded(data, out, count, **settings):
     words += ["--shards", *(str(folder / "images.npy") for folder in folders)]
     words += ["--index", str(out / "shards.csv")]
     words += [word for name in TABLES for word in (f"--{name.partition('.')[0]}", str(out / name))]
-    merge.main(words)
+    merge_shards.main(words)
     return out / "shards.csv"
 
 
@@ -133,15 +134,15 @@ def test_shards_that_do_not_fit_their_tables_are_refused(data, tmp_path):
         open_images(index)
     assert "6 images" in caught.value.expected
     index.unlink()
-    outputs = {name: index.with_name(f"{name}.csv") for name in merge.OUTPUTS}
+    outputs = {name: index.with_name(f"{name}.csv") for name in merge_shards.OUTPUTS}
     outputs["index"] = index
     shards = [first / "images.npy", second / "images.npy"]
     with pytest.raises(InputError, match="11 images"):
-        merge.merge("north", None, shards, outputs)
+        merge_shards.merge("north", None, shards, outputs)
     shutil.copy(tmp_path / "kept.npy", first / "images.npy")
     (second / "samples.csv").write_text("image,label\na,1\n")
     with pytest.raises(InputError, match="image,label"):
-        merge.merge("north", None, shards, outputs)
+        merge_shards.merge("north", None, shards, outputs)
     assert not index.exists()
 
 

@@ -8,14 +8,15 @@ import torch
 from safetensors.torch import load_file
 from trainings import SETTINGS, arguments, dataset, local_site, local_sites, train_round
 
-from chexviz import models, train
-from chexviz.aggregate import batchnorm_names, combine
-from chexviz.checkpoint import Checkpoint, check_like
-from chexviz.dataset import pool
-from chexviz.errors import InputError
-from chexviz.methods import ALGORITHMS
-from chexviz.plan import METHOD
-from chexviz.train import Federation
+from chexviz.base.errors import InputError
+from chexviz.federation import train
+from chexviz.federation.checkpoint import Checkpoint, check_like
+from chexviz.federation.exchange import batchnorm_names, combine
+from chexviz.federation.methods import ALGORITHMS
+from chexviz.federation.train import Federation
+from chexviz.models import model
+from chexviz.models.dataset import pool
+from chexviz.pipeline.plan import METHOD
 
 NAMES = ["north", "south"]
 METHODS = {
@@ -224,7 +225,7 @@ def test_the_pooled_loss_of_an_image_is_that_of_its_own_task(federation):
 
 def test_a_site_with_batchnorm_of_its_own_is_scored_with_it(federation):
     train.main(arguments(federation, NAMES, "fed", **settings_of(METHODS["fedbn"])))
-    north, south = (models.load_model(federation / "fed.safetensors", name) for name in NAMES)
+    north, south = (model.load_model(federation / "fed.safetensors", name) for name in NAMES)
     own = {f"representation.{name}" for name in batchnorm_names(north.representation)}
     for name, tensor in north.state_dict().items():
         same = torch.equal(tensor, south.state_dict()[name])

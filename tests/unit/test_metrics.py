@@ -14,8 +14,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from chexviz.bootstrap import Ranking, auroc, positive_units, resamples
-from chexviz.metrics import (
+from chexviz.evaluation.metrics import (
     ROC_POINTS,
     Comparison,
     Measures,
@@ -34,7 +33,8 @@ from chexviz.metrics import (
     wilson,
     youden_threshold,
 )
-from chexviz.results import METRICS
+from chexviz.evaluation.roc import Ranking, auroc, positive_units, resamples
+from chexviz.reporting.titles import METRICS
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 

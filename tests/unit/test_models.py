@@ -10,10 +10,12 @@ import torch.nn.functional as F
 import torchvision
 from safetensors.torch import load_file, save_file
 
-from chexviz import densenet, models, phantom_weights, weights
-from chexviz.densenet import DenseBlock, DenseLayer, densenet121
-from chexviz.errors import InputError
-from chexviz.files import sha256
+from chexviz.base.errors import InputError
+from chexviz.base.files import sha256
+from chexviz.models import densenet, weights
+from chexviz.models import model as models
+from chexviz.models.densenet import DenseBlock, DenseLayer, densenet121
+from chexviz.tools import phantom_weights
 
 
 @pytest.mark.parametrize(

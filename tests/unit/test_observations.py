@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from chexviz import observations
-from chexviz.observations import Area, Calibration, Energy, Focus, Gap, Head, View
+from chexviz.reporting.paper import observations
+from chexviz.reporting.paper.observations import Area, Calibration, Energy, Focus, Gap, Head, View
 
 NAN = math.nan
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from chexviz import compare, phantom
-from chexviz.options import finite_json
+from chexviz.base.options import finite_json
+from chexviz.data.phantom import site
+from chexviz.tools import compare
 
 
 def test_json_holds_finite_numbers_alone():
@@ -37,5 +38,5 @@ def test_compare_refuses_numbers_that_make_no_sense(words, capsys):
 def test_the_phantom_refuses_a_size_beyond_all_detectors(tmp_path, capsys):
     words = ["--layout", "rsna", "--images", "20", "--seed", "1", "--output", str(tmp_path)]
     with pytest.raises(SystemExit):
-        phantom.main([*words, "--size", "100000"])
+        site.main([*words, "--size", "100000"])
     assert "argument --size: 100000 is not between 32 and 8192" in capsys.readouterr().err

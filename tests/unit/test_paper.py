@@ -17,8 +17,9 @@ from PIL import Image
 from pypdf import PdfReader
 
 import hostile
-from chexviz import paper, plan, release
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.pipeline import plan, release
+from chexviz.reporting.paper import paper
 
 TEMPLATE = REPOSITORY / "paper" / "paper.typ"
 BIBLIOGRAPHY = TEMPLATE.with_name("references.bib")

@@ -9,17 +9,12 @@ import pandas as pd
 import pytest
 from made_results import HOSPITAL, RSNA, SIIM, make_results, participants_arguments
 
-from chexviz import (
-    characteristics,
-    figure_flow,
-    flow,
-    participants,
-    provenance,
-    rejections,
-    sources,
-    style,
-)
-from chexviz.results import read_table
+from chexviz.base import rejections
+from chexviz.pipeline import provenance
+from chexviz.reporting.figures import flow as figure_flow
+from chexviz.reporting.figures import style
+from chexviz.reporting.tables import characteristics, flow, participants, sources
+from chexviz.reporting.titles import read_table
 
 OUTPUTS = ("flow", "sources", "csv", "tex", "md", "pdf", "png")
 MINIMUM = 6  # pt, of text in figures

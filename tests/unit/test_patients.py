@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from chexviz import patients
-from chexviz.patients import Shared, Site
+from chexviz.reporting.paper import patients
+from chexviz.reporting.paper.patients import Shared, Site
 
 RSNA = Site(
     **{"title": "RSNA", "task": "pneumonia", "images": 26684, "labelled": 26684},

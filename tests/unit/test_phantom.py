@@ -13,12 +13,14 @@ import pytest
 import yaml
 from scipy import ndimage
 
-from chexviz import duplicates, phantom, readers
-from chexviz.anatomy import Exam, anatomy
-from chexviz.convert import perceptual_hashes
-from chexviz.errors import InputError
-from chexviz.files import sha256
-from chexviz.radiograph import devices, render
+from chexviz.base.errors import InputError
+from chexviz.base.files import sha256
+from chexviz.cohort import duplicates
+from chexviz.data.convert import perceptual_hashes
+from chexviz.data.phantom import site
+from chexviz.data.phantom.anatomy import Exam, anatomy
+from chexviz.data.phantom.radiograph import devices, render
+from chexviz.data.readers import reading
 
 IMAGES, SEED, SIZE = 70, 2022, 256
 SIDE = {"images": IMAGES, "seed": SEED}
@@ -38,7 +40,7 @@ def sites(tmp_path_factory) -> dict[str, Path]:
     folders = {layout: tmp_path_factory.mktemp(layout) for layout in ("rsna", "siim", "table")}
     for layout, folder in folders.items():
         images = 20 if layout == "table" else IMAGES
-        phantom.generate(layout, folder, images=images, seed=SEED, workers=2, size=SIZE)
+        site.generate(layout, folder, images=images, seed=SEED, workers=2, size=SIZE)
     return folders
 
 
@@ -51,13 +53,13 @@ def tree(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
-def listing(folder: Path, reader: str, task: str, patients: str | None = None) -> readers.Listing:
+def listing(folder: Path, reader: str, task: str, patients: str | None = None) -> reading.Listing:
     files = pd.DataFrame(
         [(file, (folder / file).stat().st_size, digest) for file, digest in tree(folder).items()],
         columns=["file", "bytes", "sha256"],
     )
     options = {"task": task, "findings": [], "labels": None, "patients": patients}
-    return readers.read(reader, folder, files, options)
+    return reading.read(reader, folder, files, options)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -97,7 +99,7 @@ def test_rsna_match_names_the_patients_except_a_few(sites):
     match = text(sites["rsna"] / "match.csv")
     assert list(match) == ["patientId", "class", "nih_image", "mse"]
     assert match["nih_image"].str.fullmatch(r"\d{8}_\d{3}\.png").all()
-    truth = phantom.planted("rsna", **SIDE).set_index("image")["radiograph"]
+    truth = site.planted("rsna", **SIDE).set_index("image")["radiograph"]
     right = match["nih_image"].str.removesuffix(".png") == match["patientId"].map(truth)
     reliable = match["mse"].astype(float) < 10
     assert (right == reliable).all()
@@ -146,7 +148,7 @@ def test_readers_read_all_layouts(sites):
     rsna = listing(sites["rsna"], "rsna", "pneumonia", "match.csv")
     assert len(rsna.records) == IMAGES
     assert len(rsna.boxes) == len(text(sites["rsna"] / "stage_2_train_labels.csv").query("x != ''"))
-    truth = phantom.planted("rsna", **SIDE).set_index("image")["patient"]
+    truth = site.planted("rsna", **SIDE).set_index("image")["patient"]
     known = rsna.records[rsna.records["patient_known"]]
     assert (known["patient"] == known["image"].map(truth)).all()
     siim = listing(sites["siim"], "siim", "pneumothorax")
@@ -184,8 +186,8 @@ def test_tags_are_those_of_a_real_file(real_data):
 def test_writing_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for item in phantom.plan("siim", 20, 1)[:3]:
-            phantom.write_item(item, tmp_path, 64)
+        for item in site.plan("siim", 20, 1)[:3]:
+            site.write_item(item, tmp_path, 64)
 
 
 # --- pixels --------------------------------------------------------------------------------------
@@ -223,7 +225,7 @@ def decode(relative: str) -> np.ndarray:
 def test_run_lengths_outline_the_air_that_was_drawn(sites):
     rows = text(sites["siim"] / "train-rle.csv").groupby("ImageId")[" EncodedPixels"].agg(list)
     checked = 0
-    for item in phantom.plan("siim", IMAGES, SEED):
+    for item in site.plan("siim", IMAGES, SEED):
         if item.labelled and item.exam.pneumothorax and item.edition is None:
             _, _, masks = render(item.exam, SIZE)
             found = [decode(runs) for runs in rows[item.image]]
@@ -276,13 +278,13 @@ def test_a_view_shows_in_the_pixels():
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path, sites):
-    phantom.generate("table", tmp_path, images=20, seed=SEED, workers=1, size=SIZE)
+    site.generate("table", tmp_path, images=20, seed=SEED, workers=1, size=SIZE)
     assert tree(tmp_path) == tree(sites["table"])
 
 
 def test_another_seed_draws_other_people_and_pixels(sites):
     assert anatomy(1, 5) != anatomy(2, 5)
-    ours, others = (phantom.planted("rsna", images=IMAGES, seed=seed) for seed in (SEED, 1))
+    ours, others = (site.planted("rsna", images=IMAGES, seed=seed) for seed in (SEED, 1))
     assert set(ours["image"]).isdisjoint(others["image"])
     first, second = (render(Exam(seed, 5, 1, "PA", 0, 0, False), 64)[0] for seed in (1, 2))
     assert np.abs(first.astype(float) - second).mean() > 5
@@ -293,8 +295,8 @@ def test_planted_pairs_and_no_others_are_near_duplicates(tmp_path, repository):
     settings = yaml.safe_load((repository / "config" / "config.yaml").read_text())["duplicates"]
     tables, stacks = {}, []
     for layout, images in (("rsna", 1400), ("siim", 700)):
-        phantom.generate(layout, tmp_path, images=images, seed=SEED, workers=2, size=SIZE)
-        truth = phantom.planted(layout, images=images, seed=SEED)
+        site.generate(layout, tmp_path, images=images, seed=SEED, workers=2, size=SIZE)
+        truth = site.planted(layout, images=images, seed=SEED)
         stacks.append(np.stack([pixels(tmp_path / file) for file in truth["file"]]))
         tables[layout] = truth.assign(phash=perceptual_hashes(stacks[-1]), sha256="")
     found = duplicates.find(list(tables), list(tables.values()), stacks, settings)
@@ -303,21 +305,21 @@ def test_planted_pairs_and_no_others_are_near_duplicates(tmp_path, repository):
     planted = set(both[["image_a", "image_b"]].query("image_a < image_b").itertuples(index=False))
     pairs = {tuple(sorted(pair)) for pair in found[["image_a", "image_b"]].itertuples(index=False)}
     assert pairs == planted
-    assert len(planted) == 2 * phantom.COPIES + 7  # a hundredth of the smaller site
+    assert len(planted) == 2 * site.COPIES + 7  # a hundredth of the smaller site
     assert found["difference"].max() < 5
 
 
 def test_one_copy_within_a_site_has_the_same_pixels(sites):
-    table = phantom.planted("rsna", **SIDE)
+    table = site.planted("rsna", **SIDE)
     twice = table[table["radiograph"].duplicated(keep=False)].groupby("radiograph")["file"]
     same = [np.array_equal(*(pixels(sites["rsna"] / file) for file in files)) for _, files in twice]
-    assert len(same) == phantom.COPIES
+    assert len(same) == site.COPIES
     assert sum(same) == 1
 
 
 def test_sites_share_a_few_patients_and_radiographs():
     rsna, siim, table = (
-        phantom.planted(layout, images=1000, seed=3) for layout in ("rsna", "siim", "table")
+        site.planted(layout, images=1000, seed=3) for layout in ("rsna", "siim", "table")
     )
     for first, second in combinations((rsna, siim, table), 2):
         patients = set(first["patient"]) & set(second["patient"])
@@ -325,15 +327,15 @@ def test_sites_share_a_few_patients_and_radiographs():
         assert len(set(first["radiograph"]) & set(second["radiograph"])) == 10
     shared = set(rsna["radiograph"]) & set(siim["radiograph"])
     by_site = [
-        {phantom.radiograph_id(item.exam): item.exam for item in phantom.plan(layout, 1000, 3)}
+        {site.radiograph_id(item.exam): item.exam for item in site.plan(layout, 1000, 3)}
         for layout in ("rsna", "siim")
     ]
     assert all(by_site[0][name] == by_site[1][name] for name in shared)
 
 
 def test_prevalence_is_the_published_one():
-    rsna = [item.exam for item in phantom.plan("rsna", 2000, 5) if item.labelled]
-    siim = [item.exam for item in phantom.plan("siim", 2000, 5) if item.labelled]
+    rsna = [item.exam for item in site.plan("rsna", 2000, 5) if item.labelled]
+    siim = [item.exam for item in site.plan("siim", 2000, 5) if item.labelled]
     assert len(rsna) == len(siim) == 2000
     for view, expected in (("AP", 0.383), ("PA", 0.093)):
         of_view = [exam.pneumonia > 0 for exam in rsna if exam.view == view]
@@ -344,7 +346,7 @@ def test_prevalence_is_the_published_one():
 
 
 def test_most_images_belong_to_patients_with_several():
-    patients = phantom.planted("rsna", images=2000, seed=5)["patient"].value_counts()
+    patients = site.planted("rsna", images=2000, seed=5)["patient"].value_counts()
     assert 0.3 < (patients > 1).mean() < 0.5
     assert 0.6 < patients[patients > 1].sum() / patients.sum() < 0.8
 
@@ -352,14 +354,14 @@ def test_most_images_belong_to_patients_with_several():
 @pytest.mark.parametrize(("layout", "images"), [("mri", 100), ("rsna", 19), ("siim", 49_995)])
 def test_a_site_that_cannot_be_drawn_is_refused(layout, images, tmp_path):
     with pytest.raises(InputError, match=r"fix: +correct"):
-        phantom.generate(layout, tmp_path / "site", images=images, seed=1, workers=1)
+        site.generate(layout, tmp_path / "site", images=images, seed=1, workers=1)
     assert not (tmp_path / "site").exists()
 
 
 def test_the_command_draws_a_site(tmp_path):
     arguments = ["--layout", "rsna", "--images", "20", "--seed", "4", "--size", "64"]
-    phantom.main([*arguments, "--workers", "1", "--output", str(tmp_path)])
-    truth = phantom.planted("rsna", images=20, seed=4)
+    site.main([*arguments, "--workers", "1", "--output", str(tmp_path)])
+    truth = site.planted("rsna", images=20, seed=4)
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.dcm")} == set(
         truth["file"]
     )

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from chexviz.errors import InputError
-from chexviz.pin import line
+from chexviz.base.errors import InputError
+from chexviz.tools.conda_pins import line
 
 URL = "https://conda.anaconda.org/conda-forge/noarch/tqdm-4.67.1-pyhd8ed1ab_1.conda"
 

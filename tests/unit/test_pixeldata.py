@@ -16,9 +16,9 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from chexviz.dicom import read_radiograph
-from chexviz.errors import Unreadable
-from chexviz.plainjpeg import plain_jpeg
+from chexviz.base.errors import Unreadable
+from chexviz.data.decoding.dicom import read_radiograph
+from chexviz.data.decoding.plain_jpeg import plain_jpeg
 
 
 def read(tmp_path, pixels, **tags):

@@ -16,10 +16,10 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit
 
-from chexviz import dicom
-from chexviz.dicom import radiograph, read_radiograph
-from chexviz.errors import Unreadable
-from chexviz.plainjpeg import REQUIRED, TAGS, plain_jpeg
+from chexviz.base.errors import Unreadable
+from chexviz.data.decoding import dicom
+from chexviz.data.decoding.dicom import radiograph, read_radiograph
+from chexviz.data.decoding.plain_jpeg import REQUIRED, TAGS, plain_jpeg
 
 WRITTEN = {
     "ViewPosition": "AP",
@@ -71,7 +71,7 @@ def test_tags_are_those_of_the_standard():
 
 def test_plain_files_need_no_pydicom(path):
     program = (
-        "import sys; from chexviz import dicom, preprocess\n"
+        "import sys; from chexviz.data.decoding import dicom; from chexviz.data import preprocess\n"
         "assert dicom.read_radiograph(sys.argv[1]).view == 'AP'\n"
         "assert 'pydicom' not in sys.modules"
     )

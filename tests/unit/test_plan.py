@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from chexviz import patients, plan
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.pipeline import plan
+from chexviz.reporting.paper import patients
 
 
 @pytest.fixture
@@ -254,7 +255,7 @@ def test_shipped_tables_count_by_their_content_wherever_a_run_is(config, monkeyp
     monkeypatch.chdir(tmp_path)
     assert plan.local_tables(config, "siim") == []
     assert plan.tables_read(config, "siim") == from_here != ""
-    monkeypatch.setattr(plan, "SHIPPED", tmp_path)
+    monkeypatch.setattr(plan, "HOME", tmp_path)
     assert plan.tables_read(config, "siim") == ""
     (tmp_path / "config" / "patients").mkdir(parents=True)
     (tmp_path / "config" / "patients" / "siim.csv.gz").write_text("another one")

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from chexviz.planning import POWER, covariance, precision
-from chexviz.simulation import Simulation, draw_study
+from chexviz.evaluation.planning import POWER, covariance, precision
+from chexviz.evaluation.simulation import Simulation, draw_study
 
 PLANNED = {"auroc": 0.85, "correlation": 0.75, "margin": 0.05, "confidence": 0.95}
 

@@ -7,7 +7,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 from trainings import arguments, dataset, files
 
-from chexviz import models, predict, train
+from chexviz.federation import train
+from chexviz.models import model as models
+from chexviz.models import predict
 
 
 def test_predictions_are_the_models_own_scores(federation):

@@ -15,12 +15,12 @@ import pytest
 from made_dicoms import chest, make_manifest, write_dicom
 from pydicom import dcmread
 
-from chexviz import malloc
-from chexviz import preprocess as module
-from chexviz.convert import convert_chunk, perceptual_hashes
-from chexviz.errors import InputError
-from chexviz.geometry import resized, square
-from chexviz.preprocess import main
+from chexviz.base import allocator
+from chexviz.base.errors import InputError
+from chexviz.data import preprocess as module
+from chexviz.data.convert import convert_chunk, perceptual_hashes
+from chexviz.data.preprocess import main
+from chexviz.images.resizing import resized, square
 
 NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
 SETTINGS = {
@@ -190,7 +190,7 @@ def test_it_runs_as_a_program(data):
     hospital(data, 20)
     make_manifest(data)
     out = data.parent / "out"
-    command = [sys.executable, "-m", "chexviz.preprocess", *arguments(data, out, threads=2)]
+    command = [sys.executable, "-m", "chexviz.data.preprocess", *arguments(data, out, threads=2)]
     path = os.pathsep.join(sys.path)
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
@@ -275,7 +275,7 @@ def test_a_lack_of_memory_ends_the_run(data, monkeypatch):
 
 def convert_without_memory(tasks, images, size, fit, max_pixels):
     """What a worker does that gets no memory."""
-    malloc.DECODING = 2**48
+    allocator.DECODING = 2**48
     return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
@@ -319,7 +319,7 @@ def half_way(data, out):
     """A preprocessing of 2,000 images by two workers that has written the first of them."""
     copies(data, 2000)
     process = subprocess.Popen(
-        [sys.executable, "-m", "chexviz.preprocess", *arguments(data, out, 2, size=224)],
+        [sys.executable, "-m", "chexviz.data.preprocess", *arguments(data, out, 2, size=224)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.PIPE,
         text=True,
@@ -371,7 +371,7 @@ def test_what_a_killed_run_left_is_gone(data):
 @pytest.fixture
 def drawn_on_64(monkeypatch):
     """Boxes and masks of the challenges are drawn on images as small as those of these tests."""
-    monkeypatch.setattr("chexviz.readers.SIDE", 64)
+    monkeypatch.setattr("chexviz.data.readers.reading.SIDE", 64)
 
 
 @pytest.mark.usefixtures("drawn_on_64")
@@ -507,7 +507,7 @@ def convert_and_measure(tasks, images, size, fit, max_pixels):
 MEASURED = """
 import sys
 import test_preprocess
-from chexviz import preprocess
+from chexviz.data import preprocess
 preprocess.convert_chunk = test_preprocess.convert_and_measure
 preprocess.main(sys.argv[1:])
 print(test_preprocess.peak())
@@ -553,8 +553,8 @@ def test_ten_times_the_images_need_no_more_memory(tmp_path):
 DEEP = """
 import sys
 from pathlib import Path
-from chexviz import display
-from chexviz.convert import Task, convert
+from chexviz.data.decoding import dicom_transforms
+from chexviz.data.convert import Task, convert
 from test_preprocess import peak
 data = Path(sys.argv[1]).read_bytes()
 before = peak()

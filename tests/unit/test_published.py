@@ -11,12 +11,13 @@ from made_results import HOSPITAL, RSNA, SIIM, make_results, table_arguments
 from scipy.special import expit
 from scipy.stats import t as student
 
-from chexviz import plan, published
-from chexviz.bootstrap import resamples
-from chexviz.errors import InputError
-from chexviz.metrics import Measures, metric_interval
-from chexviz.original import read_data, read_table1
-from chexviz.results import METRICS
+from chexviz.base.errors import InputError
+from chexviz.evaluation.metrics import Measures, metric_interval
+from chexviz.evaluation.roc import resamples
+from chexviz.pipeline import plan
+from chexviz.reporting.tables import published
+from chexviz.reporting.tables.original import read_data, read_table1
+from chexviz.reporting.titles import METRICS
 
 ARCHITECTURES = {
     "standard": {

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from made_dicoms import chest, make_manifest, write_dicom
 
-from chexviz.errors import InputError
-from chexviz.readers import SHIPPED, locate, patients, read, rsna_labels, siim_labels
+from chexviz.base.errors import InputError
+from chexviz.data.readers.reading import HOME, locate, patients, read, rsna_labels, siim_labels
 
 PLAIN = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
 RSNA = """patientId,x,y,width,height,Target
@@ -451,7 +451,7 @@ def test_images_of_a_patient_whom_nobody_can_name(data):
 def test_a_table_that_comes_with_the_workflow_is_found_from_anywhere(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shipped = locate(data, "config/patients/siim.csv.gz")
-    assert shipped == SHIPPED / "config" / "patients" / "siim.csv.gz"
+    assert shipped == HOME / "config" / "patients" / "siim.csv.gz"
     (tmp_path / "config" / "patients").mkdir(parents=True)
     (tmp_path / "config" / "patients" / "siim.csv.gz").touch()
     assert locate(data, "config/patients/siim.csv.gz") == Path("config/patients/siim.csv.gz")

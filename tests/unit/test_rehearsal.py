@@ -9,9 +9,11 @@ import pytest
 import yaml
 from snakemake.utils import update_config, validate
 
-from chexviz import duplicates, phantom, plan
-from chexviz.download import main as download
-from chexviz.preprocess import main as preprocess
+from chexviz.cohort import duplicates
+from chexviz.data.download import main as download
+from chexviz.data.phantom import site as phantom
+from chexviz.data.preprocess import main as preprocess
+from chexviz.pipeline import plan
 
 SITES = ("rsna", "siim")
 FINDING = {"rsna": "pneumonia", "siim": "pneumothorax"}

@@ -7,7 +7,7 @@ import sys
 # As Snakemake does: a handler of its own, set after the relay, and a command that it waits for.
 PARENT = r"""
 import os, signal, subprocess, sys
-from chexviz.relay import relay_termination
+from chexviz.pipeline.signals import relay_termination
 
 relay_termination()
 # Not by print: its buffer refuses the second handler while the first still prints.

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from chexviz import report_page
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.tools import report_page
 
 
 def cells(page: str) -> list[list[str]]:
@@ -58,7 +58,7 @@ def test_only_tables_and_rules_of_entry_points_change(tmp_path):
         "f.png": {"name": "f.png", "mime_type": "image/png", "data_uri": "data:,"},
     }
     rules = {
-        "table1": {"code": "<i>python</i> -m chexviz.table1 &#92;"},
+        "table1": {"code": "<i>python</i> -m chexviz.reporting.tables.table1 &#92;"},
         "other": {"code": ["<pre>true</pre>"]},
     }
     path = tmp_path / "report.html"

@@ -14,9 +14,12 @@ from made_results import HOSPITAL
 from pypdf import PdfReader
 from test_paper import TEMPLATE, facts_of, headings, words
 
-from chexviz import characteristics, confusion, flow, models, paper, release, reporting
-from chexviz.errors import InputError
-from chexviz.planning import Precision
+from chexviz.base.errors import InputError
+from chexviz.evaluation.planning import Precision
+from chexviz.models import model
+from chexviz.pipeline import release
+from chexviz.reporting.paper import checklists, paper
+from chexviz.reporting.tables import characteristics, confusion, flow
 
 CLAIM, TRIPOD = 44, 27
 PARTS = {3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef", 20: "abc"}
@@ -33,25 +36,25 @@ def source(**changes) -> dict:
 
 
 def test_a_remote_source_has_its_day_and_what_is_not_known_is_unknown():
-    said = reporting.source_sentence(source())
+    said = checklists.source_sentence(source())
     assert said == (
         "fetched from https://www.kaggle.com/datasets/a/b on 2026-11-29, of an unknown release "
         "(12,089 files, 2.0 GB; SHA-256 of their list: 0123456789abcdef)"
     )
-    assert "on an unknown day" in reporting.source_sentence(source(date=np.nan))
-    own = reporting.source_sentence(source(kind="local", address=np.nan, date=np.nan))
+    assert "on an unknown day" in checklists.source_sentence(source(date=np.nan))
+    own = checklists.source_sentence(source(kind="local", address=np.nan, date=np.nan))
     assert own.startswith("files of this machine, of an unknown release and date (12,089 files")
-    drawn = reporting.source_sentence(source(kind="phantom", address=np.nan, date=np.nan))
+    drawn = checklists.source_sentence(source(kind="phantom", address=np.nan, date=np.nan))
     assert drawn == "drawn by the workflow (12,089 files, 2.0 GB)"
 
 
 def test_what_a_site_holds_is_told_by_its_reader_but_a_phantom_is_drawn():
-    assert reporting.dataset("rsna", "local") == "rsna"
-    assert reporting.dataset("siim", "kaggle-dataset") == "siim"
-    assert reporting.dataset("table", "local") == ""
-    assert reporting.dataset("rsna", "phantom") == "drawn"
-    assert reporting.kinds_of(["phantom", "local", "kaggle-dataset"]) == ["public", "own", "drawn"]
-    assert reporting.kinds_of(["storage"]) == ["own"]
+    assert checklists.dataset("rsna", "local") == "rsna"
+    assert checklists.dataset("siim", "kaggle-dataset") == "siim"
+    assert checklists.dataset("table", "local") == ""
+    assert checklists.dataset("rsna", "phantom") == "drawn"
+    assert checklists.kinds_of(["phantom", "local", "kaggle-dataset"]) == ["public", "own", "drawn"]
+    assert checklists.kinds_of(["storage"]) == ["own"]
 
 
 def steps(*rows) -> pd.DataFrame:
@@ -64,25 +67,25 @@ def test_the_flow_is_said_in_the_numbers_of_its_table():
         *[("rejected", "no annotation in train-rle.csv", 42), ("usable", "", 12047)],
         ("unlabelled", "", 0),
     )
-    assert reporting.flow_sentence("SIIM-ACR", siim) == (
+    assert checklists.flow_sentence("SIIM-ACR", siim) == (
         "Of 24,178 radiographs found at SIIM-ACR, 12,047 are usable and 12,131 were rejected "
         "(12,089 second copy of another file; 42 no annotation in train-rle.csv)."
     )
     whole = steps(("found", "", 10), ("usable", "", 10), ("unlabelled", "", 3))
-    assert reporting.flow_sentence("A", whole) == (
+    assert checklists.flow_sentence("A", whole) == (
         "Of 10 radiographs found at A, 10 are usable; 3 usable ones have no label and are in no "
         "subset."
     )
     kinds = [("rejected", f"reason {name}", 2) for name in "abcde"]
     many = steps(("found", "", 20), *kinds, ("usable", "", 10), ("unlabelled", "", 0))
-    assert "2 reason c; 4 for other reasons)" in reporting.flow_sentence("A", many)
+    assert "2 reason c; 4 for other reasons)" in checklists.flow_sentence("A", many)
 
 
 def test_views_are_counted_and_unknown_where_no_image_has_one():
     people = {"images": 10, "ap": 4, "pa": 3, "view_other": 0, "view_unknown": 3}
-    assert reporting.acquisition_sentence(people) == "4 AP, 3 PA, 3 unknown"
+    assert checklists.acquisition_sentence(people) == "4 AP, 3 PA, 3 unknown"
     nothing = people | {"ap": 0, "pa": 0, "view_unknown": 10}
-    assert reporting.acquisition_sentence(nothing) == "the view of all images is unknown"
+    assert checklists.acquisition_sentence(nothing) == "the view of all images is unknown"
 
 
 def planned(*powers):
@@ -90,16 +93,16 @@ def planned(*powers):
 
 
 def test_the_margin_is_judged_by_the_power_that_the_sizes_give():
-    assert reporting.margin_sentence(planned(0.999, 0.9999), 0.05) == (
+    assert checklists.margin_sentence(planned(0.999, 0.9999), 0.05) == (
         "A federation that loses nothing would be shown to lose less than 0.05 with a power of "
         "above 99 % by evaluation set."
     )
-    low = reporting.margin_sentence(planned(0.35, 0.9, None), 0.05)
+    low = checklists.margin_sentence(planned(0.35, 0.9, None), 0.05)
     assert (
         "a power of 35 % to 90 % by evaluation set (1 set left out, too small to plan with)" in low
     )
     assert low.endswith("where the power is low, a margin that is not met says little.")
-    assert reporting.margin_sentence(planned(None), 0.05).startswith("No evaluation set is large")
+    assert checklists.margin_sentence(planned(None), 0.05).startswith("No evaluation set is large")
 
 
 def errors(missed, alarms, shared_missed, shared_alarms, seed=1) -> pd.DataFrame:
@@ -109,15 +112,15 @@ def errors(missed, alarms, shared_missed, shared_alarms, seed=1) -> pd.DataFrame
 
 
 def test_errors_that_the_baseline_makes_too_are_said():
-    models = pd.concat([errors(10, 30, 4, 6), errors(0, 10, 0, 5), errors(99, 99, 9, 9, seed=2)])
-    assert reporting.error_sentence(models) == (
+    model = pd.concat([errors(10, 30, 4, 6), errors(0, 10, 0, 5), errors(99, 99, 9, 9, seed=2)])
+    assert checklists.error_sentence(model) == (
         "the federated models of the first of 2 seeds made 50 errors (10 false negatives, 40 false "
         "positives); the baselines made 15 of them (30 %) as well."
     )
-    one = reporting.error_sentence(errors(1, 0, 0, 0))
+    one = checklists.error_sentence(errors(1, 0, 0, 0))
     assert "made 1 error (1 false negative, 0 false positives)" in one
     assert "made none of them as well" in one
-    assert reporting.error_sentence(errors(0, 0, 0, 0)) == "the federated models made no error."
+    assert checklists.error_sentence(errors(0, 0, 0, 0)) == "the federated models made no error."
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_errors_that_the_baseline_makes_too_are_said():
     [(0.805, "80 %"), (0.991, "above 99 %"), (0.004, "below 1 %"), (0.99, "99 %")],
 )
 def test_a_power_is_not_rounded_to_certainty(share, said):
-    assert reporting.percent(share) == said
+    assert checklists.percent(share) == said
 
 
 # --- release ---
@@ -149,10 +152,10 @@ def test_versions_are_those_of_the_lock_and_the_address_that_of_the_citation(tmp
 
 
 def test_the_text_has_the_sizes_of_the_models_that_are_built():
-    standard = models.initial("standard", ["rsna"], 1, None)
+    standard = model.initial("standard", ["rsna"], 1, None)
     layers = standard.representation.layers
     widths = [one.out_channels for one in layers if isinstance(one, torch.nn.Conv2d)]
-    facts = reporting.model()
+    facts = checklists.model()
     assert widths == facts["standard"]
     block = standard.task("rsna")
     assert (block.layers[0].out_features, block.dropout.share) == (

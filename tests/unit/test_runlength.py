@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from chexviz.runlength import absolute, from_mask, parse, to_mask
+from chexviz.images.run_lengths import absolute, from_mask, parse, to_mask
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 

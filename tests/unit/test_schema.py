@@ -10,8 +10,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import hostile
-from chexviz import plan
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.pipeline import plan
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from chexviz.seeds import bounds, expected
+from chexviz.evaluation.over_seeds import bounds, expected
 
 
 def of(differences, error=0.008):

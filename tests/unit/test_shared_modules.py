@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 import torch
 
-from chexviz import models, style
-from chexviz.errors import InputError, run
-from chexviz.files import replacing, replacing_all, sha256
-from chexviz.progress import Progress, duration
-from chexviz.randomness import stream
+from chexviz.base.errors import InputError, run
+from chexviz.base.files import replacing, replacing_all, sha256
+from chexviz.base.progress import Progress, duration
+from chexviz.base.randomness import stream
+from chexviz.models import model
+from chexviz.reporting.figures import style
 
 
 def test_input_error_names_all_four():
@@ -35,7 +36,7 @@ def test_input_error_comes_whole_out_of_a_worker_process():
 
 def test_run_ends_bad_input_with_its_message_and_status_1(repository):
     program = (
-        "from chexviz.errors import InputError, run\n"
+        "from chexviz.base.errors import InputError, run\n"
         "def main(): raise InputError('a.csv', expected='1', found='2', fix='3')\n"
         "run(main)"
     )
@@ -86,7 +87,7 @@ def write_figure(path):
 
 
 def write_model(path):
-    models.save(path, {"weights": torch.zeros(4096)})
+    model.save(path, {"weights": torch.zeros(4096)})
 
 
 def write_table(path):
@@ -199,7 +200,7 @@ def test_duration(seconds, said):
 
 def test_progress_without_a_terminal_is_plain_lines_with_time_left(capsys, monkeypatch):
     clock = iter(range(0, 1000, 20))
-    monkeypatch.setattr("chexviz.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("chexviz.base.progress.time.monotonic", lambda: next(clock))
     with Progress("train", total=3, unit="round") as progress:
         for _ in range(3):
             progress.step(loss=0.25)
@@ -219,7 +220,7 @@ def test_progress_is_silent_between_lines(capsys):
 
 def test_resumed_steps_do_not_count_for_the_speed(monkeypatch):
     clock = iter([0.0, 10.0])
-    monkeypatch.setattr("chexviz.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("chexviz.base.progress.time.monotonic", lambda: next(clock))
     progress = Progress("train", total=100, unit="round", start=90)
     progress.done = 91
     assert progress.line() == "train: round 91/100, 1 min 30 s left"

@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import norm, ttest_1samp
 from sklearn.metrics import roc_auc_score
 
-from chexviz import figure_simulation, simulation
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.evaluation import simulation
+from chexviz.reporting.figures import simulation as figure_simulation
 
 SETTINGS = {"repetitions": 60, "images": 400, "prevalence": 0.225, "auroc": 0.85}
 SETTINGS |= {"correlation": 0.75, "seed": 2022}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chexviz import split
-from chexviz.audit import audit, prove_disjoint
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.cohort import split
+from chexviz.cohort.leakage import audit, prove_disjoint
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 FRACTIONS = {"evaluation": 0.2, "validation": 0.1}

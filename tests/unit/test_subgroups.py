@@ -11,11 +11,11 @@ from made_heads import SETTINGS, Federation, draw_site
 from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
-from chexviz import evaluate
-from chexviz.bootstrap import resamples
-from chexviz.errors import InputError
-from chexviz.randomness import stream
-from chexviz.subgroups import COLUMNS, age_bands, group_images, main, prevalences
+from chexviz.base.errors import InputError
+from chexviz.base.randomness import stream
+from chexviz.evaluation import evaluate
+from chexviz.evaluation.roc import resamples
+from chexviz.evaluation.subgroups import COLUMNS, age_bands, group_images, main, prevalences
 
 STANDARD = ("north", "standard", "baseline", 7)
 AGES = [40, 60]

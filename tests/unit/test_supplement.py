@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz import reported, supplement
+from chexviz.reporting.paper import inventory, supplement
 
 TITLES = {"rsna": "pneumonia", "siim": "pneumothorax"}
 FEW = {"note": "too few cases: 3 positive of at least 20"}
@@ -276,8 +276,8 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
     ],
 )
 def test_what_a_run_cannot_tell_is_not_read(protocols, tables):
-    assert reported.study_tables(protocols) == tables
-    files = reported.files(protocols, ["one"])
+    assert inventory.study_tables(protocols) == tables
+    files = inventory.files(protocols, ["one"])
     assert len(files) == len(set(files))
     read = {name for name in ("published", "grim", "inflation") if f"tables/{name}.csv" in files}
     assert read == set(tables)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz import results, table1, tables
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.reporting import titles
+from chexviz.reporting.tables import cells, table1
 
 SITES = [
     {"name": name, "title": title, "task": task}
@@ -85,11 +86,11 @@ def write(folder, metrics, comparisons) -> list[str]:
     ],
 )
 def test_p_value_as_readers_expect_it(p, text):
-    assert results.p_text(p) == text
+    assert titles.p_text(p) == text
 
 
 def test_markdown_has_the_papers_rows_in_order():
-    table = tables.summarise(*evaluated(), SITES)
+    table = cells.summarise(*evaluated(), SITES)
     lines = table1.to_markdown(table, "").splitlines()
     assert lines[2] == (
         "| Pneumonia | Standard | 0.381 (0.351–0.410) | 82.6 (80.1–84.6) | 72.0 (70.0–74.0) "
@@ -103,7 +104,7 @@ def test_markdown_has_the_papers_rows_in_order():
 def test_sites_are_named_by_their_finding_and_by_their_title_where_two_share_one():
     def names(sites: list[dict]) -> list[str]:
         pairs = [(site["name"], site["task"]) for site in sites]
-        return tables.summarise(*evaluated(*pairs), sites)["group"].drop_duplicates().tolist()
+        return cells.summarise(*evaluated(*pairs), sites)["group"].drop_duplicates().tolist()
 
     assert names(SITES) == ["Pneumonia", "Pneumothorax", "Edema"]
     same = [*SITES[:2], SITES[2] | {"task": "pneumonia"}]
@@ -112,7 +113,7 @@ def test_sites_are_named_by_their_finding_and_by_their_title_where_two_share_one
 
 
 def test_several_seeds_give_mean_and_standard_deviation():
-    table = tables.summarise(*evaluated(seeds=(1, 2, 3), p=0.04), SITES)
+    table = cells.summarise(*evaluated(seeds=(1, 2, 3), p=0.04), SITES)
     row = table.iloc[1]
     assert row["uncertainty"] == "SD over seeds"
     assert row["auroc"] == pytest.approx(0.87049)
@@ -122,8 +123,8 @@ def test_several_seeds_give_mean_and_standard_deviation():
     assert row["difference"] == pytest.approx(-0.01)
     assert row["difference_sd"] == pytest.approx(0, abs=1e-12)
     assert table.iloc[0][["difference", "difference_sd", "p"]].isna().all()
-    assert tables.cell(row, "auroc") == "0.870 ± 0.020"
-    assert tables.cell(row, "sensitivity") == "84.6 ± 2.0"
+    assert cells.cell(row, "auroc") == "0.870 ± 0.020"
+    assert cells.cell(row, "sensitivity") == "84.6 ± 2.0"
     assert "over 3 seeds" in table1.to_markdown(table, "")
 
 
@@ -145,12 +146,12 @@ def test_of_several_methods_table_1_shows_the_one_that_is_asked_for(tmp_path):
 def test_undefined_metric_is_a_dash():
     metrics, comparisons = evaluated()
     metrics.loc[:, ["sensitivity", "sensitivity_low", "sensitivity_high"]] = np.nan
-    table = tables.summarise(metrics, comparisons, SITES)
+    table = cells.summarise(metrics, comparisons, SITES)
     assert table1.cells(table)["sensitivity"].tolist() == ["–"] * 2
 
 
 def test_csv_is_tidy_and_unrounded():
-    text = tables.to_csv(tables.summarise(*evaluated(), SITES), "")
+    text = cells.to_csv(cells.summarise(*evaluated(), SITES), "")
     table = pd.read_csv(io.StringIO(text))
     assert table["model"].tolist() == ["Standard", "Standard w/ FL"]
     assert table.loc[1, "auroc"] == 0.85049
@@ -163,7 +164,7 @@ def test_csv_is_tidy_and_unrounded():
 def test_tex_escapes_and_keeps_its_columns():
     pairs = [("a", "50% & #$~^{x}\\"), ("b", "y"), ("c", "y")]
     sites = [{"name": name, "title": f"{name}_1", "task": task} for name, task in pairs]
-    table = tables.summarise(*evaluated(*pairs), sites)
+    table = cells.summarise(*evaluated(*pairs), sites)
     tex = table1.to_tex(table, "DEMO_1: 5% & more")
     assert r"\textbf{DEMO\_1: 5\% \& more}" in tex
     assert r"50\% \& \#\$\textasciitilde{}\textasciicircum{}\{x\}\textbackslash{} (a\_1)" in tex
@@ -211,7 +212,7 @@ def test_missing_file_and_column_are_named(tmp_path):
 def test_names_that_look_missing_or_numeric_stay(tmp_path):
     path = tmp_path / "samples.csv"
     path.write_text("image,patient\nNA,00012\n0012,nan\n,x\n")
-    table = results.read_table(path, ["image", "patient"])
+    table = titles.read_table(path, ["image", "patient"])
     assert table["image"].tolist()[:2] == ["NA", "0012"]
     assert table["patient"].tolist() == ["00012", "nan", "x"]
     assert table["image"].isna().tolist() == [False, False, True]

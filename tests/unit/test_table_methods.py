@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from made_results import HOSPITAL, RSNA, SIIM, history_arguments, make_results, table_arguments
 
-from chexviz import results, table_methods
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.reporting import titles
+from chexviz.reporting.tables import methods
 
 METHODS = ("fedavg", "scaffold", "pooled", "ensemble")
 
@@ -32,7 +33,7 @@ def made(of, folder, *options: str) -> dict[str, str]:
     files = {kind: folder / f"methods.{kind}" for kind in ("csv", "tex", "md")}
     outputs = [f"--{kind}={path}" for kind, path in files.items()]
     arguments = [*table_arguments(of, "paper"), *history_arguments(of, "paper")]
-    table_methods.main([*arguments, *outputs, *options])
+    methods.main([*arguments, *outputs, *options])
     return {kind: path.read_text() for kind, path in files.items()}
 
 
@@ -46,7 +47,7 @@ def test_a_row_for_every_architecture_and_method_with_the_baseline_first(one_see
         for method in ("baseline", *METHODS)
         for site in ("rsna", "siim")
     ]
-    assert set(table_methods.COLUMNS) - {"group"} | {"mark"} == set(table.columns)
+    assert set(methods.COLUMNS) - {"group"} | {"mark"} == set(table.columns)
 
 
 def test_the_numbers_are_those_of_the_evaluation_and_of_the_histories(one_seed, tmp_path):
@@ -75,7 +76,7 @@ def model(**changes) -> pd.Series:
 
 
 def test_a_difference_as_readers_see_it():
-    cell = table_methods.difference_cell
+    cell = methods.difference_cell
     assert cell(model()) == "−0.012 (−0.031 to 0.007), p = 0.19"
     assert cell(model(p=0.0001)) == "−0.012 (−0.031 to 0.007), p < 0.001"
     seeds = model(uncertainty="SD over seeds", difference_sd=0.0042)
@@ -89,7 +90,7 @@ def test_a_difference_as_readers_see_it():
     ("count", "text"), [(28_153_216, "28.2"), (371_584, "0.372"), (1.04e8, "104"), (0, "–")]
 )
 def test_bytes_as_megabytes(count, text):
-    assert results.megabytes(count) == text
+    assert titles.megabytes(count) == text
 
 
 def test_every_format_has_every_method_and_the_mark(two_seeds, tmp_path):

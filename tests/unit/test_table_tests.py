@@ -11,10 +11,11 @@ import pytest
 from made_results import HOSPITAL, RSNA, SIIM, titles_argument
 from scipy.stats import norm
 
-from chexviz import results, table_tests
-from chexviz.errors import InputError
-from chexviz.metrics import holm
-from chexviz.seeds import expected
+from chexviz.base.errors import InputError
+from chexviz.evaluation.metrics import holm
+from chexviz.evaluation.over_seeds import expected
+from chexviz.reporting import titles
+from chexviz.reporting.tables import tests
 
 METHODS = ("fedavg", "scaffold")
 SITES = (RSNA, SIIM, HOSPITAL)
@@ -25,15 +26,15 @@ def write_comparisons(path: Path, sites, seeds) -> Path:
     draws = np.random.default_rng(5)
     rows = []
     for site, architecture, method, seed, test in product(
-        sites, ("standard", "densenet121"), METHODS, seeds, results.TESTS
+        sites, ("standard", "densenet121"), METHODS, seeds, titles.TESTS
     ):
         key = [site["name"], site["task"], architecture, method, "baseline", seed, test]
         difference = draws.normal(0, 0.02)
-        tested = norm.sf((difference + 0.05) / 0.02) if test != results.LITERAL else np.nan
+        tested = norm.sf((difference + 0.05) / 0.02) if test != titles.LITERAL else np.nan
         p = 2 * norm.sf(abs(difference) / 0.02)
         values = [difference, difference - 0.04, difference + 0.04, 0.02, difference / 0.02, p]
         rows.append([*key, *values, np.nan, 0.05, tested, ""])
-    columns = [*results.COMPARED, "test", "difference", "low", "high", "standard_error"]
+    columns = [*titles.COMPARED, "test", "difference", "low", "high", "standard_error"]
     columns += ["statistic", "p", "p_holm", "margin", "p_non_inferior", "note"]
     table = pd.DataFrame(rows, columns=columns)
     for _, family in table.groupby(["method", "seed", "test"]):
@@ -60,7 +61,7 @@ def made(comparisons: Path, folder, *options: str) -> dict[str, str]:
     outputs = [f"--{kind}={path}" for kind, path in files.items()]
     arguments = [f"--comparisons={comparisons}", "--method=fedavg"]
     arguments.append(titles_argument(SITES[: pd.read_csv(comparisons)["site"].nunique()]))
-    table_tests.main([*arguments, *outputs, *options])
+    tests.main([*arguments, *outputs, *options])
     return {kind: path.read_text() for kind, path in files.items()}
 
 
@@ -69,7 +70,7 @@ def test_a_row_for_each_comparison_of_the_method_and_each_test(one_seed, tmp_pat
     table = pd.read_csv(tmp_path / "tests.csv")
     assert table[["architecture", "site", "test"]].drop_duplicates().shape[0] == len(table) == 16
     assert set(table["method"]) == {"fedavg"}
-    written = results.read_tests(one_seed)
+    written = titles.read_tests(one_seed)
     keys = ["site", "architecture", "method", "test"]
     written = written.set_index(keys)
     for row in table.itertuples():
@@ -86,7 +87,7 @@ def test_several_seeds_are_tested_by_what_is_expected_of_another(three_seeds, tm
     table = pd.read_csv(tmp_path / "tests.csv")
     assert len(table) == 3 * 2 * 4
     assert table["difference_low"].isna().all()
-    written = results.read_tests(three_seeds)
+    written = titles.read_tests(three_seeds)
     for row in table.itertuples():
         keys = ["site", "architecture", "method", "test"]
         rows = written[(written[keys] == [getattr(row, key) for key in keys]).all(axis=1)]
@@ -117,7 +118,7 @@ def row(**changes) -> pd.Series:
 
 def test_a_test_as_readers_see_it():
     def cells(**changes):
-        return table_tests.test_cells(row(**changes))
+        return tests.test_cells(row(**changes))
 
     primary = ["Bootstrap over patients (primary)", "−0.012 (−0.031 to 0.007)", "0.0098"]
     assert cells() == [*primary, "z = −1.25", "0.21", "0.63", "yes, p < 0.001"]
@@ -174,15 +175,15 @@ def test_comparisons_of_an_older_version_are_refused(one_seed, tmp_path):
     path = tmp_path / "comparisons.csv"
     table = pd.read_csv(one_seed)
     table.drop(columns="test").to_csv(path, index=False)
-    for reader in (results.read_tests, results.read_comparisons):
+    for reader in (titles.read_tests, titles.read_comparisons):
         with pytest.raises(InputError, match="no test"):
             reader(path)
 
 
 def test_the_primary_test_alone_is_read_for_the_other_tables(one_seed, tmp_path):
-    table = results.read_comparisons(one_seed)
+    table = titles.read_comparisons(one_seed)
     assert set(table["test"]) == {"bootstrap_patients"}
     assert len(table) == 2 * 2 * 2
     empty = tmp_path / "comparisons.csv"
     empty.write_text(one_seed.read_text().splitlines()[0] + "\n")
-    assert results.read_comparisons(empty).empty
+    assert titles.read_comparisons(empty).empty

@@ -6,9 +6,10 @@ import torch
 from safetensors.torch import load_file
 from trainings import arguments, local_sites, train_round
 
-from chexviz import models, train
-from chexviz.aggregate import Exchange, combine
-from chexviz.errors import InputError
+from chexviz.base.errors import InputError
+from chexviz.federation import train
+from chexviz.federation.exchange import Exchange, combine
+from chexviz.models import model
 
 
 def test_training_learns_and_is_the_same_twice(federation):
@@ -60,8 +61,8 @@ def test_a_baseline_is_plain_training(federation):
 
 
 def test_weights_of_another_architecture_are_refused_and_leave_nothing(federation):
-    block = models.DenseNet121().state_dict()
-    models.save(federation / "dense.safetensors", block)
+    block = model.DenseNet121().state_dict()
+    model.save(federation / "dense.safetensors", block)
     line = [*arguments(federation, ["north"], "m"), f"--weights={federation / 'dense.safetensors'}"]
     with pytest.raises(InputError, match=r"dense\.safetensors"):
         train.main(line)

@@ -5,8 +5,8 @@ import gzip
 import pandas as pd
 import pytest
 
-from chexviz.errors import InputError
-from chexviz.user_tables import identifier, known, labels, read
+from chexviz.base.errors import InputError
+from chexviz.base.user_tables import identifier, known, labels, read
 
 ROWS = [["a.dcm", "7", "Zürich"], ["b.dcm", "8", "Genève"]]
 PLAIN = "file,patient,place\na.dcm,7,Zürich\nb.dcm,8,Genève\n"

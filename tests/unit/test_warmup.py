@@ -5,8 +5,9 @@ import json
 import torch
 from trainings import dataset, files
 
-from chexviz import models, warmup
-from chexviz.local import masked_loss
+from chexviz.federation import warmup
+from chexviz.federation.site import masked_loss
+from chexviz.models import model as models
 
 
 def test_warm_up_trains_the_task_block_on_exact_features(federation):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chexviz import wording
+from chexviz.reporting import wording
 
 
 @pytest.mark.parametrize(

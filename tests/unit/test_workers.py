@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chexviz.errors import InputError
-from chexviz.workers import Workers
+from chexviz.base.errors import InputError
+from chexviz.data.workers import Workers
 
 CHUNKS = [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9, 10, 11]]
 
@@ -89,7 +89,7 @@ def say_and_sleep(items):
 
 def test_workers_end_with_a_killed_parent():
     program = (
-        "import test_workers, chexviz.workers as workers\n"
+        "import test_workers, chexviz.data.workers as workers\n"
         "list(workers.Workers(2).in_order(test_workers.say_and_sleep, [[1], [2]], str))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

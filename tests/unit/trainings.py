@@ -4,10 +4,10 @@ import json
 
 import torch
 
-from chexviz import models
-from chexviz.dataset import Dataset, load_dataset
-from chexviz.local import LocalSite
-from chexviz.plan import METHOD
+from chexviz.federation.site import LocalSite
+from chexviz.models import model as models
+from chexviz.models.dataset import Dataset, load_dataset
+from chexviz.pipeline.plan import METHOD
 
 SETTINGS = {
     "batch": 8,

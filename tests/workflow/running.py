@@ -113,7 +113,7 @@ class Workflow:
 
     def verify(self) -> subprocess.CompletedProcess:
         """Compare the results with their record, as `make verify` does."""
-        line = [sys.executable, "-m", "chexviz.verify", "--configfile", *self.configs()]
+        line = [sys.executable, "-m", "chexviz.tools.verify", "--configfile", *self.configs()]
         environment = self.environment(PYTHONPATH=str(self.repository / "workflow"))
         return subprocess.run(
             line, capture_output=True, text=True, cwd=self.folder, env=environment

@@ -10,7 +10,7 @@ import time
 import pandas as pd
 
 import kaggle_server
-from chexviz.phantom import generate
+from chexviz.data.phantom.site import generate
 from kaggle_server import KEY, SECRETS, TOKEN
 from made_archives import zip_bytes
 from running import TINY

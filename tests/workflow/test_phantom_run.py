@@ -14,8 +14,9 @@ import pytest
 from safetensors import safe_open
 
 from browser import PANEL, PHONE, opened
-from chexviz import phantom, report_page
-from chexviz.stacks import open_images
+from chexviz.data.phantom import site as phantom
+from chexviz.images.arrays import open_images
+from chexviz.tools import report_page
 from running import FORECAST, SITES, THREE, TINY, Workflow
 
 
@@ -171,7 +172,7 @@ def test_a_leak_of_the_patient_protocol_fails_the_run(done, repository, tmp_path
     copy_of = tmp_path / "repository"
     ignore = shutil.ignore_patterns(".venv", ".git", ".snakemake", "results", "resources", "tests")
     shutil.copytree(repository, copy_of, ignore=ignore)
-    module = copy_of / "workflow" / "chexviz" / "split.py"
+    module = copy_of / "workflow" / "chexviz" / "cohort" / "split.py"
     fault = "\ngroups = lambda images, pairs: np.arange(len(images))\n"
     whole = module.read_text()
     module.write_text(
@@ -306,7 +307,7 @@ def test_the_report_shows_rules_with_parameters_and_code(report):
         page.locator(f"{PANEL} tbody tr a").nth(1).click()
         assert "minimum_cases" in page.locator(PANEL).inner_text()
     assert rules.keys() >= {result["job_properties"]["rule"] for result in results.values()}
-    assert "python -m chexviz.calibrate" in text_of(rules["calibrate"]["code"])
+    assert "python -m chexviz.evaluation.calibrate" in text_of(rules["calibrate"]["code"])
     assert "def scalings(" in text_of(rules["calibrate"]["code"])
 
 

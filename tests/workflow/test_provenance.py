@@ -13,15 +13,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from chexviz import closure, provenance, verify
-from chexviz.errors import InputError
-from chexviz.files import sha256
+from chexviz.base import source_code
+from chexviz.base.errors import InputError
+from chexviz.base.files import sha256
+from chexviz.pipeline import provenance
+from chexviz.tools import verify
 
 SNAKEFILE = """
 import sys
 sys.path.insert(0, "workflow")
-from chexviz import provenance
-from chexviz.closure import digest as code
+from chexviz.pipeline import provenance
+from chexviz.base.source_code import digest as code
 
 PYTHON = "PYTHONPATH=workflow " + sys.executable
 shell.prefix("export CHEXVIZ=$PWD; ")
@@ -122,8 +124,8 @@ def working_directory(finished, tmp_path, monkeypatch) -> None:
     shutil.copytree(finished, tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     monkeypatch.syspath_prepend(tmp_path / "run" / "packages")
-    monkeypatch.setattr(closure, "HOME", tmp_path / "run")
-    monkeypatch.setattr(closure, "PACKAGE", tmp_path / "run" / "workflow" / "chexviz")
+    monkeypatch.setattr(source_code, "HOME", tmp_path / "run")
+    monkeypatch.setattr(source_code, "PACKAGE", tmp_path / "run" / "workflow" / "chexviz")
     provenance.packages.cache_clear()
 
 
@@ -139,8 +141,8 @@ def configure(**changes) -> None:
 
 def verified() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """What does not match of each artifact, and what has changed."""
-    closure.imports.cache_clear()
-    closure.checksum.cache_clear()
+    source_code.imports.cache_clear()
+    source_code.checksum.cache_clear()
     path, now = verify.present(Path("Snakefile"), [])
     wrong, changed = verify.compare(json.loads(path.read_text()), now)
     return wrong, {kind: sorted(entries) for kind, entries in changed.items() if entries}
@@ -159,7 +161,7 @@ def test_all_of_a_finished_run_matches(capsys):
 def test_what_does_not_match_is_said_with_status_1():
     write(FIGURE, "prettier")
     write(OTHER_CODE, COPY + " # an edit")
-    line = [sys.executable, "-m", "chexviz.verify", "--snakefile", "Snakefile"]
+    line = [sys.executable, "-m", "chexviz.tools.verify", "--snakefile", "Snakefile"]
     environment = os.environ | {"PYTHONPATH": "packages:workflow"}
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
@@ -339,7 +341,7 @@ def test_a_damaged_record_is_said_and_another_one_written(damage):
 
 def test_a_conda_environment_is_its_files(repository, monkeypatch):
     """Its versions are what the yaml or the pin file names, not those beside Snakemake."""
-    monkeypatch.setattr(closure, "HOME", repository)
+    monkeypatch.setattr(source_code, "HOME", repository)
     provenance.conda_files.cache_clear()
     file = SimpleNamespace(get_path_or_uri=lambda secret_free: str(repository / "envs/data.yaml"))
     job = SimpleNamespace(conda_env=SimpleNamespace(file=file))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from chexviz import provenance
-from chexviz.manifest import read_manifest
+from chexviz.data.manifest import read_manifest
+from chexviz.pipeline import provenance
 from opened import STRACE, opened
 from running import HOSPITAL, SITES, THREE, Workflow
 
@@ -100,7 +100,7 @@ def test_another_site_more(done):
     assert jobs["split_paper"] == jobs["download"] == jobs["preprocess"] == 1
     assert jobs["split_patient"] == jobs["duplicates"] == 1
     assert jobs["train_federated"] == 2 * 2
-    trained = "".join(one for one in done.commands() if "chexviz.train " in one)
+    trained = "".join(one for one in done.commands() if "chexviz.federation.train " in one)
     models = re.findall(r"--model \S+/models/(\w+)/\w+/baseline/seed2022/(\w+)\.", trained)
     assert {site for protocol, site in models if protocol == "paper"} == {"clinic"}
 
@@ -122,8 +122,8 @@ def test_another_order_of_a_list(done, name, order):
     remade = done.commands()
     assert differ
     assert differ <= remade
-    assert any("chexviz.paper" in one for one in remade)
-    assert any("chexviz.train " in one for one in remade) == (name == "sites")
+    assert any("chexviz.reporting.paper.paper" in one for one in remade)
+    assert any("chexviz.federation.train " in one for one in remade) == (name == "sites")
 
 
 def test_another_order_leaves_nothing_that_does_not_match(run):
@@ -166,8 +166,13 @@ def test_edited_files_of_the_repository(moved):
     """Exactly what depends on them, if the edit is only a comment, or older than the results."""
     library = moved.repository / "workflow" / "chexviz"
     edits = {
-        library / "table1.py": {"table1", "published", "paper"},
-        library / "style.mplstyle": {"figure1", "figure2", "figure3", "paper"},
+        library / "reporting" / "tables" / "table1.py": {"table1", "published", "paper"},
+        library / "reporting" / "figures" / "style.mplstyle": {
+            "figure1",
+            "figure2",
+            "figure3",
+            "paper",
+        },
         moved.repository / "paper" / "published_table1.csv": {"published", "grim", "paper"},
         moved.repository / "paper" / "paper.typ": {"paper"},
         library / "__init__.py": {"download", "train_baseline", "paper"},
@@ -185,13 +190,13 @@ def test_edited_files_of_the_repository(moved):
 
 
 def test_an_edit_is_found_in_the_record(moved):
-    module = moved.repository / "workflow" / "chexviz" / "table1.py"
+    module = moved.repository / "workflow" / "chexviz" / "reporting" / "tables" / "table1.py"
     module.write_text(module.read_text() + "\n# an edit\n")
     said = moved.verify().stderr
     assert "results/demo/tables/paper/table1.csv: code\n" in said
     assert "results/demo/tables/published.csv: code\n" in said
     assert "metrics.csv" not in said
-    assert re.search(r"changed code:\n  workflow/chexviz/table1\.py: \w{12}, now \w{12}\n", said)
+    assert re.search(r"changed code:\n  workflow/.*/table1\.py: \w{12}, now \w{12}\n", said)
 
 
 # --- every file that a job opens -----------------------------------------------------------------

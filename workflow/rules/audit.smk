@@ -24,12 +24,12 @@ rule labels:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("labels"),
+        code=code("cohort.label_checks"),
         sites=SITES,
         tasks=plan.tasks(config),
     shell:
         """
-        python -m chexviz.labels \
+        python -m chexviz.cohort.label_checks \
             --site {params.sites} \
             --task {params.tasks:q} \
             --samples {input.samples:q} \
@@ -63,13 +63,13 @@ rule figure_audit:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_audit"),
+        code=code("reporting.figures.audit"),
         order=PROTOCOLS,
         settings=literal(plan.text({"sites": plan.titles(config)})),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_audit \
+        python -m chexviz.reporting.figures.audit \
             --audit {input.audit:q} \
             --labels {input.labels:q} \
             --settings {params.settings:q} \

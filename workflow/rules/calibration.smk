@@ -31,7 +31,7 @@ rule calibrate:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        code=code("calibrate"),
+        code=code("evaluation.calibrate"),
         order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -44,7 +44,7 @@ rule calibrate:
         ),
     shell:
         """
-        python -m chexviz.calibrate \
+        python -m chexviz.evaluation.calibrate \
             {params.predictions} \
             {params.tasks} \
             --settings {params.settings:q} \
@@ -82,13 +82,13 @@ rule figure_calibration:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_calibration"),
+        code=code("reporting.figures.calibration"),
         method=config["run"]["methods"][0],
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_calibration \
+        python -m chexviz.reporting.figures.calibration \
             --calibration {input.calibration:q} \
             --reliability {input.reliability:q} \
             --distribution {input.distribution:q} \
@@ -124,13 +124,13 @@ rule figure_decision:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_decision"),
+        code=code("reporting.figures.decision"),
         method=config["run"]["methods"][0],
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_decision \
+        python -m chexviz.reporting.figures.decision \
             --decision {input.decision:q} \
             --method {params.method} \
             --titles {params.titles:q} \

@@ -11,11 +11,11 @@ from snakemake.utils import update_config, validate
 
 sys.path.insert(0, os.path.join(HOME, "workflow"))
 
-from chexviz import plan, provenance, workload
-from chexviz.closure import digest as code
-from chexviz.download import missing
-from chexviz.errors import InputError
-from chexviz.relay import relay_termination
+from chexviz.base.errors import InputError
+from chexviz.base.source_code import digest as code
+from chexviz.data.download import missing
+from chexviz.pipeline import plan, provenance, training_work
+from chexviz.pipeline.signals import relay_termination
 
 # Of a module Snakemake reads no `configfile:`; the other workflow's settings are an overlay too.
 overlaid = load_configfile(os.path.join(HOME, "config/config.yaml"))
@@ -125,7 +125,7 @@ def forecast():
         return
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("train_")]
     trainings = [dict(job.wildcards.items()) for job in jobs]
-    command = workload.forecast(config, trainings, workflow.cores)
+    command = training_work.forecast(config, trainings, workflow.cores)
     if command:
         with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
         shell("{command}", conda_env=jobs[0].conda_env.address if with_conda else None)

@@ -20,12 +20,12 @@ rule download:
         mem_mb=growing(2000),
         runtime=growing(720),
     params:
-        code=code("download"),
+        code=code("data.download"),
         settings=lambda wildcards: plan.text(plan.download(config, wildcards.site)),
         fingerprint=lambda wildcards: plan.fingerprint(config, wildcards.site),
     shell:
         """
-        python -m chexviz.download \
+        python -m chexviz.data.download \
             --site {wildcards.site} \
             --settings {params.settings:q} \
             --stored {input.stored:q} \
@@ -52,14 +52,14 @@ rule weights:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        code=code("weights"),
+        code=code("models.weights"),
         local=lambda wildcards: plan.contents(plan.local_weights(config, wildcards.architecture)),
         source=lambda wildcards: config["architectures"][wildcards.architecture]["weights"],
         sha256=lambda wildcards: config["architectures"][wildcards.architecture]["weights_sha256"]
         or "",
     shell:
         """
-        python -m chexviz.weights \
+        python -m chexviz.models.weights \
             --source {params.source:q} \
             --sha256={params.sha256:q} \
             --output {output.weights:q} \

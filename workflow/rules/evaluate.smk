@@ -29,7 +29,7 @@ rule evaluate:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        code=code("evaluate"),
+        code=code("evaluation.evaluate"),
         order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -39,7 +39,7 @@ rule evaluate:
         margin=config["evaluation"]["margin"],
     shell:
         """
-        python -m chexviz.evaluate \
+        python -m chexviz.evaluation.evaluate \
             {params.predictions} \
             {params.tasks} \
             --settings {params.settings:q} \
@@ -76,13 +76,13 @@ rule table1:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("table1"),
+        code=code("reporting.tables.table1"),
         method=config["run"]["methods"][0],
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.table1 \
+        python -m chexviz.reporting.tables.table1 \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
@@ -121,14 +121,14 @@ rule table_methods:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("table_methods"),
+        code=code("reporting.tables.methods"),
         order=plan.names(plan.histories(config)),
         histories=lambda wildcards, input: plan.history_arguments(config, input),
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.table_methods \
+        python -m chexviz.reporting.tables.methods \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             {params.histories} \
@@ -165,13 +165,13 @@ rule table_tests:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("table_tests"),
+        code=code("reporting.tables.tests"),
         method=config["run"]["methods"][0],
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.table_tests \
+        python -m chexviz.reporting.tables.tests \
             --comparisons {input.comparisons:q} \
             --method {params.method} \
             --titles {params.titles:q} \
@@ -202,11 +202,11 @@ rule simulation:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
-        code=code("simulation"),
+        code=code("evaluation.simulation"),
         settings=literal(plan.text(config["evaluation"]["simulation"])),
     shell:
         """
-        python -m chexviz.simulation \
+        python -m chexviz.evaluation.simulation \
             --settings {params.settings:q} \
             --csv {output.csv:q} \
             2>&1 | tee {log:q}
@@ -232,11 +232,11 @@ rule coverage:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
-        code=code("coverage"),
+        code=code("evaluation.coverage"),
         settings=literal(plan.text(config["evaluation"]["coverage"])),
     shell:
         """
-        python -m chexviz.coverage \
+        python -m chexviz.evaluation.coverage \
             --settings {params.settings:q} \
             --csv {output.csv:q} \
             2>&1 | tee {log:q}

@@ -22,12 +22,12 @@ rule figure1:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure1"),
+        code=code("reporting.figures.framework"),
         settings=literal(plan.text({"sites": plan.titles(config)})),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure1 \
+        python -m chexviz.reporting.figures.framework \
             --settings {params.settings:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
@@ -61,13 +61,13 @@ rule figure2:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure2"),
+        code=code("reporting.figures.roc_curves"),
         method=config["run"]["methods"][0],
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure2 \
+        python -m chexviz.reporting.figures.roc_curves \
             --roc {input.roc:q} \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
@@ -108,7 +108,7 @@ rule figure3:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        code=code("figure3"),
+        code=code("reporting.figures.gradcam_cases"),
         order=SITES + plan.names(SHOWN),
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations
@@ -120,7 +120,7 @@ rule figure3:
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure3 \
+        python -m chexviz.reporting.figures.gradcam_cases \
             {params.sites} \
             {params.predictions} \
             --metrics {input.metrics:q} \
@@ -162,14 +162,14 @@ rule figure_training:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_training"),
+        code=code("reporting.figures.training"),
         order=plan.names(plan.histories(config)),
         histories=lambda wildcards, input: plan.history_arguments(config, input),
         settings=literal(plan.text({"sites": plan.titles(config)})),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_training \
+        python -m chexviz.reporting.figures.training \
             {params.histories} \
             --settings {params.settings:q} \
             --mark={params.mark:q} \
@@ -202,11 +202,11 @@ rule figure_simulation:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_simulation"),
+        code=code("reporting.figures.simulation"),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_simulation \
+        python -m chexviz.reporting.figures.simulation \
             --simulation {input.simulation:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
@@ -238,11 +238,11 @@ rule figure_coverage:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_coverage"),
+        code=code("reporting.figures.coverage"),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_coverage \
+        python -m chexviz.reporting.figures.coverage \
             --coverage {input.coverage:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \

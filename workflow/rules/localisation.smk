@@ -27,7 +27,7 @@ rule localise:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        code=code("localise"),
+        code=code("evaluation.localise"),
         order=plan.names(MODELS),
         sites=lambda wildcards, input: plan.site_arguments(config, input.annotations),
         predictions=lambda wildcards, input: plan.model_arguments(
@@ -36,7 +36,7 @@ rule localise:
         settings=literal(plan.text(plan.localise(config))),
     shell:
         """
-        python -m chexviz.localise \
+        python -m chexviz.evaluation.localise \
             {params.sites} \
             {params.predictions} \
             --split {input.split:q} \
@@ -71,12 +71,12 @@ rule figure_localisation:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_localisation"),
+        code=code("reporting.figures.localisation"),
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_localisation \
+        python -m chexviz.reporting.figures.localisation \
             --localisation {input.localisation:q} \
             --titles {params.titles:q} \
             --mark={params.mark:q} \
@@ -113,7 +113,7 @@ rule contact_sheet:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        code=code("contact_sheet"),
+        code=code("reporting.figures.contact_sheet"),
         order=SITES + plan.names(SHOWN),
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations
@@ -123,7 +123,7 @@ rule contact_sheet:
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.contact_sheet \
+        python -m chexviz.reporting.figures.contact_sheet \
             {params.sites} \
             {params.gradcam} \
             --scored {input.scored:q} \

@@ -23,13 +23,18 @@ rule paper:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("paper", "paper/paper.typ", "paper/reporting.typ", "paper/references.bib"),
+        code=code(
+            "reporting.paper.paper",
+            "paper/paper.typ",
+            "paper/reporting.typ",
+            "paper/references.bib",
+        ),
         results=subpath(output.pdf, parent=True),
         settings=literal(plan.text(plan.paper(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.paper \
+        python -m chexviz.reporting.paper.paper \
             --template "$CHEXVIZ/paper/paper.typ" "$CHEXVIZ/paper/reporting.typ" \
             --bibliography "$CHEXVIZ/paper/references.bib" \
             --results {params.results:q} \

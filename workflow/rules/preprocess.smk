@@ -30,13 +30,13 @@ rule preprocess:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        code=code("preprocess"),
+        code=code("data.preprocess"),
         tables=lambda wildcards: plan.tables_read(config, wildcards.site),
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
         shard="1 1",
     shell:
         """
-        python -m chexviz.preprocess \
+        python -m chexviz.data.preprocess \
             --site {wildcards.site} \
             --manifest {input.manifest:q} \
             --settings {params.settings:q} \
@@ -65,7 +65,7 @@ use rule preprocess as preprocess_shard with:
     wildcard_constraints:
         site=any_of(SHARDED),
     params:
-        code=code("preprocess"),
+        code=code("data.preprocess"),
         tables=lambda wildcards: plan.tables_read(config, wildcards.site),
         settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
         shard=lambda wildcards: f"{wildcards.shard} {config['sites'][wildcards.site]['shards']}",
@@ -102,11 +102,11 @@ rule merge:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        code=code("merge"),
+        code=code("data.merge_shards"),
         agreed=lambda wildcards: plan.text(plan.contract(config, wildcards.site)),
     shell:
         """
-        python -m chexviz.merge \
+        python -m chexviz.data.merge_shards \
             --site {wildcards.site} \
             --agreed {params.agreed:q} \
             --shards {input.images:q} \
@@ -136,11 +136,11 @@ rule arrays:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
-        code=code("arrays"),
+        code=code("data.list_arrays"),
         sites=SITES,
     shell:
         """
-        python -m chexviz.arrays \
+        python -m chexviz.data.list_arrays \
             --site {params.sites} \
             --images {input.images:q} \
             --output {output.index:q} \
@@ -165,12 +165,12 @@ rule duplicates:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        code=code("duplicates"),
+        code=code("cohort.duplicates"),
         sites=SITES,
         settings=literal(plan.text(config["duplicates"])),
     shell:
         """
-        python -m chexviz.duplicates \
+        python -m chexviz.cohort.duplicates \
             --site {params.sites} \
             --images {input.images:q} \
             --samples {input.samples:q} \

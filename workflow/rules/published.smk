@@ -26,12 +26,14 @@ rule published:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("published", "paper/published_table1.csv", "paper/published_data.csv"),
+        code=code(
+            "reporting.tables.published", "paper/published_table1.csv", "paper/published_data.csv"
+        ),
         settings=literal(plan.text(plan.published(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.published \
+        python -m chexviz.reporting.tables.published \
             --published "$CHEXVIZ/paper/published_table1.csv" \
             --data "$CHEXVIZ/paper/published_data.csv" \
             --metrics {input.metrics:q} \
@@ -67,11 +69,11 @@ rule grim:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("grim", "paper/published_table1.csv", "paper/published_data.csv"),
+        code=code("reporting.tables.grim", "paper/published_table1.csv", "paper/published_data.csv"),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.grim \
+        python -m chexviz.reporting.tables.grim \
             --published "$CHEXVIZ/paper/published_table1.csv" \
             --data "$CHEXVIZ/paper/published_data.csv" \
             --mark={params.mark:q} \
@@ -109,12 +111,12 @@ rule inflation:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("inflation"),
+        code=code("reporting.tables.inflation"),
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.inflation \
+        python -m chexviz.reporting.tables.inflation \
             --paper {input.paper:q} \
             --patient {input.patient:q} \
             --paper-split {input.paper_split:q} \

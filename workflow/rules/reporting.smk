@@ -38,7 +38,7 @@ rule participants:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        code=code("participants"),
+        code=code("reporting.tables.participants"),
         order=SITES + PROTOCOLS,
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.samples, input.rejected, input.manifest, input.fetched
@@ -48,7 +48,7 @@ rule participants:
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.participants \
+        python -m chexviz.reporting.tables.participants \
             {params.sites} \
             {params.splits} \
             --settings {params.settings:q} \
@@ -98,7 +98,7 @@ rule failures:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        code=code("failures"),
+        code=code("reporting.figures.failures"),
         order=SITES + plan.names(MODELS),
         sites=lambda wildcards, input: plan.site_arguments(
             config, input.images, input.samples, input.annotations
@@ -111,7 +111,7 @@ rule failures:
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.failures \
+        python -m chexviz.reporting.figures.failures \
             {params.sites} \
             {params.predictions} \
             --metrics {input.metrics:q} \

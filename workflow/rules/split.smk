@@ -18,11 +18,11 @@ rule split_paper:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        code=code("split"),
+        code=code("cohort.split"),
         settings=literal(plan.text(plan.split(config, "paper"))),
     shell:
         """
-        python -m chexviz.split \
+        python -m chexviz.cohort.split \
             --protocol paper \
             --site {wildcards.site} \
             --samples {input.samples:q} \
@@ -50,12 +50,12 @@ rule split_patient:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        code=code("split"),
+        code=code("cohort.split"),
         sites=SITES,
         settings=literal(plan.text(plan.split(config, "patient"))),
     shell:
         """
-        python -m chexviz.split \
+        python -m chexviz.cohort.split \
             --protocol patient \
             --site {params.sites} \
             --samples {input.samples:q} \
@@ -91,11 +91,11 @@ rule audit:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        code=code("audit"),
+        code=code("cohort.leakage"),
         sites=SITES,
     shell:
         """
-        python -m chexviz.audit \
+        python -m chexviz.cohort.leakage \
             --protocol {wildcards.protocol} \
             --site {params.sites} \
             --samples {input.samples:q} \

@@ -23,7 +23,7 @@ rule subgroups:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        code=code("subgroups"),
+        code=code("evaluation.subgroups"),
         order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -35,7 +35,7 @@ rule subgroups:
         ),
     shell:
         """
-        python -m chexviz.subgroups \
+        python -m chexviz.evaluation.subgroups \
             {params.predictions} \
             {params.tasks} \
             {params.samples} \
@@ -68,13 +68,13 @@ rule figure_subgroups:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_subgroups"),
+        code=code("reporting.figures.subgroups"),
         method=config["run"]["methods"][0],
         titles=literal(plan.text(plan.titles(config))),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_subgroups \
+        python -m chexviz.reporting.figures.subgroups \
             --subgroups {input.table:q} \
             --method {params.method} \
             --titles {params.titles:q} \
@@ -107,7 +107,7 @@ rule crosstask:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        code=code("crosstask"),
+        code=code("evaluation.crosstask"),
         order=plan.names(MODELS),
         predictions=lambda wildcards, input: plan.model_arguments(
             "--prediction", MODELS, input.predictions
@@ -117,7 +117,7 @@ rule crosstask:
         settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "minimum_cases"))),
     shell:
         """
-        python -m chexviz.crosstask \
+        python -m chexviz.evaluation.crosstask \
             {params.predictions} \
             {params.tasks} \
             {params.samples} \
@@ -150,13 +150,13 @@ rule figure_crosstask:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("figure_crosstask"),
+        code=code("reporting.figures.crosstask"),
         method=config["run"]["methods"][0],
         settings=literal(plan.text({"sites": plan.titles(config)})),
         mark=literal(config["mark"]),
     shell:
         """
-        python -m chexviz.figure_crosstask \
+        python -m chexviz.reporting.figures.crosstask \
             --crosstask {input.table:q} \
             --method {params.method} \
             --settings {params.settings:q} \

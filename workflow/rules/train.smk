@@ -21,11 +21,11 @@ rule warmup:
         runtime=growing(240),
         gpu=1,
     params:
-        code=code("warmup"),
+        code=code("federation.warmup"),
         settings=lambda wildcards: plan.text(plan.warmup(config, wildcards.architecture)),
     shell:
         """
-        python -m chexviz.warmup \
+        python -m chexviz.federation.warmup \
             --architecture {wildcards.architecture} \
             --site {wildcards.site} \
             --images {input.images:q} \
@@ -72,13 +72,13 @@ rule train_baseline:
         runtime=growing(1440),
         gpu=1,
     params:
-        code=code("train"),
+        code=code("federation.train"),
         settings=lambda wildcards: plan.text(plan.train(config, wildcards.architecture, "baseline")),
         # Not an output: Snakemake deletes the outputs of a job that is killed.
         checkpoint=subpath(output.model, strip_suffix=".safetensors"),
     shell:
         """
-        python -m chexviz.train \
+        python -m chexviz.federation.train \
             --architecture {wildcards.architecture} \
             --site {wildcards.site} \
             --images {input.images:q} \
@@ -129,7 +129,7 @@ rule train_federated:
         runtime=growing(2880),
         gpu=1,
     params:
-        code=code("train"),
+        code=code("federation.train"),
         sites=SITES,
         settings=lambda wildcards: plan.text(
             plan.train(config, wildcards.architecture, wildcards.method)
@@ -137,7 +137,7 @@ rule train_federated:
         checkpoint=subpath(output.model, strip_suffix=".safetensors"),
     shell:
         """
-        python -m chexviz.train \
+        python -m chexviz.federation.train \
             --architecture {wildcards.architecture} \
             --site {params.sites} \
             --images {input.images:q} \
@@ -175,14 +175,14 @@ rule predict:
         runtime=growing(60),
         gpu=1,
     params:
-        code=code("predict"),
+        code=code("models.predict"),
         sites=SITES,
         tasks=plan.tasks(config),
         ensemble=lambda wildcards: "--ensemble" * plan.is_ensemble(config, wildcards.method),
         settings=literal(plan.text(plan.take(config["training"], "threads"))),
     shell:
         """
-        python -m chexviz.predict \
+        python -m chexviz.models.predict \
             --model {input.models:q} \
             {params.ensemble} \
             --site {params.sites} \

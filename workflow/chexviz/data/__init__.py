@@ -1,0 +1,1 @@
+"""From raw files to arrays and tables: fetched, checked, decoded, resized."""

@@ -1,0 +1,1 @@
+"""One radiograph's file to the grey levels that it is meant to be seen with."""

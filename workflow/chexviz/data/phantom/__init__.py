@@ -1,0 +1,1 @@
+"""Drawn chests in the layouts of real datasets."""

@@ -1,0 +1,310 @@
+"""A site's raw files to packed arrays and tables, on all cores.
+
+Entry point: python -m chexviz.data.preprocess --site rsna --manifest CSV --settings JSON
+--threads 4 --images NPY --samples CSV --annotations CSV --rejected CSV --contract CSV. What the
+files hold is said in docs/architecture.md. Order and bytes do not depend on the number of threads.
+With --shard 2 5 it is the second of five equal parts of the site, which `merge_shards` joins.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from chexviz.base import rejections
+from chexviz.base.errors import InputError, run
+from chexviz.base.files import replacing_all, sha256
+from chexviz.base.options import finite_json
+from chexviz.base.progress import Progress
+from chexviz.data import contract
+from chexviz.data.convert import (
+    Done,
+    Task,
+    convert_chunk,
+    crashed,
+    npy_header,
+    slot_start,
+    unreachable,
+)
+from chexviz.data.readers.reading import BOX, Listing, empty_site, is_named_dicom, kept, read
+from chexviz.data.workers import Workers
+
+SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age"]
+SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
+ANNOTATIONS = ["image", *BOX, "runs"]
+CHUNK = 32  # images a worker takes at once: enough to hide the exchange, few enough to end together
+FLUSHED = 16  # chunks after which they are sent to the disk, lest a long flush waits at the end
+FORMULA, NUMBER = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"[+-]?\d+([.,]\d+)?")
+REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
+
+
+def part(listing: Listing, number: int, count: int) -> Listing:
+    """Shard `number` (from 1) of `count` of the records, in order.
+
+    What is rejected without a record goes to the first shard.
+    """
+    first, stop = (len(listing.records) * end // count for end in (number - 1, number))
+    records = listing.records[first:stop].reset_index(drop=True)
+    rejected = listing.rejected if number == 1 else listing.rejected[:0]
+    return replace(
+        listing,
+        records=records,
+        boxes=kept(listing.boxes, records),
+        runs=kept(listing.runs, records),
+        rejected=rejected,
+    )
+
+
+def tasks_of(listing: Listing, folder: Path) -> list[Task]:
+    """One task a record, in the order of the records."""
+    boxes = {image: rows[BOX].values.tolist() for image, rows in listing.boxes.groupby("image")}
+    runs = dict(zip(listing.runs["image"], listing.runs["runs"], strict=True))
+    tasks = []
+    for slot, row in enumerate(listing.records.itertuples()):
+        drawn = boxes.get(row.image, []), runs.get(row.image, "")
+        tasks.append(Task(slot, folder / row.file, row.image, *drawn, listing.side))
+    return tasks
+
+
+def convert_all(
+    tasks: list[Task], images: Path, settings: Mapping, workers: Workers, label: str
+) -> Iterator[Done]:
+    """Convert every file into its slot of the new file `images`. settings: how, of `convert`."""
+    images.write_bytes(b"")
+    chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
+    how = {name: settings[name] for name in ("size", "fit", "max_pixels")}
+    work = partial(convert_chunk, images=images, **how)
+    with images.open("rb") as file, Progress(label, total=len(tasks), unit="image") as progress:
+        for number, done in enumerate(workers.in_order(work, chunks, crashed), 1):
+            yield from done
+            progress.step(len(done))
+            if number % FLUSHED == 0:
+                os.fsync(file.fileno())
+
+
+def close_gaps(images: Path, keep: np.ndarray, size: int) -> None:
+    """Make the slots `keep` (n,), ascending, the whole of the .npy file, moving one at a time."""
+    with images.open("r+b") as file:
+        file.write(npy_header(len(keep), size))
+        for target, slot in enumerate(keep.tolist()):
+            if slot != target:
+                file.seek(slot_start(slot, size))
+                image = file.read(size * size)
+                file.seek(slot_start(target, size))
+                file.write(image)
+        file.truncate(slot_start(len(keep), size))
+
+
+def check_files(folder: Path, files: pd.DataFrame) -> None:
+    """Raise InputError unless every file of a manifest is there, with the size it had."""
+    for file, size in zip(files["file"], files["bytes"], strict=True):
+        path = folder / file
+        try:
+            found = f"{path.stat().st_size} bytes"
+        except FileNotFoundError as error:
+            found = str(error.strerror)
+        except OSError as error:
+            raise unreachable(path, error) from error
+        if found != f"{size} bytes":
+            raise changed(path, f"{size} bytes, as in the manifest", found)
+
+
+def check_tables(folder: Path, files: pd.DataFrame, images: set[str]) -> None:
+    """Raise InputError if a file that is not DICOM, such as a label table, has other bytes now.
+
+    images: files whose bytes are compared when they are decoded.
+    """
+    for file, expected in zip(files["file"], files["sha256"], strict=True):
+        if file not in images and not is_named_dicom(file):
+            compare(folder / file, expected, sha256(folder / file))
+
+
+def unchanged(results: Iterator[Done], tasks: list[Task], expected: list[str]) -> Iterator[Done]:
+    """Pass results on; raise InputError at the first file whose bytes are not the expected ones.
+
+    expected: SHA-256 of every task's file.
+    """
+    for done, task, digest in zip(results, tasks, expected, strict=True):
+        if done.sha256:
+            compare(task.path, digest, done.sha256)
+        yield done
+
+
+def compare(path: Path, expected: str, found: str) -> None:
+    """Raise InputError if two checksums of a file differ."""
+    if found != expected:
+        raise changed(path, f"SHA-256 {expected}, as in the manifest", f"SHA-256 {found}")
+
+
+def changed(path: Path, expected: str, found: str) -> InputError:
+    """The error of a file that is not the one in the manifest."""
+    return InputError(
+        path,
+        expected=expected,
+        found=found,
+        fix="the file changed since it was downloaded: remove manifest.csv of its site and run "
+        "again, which downloads it again",
+    )
+
+
+def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
+    """One line: images, positives, rejected files and the main reasons, known patients."""
+    kinds = rejections.kinds(rejected["reason"]).value_counts()
+    why = [f"{count} x {reason}" for reason, count in kinds.head(REASONS).items()]
+    if len(kinds) > REASONS:
+        why.append(f"{kinds[REASONS:].sum()} x others")
+    positive = (samples["label"] == "1").sum()
+    line = (
+        f"preprocess {site}: {len(samples)} images, {positive} positive, {len(rejected)} rejected"
+    )
+    line += f" ({'; '.join(why)})" * bool(why)
+    known = samples.loc[samples["patient_known"].astype(str) == "True", "patient"]
+    if known.empty:
+        return f"{line}; no patient is known, so that shared ones cannot be found"
+    return f"{line}; {known.nunique()} patients are known, of {len(known)} images"
+
+
+def left_alone(site: str, listing: Listing) -> str:
+    """One line: the files that are neither DICOM nor in the label table; '' without any."""
+    kinds = Counter(PurePosixPath(file).suffix.lower() or "no suffix" for file in listing.others)
+    counts = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(REASONS))
+    total = f"{len(listing.others)} other files were not read"
+    return f"preprocess {site}: {total}, being neither DICOM nor in the label table: {counts}"
+
+
+def list_shard(
+    site: str, folder: Path, files: pd.DataFrame, settings: Mapping, shard: tuple[int, int]
+) -> tuple[Listing, pd.DataFrame]:
+    """The listing of a shard, sorted by image, and the site's contract (see contract.check).
+
+    The shard's files, and those that are no image, are known to be those of the manifest then, but
+    for the bytes of images, which are compared when they are decoded.
+    """
+    named = files["file"].map(is_named_dicom)
+    check_files(folder, files[~named])  # which the reader opens
+    listing = read(settings["reader"], folder, files, settings)
+    listing.records = listing.records.sort_values("image").reset_index(drop=True)
+    agreed = contract.check(site, settings["contract"], folder, files, listing)
+    check_tables(folder, files, set(listing.records["file"]))
+    mine = part(listing, *shard)
+    others = ~listing.records["file"].isin(mine.records["file"])
+    check_files(folder, files[~files["file"].isin(listing.records["file"][others])])
+    return mine, agreed
+
+
+def preprocess(
+    site: str,
+    manifest: Path,
+    settings: Mapping,
+    threads: int,
+    outputs: Mapping[str, Path],
+    shard: tuple[int, int] = (1, 1),
+) -> str:
+    """Read a site's files and write its outputs (images, samples, annotations, rejected, contract).
+
+    shard: its number, from 1, and how many there are. All five appear together at the end, or none.
+    Returns a line that sums them up. Raises InputError if a table is not as expected, a strict
+    contract is not met or no labelled image is left (of a site; a shard may have none).
+    """
+    folder = manifest.parent / "data"
+    files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
+    with Workers(min(threads, 1 + len(files) // CHUNK)) as workers:
+        listing, agreed = list_shard(site, folder, files, settings, shard)
+        name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
+        if listing.others and shard[0] == 1:
+            print(left_alone(site, listing), file=sys.stderr)
+        tasks, size = tasks_of(listing, folder), settings["size"]
+        checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
+        with replacing_all(outputs) as paths:
+            results = convert_all(
+                tasks, paths["images"], settings, workers, label=f"preprocess {name}"
+            )
+            done = list(unchanged(results, tasks, checksums))
+            samples, rejected = tabulate(listing, checksums, done)
+            line = summary(name, samples, rejected)
+            if shard == (1, 1):  # merge does it for several
+                if not (samples["label"] != "").any():
+                    raise empty_site(folder, line)
+                kept_ones = contract.check_kept(site, settings["contract"], folder, samples, line)
+                agreed = pd.concat([agreed, kept_ones])
+            keep = np.flatnonzero([not one.reason for one in done])
+            close_gaps(paths["images"], keep, size)
+            write(without_formulas(samples), paths["samples"])
+            flat = [row for one in done for row in one.annotations]
+            annotations = without_formulas(pd.DataFrame(flat, columns=ANNOTATIONS))
+            write(annotations, paths["annotations"])
+            write(without_formulas(rejected), paths["rejected"])
+            write(without_formulas(agreed), paths["contract"])
+    return line
+
+
+def tabulate(
+    listing: Listing, checksums: list[str], done: list[Done]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables samples and rejected, from what became of every record."""
+    records = listing.records.assign(reason=[one.reason for one in done], sha256=checksums)
+    rows = pd.DataFrame([one.row for one in done], index=records.index)
+    samples = pd.concat([records, rows], axis=1)
+    findings = [column for column in records if column.startswith("label_")]
+    samples = samples[samples["reason"] == ""].reindex(columns=[*SAMPLES, *findings])
+    rejected = pd.concat(
+        [listing.rejected, records.loc[records["reason"] != "", ["file", "reason"]]]
+    )
+    return samples, rejected.sort_values(["file", "reason"])
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV."""
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """A table in which no text is a formula to a spreadsheet.
+
+    All later tables take their names of images, patients and files from those of this stage.
+    """
+    texts = table.select_dtypes(["object", "string"])
+    return table.assign(**{column: texts[column].map(no_formula) for column in texts})
+
+
+def no_formula(value: object) -> object:
+    """A value that no spreadsheet computes: an apostrophe before a text that begins as a formula.
+
+    One more before a text with apostrophes that look like ours, so that two names stay two.
+    """
+    formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
+    return f"'{value}" if formula else value
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--site", required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--settings", type=finite_json, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--shard", nargs=2, type=int, default=(1, 1), metavar=("NUMBER", "COUNT"))
+    outputs = ("images", "samples", "annotations", "rejected", "contract")
+    for name in outputs:
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    line = preprocess(
+        arguments.site,
+        arguments.manifest,
+        arguments.settings,
+        arguments.threads,
+        {name: getattr(arguments, name) for name in outputs},
+        tuple(arguments.shard),
+    )
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""What a raw layout holds: images, labels, patients, annotations."""

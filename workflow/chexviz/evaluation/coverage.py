@@ -1,0 +1,258 @@
+"""Entry point: how often 95 % intervals hold the truth and paired tests keep to their level."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from chexviz.base.errors import InputError, run
+from chexviz.base.files import replacing
+from chexviz.base.options import finite_json
+from chexviz.base.progress import Progress
+from chexviz.base.randomness import stream
+from chexviz.evaluation.metrics import (
+    Measures,
+    compare,
+    compare_delong,
+    metric_interval,
+    wilson,
+    youden_threshold,
+)
+from chexviz.evaluation.roc import Ranking, auroc, class_units, positive_units, resamples
+from chexviz.reporting.titles import METRICS
+
+CONFIDENCE, LEVEL = 0.95, 0.05
+# What each interval should hold. Sensitivity and specificity: those of the best of all thresholds,
+# which the chosen one estimates; and those that the chosen one itself has in other patients.
+INTERVALS = ("auroc", "aupr", "sensitivity", "specificity")
+CHOSEN = ("sensitivity_chosen", "specificity_chosen")
+TESTS = ("bootstrap_patients", "bootstrap_images", "delong")
+COLUMNS = ["images", "patients", "positives", "measure", "repetitions", "count", "rate"]
+COLUMNS += ["low", "high", "nominal"]
+RECALLS = (np.arange(100_000) + 0.5) / 100_000  # where the area under a precision curve is taken
+
+
+class Coverage(NamedTuple):
+    """repetitions: simulated studies of each design, >= 1. replicates: resamples in each, >= 2.
+
+    patients: in a study, a design for each number. prevalence: of positive ones. images: of a
+    patient, equally often, in a second design for each number; in the first each has one.
+    similarity: correlation of the scores of a patient's images, within a class. auroc: of both
+    models. correlation: of their scores, within a class. seed: of the draws.
+    """
+
+    repetitions: int
+    replicates: int
+    patients: list[int]
+    prevalence: float
+    images: list[int]
+    similarity: float
+    auroc: float
+    correlation: float
+    seed: int
+
+    @property
+    def distance(self) -> float:
+        """Of the classes' mean scores, in standard deviations."""
+        return float(np.sqrt(2) * ndtri(self.auroc))
+
+
+class Design(NamedTuple):
+    """patients, positives: their numbers in each study. images: of a patient, equally often."""
+
+    patients: int
+    positives: int
+    images: list[int]
+
+
+class Study(NamedTuple):
+    """labels: 0 or 1 (n,). scores: probabilities of two models (2, n). patient: index (n,)."""
+
+    labels: np.ndarray
+    scores: np.ndarray
+    patient: np.ndarray
+
+
+def read_settings(text: str) -> Coverage:
+    """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
+    try:
+        settings = Coverage(**finite_json(text))
+        fewest = [min(one.positives, one.patients - one.positives) for one in designs(settings)]
+        possible = (
+            settings.repetitions >= 1
+            and settings.replicates >= 2
+            and min(fewest, default=0) >= 2
+            and max(settings.images) > 1 <= min(settings.images)
+            and 0 <= settings.similarity < 1
+            and 0.5 <= settings.auroc < 1
+            and 0 <= settings.correlation < 1
+        )
+    except (ValueError, TypeError):
+        possible = False
+    if not possible:
+        raise InputError(
+            "--settings",
+            expected='{"repetitions": >= 1, "replicates": >= 2, "patients": [with two of each '
+            'class, ...], "prevalence": ..., "images": [>= 1, one of them more, ...], '
+            '"similarity": 0 to below 1, "auroc": 0.5 to below 1, "correlation": 0 to below 1, '
+            '"seed": integer}',
+            found=text,
+            fix="correct the section 'evaluation: coverage' of the configuration",
+        )
+    return settings
+
+
+def designs(settings: Coverage) -> list[Design]:
+    """Those with one image a patient, then those with several."""
+    return [
+        Design(patients, round(settings.prevalence * patients), images)
+        for images in ([1], settings.images)
+        for patients in settings.patients
+    ]
+
+
+# --- studies -------------------------------------------------------------------------------------
+
+
+def positive_images(images: np.ndarray | list[int]) -> np.ndarray:
+    """How many images of a positive patient with so many show the finding: half, rounded up."""
+    return (np.asarray(images) + 1) // 2
+
+
+def draw_study(design: Design, settings: Coverage, generator: np.random.Generator) -> Study:
+    """Patients with their images, and the scores of two equally good models.
+
+    Binormal: within a class, scores are normal with variance 1, correlated between a patient's
+    images and between the models; those of positive images are larger by `distance`. They become
+    probabilities by an increasing function, which changes no rank.
+    """
+    sizes = generator.choice(design.images, design.patients)
+    patient = np.repeat(np.arange(design.patients), sizes)
+    position = np.arange(len(patient)) - np.repeat(sizes.cumsum() - sizes, sizes)
+    is_positive = (patient < design.positives) & (position < positive_images(sizes)[patient])
+
+    def noise() -> np.ndarray:
+        shared = generator.normal(size=design.patients)[patient]
+        own = generator.normal(size=len(patient))
+        return np.sqrt(settings.similarity) * shared + np.sqrt(1 - settings.similarity) * own
+
+    shared, weight = noise(), settings.correlation
+    scores = [np.sqrt(weight) * shared + np.sqrt(1 - weight) * noise() for _ in range(2)]
+    centred = np.stack(scores) + settings.distance * (is_positive - 0.5)
+    return Study(is_positive.astype(int), ndtr(centred), patient)
+
+
+def truths(design: Design, settings: Coverage) -> dict[str, float]:
+    """What the intervals should hold: of INTERVALS; AUPR at the prevalence of all such studies."""
+    share = np.mean(positive_images(design.images)) / np.mean(design.images)
+    prevalence = share * design.positives / design.patients
+    true = prevalence * RECALLS
+    false = (1 - prevalence) * ndtr(ndtri(RECALLS) - settings.distance)
+    best = float(ndtr(settings.distance / 2))
+    aupr = float(np.mean(true / (true + false)))
+    return dict(zip(INTERVALS, (settings.auroc, aupr, best, best), strict=True))
+
+
+def truths_of(threshold: float, settings: Coverage) -> dict[str, float]:
+    """CHOSEN: sensitivity and specificity of a threshold (a probability) in all such studies."""
+    half, chosen = settings.distance / 2, ndtri(threshold)
+    return dict(zip(CHOSEN, (float(ndtr(half - chosen)), float(ndtr(half + chosen))), strict=True))
+
+
+def resampled(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    positive: np.ndarray,
+    replicates: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """A statistic of the units' weights (..., block), of the data and of resamples (..., 1 + B).
+
+    positive: which units are, bool (units,).
+    """
+    blocks = [np.ones((len(positive), 1)), *resamples(positive, replicates, generator)]
+    return np.concatenate([statistic(weights) for weights in blocks], axis=-1)
+
+
+def outcomes(
+    study: Study, truth: dict[str, float], replicates: int, generator: np.random.Generator
+) -> Iterator[tuple[str, bool]]:
+    """Whether the first model's intervals hold the truth, and which tests call the two different.
+
+    As `evaluate` makes them with the threshold chosen on the same images, anew in each resample.
+    """
+    labels, scores, patient = study
+    positive = positive_units(labels, patient)
+    cases = class_units(labels, patient)
+    measures = [Measures(labels, one, patient, None) for one in scores]
+    metrics = resampled(
+        lambda weights: np.stack([measure(weights)[0] for measure in measures]),
+        *(positive, replicates, generator),
+    )
+    for name, value in truth.items():
+        metric = name.removesuffix("_chosen")
+        replicated = metrics[0, METRICS.index(metric)]
+        low, high = metric_interval(metric, replicated[0], replicated[1:], cases, CONFIDENCE)
+        yield name, low <= value <= high
+    areas = {"bootstrap_patients": metrics[:, METRICS.index("auroc")]}
+    if len(patient) > len(positive):
+        rankings = [Ranking(labels, one, np.arange(len(labels))) for one in scores]
+        areas["bootstrap_images"] = resampled(
+            lambda weights: np.stack([auroc(ranking.curve(weights)) for ranking in rankings]),
+            *(labels == 1, replicates, generator),
+        )
+    for test, (one, other) in areas.items():
+        yield test, compare((one - other)[0], (one - other)[1:], CONFIDENCE).p < LEVEL
+    difference = float(np.subtract(*areas["bootstrap_patients"][:, 0]))
+    yield "delong", compare_delong(difference, labels, scores, CONFIDENCE).p < LEVEL
+
+
+def simulate(settings: Coverage) -> pd.DataFrame:
+    """How often each interval holds the truth and each test rejects it, with COLUMNS.
+
+    low, high: 95 % interval of the rate (Wilson). Where patients have one image, their bootstrap is
+    that of images, which has no row.
+    """
+    rows = []
+    planned = designs(settings)
+    total = len(planned) * settings.repetitions
+    with Progress("coverage", total=total, unit="study") as progress:
+        for number, design in enumerate(planned):
+            counts: dict[str, int] = {}
+            truth = truths(design, settings)
+            for repetition in range(settings.repetitions):
+                # A stream for each: fewer repetitions are the first of more.
+                seed = stream(settings.seed, "coverage", number, repetition)
+                generator = np.random.default_rng(seed)
+                study = draw_study(design, settings, generator)
+                threshold = youden_threshold(study.labels, study.scores[0])
+                sought = truth | truths_of(threshold, settings)
+                for name, happened in outcomes(study, sought, settings.replicates, generator):
+                    counts[name] = counts.get(name, 0) + bool(happened)
+                progress.step()
+            for name, count in counts.items():
+                rate = count / settings.repetitions
+                bounds = wilson(rate, settings.repetitions, CONFIDENCE)
+                nominal = LEVEL if name in TESTS else CONFIDENCE
+                key = [np.mean(design.images), design.patients, design.positives, name]
+                rows.append([*key, settings.repetitions, count, rate, *bounds, nominal])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m chexviz.evaluation.coverage", description=__doc__
+    )
+    parser.add_argument("--settings", required=True, metavar="JSON", help="a Coverage")
+    parser.add_argument("--csv", required=True, type=Path, metavar="OUT")
+    arguments = parser.parse_args(argv)
+    table = simulate(read_settings(arguments.settings))
+    with replacing(arguments.csv) as file:
+        table.to_csv(file, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

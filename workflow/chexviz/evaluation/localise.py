@@ -1,0 +1,304 @@
+"""Entry point: Grad-CAM of all true positives against the annotations, with paired tests."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from chexviz.base.errors import InputError, run
+from chexviz.base.files import replacing
+from chexviz.base.options import finite_json
+from chexviz.base.progress import Progress
+from chexviz.base.randomness import stream
+from chexviz.evaluation.cases import too_few
+from chexviz.evaluation.metrics import compare_means, mean_interval
+from chexviz.evaluation.overlap import MEASURES, area, energy_inside, iou, pointing_game
+from chexviz.evaluation.poisson_draws import OCTET, Draws
+from chexviz.images.annotated import masks, read_annotations, read_maps, upsample
+from chexviz.reporting.titles import BASELINE, read_metrics, read_table, threshold_of
+
+PIXELS_AT_ONCE = 1 << 22  # of all maps that are worked on together: 16 MB in float32
+DRAWS_AT_ONCE = 1 << 20
+MODEL = ["site", "architecture", "method", "seed"]
+REFERENCES = ["area", *(f"prior_{measure}" for measure in MEASURES)]
+IMAGES = [*MODEL, "image", "patient", *MEASURES, *REFERENCES, "empty"]
+SUMMARY = [
+    *("site", "task", "architecture", "method", "seed", "measure"),
+    *("images", "patients", "unannotated", "empty"),
+    *("value", "low", "high", "chance", "prior"),
+    *("paired_images", "paired_patients"),
+    *("difference", "difference_low", "difference_high", "standard_error", "p", "note"),
+]
+
+
+class Site(NamedTuple):
+    """What is known of a site. references: what chance and prior score, REFERENCES by image."""
+
+    name: str
+    task: str
+    annotations: pd.DataFrame
+    references: pd.DataFrame
+
+
+class Scored(NamedTuple):
+    """A model's true positives. table: the annotated ones, sorted by image (see IMAGES)."""
+
+    site: str
+    architecture: str
+    method: str
+    seed: int
+    table: pd.DataFrame
+    unannotated: int
+
+
+def true_positives(table: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Image and patient of the positive evaluation images that reach the threshold, by image."""
+    chosen = (table["subset"] == "evaluation") & (table["label"] == 1)
+    chosen &= table["score"] >= threshold
+    return table.loc[chosen, ["image", "patient"]].sort_values("image", ignore_index=True)
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """All of `count` images of (size, size), in parts that fit into memory."""
+    step = max(PIXELS_AT_ONCE // size**2, 1)
+    return (slice(first, first + step) for first in range(0, count, step))
+
+
+def mean_annotation(annotations: pd.DataFrame, images: list[str], size: int) -> np.ndarray:
+    """How often each place is annotated among the images, float32 (size, size); 0 without any."""
+    total = np.zeros((size, size))
+    for part in slices(len(images), size):
+        total += masks(annotations, images[part], size).sum(axis=0)
+    return (total / max(len(images), 1)).astype(np.float32)
+
+
+def agreement(heat: np.ndarray, inside: np.ndarray, threshold: float) -> pd.DataFrame:
+    """All measures of maps (n, S, S) and masks."""
+    values = (
+        energy_inside(heat, inside),
+        pointing_game(heat, inside),
+        iou(heat, inside, threshold),
+    )
+    return pd.DataFrame(dict(zip(MEASURES, values, strict=True)))
+
+
+def refer(
+    annotations: pd.DataFrame, images: list[str], prior: np.ndarray, threshold: float
+) -> pd.DataFrame:
+    """What a uniform map and the prior (size, size) score on the images; REFERENCES by image."""
+    parts = []
+    for part in slices(len(images), len(prior)):
+        inside = masks(annotations, images[part], len(prior))
+        found = agreement(np.broadcast_to(prior, inside.shape), inside, threshold)
+        parts.append(found.add_prefix("prior_").assign(area=area(inside)))
+    return pd.concat(parts).set_axis(images) if parts else pd.DataFrame(columns=REFERENCES)
+
+
+def measure(images: list[str], maps: np.ndarray, site: Site, settings: dict) -> pd.DataFrame:
+    """All measures of n annotated images and their maps (n, h, w), chance and prior beside them."""
+    parts = []
+    for part in slices(len(images), settings["size"]):
+        inside = masks(site.annotations, images[part], settings["size"])
+        heat = upsample(maps[part], settings["size"])
+        found = agreement(heat, inside, settings["threshold"])
+        parts.append(found.assign(empty=~heat.any(axis=(1, 2))))
+    references = site.references.loc[images].reset_index(drop=True)
+    return pd.concat([pd.concat(parts, ignore_index=True), references], axis=1)
+
+
+def score(
+    model: tuple[str, str, str, str],
+    predictions: pd.DataFrame,
+    gradcam: str,
+    cut: float,
+    site: Site,
+    settings: dict,
+) -> Scored:
+    """Score a model's true positives at a site. cut: the score from which it calls one positive."""
+    found = true_positives(predictions, cut)
+    annotated = found["image"].isin(site.references.index)
+    table = found[annotated].reset_index(drop=True)
+    if len(table):
+        images = table["image"].tolist()
+        measured = measure(images, read_maps(gradcam, site.name, images), site, settings)
+        table = pd.concat([table, measured], axis=1)
+    table = table.assign(**dict(zip(MODEL, model, strict=True))).reindex(columns=IMAGES)
+    return Scored(*model[:3], int(model[3]), table, int((~annotated).sum()))
+
+
+def resampled_means(
+    values: np.ndarray, unit: np.ndarray, replicates: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Means over images of bootstrap resamples of units, (replicates, columns).
+
+    values: (n, columns). unit: index of each image's unit, from 0 without gaps (n,). A unit comes
+    with all of its images, so larger ones weigh more, as they do in the mean itself.
+    """
+    units = unit.max() + 1
+    totals = np.zeros((units, values.shape[1] + 1))
+    np.add.at(totals, unit, np.column_stack([values, np.ones(len(values))]))
+    draws, octets = Draws(units, generator), max(DRAWS_AT_ONCE // (OCTET * units), 1)
+    means = []
+    for _ in range(0, replicates, OCTET * octets):
+        # Without a BLAS, whose order of adding depends on the number of threads.
+        sums = np.einsum("ur,uc->rc", draws.take(octets), totals)
+        means.append(sums[:, :-1] / sums[:, -1:])
+    return np.concatenate(means)[:replicates]
+
+
+def replicates(rows: pd.DataFrame, settings: dict, *purpose: str | int) -> np.ndarray | None:
+    """The means of all measures on resamples (MEASURES, B); None with too few cases."""
+    bootstrap, measured = settings["bootstrap"], rows[list(MEASURES)].to_numpy(dtype=float)
+    if few(rows, settings):
+        return None
+    by_patient = bootstrap["unit"] == "patient"
+    unit = pd.factorize(rows["patient"])[0] if by_patient else np.arange(len(rows))
+    generator = np.random.default_rng(stream(bootstrap["seed"], "localisation", *purpose))
+    return resampled_means(measured, unit, bootstrap["replicates"], generator).T
+
+
+def resampled(rows: pd.DataFrame, settings: dict) -> int:
+    """How many patients (or images, if those are resampled) there are."""
+    return rows["patient"].nunique() if settings["bootstrap"]["unit"] == "patient" else len(rows)
+
+
+def few(rows: pd.DataFrame, settings: dict) -> str:
+    """Why these true positives have no intervals, '' if there are enough of them."""
+    return too_few({"true positive": resampled(rows, settings)}, settings["minimum_cases"])
+
+
+def why_none(rows: pd.DataFrame, one: str, settings: dict, whose: str) -> str:
+    """Why a measure of these images has no interval, '' if it has one."""
+    if note := few(rows, settings):
+        return f"{note} ({whose})"
+    return "" if np.ptp(rows[one]) else f"all alike, no interval ({whose})"
+
+
+def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> list[dict]:
+    """The rows of one model, a measure each; see SUMMARY.
+
+    With too few cases there is neither an interval nor a p value. Where all score alike neither,
+    since a bootstrap cannot tell that from certainty; the note says so.
+    """
+    table, confidence = model.table, settings["bootstrap"]["confidence"]
+    key = (model.site, task, model.architecture, model.method, model.seed)
+    counts = (len(table), table["patient"].nunique(), model.unannotated, int(table["empty"].sum()))
+    drawn = replicates(table, settings, "value", *key)
+    both = differences(model, baseline) if model.method != BASELINE else None
+    drawn_both = None if both is None else replicates(both, settings, "difference", *key)
+    rows = []
+    for position, one in enumerate(MEASURES):
+        row = dict(zip(SUMMARY, (*key, one, *counts), strict=False))
+        values = None if drawn is None else drawn[position]
+        notes = [why_none(table, one, settings, "true positives")]
+        if len(table):
+            row |= {"value": table[one].mean(), "chance": table["area"].mean()}
+            row |= {"prior": table[f"prior_{one}"].mean()}
+        if values is not None and not notes[0]:
+            count = resampled(table, settings)
+            row["low"], row["high"] = mean_interval(row["value"], values, count, confidence)
+        if both is not None:
+            row |= {"paired_images": len(both), "paired_patients": both["patient"].nunique()}
+            values = None if drawn_both is None else drawn_both[position]
+            notes.append(why_none(both, one, settings, "differences"))
+            if len(both):
+                row["difference"] = float(both[one].mean())
+            if values is not None and not notes[1]:
+                count = resampled(both, settings)
+                found = compare_means(row["difference"], values, count, confidence)
+                row |= {"difference_low": found.low, "difference_high": found.high}
+                row |= {"standard_error": found.standard_error, "p": found.p}
+        rows.append(row | {"note": "; ".join(filter(None, notes))})
+    return rows
+
+
+def differences(model: Scored, baseline: Scored) -> pd.DataFrame:
+    """Each measure of a model minus that of its baseline, on the true positives of both."""
+    both = model.table.merge(baseline.table, on=["image", "patient"], suffixes=("", "_baseline"))
+    for one in MEASURES:
+        both[one] -= both[f"{one}_baseline"]
+    return both
+
+
+def localise(
+    sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Series, settings: dict
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of images and of models. predictions: see main. cuts: threshold by MODEL."""
+    models: dict[tuple, Scored] = {}
+    with Progress("localise", total=len(predictions), unit="model") as progress:
+        for architecture, method, seed, scores, gradcam in predictions:
+            table = read_table(scores, ["site", "image", "patient", "label", "subset", "score"])
+            for site in sites.values():
+                model = (site.name, architecture, method, seed)
+                rows, cut = table[table["site"] == site.name], threshold_of(cuts, *model)
+                models[model] = score(model, rows, gradcam, cut, site, settings)
+            progress.step()
+    # Site by site, whatever the order of the files.
+    places = {name: place for place, name in enumerate(sites)}
+    models = dict(sorted(models.items(), key=lambda item: places[item[0][0]]))
+    rows = []
+    for key, scored in models.items():
+        name, architecture, method, seed = key
+        reference = (name, architecture, BASELINE, seed)
+        if reference not in models:
+            raise InputError(
+                "--prediction",
+                expected=f"the prediction {' '.join(reference)}, to compare {method} with",
+                found="none",
+                fix="give the baseline of every model",
+            )
+        rows += summarise(scored, models[reference], sites[name].task, settings)
+    tables = [scored.table for scored in models.values()]
+    summary = pd.DataFrame(rows, columns=SUMMARY)
+    counts = {"paired_images": "Int64", "paired_patients": "Int64"}
+    return pd.concat(tables, ignore_index=True), summary.astype(counts)
+
+
+def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: dict) -> Site:
+    """A site's annotations; what chance and their mean over the other images score where it
+    evaluates.
+    """
+    annotations = read_annotations(path)
+    rows = split[(split["site"] == name) & split["image"].isin(annotations["image"])]
+    evaluates = rows["subset"] == "evaluation"
+    images, others = (sorted(rows.loc[chosen, "image"]) for chosen in (evaluates, ~evaluates))
+    prior = mean_annotation(annotations, others, settings["size"])
+    references = refer(annotations, images, prior, settings["threshold"])
+    return Site(name, task, annotations, references)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--site", action="append", nargs=3, required=True, metavar=("SITE", "TASK", "ANNOTATIONS")
+    )
+    parser.add_argument(
+        "--prediction",
+        action="append",
+        nargs=5,
+        required=True,
+        metavar=("ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
+    )
+    parser.add_argument("--split", required=True, type=Path)
+    parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
+    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--images", required=True, type=Path, help="output, a row an image")
+    parser.add_argument("--summary", required=True, type=Path, help="output, a row a measure")
+    arguments = parser.parse_args(argv)
+    settings = arguments.settings
+    split = read_table(arguments.split, ["site", "image", "subset"])
+    sites = {
+        name: read_site(name, task, path, split, settings) for name, task, path in arguments.site
+    }
+    cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index(MODEL)["threshold"]
+    tables = localise(sites, arguments.prediction, cuts, settings)
+    with replacing(arguments.images) as images, replacing(arguments.summary) as summary:
+        for table, file in zip(tables, (images, summary), strict=True):
+            table.to_csv(file, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

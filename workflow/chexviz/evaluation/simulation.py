@@ -1,0 +1,164 @@
+"""Entry point: how often each paired test calls two equally good models different."""
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri, stdtr, stdtrit
+
+from chexviz.base.errors import InputError, run
+from chexviz.base.files import replacing
+from chexviz.base.options import finite_json
+from chexviz.base.progress import Progress
+from chexviz.base.randomness import stream
+from chexviz.evaluation.metrics import compare, compare_delong, compare_replicates
+from chexviz.evaluation.roc import Ranking, auroc, resamples
+from chexviz.reporting.titles import LITERAL
+
+REPLICATES = np.array([10, 25, 50, 100, 250, 500, 1000])
+LEVEL, CONFIDENCE = 0.05, 0.95
+RESAMPLED = ("bootstrap_images", LITERAL)
+COLUMNS = ["test", "replicates", "repetitions", "rejected", "rate", "low", "high", "expected"]
+
+
+class Simulation(NamedTuple):
+    """repetitions: simulated studies, >= 1. images: in each, >= 20. prevalence: of positives.
+
+    auroc: of both models. correlation: of their scores, within a class. seed: of the draws.
+    """
+
+    repetitions: int
+    images: int
+    prevalence: float
+    auroc: float
+    correlation: float
+    seed: int
+
+
+def read_settings(text: str) -> Simulation:
+    """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
+    try:
+        settings = Simulation(**finite_json(text))
+        positives = round(settings.prevalence * settings.images)
+        possible = (
+            settings.repetitions >= 1
+            and min(positives, settings.images - positives) >= 2
+            and 0.5 <= settings.auroc < 1
+            and 0 <= settings.correlation < 1
+        )
+    except (ValueError, TypeError):
+        possible = False
+    if not possible:
+        raise InputError(
+            "--settings",
+            expected='{"repetitions": >= 1, "images": with two of each class, "prevalence": ..., '
+            '"auroc": 0.5 to below 1, "correlation": 0 to below 1, "seed": integer}',
+            found=text,
+            fix="correct the section 'evaluation: simulation' of the configuration",
+        )
+    return settings
+
+
+def draw_study(
+    settings: Simulation, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (images,) and the scores of two equally good models (2, images).
+
+    Binormal: within a class, scores of both models are normal with variance 1 and the given
+    correlation; those of positives are larger by sqrt(2) times the normal quantile of the AUROC.
+    """
+    positives = round(settings.prevalence * settings.images)
+    labels = (np.arange(settings.images) < positives).astype(int)
+    shared = generator.normal(size=settings.images)
+    own = generator.normal(size=(2, settings.images))
+    weight = settings.correlation
+    shift = np.sqrt(2) * ndtri(settings.auroc)
+    return labels, np.sqrt(weight) * shared + np.sqrt(1 - weight) * own + shift * labels
+
+
+def p_values(labels: np.ndarray, scores: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """p of RESAMPLED for each of REPLICATES, then of DeLong's test (2 x len(REPLICATES) + 1,).
+
+    Fewer replicates are the first of more.
+    """
+    rankings = [Ranking(labels, one, np.arange(len(labels))) for one in scores]
+
+    def difference(weights: np.ndarray) -> np.ndarray:
+        return np.subtract(*(auroc(ranking.curve(weights)) for ranking in rankings))
+
+    observed = difference(np.ones((len(labels), 1))).item()
+    drawn = resamples(labels == 1, REPLICATES.max(), generator)
+    replicates = np.hstack([difference(weights) for weights in drawn])
+    firsts = [replicates[:count] for count in REPLICATES]
+    return np.array(
+        [
+            *(compare(observed, first, CONFIDENCE).p for first in firsts),
+            *(compare_replicates(observed, first, CONFIDENCE).p for first in firsts),
+            compare_delong(observed, labels, scores, CONFIDENCE).p,
+        ]
+    )
+
+
+def literal_rejects(replicates: np.ndarray, level: float) -> np.ndarray:
+    """How often a t-test over replicates rejects where two models are equally good (k,).
+
+    replicates: numbers of them, >= 2 (k,). The observed difference of two such models is normal
+    with a variance v. Replicates scatter around it with the same variance, so their mean is normal
+    around 0 with variance v (1 + 1 / B), and t is sqrt(B + 1) times a variable of Student's t with
+    B - 1 degrees of freedom. The test rejects where that exceeds the critical value: nearly always
+    for a large B.
+    """
+    critical = -stdtrit(replicates - 1, level / 2)
+    return 2 * stdtr(replicates - 1, -critical / np.sqrt(replicates + 1))
+
+
+def simulate(settings: Simulation) -> pd.DataFrame:
+    """False positives of each test and number of replicates, with COLUMNS; DeLong's has none.
+
+    low, high: 95 % interval of the rate (Wilson). expected: what follows if differences are normal.
+    """
+    rejected = np.zeros(len(RESAMPLED) * len(REPLICATES) + 1, dtype=int)
+    with Progress("simulation", total=settings.repetitions, unit="study") as progress:
+        for repetition in range(settings.repetitions):
+            # A stream for each: fewer repetitions are the first of more.
+            seed = stream(settings.seed, "simulation", repetition)
+            generator = np.random.default_rng(seed)
+            rejected += p_values(*draw_study(settings, generator), generator) < LEVEL
+            progress.step()
+    # A standard error from B replicates makes z a variable of Student's t.
+    expected = [2 * stdtr(REPLICATES - 1, ndtri(LEVEL / 2)), literal_rejects(REPLICATES, LEVEL)]
+    rows = pd.DataFrame(
+        {
+            "test": [*np.repeat(RESAMPLED, len(REPLICATES)), "delong"],
+            "replicates": pd.array([*np.tile(REPLICATES, len(RESAMPLED)), None], dtype="Int64"),
+            "repetitions": settings.repetitions,
+            "rejected": rejected,
+            "rate": rejected / settings.repetitions,
+            "expected": [*np.concatenate(expected), LEVEL],
+        }
+    )
+    from scipy.stats import binomtest  # not above: the simulation's figure imports this module too
+
+    bounds = [
+        binomtest(int(count), settings.repetitions).proportion_ci(CONFIDENCE, method="wilson")
+        for count in rejected
+    ]
+    return rows.assign(low=[one.low for one in bounds], high=[one.high for one in bounds])[COLUMNS]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m chexviz.evaluation.simulation", description=__doc__
+    )
+    parser.add_argument("--settings", required=True, metavar="JSON", help="a Simulation")
+    parser.add_argument("--csv", required=True, type=Path, metavar="OUT")
+    arguments = parser.parse_args(argv)
+    table = simulate(read_settings(arguments.settings))
+    with replacing(arguments.csv) as file:
+        table.to_csv(file, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,211 @@
+"""Federated methods: what each adds to the round loop that all share (docs/methods.md).
+
+An algorithm is a class here and an entry of ALGORITHMS. A method is an entry under `methods:` in
+the config, which names an algorithm and its settings.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+from chexviz.federation.exchange import Exchange
+from chexviz.federation.site import ALL, REPRESENTATION, TASK, LocalSite
+from chexviz.federation.site_minimum import check_sites
+from chexviz.models.dataset import Dataset, pool
+
+Correction = Callable[[], None] | None
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+class FedAvg:
+    """Averaged representation blocks (McMahan et al. 2017): the shared loop, nothing added.
+
+    settings: of the training; under `method` weights ('size', 'uniform'), batchnorm and combine
+    (see aggregate), and those of the algorithm. Subclasses override what they change.
+    """
+
+    vectors = 1  # of the exchange's length, that a site sends and receives in a round
+
+    def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
+        self.settings = settings["method"]
+        check_sites(self.settings["algorithm"], self.settings, len(sites))
+        self.exchange = Exchange(sites[0].model.representation, self.settings["batchnorm"])
+        sizes = [len(site.data) for site in sites]
+        self.weights = sizes if self.settings["weights"] == "size" else [1] * len(sites)
+
+    @staticmethod
+    def gather(datasets: list[Dataset]) -> list[Dataset]:
+        """The data of each party that trains."""
+        return datasets
+
+    @staticmethod
+    def phases(settings: Mapping) -> list[str]:
+        """What each local epoch of a round trains."""
+        return [ALL] * settings["local_epochs"]
+
+    def correction(self, site: LocalSite, shared: Tensor) -> Correction:
+        """What is done to a site's gradients before each step of a round from `shared`."""
+        return None
+
+    def server(self, shared: Tensor, combined: Tensor) -> Tensor:
+        """The next average, from the last one and what this round's updates combine to."""
+        return combined
+
+    def parameters(self, representation: nn.Module) -> list[Tensor]:
+        """The parameters of a block that travel, in the order of the exchange."""
+        named = dict(representation.named_parameters())
+        return [named[name] for name in self.exchange.names if name in named]
+
+    def state(self) -> dict:
+        """What a checkpoint keeps of the method itself."""
+        return {}
+
+    def load(self, state: Mapping) -> None:
+        """Take back what `state` gave."""
+
+
+class FedProx(FedAvg):
+    """FedAvg with mu / 2 |w - average|^2 in the local loss (Li et al. 2020)."""
+
+    def correction(self, site: LocalSite, shared: Tensor) -> Correction:
+        mu = self.settings["mu"]
+        parameters = self.parameters(site.model.representation)
+        parts = self.exchange.tensors(shared).values()  # parameters come first in an exchange
+        anchors = [
+            torch.empty_like(parameter).copy_(part)
+            for parameter, part in zip(parameters, parts, strict=False)
+        ]
+
+        def pull_to_the_average() -> None:
+            own = gradients(parameters)
+            torch._foreach_add_(own, parameters, alpha=mu)
+            torch._foreach_add_(own, anchors, alpha=-mu)
+
+        return pull_to_the_average
+
+
+class FedRep(FedAvg):
+    """The task block first, on the frozen representation block, then that one on the frozen task
+    block (Collins et al. 2021). settings: head_epochs."""
+
+    @staticmethod
+    def phases(settings: Mapping) -> list[str]:
+        head_epochs = settings["method"]["head_epochs"]
+        return [TASK] * head_epochs + [REPRESENTATION] * settings["local_epochs"]
+
+
+class Scaffold(FedAvg):
+    """Stochastic controlled averaging (Karimireddy et al. 2020).
+
+    A site's control variate is the mean of its gradients in its last round; the server's is the
+    weighted mean of the sites'. Every gradient is corrected by the server's minus the site's. With
+    plain SGD that is option II of the paper, c_i - c + (x - y_i) / (K rate); said by gradients it
+    holds for Adam too, whose steps are not proportional to them. The variates travel as well.
+    """
+
+    vectors = 2
+
+    def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
+        super().__init__(settings, sites)
+        blocks = {site.name: self.parameters(site.model.representation) for site in sites}
+        self.controls: dict[str, Tensors] = {name: zeros(block) for name, block in blocks.items()}
+        self.sums = {name: zeros(block) for name, block in blocks.items()}
+        self.steps = dict.fromkeys(blocks, 0)
+
+    def correction(self, site: LocalSite, shared: Tensor) -> Correction:
+        parameters = self.parameters(site.model.representation)
+        sums = self.sums[site.name]
+        differences = torch._foreach_sub(self.control(site.device), self.controls[site.name])
+
+        def correct() -> None:
+            own = gradients(parameters)
+            torch._foreach_add_(sums, own)
+            self.steps[site.name] += 1
+            torch._foreach_add_(own, differences)
+
+        return correct
+
+    def control(self, device: torch.device) -> Tensors:
+        """The server's control variate: the weighted mean of the sites'."""
+        total = sum(self.weights)
+        parts = (
+            torch._foreach_mul([one.to(device) for one in control], weight / total)
+            for weight, control in zip(self.weights, self.controls.values(), strict=True)
+        )
+        return reduce(torch._foreach_add, parts)
+
+    def server(self, shared: Tensor, combined: Tensor) -> Tensor:
+        for name, sums in self.sums.items():
+            self.controls[name] = torch._foreach_div(sums, self.steps[name])
+            torch._foreach_zero_(sums)
+            self.steps[name] = 0
+        return combined
+
+    def state(self) -> dict:
+        return {"controls": self.controls, "sums": self.sums, "steps": self.steps}
+
+    def load(self, state: Mapping) -> None:
+        for kept, saved in ((self.controls, state["controls"]), (self.sums, state["sums"])):
+            for name, tensors in kept.items():
+                torch._foreach_copy_(tensors, saved[name])
+        self.steps = dict(state["steps"])
+
+
+class FedAdam(FedAvg):
+    """Adam at the server, on the average step of the sites (Reddi et al. 2021, Algorithm 2).
+
+    settings: server_learning_rate, beta1, beta2, tau. Running statistics are averaged as ever.
+    """
+
+    def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
+        super().__init__(settings, sites)
+        self.first = torch.zeros(self.exchange.parameters, device=sites[0].device)
+        self.second = torch.full_like(self.first, self.settings["tau"] ** 2)
+
+    def server(self, shared: Tensor, combined: Tensor) -> Tensor:
+        beta1, beta2 = self.settings["beta1"], self.settings["beta2"]
+        count = self.exchange.parameters
+        step = combined[:count] - shared[:count]
+        self.first.mul_(beta1).add_(step, alpha=1 - beta1)
+        self.second.mul_(beta2).addcmul_(step, step, value=1 - beta2)
+        moved = self.first / (self.second.sqrt() + self.settings["tau"])
+        rate = self.settings["server_learning_rate"]
+        return torch.cat([shared[:count] + rate * moved, combined[count:]])
+
+    def state(self) -> dict:
+        return {"first": self.first, "second": self.second}
+
+    def load(self, state: Mapping) -> None:
+        self.first.copy_(state["first"])
+        self.second.copy_(state["second"])
+
+
+class Pooled(FedAvg):
+    """All images in one place, one model with every task block: what no federation can surpass
+    in information. An image counts in the loss of the tasks that are annotated for it."""
+
+    @staticmethod
+    def gather(datasets: list[Dataset]) -> list[Dataset]:
+        return [pool(datasets)]
+
+
+ALGORITHMS: dict[str, type[FedAvg]] = {
+    "fedavg": FedAvg,
+    "fedprox": FedProx,
+    "fedrep": FedRep,
+    "scaffold": Scaffold,
+    "fedadam": FedAdam,
+    "pooled": Pooled,
+}
+
+
+def gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients of those parameters that have one."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Zeros like some parameters, without gradients."""
+    return [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]

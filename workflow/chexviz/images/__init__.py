@@ -1,0 +1,1 @@
+"""A site's pixels, masks and maps as arrays, without PyTorch."""

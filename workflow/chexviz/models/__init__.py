@@ -1,0 +1,1 @@
+"""The networks: built, stored, fed, and asked what they see."""

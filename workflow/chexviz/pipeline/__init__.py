@@ -1,0 +1,1 @@
+"""What the workflow asks before it runs a job."""

@@ -1,0 +1,62 @@
+"""How many images the trainings of a run pass through their networks, counted from its config."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chexviz.pipeline import plan
+
+LONG = 1e9  # pixels: four demos, up to half an hour on two cores
+LIMIT = 60  # seconds that measuring may take
+
+
+def images(config: Mapping, site: str) -> int | None:
+    """The images of a site, as far as they are known before its data is there; else None."""
+    samples = Path(config["pathvars"]["results"]) / "sites" / site / "samples.csv"
+    if samples.exists():
+        return len(samples.read_text(encoding="utf-8").splitlines()) - 1
+    expected = plan.phantom(config, site) or plan.contract(config, site)
+    return expected["images"] if expected else None
+
+
+def epochs(settings: Mapping) -> float:
+    """Epochs of a training (settings: see plan.train) that cost as much as whole ones.
+
+    An epoch of the task block alone (FedRep) goes only forwards, a third of a step.
+    """
+    heads = settings["method"].get("head_epochs", 0)
+    return settings["rounds"] * (settings["local_epochs"] + heads / 3)
+
+
+def passes(config: Mapping, training: Mapping[str, str]) -> int:
+    """Images that one training passes through its network, of the sites that can be counted.
+
+    training: the wildcards of its job: protocol, architecture, and site (a baseline) or method.
+    A head's warm-up is left out: it passes every image once.
+    """
+    sites = [training["site"]] if "site" in training else config["run"]["sites"]
+    shares = config["split"][training["protocol"]]
+    trained = 1 - shares["evaluation"] - shares.get("validation", 0)
+    method = training.get("method", plan.BASELINE)
+    settings = plan.train(config, training["architecture"], method)
+    return round(sum(images(config, site) or 0 for site in sites) * trained * epochs(settings))
+
+
+def forecast(config: Mapping, trainings: Sequence[Mapping[str, str]], cores: int) -> str | None:
+    """The command that says how long these trainings will take here; None if that is not long.
+
+    It says so as well if it cannot, and never fails. trainings: see passes.
+    """
+    work = [(training["architecture"], passes(config, training)) for training in trainings]
+    if sum(count for _, count in work) * config["preprocess"]["size"] ** 2 < LONG:
+        return None
+    names = sorted({name for name, _ in work})
+    settings = {name: plan.train(config, name, plan.BASELINE) for name in names}
+    uncounted = [site for site in config["run"]["sites"] if images(config, site) is None]
+    line = ["timeout", "--foreground", str(LIMIT), "python", "-m", "chexviz.tools.forecast"]
+    line += ["--size", str(config["preprocess"]["size"]), "--work", json.dumps(work)]
+    line += ["--side-by-side", str(max(1, cores // config["training"]["threads"]))]
+    line += ["--settings", plan.text(settings), "--uncounted", *uncounted]
+    unknown = f"How long training will take could not be measured within {LIMIT} s."
+    return f"{shlex.join(line)} || echo {shlex.quote(unknown)} >&2"

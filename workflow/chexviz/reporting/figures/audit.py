@@ -1,0 +1,181 @@
+"""Audit figure: what evaluation images share with training, and how labels go with view and sex."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chexviz.base.errors import run
+from chexviz.base.options import finite_json
+from chexviz.cohort.label_checks import COLUMNS
+from chexviz.cohort.leakage import AUDIT
+from chexviz.reporting.figures import style
+from chexviz.reporting.titles import full_title, read_table
+
+# mm on the printed page
+LEFT, PANEL, RATES, BETWEEN, RIGHT = 33.0, 50.0, 40.0, 27.0, 30.0
+TOP, ROW, BETWEEN_SITES, AXIS = 18.0, 4.4, 11.0, 9.0
+SHARED = {
+    ("patient", "within"): "patient, same site",
+    ("patient", "across"): "patient, other site",
+    ("duplicate", "within"): "same image, same site",
+    ("duplicate", "across"): "same image, other site",
+}
+PROTOCOLS = {"paper": "split by image", "patient": "split by patient"}
+UNKNOWN = PROTOCOLS | {"patient": "copies apart"}  # where no patient is known
+SEXES = {"F": "female", "M": "male"}
+TITLES = ("Evaluation images that share with training images", "Positive images by view and sex")
+NOTE = (
+    "Patient: of images whose patient is known. Same image: near-identical pixels. b: with 95 % "
+    "intervals; an odds ratio far from 1 lets a model learn the view or the sex, not the finding."
+)
+
+
+def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict]) -> Figure:
+    """The figure: a row a site, what it shares on the left and its positive rates on the right.
+
+    audits: audit table of each protocol. sites: name, title, task.
+    """
+    rates = {site["name"]: rate_rows(labels[labels["site"] == site["name"]]) for site in sites}
+    heights = [ROW * max(len(SHARED) + 1.5, len(rates[site["name"]])) for site in sites]
+    width = LEFT + PANEL + BETWEEN + RATES + RIGHT
+    note = style.wrapped(NOTE, width - 5)
+    height = TOP + sum(heights) + (len(sites) - 1) * BETWEEN_SITES + AXIS + style.note_height(note)
+    figure = style.new_figure(width, height)
+    largest = max(table["fraction"].max() for table in audits.values())
+    ends = labels.loc[labels["check"] == "positive", "high"]
+    x, y = LEFT + PANEL + BETWEEN, TOP
+    for position, (site, tall) in enumerate(zip(sites, heights, strict=True)):
+        last = position == len(sites) - 1
+        axes = style.axes_at(figure, LEFT, y, PANEL, tall)
+        draw_shared(axes, {name: of(table, site) for name, table in audits.items()})
+        finish(axes, max(largest, 0.1), "Evaluation images, %" if last else "")
+        heading = style.text_at(
+            figure, 2.5, y - 2, full_title(site), fontsize=7.5, fontweight="bold"
+        )
+        style.shrink_to_fit(heading, LEFT + PANEL - 5)
+        axes = style.axes_at(figure, x, y, RATES, tall)
+        draw_rates(axes, rates[site["name"]])
+        finish(axes, ends.max(), "Positive images, %" if last else "")
+        y += tall + BETWEEN_SITES
+    for letter, across, title in (("a", 2.5, TITLES[0]), ("b", x - 12, TITLES[1])):
+        style.text_at(figure, across, 5, letter, fontsize=9, fontweight="bold")
+        style.text_at(figure, across + 5, 5, title, fontsize=7.5)
+    for position, protocol in enumerate(audits):
+        look = {"color": style.accent(position), "fontweight": "bold", "fontsize": 7}
+        shown = PROTOCOLS[protocol] if audits[protocol]["known_images"].any() else UNKNOWN[protocol]
+        style.text_at(figure, LEFT + 34 * position, 10, shown, **look)
+    style.write_note(figure, note)
+    return figure
+
+
+def of(table: pd.DataFrame, site: dict) -> pd.DataFrame:
+    return table[table["site"] == site["name"]]
+
+
+def finish(axes: Axes, largest: float, label: str) -> None:
+    """Limits and ticks of a panel of fractions that are shown as percentages."""
+    axes.set_xlim(0, largest * 1.04)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlabel(label)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_color(style.LIGHT)
+
+
+def draw_shared(axes: Axes, audits: dict[str, pd.DataFrame]) -> None:
+    """A row for each kind of leak and scope; in it a bar for each protocol."""
+    step = 0.8 / len(audits)
+    for position, audit in enumerate(audits.values()):
+        colour = style.accent(position)
+        for row, (kind, scope) in enumerate(SHARED):
+            y = row + (position - (len(audits) - 1) / 2) * step
+            value, text = shared_value(audit, kind, scope)
+            axes.barh(y, value, height=0.85 * step, color=colour, linewidth=0)
+            beside(axes, value, y, text, fontsize=6, color=colour)
+    axes.set_yticks(range(len(SHARED)), SHARED.values())
+    axes.set_ylim(len(SHARED) - 0.4, -0.6)
+
+
+def shared_value(audit: pd.DataFrame, kind: str, scope: str) -> tuple[float, str]:
+    """The fraction of a site's evaluation images, and what is written beside its bar.
+
+    For a shared patient it is the fraction of those whose patient is known.
+    """
+    one_or_all = audit["other"].isna() if scope == "across" else True
+    rows = audit[(audit["scope"] == scope) & (audit["shared"] == kind) & one_or_all]
+    if rows.empty:
+        return 0.0, "no other site"
+    row = rows.iloc[0]
+    if np.isnan(row["fraction"]):
+        return 0.0, "patients unknown"
+    if not row["affected_images"]:
+        return 0.0, "0"
+    return row["fraction"], f"{100 * row['fraction']:.1f} %"
+
+
+def rate_rows(labels: pd.DataFrame) -> list[pd.Series]:
+    """What the right panel shows of a site: its rates by view, their odds, the same by sex."""
+    rows = labels[labels["check"].isin(["positive", "odds ratio"]) & (labels["group"] != "all")]
+    order = rows["group"].str.startswith("sex") * 2 + (rows["check"] == "odds ratio")
+    return [row for _, row in rows.iloc[np.argsort(order, kind="stable")].iterrows()]
+
+
+def draw_rates(axes: Axes, rows: list[pd.Series]) -> None:
+    """A point with its interval for each view and sex; odds ratios as text below each."""
+    for y, row in enumerate(rows):
+        if row["check"] == "odds ratio":
+            beside(axes, 0, y, odds_text(row), color=style.GREY, fontsize=6)
+            continue
+        axes.plot([row["low"], row["high"]], [y, y], color=style.INK, linewidth=0.9)
+        axes.plot(row["value"], y, "o", color=style.INK, markersize=3)
+        count = f"{100 * row['value']:.1f} % of {row['images']:,.0f}"
+        beside(axes, row["high"], y, count, fontsize=6)
+    shown = [(y, row["group"]) for y, row in enumerate(rows) if row["check"] == "positive"]
+    axes.set_yticks([y for y, _ in shown], [group_title(group) for _, group in shown])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+
+
+def group_title(group: str) -> str:
+    """What the figure calls a group: 'AP' for 'view AP', 'female' for 'sex F'."""
+    tag, _, value = group.partition(" ")
+    return f"{tag} unknown" if value == "unknown" else SEXES.get(value, value)
+
+
+def odds_text(row: pd.Series) -> str:
+    """'odds ratio AP : PA  4.58 (2.84–7.38)'."""
+    values = row["group"].partition(" ")[2].split(" against ")
+    name = " : ".join(SEXES.get(value, value) for value in values)
+    if np.isnan(row["value"]):
+        return f"odds ratio {name}  not defined"
+    return f"odds ratio {name}  {row['value']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
+
+
+def beside(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
+    axes.annotate(
+        text, (x, y), xytext=(3, 0), textcoords="offset points", va="center_baseline", **look
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--audit", nargs="+", required=True, type=Path, help="a file per protocol")
+    parser.add_argument("--labels", required=True, type=Path)
+    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    tables = [read_table(path, AUDIT) for path in arguments.audit]
+    audits = {table["protocol"].iloc[0]: table for table in tables}
+    labels = read_table(arguments.labels, COLUMNS)
+    figure = draw(audits, labels, arguments.settings["sites"])
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)

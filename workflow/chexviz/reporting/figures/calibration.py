@@ -1,0 +1,173 @@
+"""Reliability diagrams of the baselines and of one method, before and after temperature scaling."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chexviz.base.errors import run
+from chexviz.evaluation.cases import first_note
+from chexviz.reporting.figures import style
+from chexviz.reporting.figures.panels import PANEL, first_seed, lay_out, of, panels, shown, warn
+from chexviz.reporting.titles import add_titles, curve_title, group_titles, in_order, read_table
+
+KEYS = ("site", "task", "architecture", "method", "seed", "scaling")
+CALIBRATION = (*KEYS, "temperature", "brier", "ece", "ece_chance", "note")
+RELIABILITY = (*KEYS, "predicted", "observed", "observed_low", "observed_high")
+DISTRIBUTION = (*KEYS, "score", "positives", "negatives")
+# mm on the printed page
+LINE, DIAGRAM, GAP, SCORES, BETWEEN = 3.1, 52.0, 2.5, 13.0, 19.0
+NOTE = (
+    "Observed against predicted frequency in bins of equal mass; bars: 95 % intervals (Wilson). "
+    "ECE: expected calibration error (in brackets: by chance alone).\n"
+    "Below: scores of images with (up) and without (down) the finding, as fractions of each, "
+    "on a square-root scale."
+)
+SCALED = "Open, dashed: temperature T fitted on validation images."
+UNSCALED = "Temperature scaling "
+
+
+def draw(
+    calibration: pd.DataFrame,
+    reliability: pd.DataFrame,
+    distribution: pd.DataFrame,
+    sites: list[dict],
+    note: str,
+) -> Figure:
+    """The figure of one seed: a row a site, a column an architecture; `note` below."""
+    words = lines(calibration) * LINE + 1.5
+    height = words + DIAGRAM + GAP + SCORES
+    figure, cells = lay_out(calibration, sites, height, BETWEEN, note)
+    for cell, axes in panels(figure, cells, words, DIAGRAM):
+        summary = of(calibration, cell)
+        colours = {
+            method: style.accent(position)
+            for position, method in enumerate(in_order(summary["method"]))
+        }
+        title = axes.set_title(cell.heading, loc="left", pad=words * 72 / 25.4)
+        style.shrink_to_fit(title, PANEL)
+        style.panel_letter(axes, cell.letter, -11.5, words)
+        draw_reliability(axes, of(reliability, cell), colours)
+        write_summary(axes, summary, colours)
+        if note := first_note(summary["note"]):
+            warn(axes, f"No intervals: {note}.")
+    for cell, axes in panels(figure, cells, words + DIAGRAM + GAP, SCORES):
+        draw_scores(axes, of(distribution, cell), in_order(of(calibration, cell)["method"]))
+    return figure
+
+
+def lines(calibration: pd.DataFrame) -> int:
+    """The most lines of numbers that a panel has."""
+    estimated = calibration[calibration["brier"].notna()]
+    return int(estimated.groupby(["site", "architecture"]).size().max()) if len(estimated) else 0
+
+
+def draw_reliability(axes: Axes, bins: pd.DataFrame, colours: dict[str, str]) -> None:
+    """Points of each method: filled with intervals as predicted, open after scaling."""
+    axes.plot([0, 1], [0, 1], color=style.LIGHT, linewidth=0.8, zorder=0)
+    for (method, scaling), points in bins.dropna(subset="observed").groupby(["method", "scaling"]):
+        x, y, colour = points["predicted"], points["observed"], colours[method]
+        if scaling == "none":
+            ends = [y - points["observed_low"], points["observed_high"] - y]
+            look: style.Look = {"elinewidth": 0.7, "marker": "o", "markersize": 2.6}
+            axes.errorbar(x, y, ends, color=colour, clip_on=False, **look)
+        else:
+            look = {
+                "markerfacecolor": "white",
+                "markeredgewidth": 0.7,
+                "markersize": 2.8,
+                "clip_on": False,
+            }
+            axes.plot(x, y, color=colour, linestyle=(0, (3, 2)), linewidth=0.8, marker="o", **look)
+    axes.set(xlim=(0, 1), ylim=(0, 1.005), ylabel="Observed frequency")
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, [])
+    axes.set_yticks(ticks, ["0", "0.25", "0.5", "0.75", "1"])
+
+
+def write_summary(axes: Axes, summary: pd.DataFrame, colours: dict[str, str]) -> None:
+    """A line above the diagram for each method, as predicted and scaled, in its colour."""
+    rows = summary[summary["brier"].notna()]
+    written = []
+    for method, colour in colours.items():
+        for row in rows[rows["method"] == method].itertuples():
+            is_plain = row.scaling == "none"
+            name = curve_title(method) if is_plain else f"   T = {row.temperature:.2f}"
+            value = f"ECE {row.ece:.3f} ({row.ece_chance:.3f}), Brier {row.brier:.3f}"
+            written.append((name, value, colour, "bold" if is_plain else "normal"))
+    for position, (name, value, colour, weight) in enumerate(reversed(written)):
+        up = 1 + (1.2 + position * LINE) / DIAGRAM
+        look: style.Look = {"color": colour, "va": "baseline", "transform": axes.transAxes}
+        label = axes.text(0, up, name, fontweight=weight, **look)
+        style.shrink_to_fit(label, 0.36 * PANEL)
+        axes.text(1, up, value, ha="right", **look)
+
+
+def draw_scores(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
+    """Fractions of positive (up) and negative (down) images by predicted score."""
+    largest = 0.0
+    for position, method in enumerate(methods):
+        mine = rows[(rows["method"] == method) & (rows["scaling"] == "none")]
+        if mine.empty:
+            continue
+        edges = np.append(mine["score"], 1.0)
+        for column, sign in (("positives", 1), ("negatives", -1)):
+            # A square root shows the few scores between the two ends beside the many at them.
+            fraction = np.sqrt(mine[column].to_numpy() / mine[column].sum())
+            largest = max(largest, fraction.max())
+            colour = style.accent(position)
+            axes.stairs(sign * fraction, edges, color=colour, linewidth=0.8, baseline=None)
+    axes.axhline(0, color=style.GREY, linewidth=0.5)
+    limit = 1.08 * largest or 1
+    axes.set(xlim=(0, 1), ylim=(-limit, limit), xlabel="Predicted probability", ylabel="Scores")
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_yticks([])
+
+
+def scaling_note(calibration: pd.DataFrame, sites: list[dict]) -> str:
+    """Where the figure shows temperature scaling, and where not, why."""
+    scaled = calibration[calibration["scaling"] == "temperature"]
+    bare = scaled[scaled["brier"].isna()].drop_duplicates("site").set_index("site")["note"]
+    if bare.empty:
+        return SCALED
+    if bare.nunique() == 1 and len(bare) == scaled["site"].nunique():
+        return f"{UNSCALED}{bare.iloc[0]}."
+    titles = group_titles(calibration, sites)
+    said = "; ".join(f"{titles[site]}: {note}" for site, note in bare.items())
+    shown = f"{SCALED} " * bool(scaled["brier"].notna().any())
+    return f"{shown}None for {said}."
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calibration", required=True, type=Path)
+    parser.add_argument("--reliability", required=True, type=Path)
+    parser.add_argument("--distribution", required=True, type=Path)
+    parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+
+    table = read_table(arguments.calibration, CALIBRATION)
+    calibration = shown(table, arguments.method, arguments.calibration)
+    seed, methods = calibration["seed"].iloc[0], calibration["method"].unique()
+    reliability, distribution = (
+        rows[(rows["seed"] == seed) & rows["method"].isin(methods)]
+        for rows in (
+            read_table(arguments.reliability, RELIABILITY),
+            read_table(arguments.distribution, DISTRIBUTION),
+        )
+    )
+    note = f"{NOTE}\n{scaling_note(calibration, arguments.titles)}"
+    note += first_seed(table).replace("\n", " ")
+    figure = draw(calibration, reliability, distribution, arguments.titles, note)
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)

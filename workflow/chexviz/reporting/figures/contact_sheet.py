@@ -1,0 +1,193 @@
+"""Contact sheet: Grad-CAM of many true positives from best to worst, baseline beside a method."""
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from chexviz.base.errors import run
+from chexviz.evaluation.overlap import MEASURES
+from chexviz.images.annotated import read_annotations, read_images, read_maps, upsample
+from chexviz.reporting.figures import style
+from chexviz.reporting.figures.overlay import below, draw_colours, show_map
+from chexviz.reporting.titles import (
+    ARCHITECTURES,
+    BASELINE,
+    add_titles,
+    capitalised,
+    curve_title,
+    in_order,
+    read_table,
+    site_titles,
+)
+
+MODEL = ["site", "architecture", "method", "seed"]
+CASES, ACROSS = 10, 5  # of a site and architecture
+# mm on the printed page
+EDGE, GAP, WIDE_GAP, TOP, HEAD, BELOW, AFTER, NOTES = 2.0, 0.6, 2.4, 2.0, 8.2, 3.4, 2.5, 11
+PANEL = (style.DOUBLE_COLUMN - 2 * EDGE - ACROSS * GAP - (ACROSS - 1) * WIDE_GAP) / (2 * ACROSS)
+NOTES_TEXT = (
+    "Cases by rule: at even steps of rank from the highest to the lowest energy of the baseline's "
+    "map inside the annotation (blue outline).",
+    "Below each map: energy inside, hit or miss of its maximum (equal maxima count by their "
+    "share), intersection over union.",
+    "Maps: Grad-CAM after the last ReLU, each scaled to its own maximum.",
+)
+
+
+class Site(NamedTuple):
+    """The files of a site."""
+
+    name: str
+    task: str
+    images: str
+    samples: str
+    annotations: str
+
+
+def choose(scored: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The cases of one site, architecture and seed, best first, with the numbers of both models.
+
+    Of the true positives of both in the order of the baseline's energy inside (equal ones by id),
+    CASES in even steps, first and last included; all of them if they are no more.
+    """
+    baseline, other = (scored[scored["method"] == one] for one in (BASELINE, method))
+    both = baseline.merge(other, on="image", suffixes=("_baseline", f"_{method}"))
+    both = both.sort_values(["energy_baseline", "image"], ascending=[False, True])
+    steps = np.linspace(0, len(both) - 1, min(len(both), CASES)).round().astype(int)
+    return both.iloc[steps].assign(rank=steps + 1, count=len(both))
+
+
+def numbers(case: pd.Series, method: str) -> str:
+    """What a map scores, in words as short as its panel is wide: '0.42 hit 0.31'."""
+    energy, pointing, overlap = (case[f"{measure}_{method}"] for measure in MEASURES)
+    hit = {0.0: "miss", 1.0: "hit"}.get(pointing, f"{pointing:.2f}")
+    return f"{energy:.2f} {hit} {overlap:.2f}"
+
+
+def draw(
+    sites: list[Site],
+    scored: pd.DataFrame,
+    maps: pd.DataFrame,
+    names: dict[str, str],
+    note: str,
+) -> Figure:
+    """The sheet: a block a site and architecture, pairs of maps in it.
+
+    maps: the columns architecture, method and file. names: of the sites, see titles.site_titles.
+    """
+    _, method = in_order(maps["method"])
+    files = maps.set_index(["architecture", "method"])["file"]
+    blocks = []
+    for site in sites:
+        for architecture in in_order(maps["architecture"]):
+            of = (scored["site"] == site.name) & (scored["architecture"] == architecture)
+            blocks.append((site, architecture, choose(scored[of], method)))
+    heights = [
+        HEAD + max(-(-len(cases) // ACROSS), 0.3) * (PANEL + BELOW) + AFTER
+        for _, _, cases in blocks
+    ]
+    figure = style.new_figure(style.DOUBLE_COLUMN, TOP + sum(heights) + NOTES)
+    y = TOP
+    for (site, architecture, cases), height in zip(blocks, heights, strict=True):
+        title = f"{capitalised(names[site.name])}, {ARCHITECTURES.get(architecture, architecture)}"
+        draw_head(figure, y, title, cases, method)
+        if len(cases):
+            pair = [files[architecture, one] for one in (BASELINE, method)]
+            draw_cases(figure, y + HEAD, site, cases, method, pair)
+        y += height
+    write_notes(figure, note)
+    return figure
+
+
+def left_of(column: int) -> float:
+    """Where the pair of a column begins, mm."""
+    return EDGE + column * (2 * PANEL + GAP + WIDE_GAP)
+
+
+def draw_head(figure: Figure, y: float, title: str, cases: pd.DataFrame, method: str) -> None:
+    """The title of a block, how many images it was chosen from, and whose map stands where."""
+    look = {"fontsize": 7.5, "fontweight": "bold", "va": "baseline"}
+    style.text_at(figure, EDGE, y + 3, title, **look)
+    count = int(cases["count"].iloc[0]) if len(cases) else 0
+    text = (
+        f"{len(cases)} of {count:,} true positives of both"
+        if count
+        else "no annotated true positive of both"
+    )
+    look = {"fontsize": 6.5, "color": style.GREY, "va": "baseline"}
+    style.text_at(figure, style.DOUBLE_COLUMN - EDGE, y + 3, text, ha="right", **look)
+    for column in range(min(len(cases), ACROSS)):
+        for offset, one in ((0, BASELINE), (PANEL + GAP, method)):
+            x = left_of(column) + offset + PANEL / 2
+            style.text_at(figure, x, y + 7, curve_title(one), ha="center", **look)
+
+
+def draw_cases(
+    figure: Figure, y: float, site: Site, cases: pd.DataFrame, method: str, files: list[str]
+) -> None:
+    """The pairs of maps of a block, row by row. files: of the baseline's and the method's maps."""
+    images = cases["image"].tolist()
+    radiographs = read_images(site.images, site.samples, images)
+    annotations = read_annotations(site.annotations)
+    heats = [upsample(read_maps(file, site.name, images), radiographs.shape[-1]) for file in files]
+    for position, (_, case) in enumerate(cases.iterrows()):
+        row, column = divmod(position, ACROSS)
+        outlines = annotations[annotations["image"] == case["image"]]
+        for side, (heat, one) in enumerate(zip(heats, (BASELINE, method), strict=True)):
+            x = left_of(column) + side * (PANEL + GAP)
+            axes = style.axes_at(figure, x, y + row * (PANEL + BELOW), PANEL, PANEL)
+            axes.axis("off")
+            show_map(axes, radiographs[position], heat[position], outlines, fontsize=6)
+            below(axes, numbers(case, one), fontsize=6)
+
+
+def write_notes(figure: Figure, note: str) -> None:
+    """What is shown, at the bottom, and the colours beside it."""
+    width, height = style.size_mm(figure)
+    for line, text in enumerate((*NOTES_TEXT[:-1], f"{NOTES_TEXT[-1]} {note}".strip())):
+        y = height - NOTES + 3 + 3.2 * line
+        written = style.text_at(figure, EDGE, y, text, fontsize=6.5, color=style.GREY)
+        style.shrink_to_fit(written, width - 2 * EDGE)
+    draw_colours(style.axes_at(figure, width - 26, height - 3.2, 18, 2))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--site",
+        action="append",
+        nargs=5,
+        required=True,
+        metavar=("SITE", "TASK", "IMAGES", "SAMPLES", "ANNOTATIONS"),
+    )
+    parser.add_argument(
+        "--gradcam",
+        action="append",
+        nargs=4,
+        required=True,
+        metavar=("ARCHITECTURE", "METHOD", "SEED", "GRADCAM"),
+        help="of the baselines and one method; of several seeds the first is shown",
+    )
+    parser.add_argument("--scored", required=True, type=Path, help="a row an image, by `localise`")
+    add_titles(parser)
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    scored = read_table(arguments.scored, [*MODEL, "image", *MEASURES])
+    given = pd.DataFrame(arguments.gradcam, columns=[*MODEL[1:], "file"])
+    seeds = scored["seed"].unique()
+    given = given[given["seed"] == given["seed"].iloc[0]]
+    shown = scored.astype({"seed": str}).merge(given, on=MODEL[1:])
+    note = f"First of {len(seeds)} seeds ({given['seed'].iloc[0]})." if len(seeds) > 1 else ""
+    names = site_titles(arguments.titles)
+    figure = draw([Site(*site) for site in arguments.site], shown, given, names, note)
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,88 @@
+"""Decision curves of the baselines and of one method against treating all and treating none."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chexviz.base.errors import run
+from chexviz.evaluation.cases import first_note
+from chexviz.reporting.figures import style
+from chexviz.reporting.figures.panels import PANEL, first_seed, lay_out, of, panels, shown, warn
+from chexviz.reporting.titles import add_titles, curve_title, in_order, read_table
+
+COLUMNS = (
+    *("site", "task", "architecture", "method", "seed", "scaling", "threshold"),
+    *("net_benefit", "net_benefit_low", "net_benefit_high", "all", "note"),
+)
+HEIGHT, BETWEEN = 48.0, 18.0  # mm on the printed page
+NOTE = (
+    "Net benefit: true positives per image, less false positives x threshold / (1 − threshold) "
+    "(Vickers and Elkin 2006); bands: 95 % bootstrap intervals."
+)
+SCALED = {"none": "scores as predicted", "temperature": "temperature-scaled scores"}
+
+
+def draw(decision: pd.DataFrame, sites: list[dict], note: str) -> Figure:
+    """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
+    figure, cells = lay_out(decision, sites, HEIGHT, BETWEEN, note)
+    for cell, axes in panels(figure, cells, 0, HEIGHT):
+        style.shrink_to_fit(axes.set_title(cell.heading, loc="left"), PANEL)
+        style.panel_letter(axes, cell.letter, -11.5, 1.4)
+        draw_curves(axes, of(decision, cell))
+    return figure
+
+
+def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
+    """Net benefit of each method, scaled where the temperature of every method is known."""
+    axes.set(xlim=(0, 1), xlabel="Threshold probability", ylabel="Net benefit")
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    plain, scaled = (rows[rows["scaling"] == scaling] for scaling in SCALED)
+    curves = plain if scaled["net_benefit"].isna().any() else scaled
+    methods = in_order(curves["method"])
+    for position, method in enumerate(methods):
+        curve, colour = curves[curves["method"] == method], style.accent(position)
+        x = curve["threshold"]
+        low, high = curve["net_benefit_low"], curve["net_benefit_high"]
+        axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+        axes.plot(x, curve["net_benefit"], color=colour)
+    axes.plot(x, curve["all"], color=style.GREY, linewidth=0.9)
+    axes.axhline(0, color=style.INK, linewidth=0.9, linestyle=(0, (3, 2)))
+    highest = curves[["net_benefit", "net_benefit_high"]].max(axis=None)
+    axes.set_ylim(-0.28 * highest, 1.05 * highest)
+    axes.locator_params(axis="y", nbins=6)
+    if note := first_note(curves["note"]):
+        warn(axes, f"No bands: {note}.")
+    labels = [(curve_title(method), style.accent(i)) for i, method in enumerate(methods)]
+    labels += [("Treat all", style.GREY), ("Treat none (dashed)", style.INK)]
+    for line, (label, colour) in enumerate(labels):
+        look: style.Look = {"color": colour, "fontweight": "bold", "transform": axes.transAxes}
+        axes.text(0.985, 0.985 - 0.075 * line, label, ha="right", va="top", **look)
+    look = {"color": style.GREY, "fontsize": 6.5, "transform": axes.transAxes}
+    said = SCALED[curves["scaling"].iloc[0]]
+    axes.text(0.985, 0.985 - 0.075 * len(labels), said, ha="right", va="top", **look)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--decision", required=True, type=Path)
+    parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+
+    table = read_table(arguments.decision, COLUMNS)
+    figure = draw(
+        shown(table, arguments.method, arguments.decision),
+        arguments.titles,
+        NOTE + first_seed(table),
+    )
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)

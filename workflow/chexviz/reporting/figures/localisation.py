@@ -1,0 +1,202 @@
+"""Figure: how well Grad-CAM agrees with the annotations, by measure, site, architecture, method."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chexviz.base.errors import InputError, run
+from chexviz.evaluation.cases import TOO_FEW, is_too_few
+from chexviz.evaluation.overlap import MEASURES
+from chexviz.reporting.figures import style
+from chexviz.reporting.tables.cells import over_trainings
+from chexviz.reporting.titles import (
+    ARCHITECTURES,
+    BASELINE,
+    add_titles,
+    group_titles,
+    in_order,
+    method_title,
+    p_text,
+    read_table,
+)
+
+COLUMNS = [
+    *("site", "task", "architecture", "method", "seed", "measure", "images"),
+    *("value", "low", "high", "chance", "prior", "difference", "standard_error", "p", "note"),
+]
+KEYS = ["site", "architecture", "method", "measure"]
+# mm on the printed page
+LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6, 5, 7, 13.5
+P_COLUMN = 0.2  # of a panel's width, right of the values
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a KEYS: of several seeds the mean with the bounds of +/- one SD.
+
+    p is then of the expected difference. A seed without a number leaves none.
+    """
+    rows = []
+    for key, runs in table.groupby(KEYS, sort=False):
+        row = dict(zip(KEYS, key, strict=True)) | {"images": runs["images"].mean()}
+        row |= {name: runs[name].mean(skipna=False) for name in ("value", "chance", "prior")}
+        if len(runs) == 1:
+            row |= {name: runs[name].iloc[0] for name in ("low", "high", "p")}
+        else:
+            spread = runs["value"].std(ddof=1, skipna=False)
+            row |= {"low": row["value"] - spread, "high": row["value"] + spread}
+            row["p"] = over_trainings(runs).p()
+        row["note"] = next(iter(runs["note"].dropna()), "")
+        row["alike"] = runs["note"].str.contains("differences: all alike").any()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def places(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """The line of each (architecture, method); every architecture begins with a line of its own."""
+    lines, line = {}, 0
+    for architecture in in_order(rows["architecture"]):
+        line += 1
+        for method in in_order(rows.loc[rows["architecture"] == architecture, "method"]):
+            lines[architecture, method] = line
+            line += 1
+    return lines
+
+
+def draw(table: pd.DataFrame, sites: list[dict]) -> Figure:
+    """The figure: a row a site, a column a measure."""
+    titles, rows = group_titles(table, sites), over_seeds(table)
+    lines = places(rows)
+    panel = ROW * (max(lines.values()) + 1.4)
+    height = TOP + len(titles) * (ABOVE_SITE + panel + BELOW_SITE) + NOTES
+    figure = style.new_figure(style.DOUBLE_COLUMN, height)
+    width = (style.DOUBLE_COLUMN - LEFT - RIGHT - (len(MEASURES) - 1) * BETWEEN) / len(MEASURES)
+    for column, (measure, title) in enumerate(MEASURES.items()):
+        x = LEFT + column * (width + BETWEEN)
+        of_measure = rows[rows["measure"] == measure]
+        limit = 1.06 * np.nanmax([0.1, *of_measure[["high", "value", "prior", "chance"]].max()])
+        style.text_at(figure, x, 5, title, fontsize=7.5, fontweight="bold", va="baseline")
+        for row, (site, name) in enumerate(titles.items()):
+            y = TOP + row * (ABOVE_SITE + panel + BELOW_SITE) + ABOVE_SITE
+            axes = style.axes_at(figure, x, y, width, panel)
+            chosen = of_measure[of_measure["site"] == site]
+            draw_panel(axes, chosen, lines, float(limit))
+            if column == 0:
+                head = style.text_at(figure, 2.5, y - 1.6, name, fontsize=7.5, fontweight="bold")
+                style.shrink_to_fit(head, LEFT + width)
+                name_lines(figure, y, chosen, lines)
+    write_notes(figure, table["seed"].nunique(), why_no_p(rows))
+    return figure
+
+
+def draw_panel(axes: Axes, rows: pd.DataFrame, lines: dict, limit: float) -> None:
+    """A point with its interval a model, and both references beside it."""
+    methods = in_order(pd.Series([method for _, method in lines]))
+    right = limit / (1 - P_COLUMN)
+    for row in rows.itertuples():
+        y = lines[row.architecture, row.method]
+        if np.isnan(row.value):
+            look: style.Look = {"va": "center_baseline", "fontsize": 6}
+            text = "no annotated true positive"
+            axes.text(0.02 * right, y, text, color=style.GREY, **look)
+            continue
+        colour = style.accent(methods.index(row.method))
+        axes.plot([row.chance] * 2, [y - 0.45, y + 0.45], color=style.GREY, linewidth=1)
+        look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
+        axes.plot(row.prior, y, "D", color=style.GREY, zorder=2, **look)
+        axes.plot([row.low, row.high], [y, y], color=colour, linewidth=1.2, zorder=3)
+        look = {"markersize": 3.6, "markerfacecolor": "white" if np.isnan(row.low) else colour}
+        axes.plot(row.value, y, "o", color=colour, zorder=4, clip_on=False, **look)
+        if row.method != BASELINE:
+            look = {"ha": "right", "va": "center_baseline", "fontsize": 6}
+            text = TOO_FEW if is_too_few(row.note) and np.isnan(row.p) else p_text(row.p)
+            axes.text(right, y, text, color=style.INK, **look)
+    axes.text(right, 0, "p", ha="right", va="center_baseline", fontsize=6, style="italic")
+    axes.set(xlim=(0, right), ylim=(max(lines.values()) + 0.9, -0.5))
+    ticks = [tick for tick in axes.get_xticks() if tick <= limit]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_bounds(0, limit)
+    axes.axvline(0, color=style.LIGHT, linewidth=0.6, zorder=0)
+
+
+def name_lines(figure: Figure, top: float, rows: pd.DataFrame, lines: dict) -> None:
+    """The names left of a site's panels: architectures above methods, with the number of images."""
+    images = rows.set_index(["architecture", "method"])["images"]
+    look = {"va": "center_baseline", "fontsize": 6.5}
+
+    def write(line: float, x: float, text: str, **more: Any) -> None:
+        y = top + (line + 0.5) * ROW
+        style.shrink_to_fit(style.text_at(figure, x, y, text, **look, **more), LEFT - 14)
+
+    write(0, LEFT - 3, "images", ha="right", color=style.GREY)
+    for (architecture, method), line in lines.items():
+        if method == BASELINE:
+            write(line - 1, 2.5, ARCHITECTURES.get(architecture, architecture))
+        write(line, 5, method_title(method))
+        if (architecture, method) in images.index:
+            count = f"{images[architecture, method]:,.0f}"
+            write(line, LEFT - 3, count, ha="right", color=style.GREY)
+
+
+def why_no_p(rows: pd.DataFrame) -> str:
+    """Why a dash stands for a p value; '' if none does."""
+    without = rows[(rows["method"] != BASELINE) & rows["value"].notna() & rows["p"].isna()]
+    reasons = ["too few" if not without["alike"].all() else ""]
+    reasons += ["all differences alike" if without["alike"].any() else ""]
+    found = " or ".join(filter(None, reasons))
+    return f" (–: {found})" if found else ""
+
+
+def write_notes(figure: Figure, seeds: int, dash: str) -> None:
+    """What the marks mean, at the bottom. dash: why there is no p value."""
+    width, height = style.size_mm(figure)
+    axes = style.axes_at(figure, 0, height - NOTES, width, NOTES)
+    axes.set(xlim=(0, width), ylim=(NOTES, 0))
+    axes.axis("off")
+    mean = "mean over true positives, 95 % interval"
+    mean = mean if seeds == 1 else f"mean ± standard deviation over {seeds} seeds"
+    axes.plot([3, 7], [3, 3], color=style.accent(0), linewidth=1.2)
+    axes.plot(5, 3, "o", color=style.accent(0), markersize=3.6)
+    axes.plot([66, 66], [1.6, 4.4], color=style.GREY, linewidth=1)
+    look: style.Look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
+    axes.plot(109, 3, "D", color=style.GREY, **look)
+    p = "p" if seeds == 1 else "p (of all seeds)"
+    for x, y, text in (
+        (8.5, 3, mean),
+        (68, 3, "chance: a uniform map"),
+        (111.5, 3, "the mean annotation of the images that do not evaluate"),
+        (3, 7, f"{p}: paired test against the baseline of the architecture, on the true positives "
+         f"of both{dash}."),
+        (3, 10.5, "p is not corrected for several tests. Open: too few cases for an interval, or "
+         "all score alike. A map that is all zero scores 0."),
+    ):  # fmt: skip
+        axes.text(x, y, text, fontsize=6.5, color=style.GREY, va="center_baseline")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--localisation", required=True, type=Path)
+    add_titles(parser)
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    table = read_table(arguments.localisation, COLUMNS)
+    if table.empty:
+        raise InputError(
+            arguments.localisation,
+            expected="a row for each model and measure",
+            found="no rows",
+            fix="make the file again",
+        )
+    style.save(draw(table, arguments.titles), arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)

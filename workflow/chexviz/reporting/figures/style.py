@@ -1,0 +1,157 @@
+"""The one look of every figure: physical sizes, colours, and files that never differ on a rerun."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.textpath import TextPath
+
+from chexviz.base.files import replacing
+
+Look = dict[str, Any]  # of texts, lines and patches: keyword arguments of matplotlib
+
+DOUBLE_COLUMN = 180.0  # mm, the printed width of a journal page
+INK, GREY, LIGHT = "#222222", "#6F6F6F", "#D9D9D9"
+# Okabe and Ito's palette: told apart with every common colour vision deficiency.
+ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+WARNING = "#B3261E"
+NOTE, NOTE_LINE = 6.5, 2.8  # points and mm a line, of the notes below a figure
+STRIP = 5.5  # mm, the height of the strip that a mark takes above the figure
+
+plt.style.use(Path(__file__).with_suffix(".mplstyle"))
+
+
+def inches(millimetres: float) -> float:
+    return millimetres / 25.4
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of width x height mm."""
+    return plt.figure(figsize=(inches(width), inches(height)))
+
+
+def size_mm(figure: Figure) -> tuple[float, float]:
+    """Width and height of the figure in mm."""
+    width, height = figure.get_size_inches() * 25.4
+    return float(width), float(height)
+
+
+def axes_at(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
+    """Axes of width x height mm, x mm from the left and y mm from the top."""
+    across, down = size_mm(figure)
+    return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
+
+
+def text_at(figure: Figure, x: float, y: float, text: str, **look: Any) -> Text:
+    """Text placed x mm from the left and y mm from the top."""
+    across, down = size_mm(figure)
+    return figure.text(x / across, 1 - y / down, text, **look)
+
+
+def wrapped(text: str, length: float) -> str:
+    """A note in lines of at most `length` mm at NOTE points, broken between words."""
+    lines = []
+    for given in text.split("\n"):
+        line, *words = given.split(" ")
+        for word in words:
+            longer = f"{line} {word}"
+            extent = TextPath((0, 0), longer, size=NOTE).get_extents().width
+            if extent * 25.4 / 72 <= 0.97 * length:  # a PNG's letters are a little wider
+                line = longer
+            else:
+                lines.append(line)
+                line = word
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def note_height(text: str) -> float:
+    """The height of a wrapped note in mm, with what keeps it apart from the figure."""
+    return NOTE_LINE * (text.count("\n") + 1) + 2
+
+
+def write_note(figure: Figure, text: str) -> None:
+    """A wrapped note at the bottom of a figure that has room for it."""
+    _, height = size_mm(figure)
+    text_at(figure, 2.5, height - 1, text, fontsize=NOTE, color=GREY, va="bottom")
+
+
+def accent(position: int) -> str:
+    """The colour of the site or method at this position; the palette repeats after six."""
+    return ACCENTS[position % len(ACCENTS)]
+
+
+def tint(colour: str, strength: float) -> tuple[float, float, float]:
+    """`colour` on white paper: strength 1 is the colour itself, 0 is white."""
+    red, green, blue = (1 - strength * (1 - part) for part in matplotlib.colors.to_rgb(colour))
+    return red, green, blue
+
+
+def panel_letter(axes: Axes, letter: str, dx: float, dy: float) -> None:
+    """A bold panel letter, dx and dy mm from the top left corner of `axes`."""
+    axes.annotate(
+        letter,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(dx * 72 / 25.4, dy * 72 / 25.4),
+        textcoords="offset points",
+        fontsize=9,
+        fontweight="bold",
+        ha="left",
+        va="bottom",
+    )
+
+
+def save(figure: Figure, pdf: Path, png: Path, mark: str) -> None:
+    """Write the figure as PDF and as PNG (300 dpi), and close it.
+
+    A non-empty mark becomes a red strip above the figure, which grows by it: nothing is covered.
+    Neither file holds a date, so the same figure gives the same bytes.
+    """
+    if mark:
+        add_strip(figure, mark)
+    with replacing(pdf) as path:
+        figure.savefig(path, format="pdf", metadata={"CreationDate": None})
+    with replacing(png) as path:
+        figure.savefig(path, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def add_strip(figure: Figure, mark: str) -> None:
+    """Make the figure higher by a red strip that shows `mark`; what is drawn keeps its size."""
+    width, height = figure.get_size_inches()
+    grown = height + inches(STRIP)
+    scale = height / grown
+    for axes in figure.axes:
+        box = axes.get_position(original=True)
+        axes.set_position((box.x0, box.y0 * scale, box.width, box.height * scale))
+    for text in figure.texts:
+        x, y = text.get_position()
+        text.set_position((x, y * scale))
+    figure.set_size_inches(width, grown)
+    figure.add_artist(Rectangle((0, scale), 1, 1 - scale, facecolor=WARNING, edgecolor="none"))
+    look: Look = {"color": "white", "fontsize": 7.5, "fontweight": "bold"}
+    label = figure.text(0.5, (1 + scale) / 2, mark, ha="center", va="center_baseline", **look)
+    shrink_to_fit(label, width * 25.4 - 4)
+
+
+def shrink_to_fit(text: Text, length: float, along: int = 0, smallest: float = 4.5) -> None:
+    """Lower the font size of `text` until it is no longer than `length` mm.
+
+    along: 0 measures its width, 1 its height (for text that is turned).
+    """
+    size = float(text.get_fontsize())
+    while size > smallest:
+        extent = text.get_window_extent()
+        if (extent.width, extent.height)[along] / text.figure.dpi * 25.4 <= length:
+            return
+        size -= 0.25
+        text.set_fontsize(size)

@@ -1,0 +1,217 @@
+"""Subgroup figure: AUROC by view, sex and age, of the baselines and of one method."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chexviz.base.errors import InputError, run
+from chexviz.evaluation.cases import TOO_FEW, is_too_few
+from chexviz.evaluation.subgroups import ALL, COLUMNS, UNKNOWN
+from chexviz.reporting.figures import style
+from chexviz.reporting.titles import (
+    ARCHITECTURES,
+    add_titles,
+    capitalised,
+    compared,
+    curve_title,
+    group_titles,
+    in_order,
+    read_table,
+)
+
+# mm on the printed page
+LEFT, PANEL, VALUES, BETWEEN = 45.0, 40.0, 24.0, 4.0
+TOP, ROW, TITLE, BETWEEN_SITES, AXIS = 5.0, 4.9, 8.0, 9.0, 9.0
+NAMES = {ALL: "All images", UNKNOWN: "not known", "F": "female", "M": "male"}
+NOTE = (
+    "AUROC with 95 % interval, not corrected for the number of groups. Diamonds: ranking by the "
+    "tag alone. Lines: all images. n: positive of all images.\nToo few: fewer independent positive "
+    "or negative cases than an interval needs."
+)
+
+
+def draw(table: pd.DataFrame, tags: pd.DataFrame, sites: list[dict], note: str) -> Figure:
+    """The figure: a block of rows a site, a column an architecture.
+
+    table: rows of AUROC of the methods to be shown, of all seeds. tags: those of the tags alone.
+    """
+    titles = group_titles(table, sites)
+    architectures, methods = in_order(table["architecture"]), in_order(table["method"])
+    blocks = {site: lines_of(table[table["site"] == site]) for site in titles}
+    width = LEFT + len(architectures) * (PANEL + VALUES) + (len(architectures) - 1) * BETWEEN
+    rows = sum(map(len, blocks.values()))
+    height = TOP + ROW * rows + (TITLE + BETWEEN_SITES) * len(titles) - BETWEEN_SITES
+    note = style.wrapped(note, width - 5)
+    height += AXIS + style.note_height(note)
+    figure = style.new_figure(width, height)
+    limits = axis_limits(table, tags)
+    y = TOP
+    for site, title in titles.items():
+        lines, y = blocks[site], y + TITLE
+        heading = style.text_at(figure, 2.5, y - 3, title, fontsize=7.5, fontweight="bold")
+        style.shrink_to_fit(heading, LEFT - 10)
+        name_lines(figure, y, lines, table[table["site"] == site])
+        for column, architecture in enumerate(architectures):
+            x = LEFT + column * (PANEL + VALUES + BETWEEN)
+            axes = style.axes_at(figure, x, y, PANEL, ROW * len(lines))
+            chosen = table[(table["site"] == site) & (table["architecture"] == architecture)]
+            write_methods(figure, x, y - 3, architecture, methods)
+            draw_panel(axes, lines, chosen, tags[tags["site"] == site], methods)
+            axes.set(xlim=limits, ylim=(len(lines) - 0.5, -0.5))
+            axes.set_xlabel("AUROC" if site == list(titles)[-1] else "")
+        y += ROW * len(lines) + BETWEEN_SITES
+    style.write_note(figure, note)
+    return figure
+
+
+def lines_of(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Attribute and group of each line of a site, from the top; a heading has no group."""
+    lines = []
+    groups = table[table["images"] > 0].drop_duplicates(["attribute", "group"])
+    for attribute, rows in groups.groupby("attribute", sort=False):
+        if attribute != ALL:
+            lines.append((attribute, ""))
+        lines += [(attribute, group) for group in rows["group"]]
+    return lines
+
+
+def axis_limits(table: pd.DataFrame, tags: pd.DataFrame) -> tuple[float, float]:
+    """The range of AUROC that all panels show."""
+    lowest = np.nanmin(
+        [*(table[name].min() for name in ("low", "value")), tags["value"].min(), 0.7]
+    )
+    return max(np.floor(10 * lowest) / 10, 0), 1.0
+
+
+def name_lines(figure: Figure, y: float, lines: list, table: pd.DataFrame) -> None:
+    """Write the names of the lines left of the panels, and their images; y: mm from the top."""
+    style.text_at(figure, LEFT - 3, y - 3, "n", fontsize=6.5, color=style.GREY, ha="right")
+    images = table.drop_duplicates(["attribute", "group"]).set_index(["attribute", "group"])
+    for number, (attribute, group) in enumerate(lines):
+        at = y + ROW * (number + 0.5)
+        look = {"fontsize": 6.5, "va": "center_baseline"}
+        if group:
+            indent = 2.5 if attribute == ALL else 4.5
+            style.text_at(figure, indent, at, NAMES.get(group, group.replace("-", "–")), **look)
+            row = images.loc[(attribute, group)]
+            count = f"{row['positives']:,} of {row['images']:,}"
+            style.text_at(figure, LEFT - 3, at, count, color=style.GREY, ha="right", **look)
+        else:
+            heading = f"{capitalised(attribute)}{', years' if attribute == 'age' else ''}"
+            style.text_at(figure, 2.5, at, heading, fontweight="bold", **look)
+
+
+def draw_panel(
+    axes: Axes, lines: list, table: pd.DataFrame, tags: pd.DataFrame, methods: list[str]
+) -> None:
+    """Points with intervals of each method, line by line, and their values beside the panel."""
+    step = 0.46 / max(len(methods) - 1, 1)
+    for number, line in enumerate(lines):
+        if not line[1]:
+            draw_tag(axes, number, tags[tags["attribute"] == line[0]].iloc[0])
+            continue
+        rows = table[(table["attribute"] == line[0]) & (table["group"] == line[1])]
+        if len(rows) and rows["value"].isna().all():
+            note = rows["note"].iloc[0]
+            # How many cases there are stands beside, and what it takes below.
+            text = f"no AUROC ({TOO_FEW})" if is_too_few(note) else note
+            beside(axes, 0, number, text, style.GREY, PANEL + VALUES)
+            continue
+        for position, method in enumerate(methods):
+            y = number + (position - (len(methods) - 1) / 2) * step
+            draw_method(axes, y, rows[rows["method"] == method], style.accent(position), line[1])
+    axes.set_yticks([])
+    axes.spines["left"].set_color(style.LIGHT)
+    axes.locator_params(axis="x", nbins=5)
+
+
+def draw_tag(axes: Axes, y: float, row: pd.Series) -> None:
+    """The AUROC of ranking by the tag alone, which one group of all images cannot have."""
+    if np.isnan(row["value"]):
+        beside(axes, 1, y, f"{row['attribute']} alone: one group", style.GREY, VALUES - 1)
+        return
+    axes.plot(row["value"], y, "D", color=style.GREY, markersize=2.5, clip_on=False)
+    text = f"{row['attribute']} alone {row['value']:.2f}"
+    beside(axes, 1, y, text, style.GREY, VALUES - 1)
+
+
+def draw_method(axes: Axes, y: float, runs: pd.DataFrame, colour: str, group: str) -> None:
+    """One method in one group: the first seed with its interval, the others as rings."""
+    if runs.empty:
+        return
+    first = runs.iloc[0]
+    if group == ALL:
+        axes.axvline(first["value"], color=style.tint(colour, 0.35), linewidth=0.6, zorder=0)
+    axes.plot([first["low"], first["high"]], [y, y], color=colour, linewidth=0.9)
+    axes.plot(first["value"], y, "o", color=colour, markersize=2.6)
+    others = runs["value"].iloc[1:]
+    axes.plot(
+        others, np.full(len(others), y), "o", color=colour, mfc="white", markersize=2, mew=0.5
+    )
+    few = is_too_few(first["note"])
+    text = f"{first['value']:.2f} "
+    text += f"({TOO_FEW})" if few else f"({first['low']:.2f}–{first['high']:.2f})"
+    beside(axes, 1, y, text, colour, VALUES - 1)
+
+
+def beside(axes: Axes, x: float, y: float, text: str, colour: str, length: float) -> None:
+    """Text from a side of the panel on (x: 0 left, 1 right), at most `length` mm long."""
+    written = axes.annotate(
+        text,
+        (x, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center_baseline",
+        fontsize=6,
+        color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    )
+    style.shrink_to_fit(written, length)
+
+
+def write_methods(
+    figure: Figure, x: float, y: float, architecture: str, methods: list[str]
+) -> None:
+    """The heading of a panel: its architecture, and each method in its colour."""
+    look = {"fontsize": 7, "fontweight": "bold"}
+    style.text_at(figure, x, y, ARCHITECTURES.get(architecture, architecture), **look)
+    for position, method in enumerate(reversed(methods)):
+        at = x + PANEL + VALUES - 1 - 16 * position
+        colour = style.accent(len(methods) - 1 - position)
+        style.text_at(figure, at, y, curve_title(method), color=colour, ha="right", **look)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subgroups", required=True, type=Path)
+    parser.add_argument("--method", required=True, help="shown beside the baseline")
+    add_titles(parser)
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    table = read_table(arguments.subgroups, COLUMNS)
+    tags = table[table["measure"] == "tag alone"]
+    rows = compared(table[table["measure"] == "auroc"], arguments.method, arguments.subgroups)
+    if tags.empty:
+        raise InputError(
+            arguments.subgroups,
+            expected="rows of the measure 'tag alone'",
+            found="none",
+            fix="make the file again with this version of the workflow",
+        )
+    seeds = rows["seed"].astype(int).unique()
+    note = NOTE
+    if len(seeds) > 1:
+        note += f"\nPoints and values: first of {len(seeds)} seeds ({seeds[0]}); rings: the others."
+    figure = draw(rows, tags, arguments.titles, note)
+    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+
+
+if __name__ == "__main__":
+    run(main)

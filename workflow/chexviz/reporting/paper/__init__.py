@@ -1,0 +1,1 @@
+"""The paper: its sentences, its supplement and its PDF."""

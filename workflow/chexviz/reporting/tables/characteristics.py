@@ -1,0 +1,104 @@
+"""Who is on the images: sex, age and view in every subset, known and unknown ones counted."""
+
+import pandas as pd
+
+from chexviz.reporting.tables.flow import SUBSETS
+from chexviz.reporting.tables.typesetting import Layout
+
+ALL = "all"  # labelled images of a site
+COLUMNS = [
+    *("site", "protocol", "subset", "images", "positives", "patients", "patients_unknown"),
+    *("female", "male", "sex_unknown", "age_median", "age_low", "age_high", "age_unknown"),
+    *("ap", "pa", "view_other", "view_unknown"),
+]
+TITLES = {"train": "training", "validation": "validation", "evaluation": "evaluation"}
+UNKNOWN = "unknown"
+
+
+def describe(
+    site: str, samples: pd.DataFrame, splits: dict[str, pd.DataFrame]
+) -> list[dict[str, object]]:
+    """A row (COLUMNS) of all labelled images of a site, then one of each subset of each protocol.
+
+    samples: of the site, as in its table; patient_known bool. splits: of all sites, by protocol.
+    """
+    labelled = samples[samples["label"].notna()]
+    rows = [{"site": site, "protocol": "", "subset": ALL} | counts(labelled)]
+    for protocol, split in splits.items():
+        own = split[split["site"] == site].set_index("image")["subset"]
+        subset = labelled["image"].map(own)
+        for name in SUBSETS:
+            if (own == name).any():
+                keys = {"site": site, "protocol": protocol, "subset": name}
+                rows.append(keys | counts(labelled[subset == name]))
+    return rows
+
+
+def counts(samples: pd.DataFrame) -> dict[str, object]:
+    """What is counted of these images. Ages: median and quartiles of images, in years."""
+    known = samples.loc[samples["patient_known"], "patient"]
+    sex, view, age = samples["sex"], samples["view"], samples["age"].astype(float)
+    low, median, high = age.quantile([0.25, 0.5, 0.75])
+    return {
+        **{"images": len(samples), "positives": int((samples["label"] == 1).sum())},
+        **{"patients": known.nunique(), "patients_unknown": len(samples) - len(known)},
+        **{"female": int((sex == "F").sum()), "male": int((sex == "M").sum())},
+        "sex_unknown": int((~sex.isin(["F", "M"])).sum()),
+        **{"age_median": median, "age_low": low, "age_high": high},
+        "age_unknown": int(age.isna().sum()),
+        **{"ap": int((view == "AP").sum()), "pa": int((view == "PA").sum())},
+        "view_other": int((view.notna() & ~view.isin(["AP", "PA"])).sum()),
+        "view_unknown": int(view.isna().sum()),
+    }
+
+
+def layout(table: pd.DataFrame, titles: dict[str, str]) -> Layout:
+    """The table as readers see it: a group a site, a row a subset. titles: of the sites."""
+    groups = {
+        titles[site]: [cells(one) for one in rows.to_dict("records")]
+        for site, rows in table.groupby("site", sort=False)
+    }
+    return Layout(
+        head=["Subset", "Images", "Positive", "Patients", "Female", "Age (years)", "AP view"],
+        groups=groups,
+        caption="Characteristics of the labelled images in every subset.",
+        note="Counts of images, with the share of those whose tag is known; a patient with several "
+        "images counts with each. Age: median (quartiles) of images. The rest of the known sexes "
+        "is male, of the known views PA unless another is named. Unknown: the file has no such "
+        "tag, or the source does not say who is on the image. Race, ethnicity, symptoms and other "
+        "diagnoses: unknown, no site has them.",
+    )
+
+
+def cells(one: dict) -> list[str]:
+    """The row of a subset."""
+    images = one["images"]
+    subset = "All" if one["subset"] == ALL else f"{one['protocol']}: {TITLES[one['subset']]}"
+    others = {"other": one["view_other"], UNKNOWN: one["view_unknown"]}
+    of_sex, of_view = (images - one[f"{tag}_unknown"] for tag in ("sex", "view"))
+    age = f"{one['age_median']:.0f} ({one['age_low']:.0f}–{one['age_high']:.0f})"
+    return [
+        subset,
+        f"{images:,}",
+        share(one["positives"], images),
+        known(f"{one['patients']:,}", images, {"images unknown": one["patients_unknown"]}),
+        known(share(one["female"], of_sex), images, {UNKNOWN: one["sex_unknown"]}),
+        known(age, images, {UNKNOWN: one["age_unknown"]}),
+        known(share(one["ap"], of_view), images, others),
+    ]
+
+
+def share(count: int, of: int) -> str:
+    """'12 (30 %)'; of nothing only the count."""
+    return f"{count:,} ({100 * count / of:.0f} %)" if of else f"{count:,}"
+
+
+def known(text: str, images: int, others: dict[str, int]) -> str:
+    """The text and, in a second line, how many images it leaves out; 'unknown' if it has none.
+
+    others: how many, by why; the last are those whose tag is unknown.
+    """
+    if list(others.values())[-1] == images:
+        return UNKNOWN
+    left = ", ".join(f"{count:,} {why}" for why, count in others.items() if count)
+    return f"{text}\n{left}" if left else text

@@ -1,0 +1,253 @@
+"""The original's Table 1 beside ours: every value, where a repetition would fall, and a verdict."""
+
+import argparse
+from pathlib import Path
+from string import ascii_lowercase
+
+import numpy as np
+import pandas as pd
+
+from chexviz.base.errors import run
+from chexviz.base.options import finite_json
+from chexviz.evaluation.over_seeds import bounds
+from chexviz.reporting.tables import grim
+from chexviz.reporting.tables.cells import PERCENT, read_models, to_csv, write
+from chexviz.reporting.tables.original import read_data, read_table1
+from chexviz.reporting.tables.table1 import HEADINGS
+from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
+from chexviz.reporting.titles import (
+    ARCHITECTURES,
+    METRICS,
+    capitalised,
+    group_titles,
+    p_text,
+    read_metrics,
+    read_table,
+)
+
+INSIDE, ABOVE, BELOW, NOT_COMPARABLE = "inside", "above", "below", "not comparable"
+COLUMNS = (
+    *("group", "task", "model", "metric", "published", "site", "ours", "low", "high", "seeds"),
+    *("verdict", "reason"),
+)
+CONFIDENCE = 0.95  # of the bounds, and of the intervals that they are made from
+EVALUATION = 0.2  # of the images; the percentages of the original fit it, see `grim`
+# As the original states it: section 2.2, experimental setup.
+TRAINING: dict[str, dict] = {
+    "standard": {
+        # 'Scheduler' is all that is said of it.
+        **{"pretrained": False, "warmup": None, "learning_rate": 1e-3, "schedule": "cosine"},
+        **{"baseline": {"epochs": 300}, "federated": {"rounds": 300, "local_epochs": 1}},
+    },
+    "densenet121": {
+        **{"pretrained": True, "warmup": {"epochs": 30, "learning_rate": 1e-3}},
+        **{"learning_rate": 1e-5, "schedule": "constant", "baseline": {"epochs": 150}},
+        "federated": {"rounds": 150, "local_epochs": 1},
+    },
+}
+NO_MODEL = "no such model in this run"
+P_REASON = (
+    "the test is not stated in full, and its literal reading, a t test over bootstrap replicates, "
+    "is no test"
+)
+VALUES = (*METRICS, "p")
+
+
+def compare(
+    published: pd.DataFrame,
+    data: pd.DataFrame,
+    models: pd.DataFrame,
+    metrics: pd.DataFrame,
+    settings: dict,
+) -> pd.DataFrame:
+    """A row for each published value, with COLUMNS; sensitivity and specificity in percent.
+
+    published, data: see `original`. models: see cells.summarise. metrics: metrics.csv. settings:
+    sites and architectures of the run. A task that several sites share is compared on the first of
+    them.
+    """
+    titles, rows = group_titles(metrics, settings["sites"]), []
+    sizes = grim.check(published, data).drop_duplicates("task").set_index("task")
+    for value in published.to_dict("records"):
+        found = models[(models["task"] == value["task"]) & (models["model"] == value["model"])]
+        for metric in VALUES:
+            if value[metric]:
+                row = {"group": capitalised(value["task"]), "task": value["task"]}
+                row |= {"model": value["model"], "metric": metric, "published": value[metric]}
+                row["reason"] = NO_MODEL
+                if len(found):
+                    model, size = found.iloc[0], sizes.loc[value["task"]]
+                    row |= {"group": titles[model["site"]], "site": model["site"]}
+                    row |= ours(model, metrics, metric, size["fifth"]) | {"seeds": model["seeds"]}
+                    row["reason"] = "; ".join(reasons(model, metric, data, size, settings))
+                row["verdict"] = NOT_COMPARABLE if row["reason"] else verdict(row)
+                rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"seeds": "Int64"})
+
+
+def ours(model: pd.Series, metrics: pd.DataFrame, metric: str, images: int) -> dict:
+    """Our value (mean over seeds) and the bounds that a repetition would lie in (see repetition).
+
+    images: of the original's evaluation set. A p value has no bounds.
+    """
+    if metric == "p":
+        return {"ours": model["p"], "low": np.nan, "high": np.nan}
+    keys = ["site", "architecture", "method"]
+    runs = metrics[(metrics[keys] == model[keys].to_list()).all(axis=1)]
+    scale = 100 if metric in PERCENT else 1
+    found = scale * runs[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
+    low, high = repetition(found, model["images"] / images)
+    return {"ours": found[:, 0].mean(), "low": low, "high": high}
+
+
+def repetition(runs: np.ndarray, ratio: float) -> tuple[float, float]:
+    """Where 95 % of values lie that others find with the same training on other such images.
+
+    runs: our value and its 95 % interval, a row a seed (K, 3). ratio: our images by theirs. Both
+    evaluations err independently, each by the chance of its own images: theirs as much as ours, but
+    for the size. So each side of our interval grows by sqrt(1 + ratio). With several seeds the
+    variance between trainings is added, of one training of theirs and the mean of K of ours.
+    """
+    return bounds(runs, CONFIDENCE, images=1 + ratio, trainings=1.0)
+
+
+def verdict(row: dict) -> str:
+    """Where the published value lies: inside if our bounds meet the range that rounds to it."""
+    half = 0.5 * 10.0 ** -len(row["published"].partition(".")[2])
+    if float(row["published"]) - half > row["high"]:
+        return ABOVE
+    return BELOW if float(row["published"]) + half < row["low"] else INSIDE
+
+
+def reasons(
+    model: pd.Series, metric: str, data: pd.DataFrame, size: pd.Series, settings: dict
+) -> list[str]:
+    """Why our value and the published one are not of the same experiment; none if they are.
+
+    size: the task's row of grim.check.
+    """
+    site = next(one for one in settings["sites"] if one["name"] == model["site"])
+    training = settings["architectures"][model["architecture"]]
+    found = [
+        other_data(site, int(model["images"]), data),
+        other_training(model["architecture"], training),
+        unknown_set(size),
+        P_REASON if metric == "p" else "",
+        "undefined in our evaluation" if metric != "p" and np.isnan(model[metric]) else "",
+        model["note"],
+    ]
+    return [each for each in found if each]
+
+
+def other_data(site: dict, images: int, data: pd.DataFrame) -> str:
+    """How a site differs from the dataset of the original. images: in its evaluation set."""
+    if "phantom" in site["source"]:
+        return "phantom radiographs"
+    dataset = data[data["task"] == site["task"]].iloc[0]
+    if site["reader"] != dataset["reader"]:
+        return f"not the {dataset['dataset']} dataset"
+    expected = int(EVALUATION * dataset["images"])
+    # A few damaged files make no other dataset.
+    if abs(images - expected) > 0.01 * expected:
+        return f"{images:,} evaluation images instead of {expected:,}"
+    return ""
+
+
+def unknown_set(size: pd.Series) -> str:
+    """Whether the published percentages fit no set of the size that a fifth of the dataset has."""
+    if size["divisions"]:
+        return ""
+    return f"no {size['fifth']:,} images, a fifth of the dataset, give the published percentages"
+
+
+def other_training(architecture: str, training: dict) -> str:
+    """In which of the original's stated settings the training differs."""
+    chosen = training | {"pretrained": training["weights"] != "random"}
+    stated = TRAINING[architecture]
+    differing = [key for key in stated if chosen.get(key) != stated[key]]
+    if not differing:
+        return ""
+    return f"{ARCHITECTURES[architecture]} trained otherwise ({', '.join(differing)})"
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read published.csv as it was written, without the groups."""
+    table = read_table(path, [column for column in COLUMNS if column != "group"])
+    return table.fillna({"reason": ""})
+
+
+def letters(table: pd.DataFrame) -> dict[str, str]:
+    """A letter for each distinct reason, in order of appearance."""
+    found = [each for cell in table["reason"] if cell for each in cell.split("; ")]
+    return dict(zip(dict.fromkeys(found), ascii_lowercase, strict=False))
+
+
+def our_text(row: pd.Series) -> str:
+    """Our value as readers see it: '82.6 (80.1–84.6)'; '–' if there is none."""
+    if np.isnan(row["ours"]):
+        return "–"
+    if row["metric"] == "p":
+        return p_text(row["ours"])
+    decimals = 1 if row["metric"] in PERCENT else 3
+    value, low, high = (f"{row[name]:.{decimals}f}" for name in ("ours", "low", "high"))
+    return value if np.isnan(row["low"]) else f"{value} ({low}–{high})"
+
+
+def layout(table: pd.DataFrame) -> Layout:
+    """The table as readers see it: a row a model, below each published value ours."""
+    marks = letters(table)
+    groups: dict[str, list] = {}
+    for (group, model), rows in table.groupby(["group", "model"], sort=False):
+        cells = dict.fromkeys(VALUES, "–")
+        for _, row in rows.iterrows():
+            why = ", ".join(sorted(marks[each] for each in row["reason"].split("; ") if each))
+            said = f"({why})" if why else row["verdict"]
+            cells[row["metric"]] = f"{row['published']} {said}\n{our_text(row)}"
+        groups.setdefault(group, []).append([model, *cells.values()])
+    why = "; ".join(f"({letter}) {each}" for each, letter in marks.items())
+    several = (table["seeds"] > 1).any()
+    variation = "The bounds hold that trainings differ" + (
+        ", as our seeds do." if several else " only if there are several seeds, and so not here."
+    )
+    return Layout(
+        head=["Model", *HEADINGS.values(), "p"],
+        groups=groups,
+        caption="The original's Table 1 beside ours.",
+        note="Above: the published value, and whether it lies inside, above or below the bounds "
+        "below it, given its rounding. Below: our value and, in brackets, where 95 % of "
+        "repetitions on other images would lie: both evaluations err, and both chose their "
+        f"threshold on the images that they evaluate. {variation}"
+        + (f" Not comparable: {why}." if why else ""),
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--published", required=True, type=Path, help="the original's Table 1")
+    parser.add_argument("--data", required=True, type=Path, help="the original's datasets")
+    parser.add_argument("--metrics", required=True, type=Path)
+    parser.add_argument("--comparisons", required=True, type=Path)
+    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--mark", default="", help="a text that every output shows")
+    parser.add_argument("--csv", required=True, type=Path)
+    parser.add_argument("--tex", required=True, type=Path)
+    parser.add_argument("--md", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+
+    sites = arguments.settings["sites"]
+    models = read_models(arguments.metrics, arguments.comparisons, sites)
+    metrics = read_metrics(arguments.metrics)
+    original = read_table1(arguments.published), read_data(arguments.data)
+    table = compare(*original, models, metrics, arguments.settings)
+    shown = layout(table)
+    write(
+        {
+            arguments.csv: to_csv(table, arguments.mark),
+            arguments.tex: to_tex(shown, arguments.mark),
+            arguments.md: to_markdown(shown, arguments.mark),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,185 @@
+"""The table of all paired tests: a method against its baselines, four ways, corrected."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from chexviz.base.errors import run
+from chexviz.evaluation.cases import TOO_FEW, is_too_few
+from chexviz.evaluation.metrics import holm
+from chexviz.reporting.tables.cells import (
+    INTERVAL,
+    SPREAD,
+    few_note,
+    over_seeds,
+    over_trainings,
+    signed_cell,
+    to_csv,
+    write,
+)
+from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
+from chexviz.reporting.titles import (
+    COMPARED,
+    LITERAL,
+    TESTS,
+    add_titles,
+    compared,
+    group_titles,
+    model_title,
+    p_phrase,
+    p_text,
+    read_tests,
+)
+
+TEST = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
+ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % interval
+
+
+def summarise(tests: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
+    """A row for each comparison and test, over all seeds. tests: of one method, see read_tests.
+    sites: see titles.site_titles.
+
+    Of several seeds: mean and standard deviation of the difference, and the test of the difference
+    that is expected over trainings (see over_seeds.expected), but of the t-test over replicates,
+    which knows one training alone. `p_holm` is corrected, within each test, for all comparisons of
+    the table; the seeds of a comparison are one hypothesis. `primary`: as the other tables show it.
+    `verdict`: whether a loss of the margin is excluded; '' where it is not tested. With too few
+    cases that is the verdict, and `note` says how many there are.
+    """
+    titles = group_titles(tests, sites)
+    tests = tests.assign(primary=~tests.duplicated(COMPARED))
+    keys = ["site", "architecture", "method", "test"]
+    rows = [summarise_test(runs, titles) for _, runs in tests.groupby(keys, sort=False)]
+    table = pd.DataFrame(rows)
+    corrected = table.groupby("test")["p"].transform(lambda p: holm(p.to_numpy()))
+    table.insert(table.columns.get_loc("p") + 1, "p_holm", corrected)
+    return table
+
+
+def summarise_test(runs: pd.DataFrame, titles: dict[str, str]) -> dict:
+    """One row of the table, without p_holm; runs: of one comparison and test, one a seed."""
+    first, alone = runs.iloc[0], len(runs) == 1
+    tested = test_of(runs)
+    return {
+        **{"group": titles[first["site"]], "task": first["task"], "site": first["site"]},
+        "model": model_title(first["architecture"], first["method"]),
+        **{"architecture": first["architecture"], "method": first["method"]},
+        **{"seeds": len(runs), "uncertainty": INTERVAL if alone else SPREAD},
+        **{"test": first["test"], "primary": first["primary"]},
+        **over_seeds("difference", runs[["difference", "low", "high"]]),
+        **tested,
+        **{"margin": first["margin"], "note": first["note"]},
+        "verdict": verdict(tested | {"note": first["note"]}),
+    }
+
+
+def test_of(runs: pd.DataFrame) -> dict[str, float]:
+    """Standard error, statistic and p values of one comparison and test; runs: one a seed."""
+    names = ("standard_error", "statistic", "p", "p_non_inferior")
+    if len(runs) == 1:
+        return {name: runs[name].iloc[0] for name in names}
+    if runs["test"].iloc[0] == LITERAL:
+        return dict.fromkeys(names, np.nan)
+    found = over_trainings(runs)
+    error = found.standard_error
+    statistic = found.difference / error if error else np.nan
+    p = found.p(), found.p_non_inferior(runs["margin"].iloc[0])
+    return dict(zip(names, (error, statistic, *p), strict=True))
+
+
+def verdict(tested: Mapping) -> str:
+    """What a one-sided test of non-inferiority says; 'too few' cases; '' without a p value.
+
+    tested: p_non_inferior and note.
+    """
+    if is_too_few(tested["note"]):
+        return TOO_FEW
+    if np.isnan(tested["p_non_inferior"]):
+        return ""
+    return "non-inferior" if tested["p_non_inferior"] < ONE_SIDED else "not shown"
+
+
+def test_cells(row: pd.Series) -> list[str]:
+    """One test as readers see it, by the headings TEST; row: as from summarise."""
+    literal = row["test"] == LITERAL
+    remark = " (primary)" * bool(row["primary"]) + " (anti-conservative)" * literal
+    letter = "t" if literal or row["uncertainty"] == SPREAD else "z"
+    statistic = f"{letter} = {row['statistic']:.2f}".replace("-", "−")
+    shown = {"non-inferior": "yes", "not shown": "no"}.get(row["verdict"])
+    untested = TOO_FEW if row["verdict"] == TOO_FEW else "–"
+    return [
+        TESTS[row["test"]] + remark,
+        signed_cell(row, "difference"),
+        "–" if np.isnan(row["standard_error"]) else f"{row['standard_error']:.4f}",
+        "–" if np.isnan(row["statistic"]) else statistic,
+        untested if np.isnan(row["p"]) else p_text(row["p"]),
+        p_text(row["p_holm"]),
+        f"{shown}, {p_phrase(row['p_non_inferior'])}" if shown else untested,
+    ]
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as readers see it, all text: columns group, model, then TEST."""
+    shown = [[row["group"], row["model"], *test_cells(row)] for _, row in table.iterrows()]
+    return pd.DataFrame(shown, columns=["group", "model", *TEST])
+
+
+def note(table: pd.DataFrame) -> str:
+    """What a reader must know below the table."""
+    family = int(table.loc[table["primary"].astype(bool), "p"].notna().sum())
+    seeds = int(table["seeds"].max())
+    spread = (
+        "In brackets: 95 % intervals"
+        if seeds == 1
+        else f"Mean ± standard deviation over {seeds} seeds; tested is the difference that is "
+        "expected over trainings, whose variance is that of the images and that between seeds"
+    )
+    said = (
+        f"Difference: AUROC of the federated model minus that of its baseline. {spread}. "
+        f"p (Holm): corrected, within each test, for the {family} comparisons of this table. "
+        f"Non-inferior: no loss of {table['margin'].max():g} or more (one-sided p < {ONE_SIDED}, "
+        "not corrected). Images of one patient are not independent, which only the bootstrap over "
+        "patients respects. The t-test takes bootstrap replicates for observations: its p falls "
+        "with their number, and it rejects true null hypotheses."
+    )
+    return " ".join(filter(None, [said, few_note(table)]))
+
+
+def layout(table: pd.DataFrame) -> Layout:
+    """The table as readers see it: a group a comparison, a row a test."""
+    groups = {
+        f"{group}, {model}": rows[[*TEST]].to_numpy().tolist()
+        for (group, model), rows in cells(table).groupby(["group", "model"], sort=False)
+    }
+    caption = "Paired tests of AUROC, federated models against their baselines."
+    return Layout([*TEST], groups, caption, note(table))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--comparisons", required=True, type=Path)
+    parser.add_argument("--method", required=True, help="compared with the baselines")
+    add_titles(parser)
+    parser.add_argument("--mark", default="", help="a text that every output shows")
+    parser.add_argument("--csv", required=True, type=Path)
+    parser.add_argument("--tex", required=True, type=Path)
+    parser.add_argument("--md", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+
+    tests = compared(read_tests(arguments.comparisons), arguments.method, arguments.comparisons)
+    table = summarise(tests, arguments.titles)
+    shown = layout(table)
+    write(
+        {
+            arguments.csv: to_csv(table, arguments.mark),
+            arguments.tex: to_tex(shown, arguments.mark),
+            arguments.md: to_markdown(shown, arguments.mark),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run(main)

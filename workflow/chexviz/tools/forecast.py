@@ -1,0 +1,123 @@
+"""Say how long trainings will take on a machine without a GPU, from the speed that it has."""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chexviz.base.errors import run
+from chexviz.base.options import finite_json
+from chexviz.federation.site import ALL, LocalSite
+from chexviz.models import device
+from chexviz.models import model as models
+from chexviz.models.dataset import Dataset, Images
+
+SECONDS = 2.0  # of measuring, for each architecture
+BATCH = 16  # images at most, so that a slow machine is done in time
+
+
+def draw(count: int, size: int, where: torch.device, name: str = "site") -> Dataset:
+    """A site of smooth random images, resident on a device."""
+    generator = torch.Generator().manual_seed(count)
+    small = torch.rand(count, 1, size // 8, size // 8, generator=generator)
+    large = torch.nn.functional.interpolate(small, size=size, mode="bilinear")
+    pixels = (255 * large[:, 0]).to(torch.uint8).numpy()
+    index = np.arange(count)
+    images = Images([pixels], np.zeros_like(index), index, where)
+    images.make_resident()
+    labels = (torch.rand(count, 1, generator=generator) < 0.2).float().to(where)
+    return Dataset(name, [name], images, labels, pd.DataFrame(index=index))
+
+
+def epoch(site: LocalSite) -> None:
+    """One local epoch."""
+    site.start_round()
+    for _ in site.train(0, [ALL], None):
+        pass
+
+
+def images_per_second(
+    architecture: str, size: int, settings: Mapping, where: torch.device, seconds: float
+) -> float:
+    """Training speed on a CPU, measured for some seconds after a batch that warms up.
+
+    settings: of a training (see plan.train); nothing is compiled.
+    """
+    settings = {**settings, "batch": min(settings["batch"], BATCH), "compile": False}
+    data = draw(settings["batch"], size, where)
+    model = models.build(architecture, data.heads, seed=1)
+    site = LocalSite(data, model, settings, epochs=1, seed=1)
+    epoch(site)
+    start, taken, done = time.perf_counter(), 0.0, 0
+    while taken < seconds:
+        epoch(site)
+        done += len(data)
+        taken = time.perf_counter() - start
+    return done / taken
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit of which there are two, e.g. '9 days'."""
+    for unit, length in (("days", 86_400), ("hours", 3600)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{max(seconds / 60, 2):.0f} minutes"
+
+
+def sentence(
+    work: Sequence[tuple[str, int]],
+    speeds: Mapping[str, float],
+    side_by_side: int,
+    uncounted: Sequence[str],
+) -> str:
+    """How long trainings take, so many at a time, and why.
+
+    work: architecture and images of each training. speeds: images/s. uncounted: sites whose
+    images are not in it.
+    """
+    seconds = [count / speeds[name] for name, count in work]
+    side_by_side = min(side_by_side, len(work))
+    whole = max(sum(seconds) / side_by_side, *seconds)
+    measured = ", ".join(
+        f"{name} {speed:,.{0 if speed >= 10 else 1}f} images/s of "
+        f"{sum(count for other, count in work if other == name):,}"
+        for name, speed in speeds.items()
+    )
+    left_out = f" Not counted yet: the images of {', '.join(uncounted)}." if uncounted else ""
+    return (
+        f"No GPU: training will take about {duration(whole)} on this machine, "
+        f"{side_by_side} at a time (measured: {measured}).{left_out}\n"
+        "Fewer epochs and smaller images take less (config/README.md), "
+        "as does a machine or a cluster with GPUs (docs/cluster.md)."
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--work", required=True, type=finite_json, help="architecture, images: each"
+    )
+    parser.add_argument("--settings", required=True, type=finite_json, help="by architecture")
+    parser.add_argument("--size", required=True, type=int, help="side of the images, pixels")
+    parser.add_argument("--side-by-side", required=True, type=int, help="trainings at a time")
+    parser.add_argument(
+        "--uncounted", nargs="*", default=[], help="sites whose images are not known yet"
+    )
+    arguments = parser.parse_args(argv)
+    where = device.choose(next(iter(arguments.settings.values()))["threads"])
+    if where.type != "cpu":
+        return
+    speeds = {
+        name: images_per_second(name, arguments.size, settings, where, SECONDS)
+        for name, settings in arguments.settings.items()
+    }
+    said = sentence(arguments.work, speeds, arguments.side_by_side, arguments.uncounted)
+    print(said, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)
