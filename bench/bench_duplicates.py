@@ -13,9 +13,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
-from made_hashes import made_hashes, pairs_compared
-
 from chexviz.cohort.duplicates import THUMBNAIL, close_pairs, differences
+from made_hashes import made_hashes, pairs_compared
 
 RADIUS = 8
 COUNTS = (10_000, 20_000, 40_000, 80_000)

@@ -4,17 +4,6 @@ import json
 from pathlib import Path
 
 import yaml
-from made_results import (
-    Results,
-    failures_arguments,
-    history_arguments,
-    inflation_arguments,
-    localise_arguments,
-    make_results,
-    participants_arguments,
-    table_arguments,
-    titles_argument,
-)
 
 from chexviz.evaluation import calibrate, coverage, crosstask, localise, simulation, subgroups
 from chexviz.reporting.figures import failures, framework
@@ -27,6 +16,17 @@ from chexviz.reporting.tables import (
     published,
     table1,
     tests,
+)
+from made_results import (
+    Results,
+    failures_arguments,
+    history_arguments,
+    inflation_arguments,
+    localise_arguments,
+    make_results,
+    participants_arguments,
+    table_arguments,
+    titles_argument,
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -1,0 +1,249 @@
+"""AUROC by view, sex and age: against scikit-learn, resample by resample, and what is refused."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import t
+from sklearn.metrics import roc_auc_score
+
+from chexviz.base.errors import InputError
+from chexviz.base.randomness import stream
+from chexviz.evaluation import evaluate
+from chexviz.evaluation.roc import resamples
+from chexviz.evaluation.subgroups import COLUMNS, age_bands, group_images, main, prevalences
+from made_heads import SETTINGS, Federation, draw_site
+
+STANDARD = ("north", "standard", "baseline", 7)
+AGES = [40, 60]
+
+
+def settings(unit: str) -> evaluate.Bootstrap:
+    return evaluate.Bootstrap(200, unit, 0.95, 2022, 10)
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Federation(tmp_path)
+
+
+def rows_of(table: pd.DataFrame, **wanted) -> pd.DataFrame:
+    for column, value in wanted.items():
+        table = table[table[column].astype(str) == str(value)]
+    return table
+
+
+def one(table: pd.DataFrame, measure: str, group: str, key=STANDARD) -> pd.Series:
+    names = dict(zip(("site", "architecture", "method", "seed"), key, strict=True))
+    (row,) = rows_of(table, measure=measure, group=group, **names).iloc
+    return row
+
+
+def numbers(row: pd.Series) -> list[float]:
+    return [float(row[name]) for name in ("value", "low", "high")]
+
+
+def test_all_images_are_what_evaluate_says(study, tmp_path):
+    table = study.run(main)
+    words = study.arguments()
+    words = words[: words.index("--samples")] + words[words.index("--settings") :]
+    outputs = [tmp_path / f"{name}.out" for name in ("metrics", "comparisons", "roc")]
+    words += ["--margin", "0.05"]
+    for output in outputs:
+        words += [f"--{output.stem}", str(output)]
+    evaluate.main(words)
+    metrics, comparisons = (
+        pd.read_csv(output, float_precision="round_trip") for output in outputs[:2]
+    )
+    found = rows_of(table, group="all", measure="auroc")
+    columns = ["auroc", "auroc_low", "auroc_high"]
+    np.testing.assert_array_equal(
+        found[["value", "low", "high"]].astype(float), metrics[columns].to_numpy()
+    )
+    comparisons = comparisons[comparisons["test"] == "bootstrap_patients"]
+    found = rows_of(table, group="all", measure="difference")
+    np.testing.assert_array_equal(
+        found[["value", "low", "high"]].astype(float), comparisons[["difference", "low", "high"]]
+    )
+
+
+def test_values_are_those_of_repeated_patients(study):
+    """AUROC, difference and gap once more, with scikit-learn on the images of each resample."""
+    table = study.run(main)
+    rows = study.tables[STANDARD]
+    fedavg = study.tables["north", "standard", "fedavg", 7]
+    labels, portable = rows["label"].to_numpy(), study.samples["north"]["view"] == "AP"
+    generator = np.random.default_rng(stream(2022, "bootstrap", "north"))
+    drawn = np.hstack([np.ones((150, 1)), *resamples(labels[::2] == 1, 200, generator)])
+    areas = np.empty((2, 2, 201))
+    for column, weights in enumerate(drawn.T.astype(int)):
+        repeated = np.repeat(np.arange(300), np.repeat(weights, 2))
+        for group, chosen in enumerate((portable, ~portable)):
+            images = repeated[chosen.to_numpy()[repeated]]
+            for model, scores in enumerate((rows["score"], fedavg["score"])):
+                areas[model, group, column] = roc_auc_score(labels[images], scores[images])
+
+    def expected(values, chosen):
+        value, error = values[0], values[1:].std(ddof=1)
+        if chosen is None:  # a difference
+            half = 1.959963984540054 * error
+            return [value, value - half, value + half]
+        patients = pd.Series(labels[chosen]).groupby(np.arange(300)[chosen] // 2).max()
+        cases = patients.value_counts().min()
+        half = t.ppf(0.975, cases - 1) * error * np.sqrt(cases / (cases - 1))
+        odds = value / (1 - value) * np.exp(np.array([-half, half]) / (value * (1 - value)))
+        return [value, *odds / (1 + odds)]
+
+    key = ("north", "standard", "fedavg", 7)
+    assert portable.sum() < 150  # so that PA is the larger one
+    for row, values, chosen in (
+        (one(table, "auroc", "AP"), areas[0, 0], portable),
+        (one(table, "auroc", "PA", key), areas[1, 1], ~portable),
+        (one(table, "difference", "AP", key), areas[1, 0] - areas[0, 0], None),
+        (one(table, "gap", "AP"), areas[0, 0] - areas[0, 1], None),
+    ):
+        wanted = expected(values, chosen)
+        np.testing.assert_allclose(numbers(row), wanted, rtol=0, atol=1e-12)
+    assert one(table, "gap", "AP")["reference"] == "PA"
+    assert one(table, "difference", "AP", key)["reference"] == "baseline"
+
+
+def test_a_group_is_described(study):
+    row = one(study.run(main), "auroc", "AP")
+    portable = study.samples["north"]["view"] == "AP"
+    rows = study.tables[STANDARD][portable]
+    counts = [portable.sum(), rows["patient"].nunique(), rows["label"].sum()]
+    assert [row["images"], row["patients"], row["positives"]] == counts
+    assert float(row["prevalence"]) == rows["label"].mean()
+
+
+def test_a_tag_alone_ranks_by_the_share_of_positives(study):
+    table = study.run(main)
+    rows = rows_of(table, measure="tag alone", site="north")
+    assert rows["attribute"].tolist() == ["view", "sex", "age"]
+    labels, portable = study.tables[STANDARD]["label"], study.samples["north"]["view"] == "AP"
+    expected = roc_auc_score(labels, portable.groupby(portable).transform("size") * portable)
+    assert float(rows["value"].iloc[0]) == pytest.approx(expected, abs=1e-12)
+    assert rows["method"].tolist() == ["", "", ""]
+
+
+def test_the_view_alone_reaches_an_auroc_of_0_71_on_rsna():
+    """12,173 AP images, 38.3 % positive; 14,511 PA images, 9.3 % positive (counted on RSNA)."""
+    sizes, positives = np.array([12173, 14511]), np.array([4662, 1350])
+    labels = np.concatenate([np.arange(n) < k for n, k in zip(sizes, positives, strict=True)])
+    samples = pd.DataFrame({"view": np.repeat(["AP", "PA"], sizes), "sex": "F", "age": 50.0})
+    rows = pd.DataFrame({"label": labels.astype(int), "patient": np.arange(len(labels))})
+    groups = group_images(samples, rows, settings("image"), AGES)
+    scores = prevalences(labels.astype(int), groups, "view")
+    sensitivity, fall_out = positives[0] / positives.sum(), (sizes - positives)[0] / 20672
+    assert roc_auc_score(labels, scores) == pytest.approx((1 + sensitivity - fall_out) / 2)
+    assert roc_auc_score(labels, scores) == pytest.approx(0.706, abs=5e-4)
+
+
+def test_a_group_with_too_few_patients_has_no_interval_and_says_so(study):
+    labels = study.tables[STANDARD]["label"].to_numpy()
+    positive = np.flatnonzero(labels)
+    sex = np.full(len(labels), "F", object)
+    sex[positive[:8]] = sex[np.flatnonzero(labels == 0)[:40]] = "M"  # two images of each patient
+    study.samples["north"]["sex"] = sex
+    table = study.run(main)
+    for measure, key in (
+        ("auroc", STANDARD),
+        ("gap", STANDARD),
+        ("difference", ("north", "standard", "fedavg", 7)),
+    ):
+        row = one(table, measure, "M", key)
+        assert [row["low"], row["high"]] == ["", ""]
+        assert row["note"] == "too few cases: 4 positive of at least 10"
+    row, men = one(table, "auroc", "M"), study.tables[STANDARD][sex == "M"]
+    assert row["images"] == 48
+    assert float(row["value"]) == pytest.approx(roc_auc_score(men["label"], men["score"]))
+    by_image = one(study.run(main, bootstrap={"unit": "image"}), "auroc", "M")
+    assert by_image["note"] == "too few cases: 8 positive of at least 10"
+    few = one(study.run(main, minimum_cases=21), "auroc", "M")
+    assert few["note"] == "too few cases: 4 positive and 20 negative of at least 21 each"
+    enough = one(study.run(main, minimum_cases=5, bootstrap={"unit": "image"}), "auroc", "M")
+    assert enough["note"] == ""
+    assert float(enough["low"]) <= float(enough["value"]) <= float(enough["high"])
+
+
+def test_images_without_a_tag_are_a_group_of_their_own(study):
+    study.samples["north"].loc[:99, ["view", "age"]] = None
+    study.samples["south"]["view"] = None
+    study.samples["north"].loc[100, "view"] = "LL"
+    table = study.run(main)
+    found = rows_of(table, measure="auroc", site="north", attribute="view", method="baseline")
+    assert found["group"].unique().tolist() == ["AP", "PA", "LL", "unknown"]
+    images = found.set_index("group")["images"]
+    assert images["unknown"].tolist() == [100, 100]
+    assert images.iloc[:4].sum() == 300
+    (row,) = rows_of(found, group="LL", architecture="standard").iloc
+    assert "positive" in row["note"]
+    south = ("south", "standard", "baseline", 7)
+    row = rows_of(table, measure="auroc", attribute="view", group="unknown").iloc[-1]
+    assert numbers(row) == numbers(one(table, "auroc", "all", ("south", *row.iloc[2:5])))
+    assert one(table, "auroc", "AP", south)["note"] == "no images"
+    assert not len(rows_of(table, measure="gap", site="south", attribute="view"))
+    alone = rows_of(table, measure="tag alone", site="south", attribute="view").iloc[0]
+    assert alone["value"] in ("", None) or np.isnan(float(alone["value"]))
+    assert alone["note"] == "all images are in one group"
+
+
+def test_ages_fall_into_their_bands():
+    ages = pd.Series([0, 19, 20, 39.9, 80, 120, np.nan])
+    bands, names = age_bands(ages, [20, 40, 80])
+    assert names == ["0-19", "20-39", "40-79", "80+"]
+    assert bands.fillna("").tolist() == ["0-19", "0-19", "20-39", "20-39", "80+", "80+", ""]
+
+
+@given(st.integers(0, 99), st.lists(st.integers(1, 100), min_size=1, max_size=5, unique=True))
+def test_the_groups_of_an_attribute_share_out_the_images(seed, ages):
+    rows, samples = draw_site(seed, 60)
+    samples.loc[seed % 60 :, "sex"] = None
+    samples.loc[: seed % 60, "age"] = np.nan
+    groups = group_images(samples, rows, settings("patient"), sorted(ages))
+    assert groups[0].chosen.all()
+    for attribute in ("view", "sex", "age"):
+        chosen = np.stack([group.chosen for group in groups if group.attribute == attribute])
+        np.testing.assert_array_equal(chosen.sum(axis=0), 1)
+
+
+def test_the_order_of_rows_changes_nothing(study, tmp_path):
+    study.run(main)
+    first = (tmp_path / "output.csv").read_bytes()
+    for name, table in study.samples.items():
+        study.samples[name] = table[::-1]
+    for name, table in study.tables.items():
+        study.tables[name] = table.sample(frac=1, random_state=1)
+    assert study.run(main).columns.tolist() == COLUMNS
+    assert (tmp_path / "output.csv").read_bytes() == first
+
+
+def test_an_image_that_the_samples_lack_is_refused(study):
+    study.samples["north"] = study.samples["north"].drop(index=[3, 4])
+    with pytest.raises(InputError, match=r"no image '00003' \(2 such images\)") as caught:
+        study.run(main)
+    assert caught.value.where.endswith("north.csv")
+
+
+def test_a_site_without_samples_is_refused(study):
+    del study.samples["south"]
+    with pytest.raises(InputError, match="--samples south"):
+        study.run(main)
+
+
+@pytest.mark.parametrize(
+    "subgroups",
+    [{"positives": 10}, {"ages": [40, 40]}, {"ages": [40.5]}, {"ages": [0, 40]}, None],
+)
+def test_impossible_settings_are_refused(study, subgroups):
+    words = study.arguments()
+    settings = SETTINGS | {"subgroups": subgroups and SETTINGS["subgroups"] | subgroups}
+    words[-1] = json.dumps(settings)
+    with pytest.raises(InputError, match="evaluation: subgroups") as caught:
+        main([*words, "--output", str(study.folder / "output.csv")])
+    assert caught.value.where == "--settings"
+    assert not (study.folder / "output.csv").exists()

@@ -1,0 +1,273 @@
+"""What each method sends, averages and keeps, tensor by tensor; and rounds computed by hand."""
+
+import copy
+import threading
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from chexviz.base.errors import InputError
+from chexviz.federation import train
+from chexviz.federation.checkpoint import Checkpoint, check_like
+from chexviz.federation.exchange import batchnorm_names, combine
+from chexviz.federation.methods import ALGORITHMS
+from chexviz.federation.train import Federation
+from chexviz.models import model
+from chexviz.models.dataset import pool
+from chexviz.pipeline.plan import METHOD
+from trainings import SETTINGS, arguments, dataset, local_site, local_sites, train_round
+
+NAMES = ["north", "south"]
+METHODS = {
+    "fedavg": {"algorithm": "fedavg"},
+    "uniform": {"algorithm": "fedavg", "weights": "uniform"},
+    "fedprox": {"algorithm": "fedprox", "mu": 0.1},
+    "fedbn": {"algorithm": "fedavg", "batchnorm": "local"},
+    "fedfbn": {"algorithm": "fedavg", "batchnorm": "frozen"},
+    "fedrep": {"algorithm": "fedrep", "head_epochs": 1},
+    "scaffold": {"algorithm": "scaffold"},
+    "fedadam": {
+        "algorithm": "fedadam",
+        "server_learning_rate": 0.01,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "tau": 1e-3,
+    },
+}
+
+
+def settings_of(method: dict, **changes) -> dict:
+    return SETTINGS | {"schedule": "constant", "method": METHOD | method} | changes
+
+
+def federation_of(folder, method: dict, names=NAMES, **changes) -> Federation:
+    settings = settings_of(method, **changes)
+    algorithm = ALGORITHMS[method["algorithm"]]
+    parties = algorithm.gather([dataset(folder, name, "train") for name in names])
+    sites = [local_site(data, **settings) for data in parties]
+    return Federation(sites, settings, algorithm(settings, sites))
+
+
+def run(folder, federation: Federation) -> Federation:
+    federation.train(Checkpoint(folder / "none", "x"), "test", threading.Event())
+    return federation
+
+
+def states(federation: Federation) -> list[dict]:
+    """The representation block of each site."""
+    return [copy.deepcopy(site.model.representation.state_dict()) for site in federation.sites]
+
+
+def trained_alone(federation: Federation) -> list[dict]:
+    """What each site's block becomes in a round, before anything is averaged."""
+    for site in federation.sites:
+        for _ in federation.local(site):
+            pass
+    return states(federation)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_averaged_and_what_is_kept(federation, name):
+    """One round by hand: every tensor is the mean of what the sites made of it, or stays theirs."""
+    method = METHOD | METHODS[name]
+    made = federation_of(federation, METHODS[name])
+    start = states(made)[0]
+    before = trained_alone(made)
+    tasks = [copy.deepcopy(site.model.tasks.state_dict()) for site in made.sites]
+    made.average()
+    sizes = [36, 27] if method["weights"] == "size" else [1, 1]
+    batchnorm = batchnorm_names(made.sites[0].model.representation)
+    for tensor_name in start:
+        one, two = (block[tensor_name] for block in before)
+        after_one, after_two = (block[tensor_name] for block in states(made))
+        kept = tensor_name in batchnorm and method["batchnorm"] != "average"
+        if kept or not one.is_floating_point():
+            assert torch.equal(after_one, one), tensor_name
+            assert torch.equal(after_two, two), tensor_name
+            if method["batchnorm"] == "frozen" and one.is_floating_point():
+                assert torch.equal(one, start[tensor_name]), tensor_name
+            continue
+        assert torch.equal(after_one, after_two), tensor_name
+        if name != "fedadam":
+            expected = combine([one.ravel(), two.ravel()], sizes, "mean").view_as(one)
+            assert torch.equal(after_one, expected), tensor_name
+    for site, task in zip(made.sites, tasks, strict=True):
+        assert all(
+            torch.equal(task[key], one) for key, one in site.model.tasks.state_dict().items()
+        )
+    floats = sum(
+        tensor.numel()
+        for tensor_name, tensor in start.items()
+        if tensor.is_floating_point()
+        and not (tensor_name in batchnorm and method["batchnorm"] != "average")
+    )
+    sent = 4 * floats * (2 if name == "scaffold" else 1)
+    assert [row["sent"] for row in made.history] == [sent, sent]
+
+
+@pytest.mark.parametrize("name", ["fedavg", "uniform", "scaffold"])
+def test_with_one_site_it_is_the_baseline_bit_for_bit(federation, name):
+    """Nothing is added by averaging one block, nor by correcting towards one's own gradients."""
+    for label, method in (("base", METHODS["fedavg"]), ("fed", METHODS[name])):
+        train.main(arguments(federation, ["north"], label, **settings_of(method, rounds=2)))
+    base, fed = (load_file(federation / f"{label}.safetensors") for label in ("base", "fed"))
+    assert base.keys() == fed.keys()
+    assert all(torch.equal(fed[key], tensor) for key, tensor in base.items())
+
+
+def test_fedprox_without_its_term_is_fedavg(federation):
+    plain = run(federation, federation_of(federation, METHODS["fedavg"]))
+    zero = run(federation, federation_of(federation, METHODS["fedprox"] | {"mu": 0.0}))
+    strong = run(federation, federation_of(federation, METHODS["fedprox"] | {"mu": 1.0}))
+    assert torch.equal(plain.shared, zero.shared)
+    assert plain.history == zero.history
+    assert strong.history[0]["drift"] < plain.history[0]["drift"]
+
+
+def test_the_gradient_of_fedprox_is_that_of_its_loss(federation):
+    made = federation_of(federation, METHODS["fedprox"])
+    site = made.sites[0]
+    anchor = made.shared + 0.1
+    correct = made.method.correction(site, anchor)
+    parameters = made.method.parameters(site.model.representation)
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    with torch.no_grad():
+        correct()
+    anchors = list(made.method.exchange.tensors(anchor).values())
+    loss = sum(
+        0.1 / 2 * (parameter - target).square().sum()
+        for parameter, target in zip(parameters, anchors, strict=False)
+    )
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_fedadam_by_hand(federation):
+    """Two rounds against Algorithm 2 of Reddi et al. 2021, written out."""
+    made = federation_of(federation, METHODS["fedadam"])
+    count = made.method.exchange.parameters
+    x, first, second = made.shared.clone(), 0.0, torch.full((count,), 1e-6)
+    for _ in range(2):
+        trained_alone(made)
+        mean = combine([made.packed(site) for site in made.sites], [36, 27], "mean")
+        delta = mean[:count] - x[:count]
+        first = 0.9 * first + 0.1 * delta
+        second = 0.99 * second + 0.01 * delta**2
+        x = torch.cat([x[:count] + 0.01 * first / (second.sqrt() + 1e-3), mean[count:]])
+        made.average()
+        torch.testing.assert_close(made.shared, x)
+
+
+def test_scaffold_by_hand(federation):
+    """Two rounds of plain SGD against Algorithm 1, option II, of Karimireddy et al. 2020."""
+    rate = 1e-2
+    made = federation_of(federation, METHODS["scaffold"], learning_rate=rate)
+    for site in made.sites:
+        site.optimizer = torch.optim.SGD(site.model.parameters(), lr=rate)
+    count, weights = made.method.exchange.parameters, [36 / 63, 27 / 63]
+    controls = [torch.zeros(count), torch.zeros(count)]
+    for number in range(2):
+        x = made.shared[:count].clone()
+        server = sum(weight * one for weight, one in zip(weights, controls, strict=True))
+        trained_alone(made)
+        for index, site in enumerate(made.sites):
+            y, steps = made.packed(site)[:count], len(site.losses)
+            controls[index] = controls[index] - server + (x - y) / (steps * rate)
+        made.average()
+        for site, expected in zip(made.sites, controls, strict=True):
+            variate = torch.cat([one.ravel() for one in made.method.controls[site.name]])
+            torch.testing.assert_close(variate, expected, atol=2e-4, rtol=2e-3)
+        # In the second round the corrections are not zero: the drift must differ from FedAvg's.
+        assert (server.abs().sum() > 0) == (number == 1)
+
+
+def test_fedrep_is_the_head_first_then_the_body(federation):
+    made = federation_of(federation, METHODS["fedrep"])
+    assert made.phases == ["task", "representation"]
+    (by_hand,) = local_sites(federation, ["north"], **settings_of(METHODS["fedrep"]))
+    by_hand.epochs = 6
+    start = copy.deepcopy(by_hand.model.state_dict())
+    train_round(by_hand, phases=["task"])
+    body = by_hand.model.representation.state_dict()
+    assert all(torch.equal(body[key], start[f"representation.{key}"]) for key in body)
+    trained_alone(made)
+    head = made.sites[0].model.tasks.state_dict()
+    assert all(torch.equal(head[key], one) for key, one in by_hand.model.tasks.state_dict().items())
+
+
+def test_pooled_is_one_training_on_all_images(federation):
+    made = run(federation, federation_of(federation, {"algorithm": "pooled"}, rounds=2))
+    site = local_site(
+        pool([dataset(federation, name, "train") for name in NAMES]),
+        **settings_of({"algorithm": "pooled"}, rounds=2),
+    )
+    for number in range(2):
+        train_round(site, number)
+    ours, theirs = made.sites[0].model.state_dict(), site.model.state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert [row["site"] for row in made.history] == ["north+south"] * 2
+    assert [row["sent"] for row in made.history] == [0, 0]
+    assert set(made.tensors()) >= {"tasks.north.layers.0.weight", "tasks.south.layers.0.weight"}
+
+
+def test_the_pooled_loss_of_an_image_is_that_of_its_own_task(federation):
+    """The other site's task block learns nothing from images that are not annotated for it."""
+    data = pool([dataset(federation, name, "train") for name in NAMES])
+    data.labels[:, 1] = torch.nan
+    site = local_site(data, **settings_of({"algorithm": "pooled"}))
+    before = copy.deepcopy(site.model.tasks["south"].state_dict())
+    train_round(site)
+    after = site.model.tasks["south"].state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+
+
+def test_a_site_with_batchnorm_of_its_own_is_scored_with_it(federation):
+    train.main(arguments(federation, NAMES, "fed", **settings_of(METHODS["fedbn"])))
+    north, south = (model.load_model(federation / "fed.safetensors", name) for name in NAMES)
+    own = {f"representation.{name}" for name in batchnorm_names(north.representation)}
+    for name, tensor in north.state_dict().items():
+        same = torch.equal(tensor, south.state_dict()[name])
+        assert same == (name not in own), name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_goes_on_from_any_checkpoint(federation, name):
+    """The state is put into a new federation after every few batches, as a killed run does."""
+    whole = run(federation, federation_of(federation, METHODS[name]))
+    broken = federation_of(federation, METHODS[name])
+    steps = 0
+    while broken.round < broken.settings["rounds"]:
+        for site in broken.sites:
+            for _ in broken.local(site):
+                steps += 1
+                if steps % 3 == 0:
+                    break
+            if steps % 3 == 0:
+                break
+        else:
+            broken.average()
+        steps += 1
+        state = copy.deepcopy(broken.state())
+        broken = federation_of(federation, METHODS[name])
+        check_like(federation / "checkpoint", state, broken.state())
+        broken.load(state)
+    assert broken.history == whole.history
+    ours, theirs = broken.tensors(), whole.tensors()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], tensor) for key, tensor in theirs.items())
+
+
+def test_a_median_of_two_sites_is_refused(federation):
+    median = METHOD | {"algorithm": "fedavg", "combine": "median"}
+    with pytest.raises(InputError, match=r"combine: median\n.*at least 3 sites"):
+        train.main(arguments(federation, NAMES, "m", method=median))
+    assert not list(federation.glob("m.*"))
+
+
+def test_a_median_withstands_a_wrong_site():
+    """Three sites, one of which sends noise: the median is the honest one in the middle."""
+    honest = torch.randn(100)
+    updates = [honest, honest + 0.01, torch.full_like(honest, 1e6)]
+    assert torch.equal(combine(updates, [1, 1, 1], "median"), updates[1])

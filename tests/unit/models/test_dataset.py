@@ -1,0 +1,53 @@
+"""A site's images: resident or streamed, alone or pooled."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from chexviz.base.errors import InputError
+from chexviz.models.dataset import pool
+from trainings import dataset
+
+
+def test_dataset_is_the_subset_in_the_order_of_the_samples(federation):
+    data = dataset(federation, "north", "train")
+    samples = pd.read_csv(federation / "north" / "samples.csv")
+    chosen = samples[np.arange(60) % 5 < 3]
+    assert data.rows["image"].tolist() == chosen["image"].tolist()
+    assert data.labels.ravel().tolist() == chosen["label"].tolist()
+    assert np.array_equal(
+        data.images.pixels, np.load(federation / "north" / "images.npy")[chosen.index]
+    )
+
+
+def test_dataset_of_a_stranger_names_the_split(federation):
+    with pytest.raises(InputError, match=r"split\.csv"):
+        dataset(federation, "north", "test")
+
+
+def test_streamed_images_are_the_resident_ones(federation):
+    resident, streamed = (
+        dataset(federation, "north", "train"),
+        dataset(federation, "north", "train"),
+    )
+    streamed.images.pixels = None
+    parts = torch.randperm(len(resident)).tensor_split(5)
+    pairs = zip(resident.images.batches(parts), streamed.images.batches(parts), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    # An epoch that was stopped after its last batch has none left.
+    assert [*resident.images.batches([])] == [*streamed.images.batches([])] == []
+
+
+def test_a_pooled_image_is_labelled_for_its_own_site_alone(federation):
+    north, south = (dataset(federation, site, "train") for site in ("north", "south"))
+    pooled = pool([north, south])
+    assert pooled.site == "north+south"
+    assert pooled.heads == ["north", "south"]
+    (pixels,) = pooled.images.batches([torch.arange(len(pooled))])
+    assert torch.equal(pixels, torch.cat([north.images.pixels, south.images.pixels]))
+    count = len(north)
+    assert torch.equal(pooled.labels[:count, 0], north.labels[:, 0])
+    assert torch.equal(pooled.labels[count:, 1], south.labels[:, 0])
+    assert pooled.labels[:count, 1].isnan().all()
+    assert pooled.labels[count:, 0].isnan().all()

@@ -1,0 +1,165 @@
+"""Subgroup and cross-task figures: their numbers are the tables', and all text is on the page."""
+
+import json
+
+import matplotlib.text
+import pandas as pd
+import pytest
+
+from chexviz.base.errors import InputError
+from chexviz.evaluation import crosstask, subgroups
+from chexviz.reporting.figures import crosstask as figure_crosstask
+from chexviz.reporting.figures import style
+from chexviz.reporting.figures import subgroups as figure_subgroups
+from chexviz.reporting.titles import read_table
+from made_heads import Federation
+
+FOUR = {"rsna": "pneumonia", "siim": "pneumothorax", "hospital": "pneumothorax", "clinic": "x"}
+TITLES = {
+    "rsna": "RSNA",
+    "siim": "SIIM-ACR",
+    "hospital": "The Regional Hospital",
+    "clinic": "Clinic",
+}
+
+
+def sites(tasks: dict) -> list[dict]:
+    return [{"name": name, "title": TITLES[name], "task": task} for name, task in tasks.items()]
+
+
+@pytest.fixture(scope="module", params=[(2, [7]), (2, [7, 8]), (4, [7, 8, 9])], ids=str)
+def made(request, tmp_path_factory):
+    """Both tables of two or four sites, several methods, one to three seeds."""
+    count, seeds = request.param
+    tasks = dict(list(FOUR.items())[:count])
+    methods = ("fedavg", "fedprox", "pooled")[: count - 1]
+    study = Federation(tmp_path_factory.mktemp("made"), tasks, methods, seeds, images=200)
+    last = study.samples[list(tasks)[-1]]
+    last["label_pneumonia"] = [index % 3 // 2 for index in range(len(last))]
+    study.samples["siim"].loc[:80, "sex"] = None
+    for module in (subgroups, crosstask):
+        name = module.__name__.rpartition(".")[2]
+        study.run(module.main, bootstrap={"replicates": 50})
+        (study.folder / "output.csv").rename(study.folder / f"{name}-table.csv")
+    study.seeds = seeds
+    return study
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Runs an entry point and gives the figure that it would save."""
+    figures = []
+    monkeypatch.setattr(style, "save", lambda figure, *_: figures.append(figure))
+
+    def draw(main, words):
+        main([*words, "--method", "fedavg", "--pdf", "none.pdf", "--png", "none.png"])
+        return figures[-1]
+
+    yield draw
+    for figure in figures:
+        style.plt.close(figure)
+
+
+def words(made, name: str) -> list[str]:
+    options = [f"--{name}", str(made.folder / f"{name}-table.csv")]
+    if name == "crosstask":
+        return [*options, "--settings", json.dumps({"sites": sites(made.tasks)})]
+    return [*options, "--titles", json.dumps(sites(made.tasks))]
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def require_on_page(figure) -> None:
+    """All text lies within the figure."""
+    figure.canvas.draw()
+    width, height = figure.bbox.size
+    for text in figure.findobj(matplotlib.text.Text):
+        if text.get_text() and text.get_visible():
+            box = text.get_window_extent()
+            assert box.x0 >= -1, text
+            assert box.x1 <= width + 1, text
+            assert box.y0 >= -1, text
+            assert box.y1 <= height + 1, text
+
+
+def test_the_subgroup_figure_shows_the_first_seeds_numbers(made, drawn):
+    figure = drawn(figure_subgroups.main, words(made, "subgroups"))
+    assert len(figure.axes) == 2 * len(made.tasks)
+    shown = texts(figure)
+    table = read_table(made.folder / "subgroups-table.csv", subgroups.COLUMNS)
+    rows = table[(table["measure"] == "auroc") & table["method"].isin(["baseline", "fedavg"])]
+    rows = rows[(rows["seed"] == made.seeds[0]) & (rows["images"] > 0)]
+    for row in rows.itertuples():
+        if pd.isna(row.value):
+            assert row.note in shown
+        elif pd.isna(row.low):
+            assert f"{row.value:.2f} (too few)" in shown
+        else:
+            assert f"{row.value:.2f} ({row.low:.2f}–{row.high:.2f})" in shown
+        assert f"{row.positives} of {row.images}" in shown
+    assert (rows["value"].notna() & rows["low"].isna()).any()
+    assert "not known" in shown
+    for row in table[table["measure"] == "tag alone"].itertuples():
+        assert f"{row.attribute} alone {row.value:.2f}" in shown
+    assert ("CheXViz" in shown, "FedProx" in shown) == (True, False)
+    several = [text for text in shown if f"first of {len(made.seeds)} seeds" in text]
+    assert bool(several) == (len(made.seeds) > 1)
+    require_on_page(figure)
+
+
+def test_other_seeds_are_rings(made, drawn):
+    figure = drawn(figure_subgroups.main, words(made, "subgroups"))
+    rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert {len(line.get_xdata()) for line in rings} <= {len(made.seeds) - 1}
+    assert any(len(line.get_xdata()) for line in rings) == (len(made.seeds) > 1)
+
+
+def test_the_crosstask_figure_shows_every_head_on_every_site(made, drawn):
+    figure = drawn(figure_crosstask.main, words(made, "crosstask"))
+    shown = texts(figure)
+    assert len(figure.axes) == 2 * len(made.tasks)
+    table = read_table(made.folder / "crosstask-table.csv", crosstask.COLUMNS)
+    table = table[(table["method"] == "fedavg") & (table["seed"] == made.seeds[0])]
+    for row in table[table["measure"] == "auroc"].itertuples():
+        if pd.isna(row.value):
+            assert row.note in shown
+        else:
+            assert f"AUROC {row.value:.2f} ({row.low:.2f}–{row.high:.2f})" in shown
+    called = table[(table["measure"] == "called") & table["label"].notna()]
+    for row in called.itertuples():
+        assert f"{100 * row.value:.0f} % of {row.images}" in shown
+    ratios = table[table["measure"] == "both_ratio"]
+    found = [text for text in shown if ", expected " in text]
+    assert len(found) == len(ratios) == 2 * len(made.tasks) * (len(made.tasks) - 1)
+    assert shown.count("called positive by both") == len(ratios) / 2
+    require_on_page(figure)
+
+
+@pytest.mark.parametrize("made", [(2, [7])], indirect=True, ids=str)
+def test_files_are_the_same_bytes_again(made):
+    for module, name in ((figure_subgroups, "subgroups"), (figure_crosstask, "crosstask")):
+        outputs = [made.folder / f"{name}.{suffix}" for suffix in ("pdf", "png")]
+        line = [*words(made, name), "--method", "fedavg", "--mark", "DEMO"]
+        line += ["--pdf", str(outputs[0]), "--png", str(outputs[1])]
+        module.main(line)
+        before = [output.read_bytes() for output in outputs]
+        module.main(line)
+        assert [output.read_bytes() for output in outputs] == before
+
+
+def test_a_model_with_one_head_is_said_to_have_one(tmp_path, drawn):
+    study = Federation(tmp_path, {"rsna": "pneumonia"})
+    study.run(crosstask.main, bootstrap={"replicates": 50})
+    (tmp_path / "output.csv").rename(tmp_path / "crosstask-table.csv")
+    figure = drawn(figure_crosstask.main, words(study, "crosstask"))
+    assert texts(figure) == [figure_crosstask.ONE_HEAD]
+
+
+def test_a_method_that_was_not_measured_is_refused(made, drawn):
+    table = read_table(made.folder / "subgroups-table.csv", subgroups.COLUMNS)
+    path = made.folder / "other.csv"
+    table[table["method"] != "fedavg"].to_csv(path, index=False)
+    with pytest.raises(InputError, match="rows of the method fedavg"):
+        drawn(figure_subgroups.main, [*words(made, "subgroups"), "--subgroups", str(path)])
