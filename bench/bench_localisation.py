@@ -16,11 +16,11 @@ import pandas as pd
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation import localise
 from chexviz.models import device, predict
 from chexviz.models import model as models
 from chexviz.models.dataset import to_unit
-from chexviz.reporting.titles import METRICS
 
 THREADS = torch.get_num_threads()
 DEVICE = device.choose(THREADS)

@@ -9,10 +9,10 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
+from chexviz.base.tables.evaluation import read_comparisons
 from chexviz.evaluation.evaluate import main, read_predictions
 from chexviz.evaluation.metrics import compare, holm
 from chexviz.evaluation.roc import resamples
-from chexviz.reporting.titles import read_comparisons
 
 SETTINGS = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
 METRICS_COLUMNS = (

@@ -10,6 +10,8 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import jaccard_score
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import read_metrics
+from chexviz.base.tables.models import PREDICTIONS
 from chexviz.evaluation import localise
 from chexviz.evaluation.overlap import energy_inside
 from chexviz.images.annotated import masks, upsample
@@ -51,9 +53,9 @@ def of(table, site, method, architecture="standard"):
 
 def test_all_true_positives_are_scored(made):
     images, summary = made.tables
-    metrics = pd.read_csv(made.evaluation("paper", "metrics")).set_index(MODEL)["threshold"]
+    metrics = read_metrics(made.evaluation("paper", "metrics")).set_index(MODEL)["threshold"]
     for (site, architecture, method, seed), rows in images.groupby(MODEL):
-        table = pd.read_csv(made.predictions("paper", (architecture, method), seed))
+        table = PREDICTIONS.read(made.predictions("paper", (architecture, method), seed))
         table = table[table["site"] == site]
         chosen = (table["subset"] == "evaluation") & (table["label"] == 1)
         chosen &= table["score"] >= metrics[site, architecture, method, seed]

@@ -14,6 +14,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation.metrics import (
     ROC_POINTS,
     Comparison,
@@ -34,7 +35,6 @@ from chexviz.evaluation.metrics import (
     youden_threshold,
 )
 from chexviz.evaluation.roc import Ranking, auroc, positive_units, resamples
-from chexviz.reporting.titles import METRICS
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import read_metrics
 from chexviz.reporting.figures import failures, style
 from chexviz.reporting.tables import confusion
 from chexviz.reporting.titles import read_table
@@ -78,7 +79,7 @@ def run(results, folder):
 def test_the_matrices_give_the_sensitivity_and_specificity_of_the_metrics(made, tmp_path):
     paths = run(made, tmp_path)
     table = read_table(paths["confusion"], confusion.COLUMNS)
-    metrics = pd.read_csv(made.evaluation("paper", "metrics"))
+    metrics = read_metrics(made.evaluation("paper", "metrics"))
     both = table.merge(metrics, on=confusion.MODEL, validate="one_to_one")
     assert len(both) == len(metrics) == 3 * 2 * 3 * 2
     positives = both["true_positives"] + both["false_negatives"]

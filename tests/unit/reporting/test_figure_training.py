@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexviz.base.tables.models import read_histories
 from chexviz.reporting import titles
 from chexviz.reporting.figures import style, training
 from made_results import HOSPITAL, RSNA, SIIM, Results, figure_training_arguments, make_histories
@@ -34,7 +35,7 @@ def two_methods(tmp_path_factory):
 def histories(made) -> pd.DataFrame:
     words = figure_training_arguments(made, "paper")
     starts = [index for index, word in enumerate(words) if word == "--history"]
-    return titles.read_histories([words[start + 1 : start + 5] for start in starts])
+    return read_histories([words[start + 1 : start + 5] for start in starts])
 
 
 @pytest.fixture

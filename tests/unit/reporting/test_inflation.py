@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import read_metrics
 from chexviz.reporting.tables import inflation
 from made_results import inflation_arguments, make_results, titles_argument
 
@@ -138,7 +139,9 @@ def test_several_seeds_give_the_spread_of_the_difference(two_seeds, tmp_path):
 
 def test_order_of_the_rows_is_that_of_the_models_not_of_the_file(one_seed, tmp_path):
     first = made(one_seed, tmp_path)
-    shuffled = pd.read_csv(one_seed.evaluation("patient", "metrics")).sample(frac=1, random_state=1)
+    shuffled = read_metrics(one_seed.evaluation("patient", "metrics")).sample(
+        frac=1, random_state=1
+    )
     shuffled.to_csv(tmp_path / "shuffled.csv", index=False)
     assert made(one_seed, tmp_path, "--patient", str(tmp_path / "shuffled.csv")) == first
 

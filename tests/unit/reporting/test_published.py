@@ -11,12 +11,12 @@ from scipy.special import expit
 from scipy.stats import t as student
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation.metrics import Measures, metric_interval
 from chexviz.evaluation.roc import resamples
 from chexviz.pipeline import plan
 from chexviz.reporting.tables import published
 from chexviz.reporting.tables.original import read_data, read_table1
-from chexviz.reporting.titles import METRICS
 from made_results import HOSPITAL, RSNA, SIIM, make_results, table_arguments
 
 ARCHITECTURES = {

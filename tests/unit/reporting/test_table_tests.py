@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL, read_comparisons
 from chexviz.evaluation.metrics import holm
 from chexviz.evaluation.over_seeds import expected
 from chexviz.reporting import titles
@@ -30,11 +31,11 @@ def write_comparisons(path: Path, sites, seeds) -> Path:
     ):
         key = [site["name"], site["task"], architecture, method, "baseline", seed, test]
         difference = draws.normal(0, 0.02)
-        tested = norm.sf((difference + 0.05) / 0.02) if test != titles.LITERAL else np.nan
+        tested = norm.sf((difference + 0.05) / 0.02) if test != LITERAL else np.nan
         p = 2 * norm.sf(abs(difference) / 0.02)
         values = [difference, difference - 0.04, difference + 0.04, 0.02, difference / 0.02, p]
         rows.append([*key, *values, np.nan, 0.05, tested, ""])
-    columns = [*titles.COMPARED, "test", "difference", "low", "high", "standard_error"]
+    columns = [*COMPARED, "test", "difference", "low", "high", "standard_error"]
     columns += ["statistic", "p", "p_holm", "margin", "p_non_inferior", "note"]
     table = pd.DataFrame(rows, columns=columns)
     for _, family in table.groupby(["method", "seed", "test"]):
@@ -70,7 +71,7 @@ def test_a_row_for_each_comparison_of_the_method_and_each_test(one_seed, tmp_pat
     table = pd.read_csv(tmp_path / "tests.csv")
     assert table[["architecture", "site", "test"]].drop_duplicates().shape[0] == len(table) == 16
     assert set(table["method"]) == {"fedavg"}
-    written = titles.read_tests(one_seed)
+    written = COMPARISONS.read(one_seed)
     keys = ["site", "architecture", "method", "test"]
     written = written.set_index(keys)
     for row in table.itertuples():
@@ -87,7 +88,7 @@ def test_several_seeds_are_tested_by_what_is_expected_of_another(three_seeds, tm
     table = pd.read_csv(tmp_path / "tests.csv")
     assert len(table) == 3 * 2 * 4
     assert table["difference_low"].isna().all()
-    written = titles.read_tests(three_seeds)
+    written = COMPARISONS.read(three_seeds)
     for row in table.itertuples():
         keys = ["site", "architecture", "method", "test"]
         rows = written[(written[keys] == [getattr(row, key) for key in keys]).all(axis=1)]
@@ -175,15 +176,15 @@ def test_comparisons_of_an_older_version_are_refused(one_seed, tmp_path):
     path = tmp_path / "comparisons.csv"
     table = pd.read_csv(one_seed)
     table.drop(columns="test").to_csv(path, index=False)
-    for reader in (titles.read_tests, titles.read_comparisons):
+    for reader in (COMPARISONS.read, read_comparisons):
         with pytest.raises(InputError, match="no test"):
             reader(path)
 
 
 def test_the_primary_test_alone_is_read_for_the_other_tables(one_seed, tmp_path):
-    table = titles.read_comparisons(one_seed)
+    table = read_comparisons(one_seed)
     assert set(table["test"]) == {"bootstrap_patients"}
     assert len(table) == 2 * 2 * 2
     empty = tmp_path / "comparisons.csv"
     empty.write_text(one_seed.read_text().splitlines()[0] + "\n")
-    assert titles.read_comparisons(empty).empty
+    assert read_comparisons(empty).empty

@@ -10,9 +10,9 @@ import pandas as pd
 
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
+from chexviz.base.tables.study import SUBSETS
 from chexviz.base.user_tables import NAMELESS
 
-SUBSETS = ("train", "validation", "evaluation")
 COUNTS = ["evaluation_images", "known_images", "affected_images", "fraction", "note"]
 AUDIT = ["protocol", "site", "scope", "other", "shared", *COUNTS]
 

@@ -14,7 +14,8 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
 from chexviz.base.options import finite_json
 from chexviz.base.randomness import stream
-from chexviz.cohort.leakage import SUBSETS, positions, prove_disjoint, read_pairs, read_samples
+from chexviz.base.tables.study import SUBSETS
+from chexviz.cohort.leakage import positions, prove_disjoint, read_pairs, read_samples
 
 
 def by_image(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:

@@ -13,6 +13,7 @@ from chexviz.base.files import replacing_all
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
+from chexviz.base.tables.evaluation import RATES
 from chexviz.evaluation.calibration_measures import (
     Recalibration,
     assign_bins,
@@ -40,7 +41,6 @@ from chexviz.evaluation.metrics import (
     standard_deviation,
 )
 from chexviz.evaluation.operating_points import (
-    RATES,
     THRESHOLDS,
     Outcomes,
     net_benefit,

@@ -14,6 +14,7 @@ from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
+from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation.metrics import (
     Measures,
     compare,
@@ -23,7 +24,6 @@ from chexviz.evaluation.metrics import (
     youden_threshold,
 )
 from chexviz.evaluation.roc import Ranking, auroc, class_units, positive_units, resamples
-from chexviz.reporting.titles import METRICS
 
 CONFIDENCE, LEVEL = 0.95, 0.05
 # What each interval should hold. Sensitivity and specificity: those of the best of all thresholds,

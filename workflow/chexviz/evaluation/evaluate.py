@@ -14,6 +14,8 @@ from chexviz.base.files import replacing
 from chexviz.base.options import finite_json, fraction
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
+from chexviz.base.tables.evaluation import LITERAL, METRICS
+from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import count_cases, too_few
 from chexviz.evaluation.metrics import (
     ROC_POINTS,
@@ -37,7 +39,6 @@ from chexviz.evaluation.roc import (
     require_both_classes,
     resamples,
 )
-from chexviz.reporting.titles import BASELINE, LITERAL, METRICS
 
 SUBSETS = ("validation", "evaluation")
 MODEL = ["site", "task", "architecture", "method", "seed"]

@@ -13,12 +13,14 @@ from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
+from chexviz.base.tables.evaluation import MEASURES, read_metrics, threshold_of
+from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import too_few
 from chexviz.evaluation.metrics import compare_means, mean_interval
-from chexviz.evaluation.overlap import MEASURES, area, energy_inside, iou, pointing_game
+from chexviz.evaluation.overlap import area, energy_inside, iou, pointing_game
 from chexviz.evaluation.poisson_draws import OCTET, Draws
 from chexviz.images.annotated import masks, read_annotations, read_maps, upsample
-from chexviz.reporting.titles import BASELINE, read_metrics, read_table, threshold_of
+from chexviz.reporting.titles import read_table
 
 PIXELS_AT_ONCE = 1 << 22  # of all maps that are worked on together: 16 MB in float32
 DRAWS_AT_ONCE = 1 << 20

@@ -30,9 +30,6 @@ class Outcomes(NamedTuple):
     true_negatives: np.ndarray
 
 
-RATES = ("sensitivity", "specificity", "ppv", "npv")
-
-
 def rates(outcomes: Outcomes) -> np.ndarray:
     """RATES (4, ...) of a rule; NaN where there is nothing to take a rate of."""
     tp, fp, fn, tn = outcomes

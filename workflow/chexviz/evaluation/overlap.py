@@ -9,11 +9,6 @@ chance. Raises ValueError for an empty mask: without an annotation nothing can b
 
 import numpy as np
 
-MEASURES = {
-    "energy": "Energy inside the annotation",
-    "pointing": "Pointing game",
-    "iou": "Intersection over union",
-}
 # Interpolating equal values rounds by a few units in the last place.
 TIE = 1 - 8 * float(np.finfo(np.float32).eps)
 

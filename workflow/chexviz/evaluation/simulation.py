@@ -13,9 +13,9 @@ from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
+from chexviz.base.tables.evaluation import LITERAL
 from chexviz.evaluation.metrics import compare, compare_delong, compare_replicates
 from chexviz.evaluation.roc import Ranking, auroc, resamples
-from chexviz.reporting.titles import LITERAL
 
 REPLICATES = np.array([10, 25, 50, 100, 250, 500, 1000])
 LEVEL, CONFIDENCE = 0.05, 0.95

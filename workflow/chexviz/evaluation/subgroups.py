@@ -12,6 +12,8 @@ import pandas as pd
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
+from chexviz.base.tables.evaluation import ALL, UNKNOWN
+from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import count_cases, too_few
 from chexviz.evaluation.evaluate import (
     MODEL,
@@ -28,9 +30,8 @@ from chexviz.evaluation.evaluate import (
 )
 from chexviz.evaluation.metrics import compare, metric_interval
 from chexviz.evaluation.roc import Ranking, auroc
-from chexviz.reporting.titles import BASELINE, read_table
+from chexviz.reporting.titles import read_table
 
-ALL, UNKNOWN = "all", "unknown"
 ATTRIBUTES = ("view", "sex", "age")
 VALUES = {"view": ("AP", "PA"), "sex": ("F", "M")}  # shown even where no image has them
 COUNTS = ["images", "patients", "positives", "prevalence"]

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.table import missing
 from chexviz.images.arrays import gather, locate, open_images
 from chexviz.images.resizing import weights
 from chexviz.images.run_lengths import to_mask
-from chexviz.reporting.titles import missing, read_table
+from chexviz.reporting.titles import read_table
 
 
 def read_images(images_path: str, samples_path: str, images: Sequence[str]) -> np.ndarray:

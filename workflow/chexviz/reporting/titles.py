@@ -8,10 +8,10 @@ import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.options import finite_json
+from chexviz.base.tables.evaluation import LITERAL
+from chexviz.base.tables.models import BASELINE
+from chexviz.base.tables.table import missing
 
-METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
-BASELINE = "baseline"
-LITERAL = "t_test_replicates"  # what the paper's words may mean; anti-conservative
 TEXT = (
     *("site", "task", "architecture", "method", "reference", "model", "protocol", "subset"),
     *("image", "patient", "group", "file", "reason", "view", "sex", "other", "shared", "note"),
@@ -31,8 +31,11 @@ TESTS = {
     "delong": "DeLong",
     LITERAL: "t-test over replicates",
 }
-COMPARED = ["site", "task", "architecture", "method", "reference", "seed"]
-HISTORY = ("round", "site", "learning_rate", "loss", "images", "drift", "sent")
+MEASURES = {
+    "energy": "Energy inside the annotation",
+    "pointing": "Pointing game",
+    "iou": "Intersection over union",
+}
 
 
 def read_table(path: str | Path, columns: list[str] | tuple[str, ...]) -> pd.DataFrame:
@@ -43,7 +46,11 @@ def read_table(path: str | Path, columns: list[str] | tuple[str, ...]) -> pd.Dat
     """
     try:
         table = pd.read_csv(
-            path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]
+            path,
+            dtype=dict.fromkeys(TEXT, str),
+            keep_default_na=False,
+            na_values=[""],
+            float_precision="round_trip",
         )
     except FileNotFoundError:
         raise missing(path) from None
@@ -60,46 +67,6 @@ def read_table(path: str | Path, columns: list[str] | tuple[str, ...]) -> pd.Dat
             fix="make the file again with this version of the workflow",
         )
     return table
-
-
-def read_metrics(path: str | Path) -> pd.DataFrame:
-    """Read metrics.csv: a row for each (site, architecture, method, seed)."""
-    intervals = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
-    keys = ["site", "task", "architecture", "method", "seed"]
-    counts = ["images", "patients", "positives", "threshold"]
-    table = read_table(path, [*keys, *counts, *intervals, "note"]).fillna({"note": ""})
-    if table.empty:
-        raise InputError(
-            path, expected="a row for each model", found="no rows", fix="make the file again"
-        )
-    return table
-
-
-def read_comparisons(path: str | Path) -> pd.DataFrame:
-    """Read comparisons.csv: AUROC of a method minus its baseline's, and the primary paired test.
-
-    The primary test of a comparison is the first of its rows.
-    """
-    return read_tests(path).drop_duplicates(COMPARED, ignore_index=True)
-
-
-def read_tests(path: str | Path) -> pd.DataFrame:
-    """Read comparisons.csv with all tests: a row for each comparison and test."""
-    values = ["difference", "low", "high", "standard_error", "statistic", "p", "p_holm"]
-    columns = [*COMPARED, "test", *values, "margin", "p_non_inferior", "note"]
-    return read_table(path, columns).fillna({"note": ""})
-
-
-def read_histories(trainings: list[list[str]]) -> pd.DataFrame:
-    """The rows of all history.csv, with what was trained: architecture, method and seed.
-
-    trainings: lists of ARCHITECTURE METHOD SEED FILE.
-    """
-    tables = [
-        read_table(path, HISTORY).assign(architecture=architecture, method=method, seed=int(seed))
-        for architecture, method, seed, path in trainings
-    ]
-    return pd.concat(tables, ignore_index=True)
 
 
 def sent_per_round(histories: pd.DataFrame) -> pd.Series:
@@ -125,31 +92,6 @@ def compared(table: pd.DataFrame, method: str, path: str | Path) -> pd.DataFrame
             fix="make the evaluation of this protocol again",
         )
     return table[table["method"].isin([BASELINE, method])]
-
-
-def threshold_of(cuts: pd.Series, *model: str) -> float:
-    """The threshold of a model on a site, from those of all; their index: site and the rest.
-
-    Raises InputError if the metrics have none.
-    """
-    if model not in cuts.index:
-        raise InputError(
-            "--metrics",
-            expected=f"a row for {' '.join(model)}",
-            found="none",
-            fix="make the evaluation of this protocol again",
-        )
-    return float(cuts[model])
-
-
-def missing(path: str | Path) -> InputError:
-    """The error for an input file that is not there."""
-    return InputError(
-        path,
-        expected="a file made by an earlier stage",
-        found="no such file",
-        fix="run the workflow, which makes it, or correct the path",
-    )
 
 
 def model_title(architecture: str, method: str) -> str:

@@ -8,11 +8,12 @@ import pandas as pd
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import SEED, fraction, whole
+from chexviz.base.tables.evaluation import COMPARED, METRICS
+from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.evaluate import Bootstrap, Model, evaluate, read_predictions
 from chexviz.reporting.tables.cells import INTERVAL, cell, over_seeds
 from chexviz.reporting.tables.table1 import HEADINGS
 from chexviz.reporting.tables.tests import TEST, test_cells, verdict
-from chexviz.reporting.titles import BASELINE, COMPARED, METRICS
 
 MODEL = "model"
 SITE, FINDING = "predictions", "the finding"  # what messages say

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from chexviz.base.errors import run
-from chexviz.evaluation.overlap import MEASURES
+from chexviz.base.tables.evaluation import MEASURES
+from chexviz.base.tables.models import BASELINE
 from chexviz.images.annotated import read_annotations, read_images, read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show_map
 from chexviz.reporting.titles import (
     ARCHITECTURES,
-    BASELINE,
     add_titles,
     capitalised,
     curve_title,

@@ -9,19 +9,18 @@ from matplotlib.figure import Figure
 
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
+from chexviz.base.tables.evaluation import read_metrics, threshold_of
+from chexviz.base.tables.models import BASELINE
 from chexviz.images.annotated import read_annotations, read_images
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, show
 from chexviz.reporting.tables.confusion import COLUMNS, KINDS, MODEL, SHARED, called, matrix, worst
 from chexviz.reporting.titles import (
     ARCHITECTURES,
-    BASELINE,
     add_titles,
     curve_title,
     group_titles,
-    read_metrics,
     read_table,
-    threshold_of,
 )
 
 TAGS = ["view", "sex", "age"]

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz.base.errors import InputError, run
+from chexviz.base.tables.evaluation import read_metrics
 from chexviz.images.annotated import read_annotations, read_images, read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show, show_map
@@ -20,7 +21,6 @@ from chexviz.reporting.titles import (
     capitalised,
     curve_title,
     in_order,
-    read_metrics,
     read_table,
     site_titles,
 )

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz.base.errors import InputError, run
+from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
-from chexviz.evaluation.overlap import MEASURES
 from chexviz.reporting.figures import style
 from chexviz.reporting.tables.cells import over_trainings
 from chexviz.reporting.titles import (
     ARCHITECTURES,
-    BASELINE,
+    MEASURES,
     add_titles,
     group_titles,
     in_order,

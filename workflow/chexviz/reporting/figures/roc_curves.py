@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz.base.errors import InputError, run
+from chexviz.base.tables.evaluation import read_comparisons, read_metrics
 from chexviz.evaluation.cases import is_too_few
 from chexviz.reporting.figures import style
 from chexviz.reporting.tables.cells import few_note
@@ -19,8 +20,6 @@ from chexviz.reporting.titles import (
     group_titles,
     in_order,
     p_phrase,
-    read_comparisons,
-    read_metrics,
     read_table,
 )
 

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz.base.errors import InputError, run
+from chexviz.base.tables.evaluation import ALL, UNKNOWN
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
-from chexviz.evaluation.subgroups import ALL, COLUMNS, UNKNOWN
+from chexviz.evaluation.subgroups import COLUMNS
 from chexviz.reporting.figures import style
 from chexviz.reporting.titles import (
     ARCHITECTURES,

@@ -11,6 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
+from chexviz.base.tables.models import read_histories
 from chexviz.reporting.figures import style
 from chexviz.reporting.titles import (
     ARCHITECTURES,
@@ -18,7 +19,6 @@ from chexviz.reporting.titles import (
     in_order,
     megabytes,
     method_title,
-    read_histories,
     sent_per_round,
 )
 

@@ -11,6 +11,9 @@ import typst
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
+from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
+from chexviz.base.tables.study import SUBSETS
+from chexviz.base.tables.table import missing
 from chexviz.base.user_tables import NAMELESS
 from chexviz.cohort.leakage import AUDIT
 from chexviz.evaluation.cases import first_note
@@ -19,19 +22,14 @@ from chexviz.reporting.tables.cells import SPREAD, cell, few_note, over_training
 from chexviz.reporting.tables.table1 import HEADINGS
 from chexviz.reporting.titles import (
     ARCHITECTURES,
-    METRICS,
     capitalised,
     compared,
     method_title,
-    missing,
-    read_comparisons,
-    read_metrics,
     read_table,
     site_titles,
 )
 from chexviz.reporting.wording import percent
 
-SUBSETS = ("train", "validation", "evaluation")
 SETTINGS = (
     *("sites", "protocols", "architectures", "methods", "seeds"),
     *("preprocess", "split", "training", "evaluation", "software", "code"),

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from chexviz.base.tables.evaluation import LITERAL
+from chexviz.base.tables.models import BASELINE
 from chexviz.cohort.label_checks import COLUMNS as LABELS
 from chexviz.evaluation.cases import enough
 from chexviz.reporting.paper import conclusions, observations
@@ -16,14 +18,7 @@ from chexviz.reporting.tables.cells import over_seeds, over_trainings
 from chexviz.reporting.tables.methods import COLUMNS as METHOD_COLUMNS
 from chexviz.reporting.tables.methods import cells as method_cells
 from chexviz.reporting.tables.typesetting import Layout
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    BASELINE,
-    LITERAL,
-    capitalised,
-    model_title,
-    read_table,
-)
+from chexviz.reporting.titles import ARCHITECTURES, capitalised, model_title, read_table
 from chexviz.reporting.wording import joined
 
 # The checks of labels and tags that the supplement shows, and what it calls them.

@@ -8,18 +8,11 @@ import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing
+from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
+from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import Expected, expected
-from chexviz.reporting.titles import (
-    BASELINE,
-    METRICS,
-    group_titles,
-    in_order,
-    model_title,
-    p_text,
-    read_comparisons,
-    read_metrics,
-)
+from chexviz.reporting.titles import group_titles, in_order, model_title, p_text
 
 INTERVAL, SPREAD = "95 % interval", "SD over seeds"
 PERCENT = ("sensitivity", "specificity")

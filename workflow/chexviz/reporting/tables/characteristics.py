@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from chexviz.reporting.tables.flow import SUBSETS
+from chexviz.base.tables.study import SUBSETS
 from chexviz.reporting.tables.typesetting import Layout
 
 ALL = "all"  # labelled images of a site

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from chexviz.base.tables.models import BASELINE
 from chexviz.reporting.tables.typesetting import Layout
-from chexviz.reporting.titles import ARCHITECTURES, BASELINE, method_title
+from chexviz.reporting.titles import ARCHITECTURES, method_title
 
 MODEL = ["site", "architecture", "method", "seed"]
 CELLS = ["true_positives", "false_negatives", "false_positives", "true_negatives"]

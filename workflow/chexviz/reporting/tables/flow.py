@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base import rejections
+from chexviz.base.tables.study import SUBSETS
 
-SUBSETS = ("train", "validation", "evaluation")
 KEYS = ["step", "protocol", "subset", "reason"]
 COUNTS = ["images", "positives", "patients"]
 COLUMNS = ["site", *KEYS, *COUNTS]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.errors import InputError, run
+from chexviz.base.tables.evaluation import read_metrics
 from chexviz.evaluation.cases import TOO_FEW, first_note
 from chexviz.evaluation.over_seeds import bounds
 from chexviz.reporting.tables.cells import (
@@ -20,14 +21,7 @@ from chexviz.reporting.tables.cells import (
     write,
 )
 from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
-from chexviz.reporting.titles import (
-    add_titles,
-    group_titles,
-    in_order,
-    model_title,
-    read_metrics,
-    read_table,
-)
+from chexviz.reporting.titles import add_titles, group_titles, in_order, model_title, read_table
 from chexviz.reporting.wording import fixed, tally
 
 KEYS = ["site", "task", "architecture", "method", "seed"]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.errors import run
+from chexviz.base.tables.models import read_histories
 from chexviz.evaluation.cases import TOO_FEW
 from chexviz.reporting.tables.cells import (
     cell,
@@ -25,7 +26,6 @@ from chexviz.reporting.titles import (
     megabytes,
     method_title,
     p_phrase,
-    read_histories,
     sent_per_round,
 )
 

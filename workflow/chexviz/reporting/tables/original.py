@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base.errors import InputError
-from chexviz.reporting.titles import METRICS, missing
+from chexviz.base.tables.evaluation import METRICS
+from chexviz.base.tables.table import missing
 
 TABLE1 = ["task", "model", *METRICS, "p"]
 DATA = ["task", "dataset", "reader", "images", "positives"]

@@ -9,21 +9,14 @@ import pandas as pd
 
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
+from chexviz.base.tables.evaluation import METRICS, read_metrics
 from chexviz.evaluation.over_seeds import bounds
 from chexviz.reporting.tables import grim
 from chexviz.reporting.tables.cells import PERCENT, read_models, to_csv, write
 from chexviz.reporting.tables.original import read_data, read_table1
 from chexviz.reporting.tables.table1 import HEADINGS
 from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    METRICS,
-    capitalised,
-    group_titles,
-    p_text,
-    read_metrics,
-    read_table,
-)
+from chexviz.reporting.titles import ARCHITECTURES, capitalised, group_titles, p_text, read_table
 
 INSIDE, ABOVE, BELOW, NOT_COMPARABLE = "inside", "above", "below", "not comparable"
 COLUMNS = (

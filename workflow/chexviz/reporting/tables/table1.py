@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base.errors import run
+from chexviz.base.tables.evaluation import METRICS
 from chexviz.reporting.tables.cells import (
     cell,
     escape_markdown,
@@ -16,7 +17,7 @@ from chexviz.reporting.tables.cells import (
     to_csv,
     write,
 )
-from chexviz.reporting.titles import METRICS, add_titles, compared
+from chexviz.reporting.titles import add_titles, compared
 
 HEADINGS = {
     "loss": "Loss",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.errors import run
+from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.metrics import holm
 from chexviz.reporting.tables.cells import (
@@ -22,8 +23,6 @@ from chexviz.reporting.tables.cells import (
 )
 from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
 from chexviz.reporting.titles import (
-    COMPARED,
-    LITERAL,
     TESTS,
     add_titles,
     compared,
@@ -31,7 +30,6 @@ from chexviz.reporting.titles import (
     model_title,
     p_phrase,
     p_text,
-    read_tests,
 )
 
 TEST = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
@@ -39,7 +37,7 @@ ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % inter
 
 
 def summarise(tests: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
-    """A row for each comparison and test, over all seeds. tests: of one method, see read_tests.
+    """A row for each comparison and test, over all seeds. tests: of one method, see COMPARISONS.
     sites: see titles.site_titles.
 
     Of several seeds: mean and standard deviation of the difference, and the test of the difference
@@ -169,7 +167,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--md", required=True, type=Path)
     arguments = parser.parse_args(argv)
 
-    tests = compared(read_tests(arguments.comparisons), arguments.method, arguments.comparisons)
+    tests = compared(
+        COMPARISONS.read(arguments.comparisons), arguments.method, arguments.comparisons
+    )
     table = summarise(tests, arguments.titles)
     shown = layout(table)
     write(

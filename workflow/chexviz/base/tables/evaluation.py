@@ -1,0 +1,274 @@
+"""The tables of evaluation: how good models are, and how sure that is."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from chexviz.base.errors import InputError
+from chexviz.base.tables.models import MODEL, UNTASKED
+from chexviz.base.tables.table import Column, Table, bounds, flag, note, number, text, whole
+
+METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
+MEASURES = ("energy", "pointing", "iou")  # of how well a map and an annotation agree
+RATES = ("sensitivity", "specificity", "ppv", "npv")
+LITERAL = "t_test_replicates"  # what the paper's words may mean; anti-conservative
+FEW = "of too few cases, which have no intervals"
+COUNTS = {"images": whole(), "patients": whole(), "positives": whole()}
+INTERVAL = {"value": number(), "low": number(), "high": number()}
+
+
+def all_bounds(*names: str) -> dict[str, Column]:
+    """Several values with their intervals."""
+    return {key: column for name in names for key, column in bounds(name).items()}
+
+
+MODEL_METRICS = Table(
+    "metrics.csv",
+    "a row a model; fractions, not percent",
+    **MODEL,
+    **COUNTS,
+    threshold=number(),
+    **all_bounds(*METRICS),
+    note=note(FEW),
+)
+COMPARED = [*[*MODEL][:4], "reference", "seed"]
+COMPARISONS = Table(
+    "comparisons.csv",
+    "a row a comparison and test, the primary test first ([evaluation.md](evaluation.md))",
+    **{name: MODEL[name] for name in [*MODEL][:4]},
+    reference=text("baseline"),
+    seed=whole(),
+    test=text(f"`bootstrap_patients`, `bootstrap_images`, `delong`, `{LITERAL}`"),
+    difference=number("AUROC of method minus reference"),
+    low=number(),
+    high=number(),
+    standard_error=number(),
+    statistic=number(),
+    p=number(),
+    p_holm=number(),
+    margin=number(),
+    p_non_inferior=number(),
+    note=note("of too few cases, which leave the difference alone"),
+)
+ROC = Table(
+    "roc.csv",
+    "a row a point of a model's curve",
+    **UNTASKED,
+    fpr=number(),
+    tpr=number(),
+    low=number(),
+    high=number(),
+)
+SIMULATION = Table(
+    "simulation.csv",
+    "a row a paired test: how often it calls equally good models different",
+    test=text(),
+    replicates=number("empty for DeLong"),
+    repetitions=whole("simulated studies of two equally good models"),
+    rejected=whole("of them, at the level of 5 %"),
+    rate=number(),
+    low=number(),
+    high=number("95 %, Wilson"),
+    expected=number("rate, if differences of AUROC are normal"),
+)
+COVERAGE = Table(
+    "coverage.csv",
+    "a row a kind of interval or test, by the number of cases",
+    images=number("of a patient, mean"),
+    patients=whole("in each simulated study"),
+    positives=whole("patients with the finding"),
+    measure=text(
+        "auroc, aupr, sensitivity, specificity: their intervals; sensitivity_chosen, "
+        "specificity_chosen: the latter two against what the chosen threshold has in other "
+        "patients; bootstrap_patients, bootstrap_images, delong: the tests of two equally good "
+        "models"
+    ),
+    repetitions=whole(),
+    count=whole("intervals that hold the truth, or tests that call the models different"),
+    rate=number(),
+    low=number(),
+    high=number("95 %, Wilson"),
+    nominal=number(),
+)
+SCALED = MODEL | {"scaling": text("none, temperature")}
+CALIBRATION = Table(
+    "calibration.csv",
+    "a row a model and scaling",
+    **SCALED,
+    temperature=number(),
+    **COUNTS,
+    observed=number("mean label"),
+    predicted=number("mean score"),
+    **bounds("brier"),
+    ece=number(),
+    ece_chance=number("to be expected of perfect probabilities"),
+    bins=number(),
+    **all_bounds("intercept", "slope"),
+    note=note("why a number is missing"),
+)
+RELIABILITY = Table(
+    "reliability.csv",
+    "a row a bin of scores of a model",
+    **SCALED,
+    bin=whole("from 1, by score"),
+    images=whole(),
+    positives=whole(),
+    predicted=number(),
+    **bounds("observed"),
+    note=note(),
+)
+DISTRIBUTION = Table(
+    "distribution.csv",
+    "a row a bin of scores of equal width",
+    **SCALED,
+    score=number("low end of a bin 0.05 wide"),
+    positives=whole(),
+    negatives=whole("images"),
+)
+OPERATING_POINTS = Table(
+    "operating_points.csv",
+    "a row a wanted sensitivity of a model",
+    **MODEL,
+    target=number("sensitivity"),
+    chosen_on=text("validation or evaluation"),
+    threshold=number(),
+    **COUNTS,
+    **all_bounds(*RATES),
+    note=note(),
+)
+DECISION = Table(
+    "decision.csv",
+    "a row a threshold of a model",
+    **SCALED,
+    threshold=number("probability"),
+    **bounds("net_benefit"),
+    all=number("net benefit of treating all"),
+    note=note(),
+)
+ALL, UNKNOWN = "all", "unknown"  # groups of subgroups.csv
+SUBGROUPS = Table(
+    "subgroups.csv",
+    "a row a group of images and measure of a model",
+    **MODEL | {"seed": number(), "architecture": note(), "method": note()},
+    attribute=text("all, view, sex, age"),
+    group=text("its value, or unknown"),
+    measure=text(
+        "auroc; difference: from the reference method in the same group; gap: from the reference "
+        "group, the largest one; tag alone: no model, see [subgroups.md](subgroups.md)"
+    ),
+    reference=note(),
+    **COUNTS,
+    prevalence=number(),
+    **INTERVAL,
+    note=note("why there is no value or no interval"),
+)
+CROSSTASK = Table(
+    "crosstask.csv",
+    "a row a head of a model and measure, on the images of `site`",
+    **MODEL,
+    head=text("of which site"),
+    head_task=text(),
+    measure=text(
+        "threshold; score_q05 to score_q95: quantiles; called: share called positive; auroc; with "
+        "the site's own head: both_observed, both_expected, both_ratio, rank_correlation"
+    ),
+    finding=note("which images, or by whose labels, as `label`"),
+    label=note(),
+    images=whole(),
+    patients=whole(),
+    **INTERVAL,
+    note=note(),
+)
+LOCALISATION = Table(
+    "localisation.csv",
+    "a row a model and measure ([localisation.md](localisation.md))",
+    **MODEL,
+    measure=text(", ".join(MEASURES)),
+    images=whole(),
+    patients=whole(),
+    unannotated=whole("true positives that could not be scored"),
+    empty=whole(),
+    value=number("mean"),
+    low=number(),
+    high=number(),
+    chance=number(),
+    prior=number(),
+    paired_images=number(),
+    paired_patients=number("true positives of the baseline too"),
+    **bounds("difference", "from the baseline, on those"),
+    standard_error=number("of it"),
+    p=number(),
+    note=note("why an interval and p are missing"),
+)
+LOCALISATION_IMAGES = Table(
+    "localisation_images.csv",
+    "a row a true positive with an annotation",
+    **UNTASKED,
+    image=text(),
+    patient=text(),
+    **{measure: number() for measure in MEASURES},
+    area=number("annotated share of the image: what a uniform map scores"),
+    **{f"prior_{measure}": number("of the mean annotation") for measure in MEASURES},
+    empty=flag("the map is all zero"),
+)
+CONFUSION = Table(
+    "confusion.csv",
+    "a row a model: its evaluation images; a score at the threshold is positive",
+    **UNTASKED,
+    threshold=number(),
+    true_positives=whole(),
+    false_negatives=whole(),
+    false_positives=whole(),
+    true_negatives=whole(),
+    shared_false_negatives=number(
+        "those that the baseline of the architecture and seed makes as well; empty: of the baseline"
+    ),
+    shared_false_positives=number("likewise"),
+)
+FAILURES = Table(
+    "failures.csv",
+    "a row an image of the sheet, of the first method and seed",
+    **UNTASKED,
+    kind=text("false positive, false negative"),
+    rank=whole("1: the score farthest from the threshold"),
+    image=text(),
+    score=number(),
+    threshold=number(),
+    baseline_score=number(),
+    view=text(),
+    sex=text(),
+    age=number(),
+)
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """Read metrics.csv: a row for each (site, architecture, method, seed). Raises InputError."""
+    table = MODEL_METRICS.read(path)
+    if table.empty:
+        raise InputError(
+            path, expected="a row for each model", found="no rows", fix="make the file again"
+        )
+    return table
+
+
+def read_comparisons(path: str | Path) -> pd.DataFrame:
+    """Read comparisons.csv: AUROC of a method minus its baseline's, and the primary paired test.
+
+    The primary test of a comparison is the first of its rows.
+    """
+    return COMPARISONS.read(path).drop_duplicates(COMPARED, ignore_index=True)
+
+
+def threshold_of(cuts: pd.Series, *model: str) -> float:
+    """The threshold of a model on a site, from those of all; their index: site and the rest.
+
+    Raises InputError if the metrics have none.
+    """
+    if model not in cuts.index:
+        raise InputError(
+            "--metrics",
+            expected=f"a row for {' '.join(model)}",
+            found="none",
+            fix="make the evaluation of this protocol again",
+        )
+    return float(cuts[model])
