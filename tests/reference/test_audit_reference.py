@@ -25,8 +25,10 @@ def images(real_data) -> pd.DataFrame:
 
 
 def test_the_audit_counts_the_patients_and_the_images_of_those_who_have_several(images):
-    tags = dict.fromkeys(("view", "sex", "age", "age_stated", "spacing"), "")
-    table = check(images.assign(**tags), NO_PAIRS, {"rsna": "pneumonia"})
+    tags = dict.fromkeys(("view", "sex", "age", "age_stated", "spacing"), None)
+    table = check(
+        images.assign(**tags, label=images["label"].astype(float)), NO_PAIRS, {"rsna": "pneumonia"}
+    )
     rows = table.set_index(["check", "group"])
     known = int(images["patient_known"].sum())
     assert tuple(rows.loc[("patients", "known"), ["images", "count"]]) == (known, 11_410)

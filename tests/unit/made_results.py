@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
+from chexviz.base.tables.study import LEAKAGE, PAIR
 from chexviz.cohort.label_checks import check
-from chexviz.cohort.leakage import AUDIT
 
 SIZE = 64
 DRAWS = 12  # resamples: enough for an interval, few enough for many models
@@ -235,7 +235,7 @@ def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
                 note = "" if known else "patient known for 0 of 240 images"
                 counts = [240, known, affected, fraction, note]
                 rows.append([protocol, site, scope, other, kind, *counts])
-    return pd.DataFrame(rows, columns=AUDIT)
+    return LEAKAGE.frame(rows)
 
 
 def label_rows(results: Results) -> pd.DataFrame:
@@ -246,7 +246,8 @@ def label_rows(results: Results) -> pd.DataFrame:
     }
     images = pd.concat(table.assign(site=site) for site, table in tables.items())
     images = images.reset_index(drop=True).assign(patient_known=True, age_stated="50")
-    pairs = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
+    images = images.astype({"label": float, "age": float, "spacing": float})
+    pairs = pd.DataFrame(columns=PAIR)
     return check(images, pairs, {site["name"]: site["task"] for site in results.sites})
 
 

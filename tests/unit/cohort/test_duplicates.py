@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chexviz.base.tables.study import DUPLICATES
 from chexviz.cohort import duplicates
 from chexviz.cohort.duplicates import close_pairs, equalised, thumbnail
 from made_hashes import made_hashes, pairs_compared
@@ -122,5 +123,5 @@ def test_a_pair_needs_the_hash_and_the_pixels(sites):
 
 def test_no_pair_is_an_empty_table_with_its_header(sites):
     found = duplicates.find(*sites, {"hamming": 0, "difference": 6.0})
-    assert list(found.columns) == duplicates.COLUMNS
+    assert list(found.columns) == DUPLICATES.names
     assert found.empty

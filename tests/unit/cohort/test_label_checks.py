@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexviz.base.tables.study import LABEL_CHECKS
 from chexviz.cohort import label_checks
-from chexviz.cohort.label_checks import COLUMNS, check, odds_ratio
+from chexviz.cohort.label_checks import check, odds_ratio
 
 TASKS = {"a": "pneumonia", "b": "pneumonia", "c": "edema"}
 
@@ -13,7 +14,8 @@ TASKS = {"a": "pneumonia", "b": "pneumonia", "c": "edema"}
 def sample(site: str, image: str, **values) -> dict:
     row = {"site": site, "image": image, "patient": f"{site}-{image}", "patient_known": "True"}
     row |= {"label": "0", "view": "PA", "sex": "F", "age": "50", "age_stated": "50"}
-    return row | {"spacing": "0.5", "sha256": f"{site}{image}"} | values
+    row |= {"spacing": "0.5", "sha256": f"{site}{image}", "file": f"{image}.dcm", "phash": "0"}
+    return row | values
 
 
 ROWS = [
@@ -35,6 +37,12 @@ PAIRS = pd.DataFrame(
     ],
     columns=["site_a", "image_a", "site_b", "image_b"],
 )
+NUMBERS = {"label": float, "age": float, "spacing": float}
+
+
+def typed(rows: list[dict]) -> pd.DataFrame:
+    """The rows as their tables are read."""
+    return pd.DataFrame(rows).replace("", np.nan).astype(NUMBERS)
 
 
 def written(folder, rows: list[dict]) -> pd.DataFrame:
@@ -49,7 +57,7 @@ def written(folder, rows: list[dict]) -> pd.DataFrame:
         + ["--duplicates", str(folder / "pairs.csv"), "--output", str(folder / "out.csv")]
     )
     made = pd.read_csv(folder / "out.csv")
-    assert list(made.columns) == COLUMNS
+    assert list(made.columns) == LABEL_CHECKS.names
     assert not made.duplicated(["site", "check", "group"]).any()
     return made.set_index(["site", "check", "group"])
 
@@ -103,7 +111,7 @@ def test_what_sites_share(table):
 
 
 def test_unknown_patients_are_said_not_counted():
-    images = pd.DataFrame(ROWS).assign(patient_known=lambda rows: rows["site"] != "b")
+    images = typed(ROWS).assign(patient_known=lambda rows: rows["site"] != "b")
     table = check(images, PAIRS, TASKS).set_index(["site", "check", "group"])
     for site, other in (("a", "b"), ("b", "c")):
         note = table.loc[(site, "shared patient", other), "note"]
@@ -118,7 +126,7 @@ def test_patients_and_the_images_of_those_who_have_several(table):
     assert counts(table, "b", "patients", "known") == (2, 1)
     assert counts(table, "b", "several images", "patient") == (2, 2)
     assert table.loc[("b", "patients", "known"), "value"] == 2  # images of each
-    unknown = pd.DataFrame(ROWS).assign(patient_known=False)
+    unknown = typed(ROWS).assign(patient_known=False)
     nobody = check(unknown, PAIRS, TASKS).set_index(["site", "check", "group"])
     assert counts(nobody, "b", "patients", "known") == (0, 0)
     assert np.isnan(nobody.loc[("b", "patients", "known"), "value"])
@@ -150,7 +158,7 @@ def made(first: tuple[int, int], second: tuple[int, int]) -> pd.DataFrame:
         sample("s", str(number), view=view, label=label)
         for number, (view, label) in enumerate(zip(views, values, strict=True))
     ]
-    return pd.DataFrame(rows).assign(patient_known=True)
+    return typed(rows).assign(patient_known=True)
 
 
 def test_the_confounder_of_the_published_rsna_counts():

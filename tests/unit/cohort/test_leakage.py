@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.cohort.leakage import AUDIT, audit, person, prove_disjoint
+from chexviz.base.tables.study import LEAKAGE
+from chexviz.cohort.leakage import audit, person, prove_disjoint
 
 PAIR = ["site_a", "image_a", "site_b", "image_b"]
 
@@ -33,7 +34,7 @@ def images() -> pd.DataFrame:
 
 def test_audit_counts_by_hand(images):
     table = audit(images, pairs(["a", "1", "b", "2"]), "paper")
-    assert list(table.columns) == AUDIT
+    assert list(table.columns) == LEAKAGE.names
     keys = ["site", "scope", "other", "shared"]
     found = table[table["affected_images"] > 0].set_index(keys)["affected_images"].to_dict()
     assert found == {

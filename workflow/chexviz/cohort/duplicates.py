@@ -14,6 +14,8 @@ from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
+from chexviz.base.tables.sites import SAMPLES
+from chexviz.base.tables.study import DUPLICATES
 from chexviz.images.arrays import locate, open_images
 
 BITS = 64
@@ -23,7 +25,6 @@ ENTROPY, SORTING = 0.72, 10
 MOST_GROUPS = 6  # enough for a million hashes
 THUMBNAIL = 64  # pixels; what differs below this scale is noise and compression
 BLOCK = 256  # pairs confirmed at once: 8 MB
-COLUMNS = ["site_a", "image_a", "site_b", "image_b", "hamming", "difference", "same_file"]
 
 
 def close_pairs(hashes: np.ndarray, radius: int) -> np.ndarray:
@@ -127,7 +128,7 @@ def differences(stacks: list[np.ndarray], where: np.ndarray, pairs: np.ndarray) 
 def find(
     sites: list[str], samples: list[pd.DataFrame], stacks: list[np.ndarray], settings: dict
 ) -> pd.DataFrame:
-    """The table of near-identical pairs (see COLUMNS), ordered as the sites and samples are.
+    """The table of near-identical pairs (DUPLICATES), ordered as the sites and samples are.
 
     stacks: the arrays that hold all images in this order. settings: hamming (bits) and difference
     (grey levels): at most so much, both.
@@ -150,8 +151,7 @@ def find(
             "hamming": np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]),
             "difference": difference.round(3),
             "same_file": one["sha256"].to_numpy() == two["sha256"].to_numpy(),
-        },
-        columns=COLUMNS,
+        }
     )
 
 
@@ -163,11 +163,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    samples = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.samples]
+    samples = [SAMPLES.read(path, "image", "sha256", "phash") for path in arguments.samples]
     stacks = [stack for path in arguments.images for stack in open_images(path)]
     table = find(arguments.site, samples, stacks, arguments.settings)
     with replacing(arguments.output) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        DUPLICATES.write(table, temporary)
 
 
 if __name__ == "__main__":

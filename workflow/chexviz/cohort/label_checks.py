@@ -11,9 +11,10 @@ from scipy.special import ndtri
 
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
+from chexviz.base.tables.sites import SAMPLES
+from chexviz.base.tables.study import DUPLICATES, LABEL_CHECKS, PAIR
 from chexviz.cohort.leakage import known, person, positions, sharing
 
-COLUMNS = ["site", "check", "group", "images", "count", "value", "low", "high", "note"]
 TAGS = ("patient", "label", "view", "sex", "age", "spacing")
 VIEWS, SEXES = ("AP", "PA"), ("M", "F")  # of each, the odds of the first against the second
 CONFIDENCE = 0.95
@@ -21,10 +22,9 @@ HALF = 0.5  # added to every cell of a table with an empty one (Haldane 1956, An
 
 
 def check(images: pd.DataFrame, pairs: pd.DataFrame, tasks: dict[str, str]) -> pd.DataFrame:
-    """The table of all checks (COLUMNS), site by site.
+    """The table of all checks (LABEL_CHECKS), site by site.
 
-    images: all columns of samples.csv as text but patient_known (bool), and site. pairs:
-    duplicates.csv. tasks: of each site.
+    images: all columns of samples.csv, and site. pairs: duplicates.csv. tasks: of each site.
     """
     rows, labels = [], by_finding(images, tasks)
     of = {site: (images["site"] == site).to_numpy() for site in tasks}
@@ -37,13 +37,13 @@ def check(images: pd.DataFrame, pairs: pd.DataFrame, tasks: dict[str, str]) -> p
             both = {
                 finding: values
                 for finding, values in labels.items()
-                if (values[of[site]] != "").any() and (values[of[other]] != "").any()
+                if not (np.isnan(values[of[site]]).all() or np.isnan(values[of[other]]).all())
             }
             found += [conflicts(images, pairs, both, site, other)] if both else []
         found += [*patients(own), *missing_tags(own), impossible_ages(own), *balance(own)]
         found += [odds_ratio(own, "view", VIEWS), odds_ratio(own, "sex", SEXES)]
         rows += [{"site": site} | row for row in found]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return LABEL_CHECKS.frame(rows)
 
 
 def share(check: str, group: str, images: int, count: int, note: str = "") -> dict:
@@ -70,11 +70,11 @@ def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> 
 
 
 def by_finding(images: pd.DataFrame, tasks: dict[str, str]) -> dict[str, np.ndarray]:
-    """The labels (n,) of each finding, '' where not annotated; `label` is of the site's task."""
+    """The labels (n,) of each finding, NaN where not annotated; `label` is of the site's task."""
     task = images["site"].map(tasks)
     others = {column.removeprefix("label_") for column in images if column.startswith("label_")}
     return {
-        name: np.where(task == name, images["label"], images.get(f"label_{name}", ""))
+        name: np.where(task == name, images["label"], images.get(f"label_{name}", np.nan))
         for name in sorted(others.union(tasks.values()))
     }
 
@@ -84,7 +84,7 @@ def conflicts(
 ) -> dict:
     """Labelled images of `site` with a near-identical one at `other`; how many differ in label.
 
-    labels: (n,) of each finding to compare, '' if not annotated.
+    labels: (n,) of each finding to compare, NaN if not annotated.
     """
     one, two = positions(images, pairs)
     one, two = np.r_[one, two], np.r_[two, one]  # each image of a pair has the other one
@@ -93,13 +93,15 @@ def conflicts(
     one, two = one[chosen], two[chosen]
     looked_at, wrong, notes = np.zeros(len(one), dtype=bool), np.zeros(len(one), dtype=bool), []
     for finding, values in labels.items():
-        both = (values[one] != "") & (values[two] != "")
+        both = ~np.isnan(values[one]) & ~np.isnan(values[two])
         differ = both & (values[one] != values[two])
         looked_at |= both
         wrong |= differ
         if differ.any():
             example = [side[differ][0] for side in (one, two)]
-            texts = [f"{names[at]}/{images['image'].iloc[at]} is {values[at]}" for at in example]
+            texts = [
+                f"{names[at]}/{images['image'].iloc[at]} is {values[at]:.0f}" for at in example
+            ]
             count = len(np.unique(one[differ]))
             notes.append(f"{finding}: {count}, e.g. {', '.join(texts)}")
     counts = len(np.unique(one[looked_at])), len(np.unique(one[wrong]))
@@ -120,15 +122,15 @@ def patients(own: pd.DataFrame) -> Iterator[dict]:
 def missing_tags(own: pd.DataFrame) -> Iterator[dict]:
     """How many images lack a tag; for `patient`, how many the source names no patient for."""
     for tag in TAGS:
-        absent = ~own["patient_known"] if tag == "patient" else own[tag] == ""
+        absent = ~own["patient_known"] if tag == "patient" else own[tag].isna()
         note = "shared patients cannot be found" if tag == "patient" and absent.any() else ""
         yield share("missing", tag, len(own), int(absent.sum()), note)
 
 
 def impossible_ages(own: pd.DataFrame) -> dict:
     """Ages that the files state but nobody can have; they count as missing everywhere else."""
-    stated = own[own["age_stated"] != ""]
-    impossible = stated[stated["age"] == ""]
+    stated = own[own["age_stated"].notna()]
+    impossible = stated[stated["age"].isna()]
     values = impossible["age_stated"].value_counts().sort_index()
     note = ", ".join(f"{value!r}" if n == 1 else f"{value!r} x {n}" for value, n in values.items())
     return share("impossible", "age", len(stated), len(impossible), note)
@@ -138,13 +140,13 @@ def balance(own: pd.DataFrame) -> Iterator[dict]:
     """Positive images among all labelled ones, and by view and sex, with Wilson intervals."""
     from scipy.stats import binomtest  # not above: the audit's figure and the paper import this too
 
-    labelled = own[own["label"] != ""]
-    positive = labelled["label"].astype(float) == 1
+    labelled = own[own["label"].notna()]
+    positive = labelled["label"] == 1
     groups = [("all", positive)]
     for tag in ("view", "sex"):
         groups += [
             (f"{tag} {value}", part)
-            for value, part in positive.groupby(labelled[tag].replace("", "unknown"))
+            for value, part in positive.groupby(labelled[tag].fillna("unknown"))
         ]
     for group, part in groups:
         test = binomtest(int(part.sum()), len(part))
@@ -157,8 +159,8 @@ def odds_ratio(own: pd.DataFrame, tag: str, values: tuple[str, str]) -> dict:
 
     Far from 1, the tag tells the label: a model may learn the tag instead of the finding.
     """
-    labelled = own[(own["label"] != "") & own[tag].isin(values)]
-    positive = labelled["label"].astype(float) == 1
+    labelled = own[own["label"].notna() & own[tag].isin(values)]
+    positive = labelled["label"] == 1
     first = labelled[tag] == values[0]
     table = np.array(
         [[(positive & side).sum(), (~positive & side).sum()] for side in (first, ~first)]
@@ -182,18 +184,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--duplicates", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.samples]
+    tables = [SAMPLES.read(path) for path in arguments.samples]
     images = pd.concat(tables, keys=arguments.site, names=["site", None]).reset_index("site")
-    images = images.fillna("")  # findings that another site labels
-    images["patient_known"] = images["patient_known"] == "True"
     images["patient"] = person(images)
-    pairs = pd.read_csv(arguments.duplicates, dtype=str, keep_default_na=False)
+    pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
     tasks = dict(zip(arguments.site, arguments.task, strict=True))
     table = check(images.reset_index(drop=True), pairs, tasks)
     for column in ("value", "low", "high"):
         table[column] = table[column].map("{:.6g}".format, na_action="ignore")
     with replacing(arguments.output) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        LABEL_CHECKS.write(table, temporary)
 
 
 if __name__ == "__main__":

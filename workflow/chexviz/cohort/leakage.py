@@ -10,11 +10,9 @@ import pandas as pd
 
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
-from chexviz.base.tables.study import SUBSETS
+from chexviz.base.tables.sites import SAMPLES
+from chexviz.base.tables.study import DUPLICATES, LEAKAGE, PAIR, SPLIT, SUBSETS
 from chexviz.base.user_tables import NAMELESS
-
-COUNTS = ["evaluation_images", "known_images", "affected_images", "fraction", "note"]
-AUDIT = ["protocol", "site", "scope", "other", "shared", *COUNTS]
 
 
 def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
@@ -22,21 +20,13 @@ def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
 
     position: the row of the site's packed images.
     """
-    columns = ["image", "patient", "patient_known", "label", "sha256"]
     tables = []
     for site, path in zip(sites, paths, strict=True):
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=columns)
+        table = SAMPLES.read(path, "image", "patient", "patient_known", "label", "sha256")
         tables.append(table.assign(site=site, position=range(len(table))))
     images = pd.concat(tables, ignore_index=True)
-    images = images[images["label"] != ""].reset_index(drop=True)
-    images["patient_known"] = images["patient_known"] == "True"
-    images["patient"] = person(images)
-    return images.assign(label=images["label"].astype(float).astype(int))
-
-
-def read_pairs(path: Path) -> pd.DataFrame:
-    """The near-identical images: site_a, image_a, site_b, image_b and how near, as text."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    images = images[images["label"].notna()].reset_index(drop=True)
+    return images.assign(patient=person(images), label=images["label"].astype(int))
 
 
 def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -45,8 +35,8 @@ def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np
     images: columns site, image. pairs: near-identical images (duplicates.csv).
     """
     index = pd.MultiIndex.from_frame(images[["site", "image"]])
-    one = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_a", "image_a"]]))
-    two = index.get_indexer(pd.MultiIndex.from_frame(pairs[["site_b", "image_b"]]))
+    one = index.get_indexer(pd.MultiIndex.from_frame(pairs[PAIR[:2]]))
+    two = index.get_indexer(pd.MultiIndex.from_frame(pairs[PAIR[2:]]))
     both = (one >= 0) & (two >= 0)
     return one[both], two[both]
 
@@ -101,7 +91,7 @@ def sharing(
 
 
 def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Evaluation images of each site that share something with images not evaluated: AUDIT.
+    """Evaluation images of each site that share something with images not evaluated: LEAKAGE.
 
     images: columns site, image, patient, patient_known, sha256, subset. A shared patient is a
     fraction of the images whose patient is known, everything else of all; NaN if there is none,
@@ -124,7 +114,7 @@ def audit(images: pd.DataFrame, pairs: pd.DataFrame, protocol: str) -> pd.DataFr
                 fraction = counts[2] / looked_at if looked_at else np.nan
                 row = [protocol, site, scope, other, kind, *counts, fraction]
                 rows.append([*row, note if kind in ("patient", "any") else ""])
-    return pd.DataFrame(rows, columns=AUDIT)
+    return LEAKAGE.frame(rows)
 
 
 def scopes(sites: pd.Series, site: str) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -168,8 +158,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     images = read_samples(arguments.site, arguments.samples)
     keys = ["site", "image"]
-    splits = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in arguments.split]
-    joined = pd.concat(splits)
+    joined = pd.concat([SPLIT.read(path) for path in arguments.split])
     subsets = joined[[*keys, "subset"]]
     images = images.merge(subsets, how="left", on=keys, validate="one_to_one")
     if images["subset"].isna().any():
@@ -179,11 +168,12 @@ def main(argv: list[str] | None = None) -> None:
             found=f"those of {images['subset'].count()}",
             fix="make the splits again from these samples",
         )
-    leakage = audit(images, read_pairs(arguments.duplicates), arguments.protocol)
+    pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
+    leakage = audit(images, pairs, arguments.protocol)
     outputs = {"audit": arguments.audit, "joined": arguments.joined}
     with replacing_all(outputs) as temporaries:
-        for name, table in (("audit", leakage), ("joined", joined)):
-            table.to_csv(temporaries[name], index=False, lineterminator="\n")
+        LEAKAGE.write(leakage, temporaries["audit"])
+        SPLIT.write(joined, temporaries["joined"])
 
 
 if __name__ == "__main__":

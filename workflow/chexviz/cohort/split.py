@@ -14,8 +14,8 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
 from chexviz.base.options import finite_json
 from chexviz.base.randomness import stream
-from chexviz.base.tables.study import SUBSETS
-from chexviz.cohort.leakage import positions, prove_disjoint, read_pairs, read_samples
+from chexviz.base.tables.study import DUPLICATES, PAIR, SPLIT, SUBSETS
+from chexviz.cohort.leakage import positions, prove_disjoint, read_samples
 
 
 def by_image(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
@@ -125,17 +125,15 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.protocol == "paper":
         images["subset"] = by_image(images, settings, settings["seed"])
     else:
-        pairs = read_pairs(arguments.duplicates)
+        pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
         images["group"] = groups(images, pairs)
         images["subset"] = by_patient(images, settings, settings["seed"])
         prove_disjoint(images, pairs)
     files = dict(zip(arguments.site, arguments.split, strict=True))
     require_both_classes(images, files, [one for one in (*settings, "train") if one in SUBSETS])
-    columns = ["site", "image", "patient", "label", "subset", "position"]
     with replacing_all(files) as temporaries:
         for site, temporary in temporaries.items():
-            rows = images.loc[images["site"] == site, columns]
-            rows.to_csv(temporary, index=False, lineterminator="\n")
+            SPLIT.write(images.loc[images["site"] == site, SPLIT.names], temporary)
 
 
 if __name__ == "__main__":

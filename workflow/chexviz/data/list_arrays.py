@@ -7,11 +7,10 @@ reads the images of all sites reads this list, so that a job of many sites has o
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
-from chexviz.images.arrays import SITES, list_arrays
+from chexviz.base.tables.sites import SITES
+from chexviz.images.arrays import list_arrays
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -23,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     pairs = zip(arguments.site, arguments.images, strict=True)
     rows = [row for pair in pairs for row in list_arrays(*pair, arguments.output.parent)]
     with replacing(arguments.output) as temporary:
-        pd.DataFrame(rows, columns=SITES).to_csv(temporary, index=False, lineterminator="\n")
+        SITES.write(rows, temporary)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ import pandas as pd
 
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all, sha256
+from chexviz.base.tables.sites import SHARDS
 from chexviz.data import contract
 from chexviz.data.preprocess import summary, write
 from chexviz.data.readers.reading import empty_site
-from chexviz.images.arrays import INDEX, open_array
+from chexviz.images.arrays import open_array
 
 OUTPUTS = ("index", "samples", "annotations", "rejected", "contract")
 
@@ -53,7 +54,7 @@ def listed(shards: list[Path], folder: Path) -> pd.DataFrame:
         for path in shards
         if (count := len(open_array(path)))
     ]
-    return pd.DataFrame(rows, columns=INDEX)
+    return SHARDS.frame(rows)
 
 
 def merge(

@@ -15,11 +15,12 @@ from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
 from chexviz.base.tables.evaluation import MEASURES, read_metrics, threshold_of
 from chexviz.base.tables.models import BASELINE
+from chexviz.base.tables.sites import ANNOTATIONS
 from chexviz.evaluation.cases import too_few
 from chexviz.evaluation.metrics import compare_means, mean_interval
 from chexviz.evaluation.overlap import area, energy_inside, iou, pointing_game
 from chexviz.evaluation.poisson_draws import OCTET, Draws
-from chexviz.images.annotated import masks, read_annotations, read_maps, upsample
+from chexviz.images.annotated import masks, read_maps, upsample
 from chexviz.reporting.titles import read_table
 
 PIXELS_AT_ONCE = 1 << 22  # of all maps that are worked on together: 16 MB in float32
@@ -263,7 +264,7 @@ def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: di
     """A site's annotations; what chance and their mean over the other images score where it
     evaluates.
     """
-    annotations = read_annotations(path)
+    annotations = ANNOTATIONS.read(path)
     rows = split[(split["site"] == name) & split["image"].isin(annotations["image"])]
     evaluates = rows["subset"] == "evaluation"
     images, others = (sorted(rows.loc[chosen, "image"]) for chosen in (evaluates, ~evaluates))

@@ -16,6 +16,7 @@ from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
+from chexviz.base.tables.models import HISTORY
 from chexviz.federation.checkpoint import Checkpoint, fingerprint
 from chexviz.federation.device_threads import Crew
 from chexviz.federation.exchange import combine
@@ -262,7 +263,7 @@ def main(argv: list[str] | None = None) -> None:
     with stop_requests() as stop:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:
-        pd.DataFrame(federation.history).to_csv(temporary, index=False, lineterminator="\n")
+        HISTORY.write(pd.DataFrame(federation.history), temporary)
     model.save(arguments.model, federation.tensors(), **about)
     checkpoint.remove()
 

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.sites import SAMPLES
 from chexviz.base.tables.table import missing
 from chexviz.images.arrays import gather, locate, open_images
 from chexviz.images.resizing import weights
 from chexviz.images.run_lengths import to_mask
-from chexviz.reporting.titles import read_table
 
 
 def read_images(images_path: str, samples_path: str, images: Sequence[str]) -> np.ndarray:
     """The radiographs uint8 (n, S, S) of n images, in their order."""
-    order = pd.Index(read_table(samples_path, ["image"])["image"])
+    order = pd.Index(SAMPLES.read(samples_path, "image")["image"])
     positions = order.get_indexer(list(images))
     if (positions < 0).any():
         raise InputError(
@@ -50,11 +50,6 @@ def no_maps(path: str | Path, expected: str, found: str) -> InputError:
     return InputError(
         path, expected=expected, found=found, fix="run the prediction of this model again"
     )
-
-
-def read_annotations(path: str | Path) -> pd.DataFrame:
-    """The boxes and masks of a site's images; runs is text where there is a mask."""
-    return read_table(path, ["image", "x", "y", "width", "height", "runs"])
 
 
 def masks(annotations: pd.DataFrame, images: Sequence[str], size: int) -> np.ndarray:

@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.files import sha256
-
-INDEX = ["file", "images", "sha256"]  # of shards.csv; file: relative to its folder
-SITES = ["site", *INDEX]  # of sites.csv
+from chexviz.base.tables.sites import SHARDS, SITES
 
 
 def open_images(path: str | Path, site: str | None = None) -> list[np.ndarray]:
@@ -26,8 +23,10 @@ def open_images(path: str | Path, site: str | None = None) -> list[np.ndarray]:
     path = Path(path)
     if path.suffix != ".csv":
         return [open_array(path)]
-    listed = pd.read_csv(path, dtype={"site": str}, keep_default_na=False)
-    listed = listed[listed["site"] == site] if site and "site" in listed else listed
+    if path.name == SITES.name:
+        listed = SITES.read(path).query("site == @site")
+    else:
+        listed = SHARDS.read(path)
     stacks = []
     for row in listed.itertuples():
         stack = open_array(path.parent / row.file)
@@ -63,7 +62,7 @@ def list_arrays(site: str, path: Path, folder: Path) -> list[tuple[str, str, int
     here = path.parent.relative_to(folder)
     if path.suffix != ".csv":
         return [(site, (here / path.name).as_posix(), len(open_array(path)), sha256(path))]
-    rows = pd.read_csv(path)[INDEX].itertuples(index=False)
+    rows = SHARDS.read(path).itertuples(index=False)
     return [(site, (here / row.file).as_posix(), row.images, row.sha256) for row in rows]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.study import SPLIT
 from chexviz.images.arrays import gather, locate, open_images
 
 
@@ -110,7 +111,7 @@ def load_datasets(
 
     images: of one site, or the list of the arrays of all. split: of one site, or of all.
     """
-    table = read_split(split)
+    table = SPLIT.read(split)
     table = table[table["subset"].isin(subsets)]
     rows_of = dict(list(table.groupby("site")))
     for number, site in enumerate(sites):
@@ -129,7 +130,7 @@ def subset_of(site: str, images: Path, rows: pd.DataFrame, device: torch.device)
     table = rows.sort_values("position", ignore_index=True)
     stacks = open_images(images, site)
     stack, position = locate(stacks, table["position"].to_numpy())
-    labels = torch.tensor(table["label"].to_numpy()).unsqueeze(1)
+    labels = torch.tensor(table["label"].to_numpy(np.float32)).unsqueeze(1)
     return Dataset(
         site,
         [site],
@@ -163,13 +164,6 @@ def pool(datasets: Sequence[Dataset]) -> Dataset:
         labels,
         pd.concat([dataset.rows for dataset in datasets], ignore_index=True),
     )
-
-
-def read_split(path: Path) -> pd.DataFrame:
-    """A split table, its ids as text."""
-    text = dict.fromkeys(("site", "image", "patient", "subset"), str)
-    types = {**text, "label": np.float32, "position": np.int64}
-    return pd.read_csv(path, dtype=types, keep_default_na=False)
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
+from chexviz.base.tables.models import PREDICTIONS
 from chexviz.models import device
 from chexviz.models import model as models
 from chexviz.models.dataset import Dataset, load_datasets, to_unit
@@ -124,7 +125,7 @@ def main(argv: list[str] | None = None) -> None:
         maps[f"image_{data.site}"] = table["image"][is_mapped(table)].to_numpy(dtype=str)
         tables.append(table)
     with replacing(arguments.predictions) as temporary:
-        pd.concat(tables).to_csv(temporary, index=False, lineterminator="\n")
+        PREDICTIONS.write(pd.concat(tables), temporary)
     with replacing(arguments.gradcam) as temporary:
         np.savez(temporary, allow_pickle=False, **maps)
 

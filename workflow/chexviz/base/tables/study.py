@@ -4,13 +4,11 @@ from chexviz.base.tables.sites import LABEL
 from chexviz.base.tables.table import Table, flag, note, number, text, whole
 
 SUBSETS = ("train", "validation", "evaluation")
+PAIR = ["site_a", "image_a", "site_b", "image_b"]
 DUPLICATES = Table(
     "duplicates.csv",
     "a row a pair of near-identical images, within and across sites",
-    site_a=text(),
-    image_a=text(),
-    site_b=text(),
-    image_b=text(),
+    **{name: text() for name in PAIR},
     hamming=whole("bits of phash that differ"),
     difference=number("mean absolute grey level of the equalised 64 x 64 thumbnails"),
     same_file=flag("True or False"),

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
-from chexviz.cohort.label_checks import COLUMNS
-from chexviz.cohort.leakage import AUDIT
+from chexviz.base.tables.study import LABEL_CHECKS, LEAKAGE
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import full_title, read_table
+from chexviz.reporting.titles import full_title
 
 # mm on the printed page
 LEFT, PANEL, RATES, BETWEEN, RIGHT = 33.0, 50.0, 40.0, 27.0, 30.0
@@ -170,9 +169,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    tables = [read_table(path, AUDIT) for path in arguments.audit]
+    tables = [LEAKAGE.read(path) for path in arguments.audit]
     audits = {table["protocol"].iloc[0]: table for table in tables}
-    labels = read_table(arguments.labels, COLUMNS)
+    labels = LABEL_CHECKS.read(arguments.labels)
     figure = draw(audits, labels, arguments.settings["sites"])
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import MEASURES
 from chexviz.base.tables.models import BASELINE
-from chexviz.images.annotated import read_annotations, read_images, read_maps, upsample
+from chexviz.base.tables.sites import ANNOTATIONS
+from chexviz.images.annotated import read_images, read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show_map
 from chexviz.reporting.titles import (
@@ -132,7 +133,7 @@ def draw_cases(
     """The pairs of maps of a block, row by row. files: of the baseline's and the method's maps."""
     images = cases["image"].tolist()
     radiographs = read_images(site.images, site.samples, images)
-    annotations = read_annotations(site.annotations)
+    annotations = ANNOTATIONS.read(site.annotations)
     heats = [upsample(read_maps(file, site.name, images), radiographs.shape[-1]) for file in files]
     for position, (_, case) in enumerate(cases.iterrows()):
         row, column = divmod(position, ACROSS)

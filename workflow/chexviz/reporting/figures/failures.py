@@ -11,7 +11,8 @@ from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
 from chexviz.base.tables.evaluation import read_metrics, threshold_of
 from chexviz.base.tables.models import BASELINE
-from chexviz.images.annotated import read_annotations, read_images
+from chexviz.base.tables.sites import ANNOTATIONS
+from chexviz.images.annotated import read_images
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, show
 from chexviz.reporting.tables.confusion import COLUMNS, KINDS, MODEL, SHARED, called, matrix, worst
@@ -129,7 +130,7 @@ def draw_cases(figure: Figure, x: float, y: float, cases: pd.DataFrame, site: Si
     if cases.empty:
         return
     radiographs = read_images(site.images, site.samples, cases["image"].tolist())
-    annotations = read_annotations(site.annotations)
+    annotations = ANNOTATIONS.read(site.annotations)
     for position, case in enumerate(cases.to_dict("records")):
         axes = style.axes_at(figure, x + position * (PANEL + GAP), y, PANEL, PANEL)
         axes.axis("off")

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import read_metrics
-from chexviz.images.annotated import read_annotations, read_images, read_maps, upsample
+from chexviz.base.tables.sites import ANNOTATIONS
+from chexviz.images.annotated import read_images, read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show, show_map
 from chexviz.reporting.titles import (
@@ -146,7 +147,7 @@ def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> s
         frames[0].text(0.5, 0.5, text.replace("image ", "image\n"), ha="center", va="center")
         return text
     (grey,) = read_images(site.images, site.samples, [case.image])
-    annotations = read_annotations(site.annotations)
+    annotations = ANNOTATIONS.read(site.annotations)
     outlines = annotations[annotations["image"] == case.image]
     show(frames[0], np.repeat(grey[..., np.newaxis] / 255, 3, axis=2), outlines, linewidth=1.1)
     below(frames[0], "annotation outlined" if len(outlines) else "not annotated")

@@ -12,10 +12,9 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
 from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
-from chexviz.base.tables.study import SUBSETS
+from chexviz.base.tables.study import LEAKAGE, SUBSETS
 from chexviz.base.tables.table import missing
 from chexviz.base.user_tables import NAMELESS
-from chexviz.cohort.leakage import AUDIT
 from chexviz.evaluation.cases import first_note
 from chexviz.reporting.paper import checklists, conclusions, inventory, patients, supplement
 from chexviz.reporting.tables.cells import SPREAD, cell, few_note, over_trainings, p_cell, p_value
@@ -136,7 +135,7 @@ def protocol_facts(
     tests = results / "evaluation" / protocol / "comparisons.csv"
     comparisons = compared(read_comparisons(tests), method, tests)
     rows = compare(table, comparisons, titles, confidence)
-    audit = read_table(results / "audit" / f"{protocol}.csv", AUDIT)
+    audit = LEAKAGE.read(results / "audit" / f"{protocol}.csv")
     leaks = leaks_of(audit, settings["sites"])
     facts = {
         "name": protocol,

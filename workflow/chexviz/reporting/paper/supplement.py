@@ -9,7 +9,7 @@ import pandas as pd
 
 from chexviz.base.tables.evaluation import LITERAL
 from chexviz.base.tables.models import BASELINE
-from chexviz.cohort.label_checks import COLUMNS as LABELS
+from chexviz.base.tables.study import LABEL_CHECKS
 from chexviz.evaluation.cases import enough
 from chexviz.reporting.paper import conclusions, observations
 from chexviz.reporting.paper.inventory import study_tables
@@ -406,7 +406,7 @@ def method_facts(path: Path, titles: dict[str, str]) -> dict:
 
 def label_facts(path: Path, sites: list[dict]) -> dict:
     """The checks of labels and tags: a row a check, a cell a site; and confounders in numbers."""
-    table = read_table(path, LABELS)
+    table = LABEL_CHECKS.read(path)
     cells = {(row.site, row.check, row.group): row for row in table.itertuples()}
     checks = table.loc[table["check"].isin(CHECKS), ["check", "group"]].drop_duplicates()
     own = checks["check"] == "conflicting labels"
