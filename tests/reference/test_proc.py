@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from chexviz.evaluation.delong import delong
-from chexviz.evaluation.metrics import compare, compare_delong, holm
+from chexviz.evaluation.metrics import compare, compare_delong
+from chexviz.evaluation.over_seeds import holm
 from chexviz.evaluation.roc import Ranking, auroc, resamples
 from needed import absent
 

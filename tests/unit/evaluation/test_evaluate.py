@@ -11,7 +11,8 @@ from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
 from chexviz.base.tables.evaluation import read_comparisons
 from chexviz.evaluation.evaluate import main, read_predictions
-from chexviz.evaluation.metrics import compare, holm
+from chexviz.evaluation.metrics import compare
+from chexviz.evaluation.over_seeds import holm
 from chexviz.evaluation.roc import resamples
 
 SETTINGS = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}

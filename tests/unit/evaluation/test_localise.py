@@ -373,7 +373,7 @@ def test_of_several_seeds_the_mean_is_shown_and_a_site_without_annotation_says_s
     assert any("mean ± standard deviation over 2 seeds" in text for text in shown)
     assert shown.count("no annotated true positive") == 3 * 2 * 4
     table = pd.read_csv(many.evaluation("paper", "localisation"))
-    rows = localisation.over_seeds(table).set_index(localisation.KEYS)
+    rows = localisation.summarise(table).set_index(localisation.KEYS)
     of_seeds = of(table, "rsna", "scaffold").query("measure == 'iou'")
     found = rows.loc["rsna", "standard", "scaffold", "iou"]
     assert found["value"] == pytest.approx(of_seeds["value"].mean())

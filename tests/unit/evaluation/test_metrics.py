@@ -25,7 +25,6 @@ from chexviz.evaluation.metrics import (
     compare_replicates,
     correlation_interval,
     cross_entropy,
-    holm,
     interval,
     metric_interval,
     newcombe,
@@ -334,31 +333,6 @@ def test_non_inferiority_by_hand():
     compared = Comparison(-0.01, -0.05, 0.03, 0.02, -0.5, 0.6)
     assert non_inferiority(compared, 0.05) == pytest.approx(norm.sf(2), rel=1e-12)
     assert math.isnan(non_inferiority(Comparison(0, 0, 0, 0, 0, 1), 0.05))
-
-
-def test_holm_by_hand():
-    """0.01 x 4; 0.02 x 3; 0.03 x 2 = 0.06, raised to nothing; 0.9 x 1."""
-    found = holm(np.array([0.03, 0.01, 0.9, 0.02]))
-    np.testing.assert_allclose(found, [0.06, 0.04, 0.9, 0.06], rtol=1e-12)
-    np.testing.assert_array_equal(holm(np.array([0.6, 0.7])), [1, 1])
-    assert len(holm(np.array([]))) == 0
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.randoms())
-def test_holm_rejects_as_its_procedure_does(values, random):
-    """Step down: while the smallest p left is at most level / number left, reject it."""
-    p = np.array(values)
-    corrected = holm(p)
-    for level in (0.01, 0.05, 0.5):
-        rejected = set()
-        for rank, index in enumerate(np.argsort(p, kind="stable")):
-            if p[index] * (len(p) - rank) > level:
-                break
-            rejected.add(index)
-        assert set(np.flatnonzero(corrected <= level)) == rejected
-    order = list(range(len(p)))
-    random.shuffle(order)
-    np.testing.assert_array_equal(holm(p[order]), corrected[order])
 
 
 @given(st.floats(-0.2, 0.2), st.floats(1e-4, 0.1), st.floats(0.001, 0.2))

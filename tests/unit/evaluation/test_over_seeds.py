@@ -3,10 +3,22 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from chexviz.evaluation.over_seeds import bounds, expected
+from chexviz.evaluation.over_seeds import (
+    INTERVAL,
+    SPREAD,
+    bounds,
+    effect,
+    expected,
+    holm,
+    over_seeds,
+    uncertainty,
+)
 
 
 def of(differences, error=0.008):
@@ -91,3 +103,69 @@ def test_bounds_hold_the_expected_value_where_trainings_vary():
         low, high = bounds(runs, 0.95)
         held += low <= 0 <= high
     assert 0.93 < held / 2000 < 0.975
+
+
+def tests_of(differences, errors):
+    """The rows of comparisons.csv of so many seeds, each with its own test."""
+    differences, errors = np.array(differences), np.array(errors)
+    half = norm.ppf(0.975) * errors
+    return pd.DataFrame(
+        {
+            **{"difference": differences, "low": differences - half, "high": differences + half},
+            **{"standard_error": errors, "p": 2 * norm.sf(abs(differences / errors))},
+        }
+    )
+
+
+def test_one_seed_has_an_interval_and_several_a_spread():
+    runs = pd.DataFrame({"auroc": [0.8, 0.9], "low": [0.7, 0.8], "high": [0.85, 0.95]})
+    assert list(over_seeds("auroc", runs[:1]).values())[:3] == [0.8, 0.7, 0.85]
+    assert np.isnan(over_seeds("auroc", runs[:1])["auroc_sd"])
+    found = over_seeds("auroc", runs)
+    assert found["auroc"] == pytest.approx(0.85)
+    assert found["auroc_sd"] == pytest.approx(0.1 / math.sqrt(2))
+    assert np.isnan([found["auroc_low"], found["auroc_high"]]).all()
+    assert [uncertainty(1), uncertainty(2)] == [INTERVAL, SPREAD]
+
+
+def test_a_seed_without_a_number_leaves_none():
+    runs = pd.DataFrame([[0.8, 0.7, 0.85], [np.nan, np.nan, np.nan]])
+    assert np.isnan(list(over_seeds("auroc", runs).values())).all()
+
+
+def test_effect_of_one_seed_is_its_own_and_of_several_the_expected():
+    one, several = tests_of([-0.03], [0.01]), tests_of([-0.03, -0.05, -0.04], [0.006] * 3)
+    assert tuple(effect(one, 0.95)) == pytest.approx((-0.03, *one[["low", "high", "p"]].iloc[0]))
+    whole = of([-0.03, -0.05, -0.04], 0.006)
+    assert effect(several, 0.95) == pytest.approx((-0.04, *whole.interval(0.95), whole.p()))
+
+
+def test_effect_of_seeds_of_too_few_cases_is_the_difference_alone():
+    few = tests_of([-0.03, -0.05], [np.nan, np.nan])
+    assert effect(few, 0.95).difference == pytest.approx(-0.04)
+    assert np.isnan(effect(few, 0.95)[1:]).all()
+
+
+def test_holm_by_hand():
+    """0.01 x 4; 0.02 x 3; 0.03 x 2 = 0.06, raised to nothing; 0.9 x 1."""
+    found = holm(np.array([0.03, 0.01, 0.9, 0.02]))
+    np.testing.assert_allclose(found, [0.06, 0.04, 0.9, 0.06], rtol=1e-12)
+    np.testing.assert_array_equal(holm(np.array([0.6, 0.7])), [1, 1])
+    assert len(holm(np.array([]))) == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.randoms())
+def test_holm_rejects_as_its_procedure_does(values, random):
+    """Step down: while the smallest p left is at most level / number left, reject it."""
+    p = np.array(values)
+    corrected = holm(p)
+    for level in (0.01, 0.05, 0.5):
+        rejected = set()
+        for rank, index in enumerate(np.argsort(p, kind="stable")):
+            if p[index] * (len(p) - rank) > level:
+                break
+            rejected.add(index)
+        assert set(np.flatnonzero(corrected <= level)) == rejected
+    order = list(range(len(p)))
+    random.shuffle(order)
+    np.testing.assert_array_equal(holm(p[order]), corrected[order])

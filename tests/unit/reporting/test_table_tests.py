@@ -12,8 +12,7 @@ from scipy.stats import norm
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL, read_comparisons
-from chexviz.evaluation.metrics import holm
-from chexviz.evaluation.over_seeds import expected
+from chexviz.evaluation.over_seeds import expected, holm
 from chexviz.reporting import titles
 from chexviz.reporting.tables import tests
 from made_results import HOSPITAL, RSNA, SIIM, titles_argument

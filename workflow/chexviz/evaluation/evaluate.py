@@ -24,13 +24,13 @@ from chexviz.evaluation.metrics import (
     compare,
     compare_delong,
     compare_replicates,
-    holm,
     interval,
     metric_interval,
     non_inferiority,
     untested,
     youden_threshold,
 )
+from chexviz.evaluation.over_seeds import holm
 from chexviz.evaluation.roc import (
     Ranking,
     auroc,

@@ -327,17 +327,3 @@ def non_inferiority(compared: Comparison, margin: float) -> float:
         return math.nan
     z = (compared.difference + margin) / compared.standard_error
     return math.erfc(z / math.sqrt(2)) / 2
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """p values (m,) corrected so that the chance of any false rejection among them is kept.
-
-    Holm's step-down method (Scandinavian Journal of Statistics 1979); whatever their dependence.
-    What was not tested (NaN) is none of them.
-    """
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    steps = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
-    corrected = np.full(len(p), math.nan)
-    corrected[order] = np.minimum(steps, 1)
-    return corrected

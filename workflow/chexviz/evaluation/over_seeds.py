@@ -1,10 +1,17 @@
-"""One comparison of two models from those of several trainings of both."""
+"""One number, or one comparison of two models, from those of several trainings.
+
+Of one training a number has an interval and a difference a p value, of several they are summarised:
+mean and standard deviation, and the difference that is expected of such trainings.
+"""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtr, stdtrit
+
+INTERVAL, SPREAD = "95 % interval", "SD over seeds"  # what goes with a value
 
 
 class Expected(NamedTuple):
@@ -75,3 +82,68 @@ def bounds(
     freedom = (count - 1) * (total / between) ** 2 if between else np.full(2, np.inf)
     low, high = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(total)
     return mean - float(low), mean + float(high)
+
+
+class Effect(NamedTuple):
+    """A difference of two models, its interval, and the p value of no difference."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def effect(tests: pd.DataFrame, confidence: float) -> Effect:
+    """Of one seed its own test, of several that of the expected difference.
+
+    tests: difference, low, high, standard_error and p, a row a seed. confidence: of the interval,
+    as in the tests.
+    """
+    low, high = tests[["low", "high"]].iloc[0]
+    if len(tests) > 1:
+        low, high = over_trainings(tests).interval(confidence)
+    return Effect(float(tests["difference"].mean()), float(low), float(high), p_value(tests))
+
+
+def over_trainings(tests: pd.DataFrame) -> Expected:
+    """The expected difference over the seeds of a comparison; tests: a row a seed."""
+    return expected(tests["difference"].to_numpy(), tests["standard_error"].to_numpy())
+
+
+def p_value(tests: pd.DataFrame) -> float:
+    """Of one seed its own p value, of several that of the expected difference."""
+    return float(tests["p"].iloc[0]) if len(tests) == 1 else over_trainings(tests).p()
+
+
+def uncertainty(seeds: int) -> str:
+    """What goes with a value over so many seeds: INTERVAL or SPREAD."""
+    return INTERVAL if seeds == 1 else SPREAD
+
+
+def over_seeds(name: str, runs: pd.DataFrame) -> dict[str, float]:
+    """A value with its interval, or of several seeds mean and standard deviation.
+
+    runs: the value and its lower and upper bound, in this order, a row a seed.
+    """
+    values, low, high = (runs.iloc[:, column] for column in range(3))
+    one = len(runs) == 1
+    return {
+        name: values.mean(skipna=False),
+        f"{name}_low": low.iloc[0] if one else np.nan,
+        f"{name}_high": high.iloc[0] if one else np.nan,
+        f"{name}_sd": np.nan if one else values.std(ddof=1, skipna=False),
+    }
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p values (m,) corrected so that the chance of any false rejection among them is kept.
+
+    Holm's step-down method (Scandinavian Journal of Statistics 1979); whatever their dependence.
+    What was not tested (NaN) is none of them.
+    """
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
+    corrected = np.full(len(p), math.nan)
+    corrected[order] = np.minimum(steps, 1)
+    return corrected

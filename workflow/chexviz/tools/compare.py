@@ -11,7 +11,8 @@ from chexviz.base.options import SEED, fraction, whole
 from chexviz.base.tables.evaluation import COMPARED, METRICS
 from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.evaluate import Bootstrap, Model, evaluate, read_predictions
-from chexviz.reporting.tables.cells import INTERVAL, cell, over_seeds
+from chexviz.evaluation.over_seeds import INTERVAL, over_seeds
+from chexviz.reporting.tables.cells import cell
 from chexviz.reporting.tables.table1 import HEADINGS
 from chexviz.reporting.tables.tests import TEST, test_cells, verdict
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
+from chexviz.evaluation.over_seeds import over_seeds, p_value
 from chexviz.reporting.figures import style
-from chexviz.reporting.tables.cells import over_trainings
 from chexviz.reporting.titles import (
     ARCHITECTURES,
     MEASURES,
@@ -35,7 +35,7 @@ LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6
 P_COLUMN = 0.2  # of a panel's width, right of the values
 
 
-def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """One row a KEYS: of several seeds the mean with the bounds of +/- one SD.
 
     p is then of the expected difference. A seed without a number leaves none.
@@ -43,13 +43,11 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, runs in table.groupby(KEYS, sort=False):
         row = dict(zip(KEYS, key, strict=True)) | {"images": runs["images"].mean()}
-        row |= {name: runs[name].mean(skipna=False) for name in ("value", "chance", "prior")}
-        if len(runs) == 1:
-            row |= {name: runs[name].iloc[0] for name in ("low", "high", "p")}
-        else:
-            spread = runs["value"].std(ddof=1, skipna=False)
-            row |= {"low": row["value"] - spread, "high": row["value"] + spread}
-            row["p"] = over_trainings(runs).p()
+        row |= {name: runs[name].mean(skipna=False) for name in ("chance", "prior")}
+        value, low, high, spread = over_seeds("value", runs[["value", "low", "high"]]).values()
+        if len(runs) > 1:
+            low, high = value - spread, value + spread
+        row |= {"value": value, "low": low, "high": high, "p": p_value(runs)}
         row["note"] = next(iter(runs["note"].dropna()), "")
         row["alike"] = runs["note"].str.contains("differences: all alike").any()
         rows.append(row)
@@ -69,7 +67,7 @@ def places(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
 
 def draw(table: pd.DataFrame, sites: list[dict]) -> Figure:
     """The figure: a row a site, a column a measure."""
-    titles, rows = group_titles(table, sites), over_seeds(table)
+    titles, rows = group_titles(table, sites), summarise(table)
     lines = places(rows)
     panel = ROW * (max(lines.values()) + 1.4)
     height = TOP + len(titles) * (ABOVE_SITE + panel + BELOW_SITE) + NOTES

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
-from chexviz.evaluation.metrics import holm, normal_quantile
+from chexviz.evaluation.over_seeds import holm
 from chexviz.reporting.titles import p_phrase, p_text
 from chexviz.reporting.wording import (
     capital,
@@ -315,7 +316,7 @@ def coverage(
     that are told; None where none is. intervals: what each is of, and its rates. chosen: rates of
     the sensitivity of the chosen threshold. tests: images a patient, and the rates of each test.
     """
-    error = 100 * normal_quantile(0.95) * (0.95 * 0.05 / repetitions) ** 0.5
+    error = 100 * NormalDist().inv_cdf(0.975) * (0.95 * 0.05 / repetitions) ** 0.5
     said = (
         f"In {tally(repetitions, 'simulated study', 'simulated studies')} of each of several "
         f"designs a rate of {percent(0.95)} is known to {fixed(error, 1)} points."

@@ -16,8 +16,9 @@ from chexviz.base.tables.study import LEAKAGE, SUBSETS
 from chexviz.base.tables.table import missing
 from chexviz.base.user_tables import NAMELESS
 from chexviz.evaluation.cases import first_note
+from chexviz.evaluation.over_seeds import SPREAD, effect
 from chexviz.reporting.paper import checklists, conclusions, inventory, patients, supplement
-from chexviz.reporting.tables.cells import SPREAD, cell, few_note, over_trainings, p_cell, p_value
+from chexviz.reporting.tables.cells import cell, few_note, p_cell
 from chexviz.reporting.tables.table1 import HEADINGS
 from chexviz.reporting.titles import (
     ARCHITECTURES,
@@ -206,21 +207,15 @@ def compare(
         chosen = (table[["site", "architecture"]] == list(keys[:2])).all(axis=1)
         model = table[chosen & (table["method"] == keys[2])].iloc[0]
         baseline = table[chosen & (table["method"] == rows["reference"].iloc[0])].iloc[0]
-        p = p_value(rows)
-        low, high = rows["low"].iloc[0], rows["high"].iloc[0]
-        if len(rows) > 1:
-            low, high = over_trainings(rows).interval(confidence)
+        tested = effect(rows, confidence)
         found.append(
             conclusions.Comparison(
                 task=titles[keys[0]],
                 architecture=ARCHITECTURES.get(keys[1], keys[1]),
                 auroc=cell(model, "auroc"),
                 baseline=cell(baseline, "auroc"),
-                difference=float(rows["difference"].mean()),
-                low=float(low),
-                high=float(high),
-                p=p,
-                verdict=conclusions.verdict(p, rows["difference"].tolist()),
+                **tested._asdict(),
+                verdict=conclusions.verdict(tested.p, rows["difference"].tolist()),
                 note=first_note(rows["note"]),
             )
         )

@@ -11,10 +11,10 @@ from chexviz.base.tables.evaluation import LITERAL
 from chexviz.base.tables.models import BASELINE
 from chexviz.base.tables.study import LABEL_CHECKS
 from chexviz.evaluation.cases import enough
+from chexviz.evaluation.over_seeds import effect, over_seeds
 from chexviz.reporting.paper import conclusions, observations
 from chexviz.reporting.paper.inventory import study_tables
 from chexviz.reporting.tables import grim, inflation, published, tests
-from chexviz.reporting.tables.cells import over_seeds, over_trainings
 from chexviz.reporting.tables.methods import COLUMNS as METHOD_COLUMNS
 from chexviz.reporting.tables.methods import cells as method_cells
 from chexviz.reporting.tables.typesetting import Layout
@@ -261,10 +261,8 @@ def focus_said(path: Path, titles: dict, method: str, confidence: float) -> str:
     table = table[(table["measure"] == "energy") & (table["method"] == method)]
     rows = []
     for (site, architecture), runs in table.groupby(["site", "architecture"], sort=False):
-        found = runs[numbers].iloc[0].drop("standard_error").tolist()
-        if len(runs) > 1:
-            mean = over_trainings(runs)
-            found = [mean.difference, *mean.interval(confidence), mean.p()]
+        tests = runs[numbers].rename(columns=lambda name: name.removeprefix("difference_"))
+        found = effect(tests, confidence)
         rows.append(
             observations.Focus(titles[site], ARCHITECTURES.get(architecture, architecture), *found)
         )

@@ -11,10 +11,9 @@ from chexviz.base.files import replacing
 from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
 from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
-from chexviz.evaluation.over_seeds import Expected, expected
+from chexviz.evaluation.over_seeds import SPREAD, over_seeds, p_value, uncertainty
 from chexviz.reporting.titles import group_titles, in_order, model_title, p_text
 
-INTERVAL, SPREAD = "95 % interval", "SD over seeds"
 PERCENT = ("sensitivity", "specificity")
 
 
@@ -66,7 +65,7 @@ def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) 
         "model": model_title(first["architecture"], first["method"]),
         **{"architecture": first["architecture"], "method": first["method"]},
         **{"images": first["images"], "positives": first["positives"]},
-        **{"seeds": seeds, "uncertainty": INTERVAL if seeds == 1 else SPREAD},
+        **{"seeds": seeds, "uncertainty": uncertainty(seeds)},
     }
     for metric in METRICS:
         row |= over_seeds(metric, runs[[metric, f"{metric}_low", f"{metric}_high"]])
@@ -79,31 +78,6 @@ def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) 
         )
     differences = over_seeds("difference", tests[["difference", "low", "high"]])
     return row | differences | {"p": p_value(tests)}
-
-
-def over_trainings(tests: pd.DataFrame) -> Expected:
-    """The expected difference over the seeds of a comparison; tests: a row a seed."""
-    return expected(tests["difference"].to_numpy(), tests["standard_error"].to_numpy())
-
-
-def p_value(tests: pd.DataFrame) -> float:
-    """Of one seed its own p value, of several that of the expected difference."""
-    return float(tests["p"].iloc[0]) if len(tests) == 1 else over_trainings(tests).p()
-
-
-def over_seeds(name: str, runs: pd.DataFrame) -> dict:
-    """A value with its interval, or of several seeds mean and standard deviation.
-
-    runs: the value and its lower and upper bound, in this order, a row a seed.
-    """
-    values, low, high = (runs.iloc[:, column] for column in range(3))
-    one = len(runs) == 1
-    return {
-        name: values.mean(skipna=False),
-        f"{name}_low": low.iloc[0] if one else np.nan,
-        f"{name}_high": high.iloc[0] if one else np.nan,
-        f"{name}_sd": np.nan if one else values.std(ddof=1, skipna=False),
-    }
 
 
 def cell(row: pd.Series, metric: str) -> str:

@@ -9,13 +9,10 @@ import pandas as pd
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import read_metrics
 from chexviz.evaluation.cases import TOO_FEW, first_note
-from chexviz.evaluation.over_seeds import bounds
+from chexviz.evaluation.over_seeds import INTERVAL, bounds, over_seeds, uncertainty
 from chexviz.reporting.tables.cells import (
-    INTERVAL,
-    SPREAD,
     cell,
     few_note,
-    over_seeds,
     signed_cell,
     to_csv,
     write,
@@ -103,7 +100,7 @@ def summarise(runs: pd.DataFrame, title: str) -> dict:
         **{"group": title, "task": first["task"], "site": first["site"]},
         "model": model_title(first["architecture"], first["method"]),
         **{"architecture": first["architecture"], "method": first["method"]},
-        **{"seeds": len(runs), "uncertainty": INTERVAL if len(runs) == 1 else SPREAD},
+        **{"seeds": len(runs), "uncertainty": uncertainty(len(runs))},
         **over_seeds("auroc_paper", paper),
         **over_seeds("auroc_patient", patient),
         **over_seeds("inflation", pd.DataFrame(inflation)),

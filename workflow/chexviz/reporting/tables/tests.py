@@ -10,13 +10,9 @@ import pandas as pd
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
-from chexviz.evaluation.metrics import holm
+from chexviz.evaluation.over_seeds import SPREAD, holm, over_seeds, over_trainings, uncertainty
 from chexviz.reporting.tables.cells import (
-    INTERVAL,
-    SPREAD,
     few_note,
-    over_seeds,
-    over_trainings,
     signed_cell,
     to_csv,
     write,
@@ -59,13 +55,13 @@ def summarise(tests: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
 
 def summarise_test(runs: pd.DataFrame, titles: dict[str, str]) -> dict:
     """One row of the table, without p_holm; runs: of one comparison and test, one a seed."""
-    first, alone = runs.iloc[0], len(runs) == 1
+    first = runs.iloc[0]
     tested = test_of(runs)
     return {
         **{"group": titles[first["site"]], "task": first["task"], "site": first["site"]},
         "model": model_title(first["architecture"], first["method"]),
         **{"architecture": first["architecture"], "method": first["method"]},
-        **{"seeds": len(runs), "uncertainty": INTERVAL if alone else SPREAD},
+        **{"seeds": len(runs), "uncertainty": uncertainty(len(runs))},
         **{"test": first["test"], "primary": first["primary"]},
         **over_seeds("difference", runs[["difference", "low", "high"]]),
         **tested,
