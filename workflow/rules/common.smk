@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(HOME, "workflow"))
 
 from chexviz.base.errors import InputError
 from chexviz.base.source_code import digest as code
-from chexviz.data.download import missing
+from chexviz.data.sources.registry import missing
 from chexviz.pipeline import plan, provenance, training_work
 from chexviz.pipeline.signals import relay_termination
 

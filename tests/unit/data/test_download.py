@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from chexviz.base.errors import InputError
-from chexviz.data.download import download, main, missing
-from chexviz.data.sources import archives, kaggle
+from chexviz.data.download import Download, download, main
+from chexviz.data.sources import archives, kaggle_client
+from chexviz.data.sources.registry import SOURCES, missing
 from made_archives import zipped
 
 
@@ -33,12 +35,9 @@ def nobody(tmp_path, monkeypatch):
     return home
 
 
-def settings(*source):
-    return {"source": list(source), "reader": "rsna", "phantom": None}
-
-
-def fetch(manifest, *source):
-    download("north", settings(*source), 2, manifest)
+def fetch(manifest, *source, stored=None):
+    settings = Download(source=list(source), reader="rsna", phantom=None)
+    download("north", settings, stored, 2, manifest)
 
 
 def rows(manifest):
@@ -91,8 +90,7 @@ def test_the_source_that_could_be_had_is_noted_and_files_of_this_machine_have_no
     fetch(manifest, f"local:{tmp_path / 'nothing'}", f"local:{archive}")
     (noted,) = rows(manifest.with_name("fetched.csv"))
     assert noted == {"source": f"local:{archive}", "date": ""}
-    stored = settings("storage:s3://radiographs/chest.zip") | {"stored": archive}
-    download("north", stored, 2, manifest)
+    fetch(manifest, "storage:s3://radiographs/chest.zip", stored=archive)
     (noted,) = rows(manifest.with_name("fetched.csv"))
     assert noted["source"] == "storage:s3://radiographs/chest.zip"
     assert len(noted["date"]) == len("2026-11-29")
@@ -156,9 +154,8 @@ def test_fetching_again_replaces_the_link_and_spares_what_it_points_to(manifest,
 
 
 def test_a_fetched_folder_is_refused_since_it_goes_with_the_job(manifest, tmp_path):
-    stored = settings("storage:s3://radiographs/chest") | {"stored": tmp_path}
     with pytest.raises(InputError, match=r"s3://radiographs/chest\n.*\n.*found: +a folder"):
-        download("north", stored, 2, manifest)
+        fetch(manifest, "storage:s3://radiographs/chest", stored=tmp_path)
 
 
 def test_data_that_would_be_replaced_by_itself_is_refused(manifest):
@@ -218,7 +215,7 @@ def test_an_archive_that_finds_no_space_is_kept_for_the_next_run(manifest, monke
         return [zipped(folder / "chests.zip", {"a": "a"})]
 
     usage = type("Usage", (), {"free": 0})
-    monkeypatch.setattr(kaggle, "transfer", transfer)
+    monkeypatch.setattr(kaggle_client, "transfer", transfer)
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InputError, match="free some space"):
         fetch(manifest, "kaggle-dataset:someone/chests")
@@ -258,7 +255,7 @@ def test_a_phantom_is_drawn_in_the_layout_of_the_reader(manifest, monkeypatch):
     phantom.generate = generate
     monkeypatch.setitem(sys.modules, "chexviz.data.phantom.site", phantom)
     size = {"images": 7, "positives": 2, "unlabelled": 1, "seed": 3}
-    wanted = settings("phantom") | {"reader": "siim", "phantom": size}
+    wanted = {"source": ["phantom"], "reader": "siim", "phantom": size}
     words = {"site": "north", "settings": json.dumps(wanted), "manifest": manifest, "threads": 2}
     main([str(word) for name, value in words.items() for word in (f"--{name}", value)])
     assert asked == [("siim", size | {"workers": 2})]
@@ -293,9 +290,16 @@ def test_an_unknown_kind_of_source_is_refused(nobody):
     assert "'local:PATH'" in missing(["ftp:somewhere"])
 
 
+def test_the_schema_takes_the_registered_kinds_alone(repository):
+    schema = yaml.safe_load((repository / "workflow/schemas/config.schema.yaml").read_text())
+    source = schema["properties"]["sites"]["additionalProperties"]["properties"]["source"]
+    patterns = "|".join(one.pattern for one in SOURCES.values())
+    assert source["items"]["pattern"] == f"^({patterns})$"
+
+
 def test_the_check_imports_nothing_heavy():
-    heavy = "{'kaggle', 'pandas', 'numpy'}"
-    code = f"import sys, chexviz.data.download; print(sorted({heavy} & set(sys.modules)))"
+    heavy = "{'kaggle', 'requests', 'pandas', 'numpy', 'msgspec'}"
+    code = f"import sys, chexviz.data.sources.registry; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import kaggle_server
-from chexviz.data.sources.kaggle import archives, credentials
+from chexviz.data.sources.kaggle_client import archives
+from chexviz.data.sources.kaggle_credentials import credentials
 from kaggle_server import KEY, REFRESH, SECRETS, SIGNATURE, TOKEN, serving
 from made_archives import zip_bytes
 
@@ -28,7 +29,7 @@ LEGACY = json.dumps({"username": "someone", "key": KEY})
 
 # The program itself, in less of a hurry to give up and more to go on.
 PROGRAM = """
-from chexviz.data.sources import archives, kaggle
+from chexviz.data.sources import archives, kaggle_client as kaggle
 from chexviz.data import download
 from chexviz.base import errors, progress
 kaggle.PAUSES, kaggle.LOOK = (0.1, 0.1), 0.05

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from chexviz.data.download import download
+from chexviz.data.download import Download, download
 from chexviz.data.manifest import read_manifest
 from chexviz.data.sources import local
 
@@ -25,7 +25,8 @@ def fingerprint(source, tmp_path):
     """The fingerprint of the folder, which has been downloaded."""
     sources, site = [f"local:{source}"], tmp_path / "site"
     before = local.fingerprint(sources, site)
-    download("site", {"source": sources, "stored": None}, 1, site / "manifest.csv")
+    settings = Download(source=sources, reader="table", phantom=None)
+    download("site", settings, None, 1, site / "manifest.csv")
     assert local.fingerprint(sources, site) == before
     return lambda: local.fingerprint(sources, site)
 

@@ -10,6 +10,8 @@ from chexviz.base.errors import InputError
 from chexviz.base.files import replacing, sha256
 from chexviz.base.progress import Progress
 
+FETCHED = "fetched.csv"  # beside the manifest: of which source the files are, fetched when
+
 
 def list_files(data: Path) -> list[str]:
     """The files of a site, relative to `data`, sorted; without hidden ones and hidden folders.

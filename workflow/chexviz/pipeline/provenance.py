@@ -22,7 +22,7 @@ from snakemake.settings.types import DeploymentMethod
 from chexviz.base import source_code
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing, sha256
-from chexviz.data.download import FETCHED
+from chexviz.data.manifest import FETCHED
 from chexviz.pipeline.plan import Config
 
 KINDS = ("config", "code", "data", "environment")

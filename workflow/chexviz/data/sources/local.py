@@ -1,4 +1,4 @@
-"""Whether the files that a site takes from this machine are still those that were listed.
+"""Folders and archives of this machine, and whether their files are still those that were listed.
 
 A download leaves `.source.json` beside the manifest: size, time and SHA-256 of every file of the
 site's local folders and archives. What has its size and time has its content; a file with another
@@ -10,11 +10,58 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chexviz.base.errors import InputError
 from chexviz.base.files import replacing, sha256
 from chexviz.data.manifest import list_files, read_manifest
+from chexviz.data.sources.archives import unpack
+from chexviz.data.sources.source import Job, Source
 
 NAME = ".source.json"
 State = dict[str, list[int]]  # bytes and time in ns, by name
+
+
+def lacking(source: str) -> str | None:
+    """Why a local source cannot work: there is no such path."""
+    path = Path(source.removeprefix("local:"))
+    if path.expanduser().exists():
+        return None
+    return f"{source}: there is no {path.absolute()}; correct `source` of the site."
+
+
+def fetch(job: Job) -> None:
+    """Link a local folder, or unpack a local archive."""
+    path = Path(job.name).expanduser().resolve()
+    data = job.folder.parent.resolve() / "data"
+    if path.is_relative_to(data):
+        raise InputError(
+            job.source,
+            expected="a folder or a .zip of your own",
+            found=f"a path within {data}, which is replaced by what is fetched",
+            fix="move it elsewhere, and correct `source` of the site in the config",
+        )
+    if path.is_dir():
+        (job.folder / "data").symlink_to(path)
+    elif path.is_file():
+        unpack(path, job.folder / "data")
+    else:
+        raise InputError(
+            job.source,
+            expected="a folder or a .zip",
+            found=f"{path}, which is neither" if path.exists() else f"there is no {path}",
+            fix="correct `source` of the site in the config",
+        )
+
+
+LOCAL = Source(
+    kind="local",
+    form="'local:PATH' (a folder or a .zip)",
+    pattern="local:.+",
+    fetch=fetch,
+    lacking=lacking,
+)
+
+
+# --- what has changed ----------------------------------------------------------------------------
 
 
 def paths(sources: Sequence[str]) -> list[Path]:
