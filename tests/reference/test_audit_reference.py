@@ -7,7 +7,8 @@ import pytest
 from chexviz.cohort.label_checks import check
 from chexviz.cohort.leakage import audit, person, prove_disjoint
 from chexviz.cohort.split import by_image, by_patient, groups
-from chexviz.data.readers.reading import patients, rsna_labels
+from chexviz.data.readers import rsna
+from chexviz.data.readers.patients import patients
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
@@ -16,7 +17,7 @@ FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
 @pytest.fixture(scope="module")
 def images(real_data) -> pd.DataFrame:
     """All labelled images of the RSNA challenge, with the patients of the published match."""
-    labels, _ = rsna_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
+    labels, _ = rsna.read_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
     patient = labels["image"].map(patients(real_data / "tables" / "rsna_to_nih_match.csv.gz"))
     images = labels.assign(site="rsna", sha256=labels["image"], patient=patient)
     images["patient_known"] = patient.notna()

@@ -7,12 +7,13 @@ import pytest
 
 from chexviz.data.download import main as download
 from chexviz.data.preprocess import main as preprocess
-from chexviz.data.readers.reading import patients, rsna_labels, siim_labels
+from chexviz.data.readers import rsna, siim
+from chexviz.data.readers.patients import patients
 from chexviz.images.run_lengths import to_mask
 
 
 def test_all_rsna_labels(real_data):
-    labels, boxes = rsna_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
+    labels, boxes = rsna.read_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
     assert len(labels) == labels["image"].nunique() == 26_684
     assert labels["label"].value_counts().to_dict() == {"0": 20_672, "1": 6_012}
     assert len(boxes) == 9_555
@@ -23,7 +24,7 @@ def test_all_rsna_labels(real_data):
 
 def test_all_siim_labels(real_data):
     path = real_data / "tables" / "siim-train-rle.csv.gz"
-    labels, runs = siim_labels(path)
+    labels, runs = siim.read_labels(path)
     assert len(labels) == labels["image"].nunique() == 12_047
     assert labels["label"].value_counts().to_dict() == {"0": 9_378, "1": 2_669}
     assert len(runs) == runs["image"].nunique() == 2_669

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexviz.base.source_code import HOME
 from chexviz.base.user_tables import NAMELESS
 from chexviz.cohort.leakage import audit, person, prove_disjoint
 from chexviz.cohort.split import by_image, by_patient, groups
-from chexviz.data.readers.reading import HOME, patients
+from chexviz.data.readers.patients import patients
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 FRACTIONS = {"evaluation": 0.2, "validation": 0.1}

@@ -103,12 +103,12 @@ rule merge:
         runtime=growing(60),
     params:
         code=code("data.merge_shards"),
-        agreed=lambda wildcards: plan.text(plan.contract(config, wildcards.site)),
+        settings=lambda wildcards: plan.text({"contract": plan.contract(config, wildcards.site)}),
     shell:
         """
         python -m chexviz.data.merge_shards \
             --site {wildcards.site} \
-            --agreed {params.agreed:q} \
+            --settings {params.settings:q} \
             --shards {input.images:q} \
             --index {output.index:q} \
             --samples {output.samples:q} \

@@ -12,10 +12,11 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config, validate
 
 from chexviz.base.errors import InputError
-from chexviz.data.contract import check
+from chexviz.data.contract import Contract, check
 from chexviz.data.download import main as download
 from chexviz.data.preprocess import main as preprocess
-from chexviz.data.readers.reading import read
+from chexviz.data.readers.listing import Options
+from chexviz.data.readers.registry import read
 from chexviz.pipeline import plan
 from made_archives import zip_bytes, zipped
 from made_dicoms import chest, make_manifest, write_dicom
@@ -51,8 +52,8 @@ def data(tmp_path):
 def checked(data, contract=CONTRACT, reader="siim", **changes):
     """The outcome of a contract by check: (expected, found, verdict)."""
     files = make_manifest(data)
-    listing = read(reader, data, files, OPTIONS)
-    table = check("north", contract and contract | changes, data, files, listing)
+    listing = read(reader, data, files, Options(**OPTIONS))
+    table = check("north", contract and Contract(**contract | changes), data, files, listing)
     return {row.check: (row.expected, row.found, row.verdict) for row in table.itertuples()}
 
 
@@ -225,7 +226,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_layouts_of_siims_mirrors_meet_one_contract(tmp_path, layout, monkeypatch):
-    monkeypatch.setattr("chexviz.data.readers.reading.SIDE", 16)
+    monkeypatch.setattr("chexviz.data.readers.siim.SIDE", 16)
     source = zipped(tmp_path / "site.zip", LAYOUTS[layout](siim(tmp_path / "made")))
     manifest, out = tmp_path / "resources" / "manifest.csv", tmp_path / "out"
     words = ["--site", "siim", "--manifest", str(manifest), "--settings"]

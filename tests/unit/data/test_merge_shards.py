@@ -10,7 +10,7 @@ from test_preprocess import NAMES, arguments, hospital
 
 from chexviz.base.errors import InputError
 from chexviz.data import merge_shards, preprocess
-from chexviz.data.readers import reading
+from chexviz.data.readers import rsna
 from chexviz.images.annotated import read_images
 from chexviz.images.arrays import open_images
 from chexviz.models.dataset import load_dataset
@@ -22,7 +22,7 @@ TABLES = NAMES[1:]
 
 @pytest.fixture(autouse=True)
 def boxes_are_drawn_on_the_small_images(monkeypatch):
-    monkeypatch.setattr(reading, "SIDE", 64)
+    monkeypatch.setattr(rsna, "SIDE", 64)
 
 
 def sharded(data, out, count, **settings):
@@ -31,7 +31,8 @@ def sharded(data, out, count, **settings):
     for number, folder in enumerate(folders, 1):
         words = arguments(data, folder, **settings)
         preprocess.main([*words, "--shard", str(number), str(count)])
-    words = ["--site", "north", "--agreed", json.dumps(settings.get("contract"))]
+    words = ["--site", "north"]
+    words += ["--settings", json.dumps({"contract": settings.get("contract")})]
     words += ["--shards", *(str(folder / "images.npy") for folder in folders)]
     words += ["--index", str(out / "shards.csv")]
     words += [word for name in TABLES for word in (f"--{name.partition('.')[0]}", str(out / name))]

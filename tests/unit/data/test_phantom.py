@@ -20,7 +20,8 @@ from chexviz.data.convert import perceptual_hashes
 from chexviz.data.phantom import site
 from chexviz.data.phantom.anatomy import Exam, anatomy
 from chexviz.data.phantom.radiograph import devices, render
-from chexviz.data.readers import reading
+from chexviz.data.readers.listing import Listing, Options
+from chexviz.data.readers.registry import read
 
 IMAGES, SEED, SIZE = 70, 2022, 256
 SIDE = {"images": IMAGES, "seed": SEED}
@@ -53,13 +54,13 @@ def tree(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
-def listing(folder: Path, reader: str, task: str, patients: str | None = None) -> reading.Listing:
+def listing(folder: Path, reader: str, task: str, patients: str | None = None) -> Listing:
     files = pd.DataFrame(
         [(file, (folder / file).stat().st_size, digest) for file, digest in tree(folder).items()],
         columns=["file", "bytes", "sha256"],
     )
-    options = {"task": task, "findings": [], "labels": None, "patients": patients}
-    return reading.read(reader, folder, files, options)
+    options = Options(task=task, findings=[], labels=None, patients=patients)
+    return read(reader, folder, files, options)
 
 
 def pixels(path: Path) -> np.ndarray:

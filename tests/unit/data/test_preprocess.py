@@ -371,7 +371,8 @@ def test_what_a_killed_run_left_is_gone(data):
 @pytest.fixture
 def drawn_on_64(monkeypatch):
     """Boxes and masks of the challenges are drawn on images as small as those of these tests."""
-    monkeypatch.setattr("chexviz.data.readers.reading.SIDE", 64)
+    for reader in ("rsna", "siim"):
+        monkeypatch.setattr(f"chexviz.data.readers.{reader}.SIDE", 64)
 
 
 @pytest.mark.usefixtures("drawn_on_64")

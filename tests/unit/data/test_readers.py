@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from chexviz.base.errors import InputError
-from chexviz.data.readers.reading import HOME, locate, patients, read, rsna_labels, siim_labels
+from chexviz.base.source_code import HOME
+from chexviz.data.readers import rsna, siim
+from chexviz.data.readers.label_tables import locate
+from chexviz.data.readers.listing import Options
+from chexviz.data.readers.patients import patients
+from chexviz.data.readers.registry import READERS, read
 from made_dicoms import chest, make_manifest, write_dicom
 
 PLAIN = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
@@ -49,7 +55,7 @@ def site(data, *files, **tables):
 
 
 def listing(reader, data, **options):
-    return read(reader, data, make_manifest(data), PLAIN | options)
+    return read(reader, data, make_manifest(data), Options(**PLAIN | options))
 
 
 def rejected(found):
@@ -111,7 +117,7 @@ def test_bad_rsna_tables(tmp_path, text, expected, said):
     path = tmp_path / "stage_2_train_labels.csv"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
-        rsna_labels(path)
+        rsna.read_labels(path)
     assert expected in caught.value.expected
     assert said in caught.value.found
     assert str(path) in caught.value.where
@@ -121,7 +127,7 @@ def test_a_bad_row_is_named_by_its_line_in_the_file(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("patientId,x,y,width,height,Target\na,,,,,0\nb,,,,,yes\n")
     with pytest.raises(InputError, match="row 3"):
-        rsna_labels(path)
+        rsna.read_labels(path)
 
 
 # --- siim ---
@@ -201,7 +207,7 @@ def test_bad_siim_tables(tmp_path, text, said):
     path = tmp_path / "train-rle.csv"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
-        siim_labels(path)
+        siim.read_labels(path)
     assert said in caught.value.found
     assert str(path) in caught.value.where
 
@@ -498,7 +504,7 @@ def test_bad_match_tables(tmp_path, text, said):
 
 def test_unknown_reader(data):
     with pytest.raises(InputError, match="rsna, siim, table") as caught:
-        read("nih", data, pd.DataFrame(), PLAIN)
+        read("nih", data, pd.DataFrame(), Options(**PLAIN))
     assert caught.value.found == "nih"
 
 
@@ -531,3 +537,12 @@ def test_no_labelled_image(data):
         listing("siim", data)
     for words in ("3 of 3 images in train-rle.csv have no file, such as '1.2.3'", "'x.dcm'"):
         assert words in caught.value.found
+
+
+# --- the registry ---
+
+
+def test_the_schema_takes_the_registered_readers_alone(repository):
+    schema = yaml.safe_load((repository / "workflow/schemas/config.schema.yaml").read_text())
+    site = schema["properties"]["sites"]["additionalProperties"]
+    assert site["properties"]["reader"]["enum"] == list(READERS)

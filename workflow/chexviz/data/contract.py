@@ -1,7 +1,7 @@
 """The data contract of a site: what its source is known to hold, against what is there."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,11 @@ import pandas as pd
 
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
-from chexviz.data.readers.reading import Listing
+from chexviz.base.settings import Settings
+from chexviz.data.readers.listing import Listing
 
 COLUMNS = ["check", "expected", "found", "verdict"]
 MET, BROKEN, UNCHECKED = "as expected", "differs", "not checked"
-NOTHING: dict = {"files": {}, "columns": {}}
-NOTHING |= dict.fromkeys(["rows", "ids", "images", "positives"])
 FIXES = {
     "files": "the download or copy is not complete, or of another release: remove {manifest} and "
     "run again, or name another source",
@@ -29,34 +28,53 @@ FIXES = {
 }
 
 
+class Contract(Settings, frozen=True):
+    """What a source is known to hold. strict: whether a difference ends the run.
+
+    files: how many there are by pattern. columns: of tables by name. rows, ids: of the label table.
+    images, positives: that are labelled. None: nothing is expected.
+    """
+
+    strict: bool
+    files: dict[str, int]
+    columns: dict[str, list[str]]
+    rows: int | None = None
+    ids: int | None = None
+    images: int | None = None
+    positives: int | None = None
+
+
+NOTHING = Contract(strict=False, files={}, columns={})
+
+
 def check(
-    site: str, contract: Mapping | None, folder: Path, files: pd.DataFrame, listing: Listing
+    site: str, contract: Contract | None, folder: Path, files: pd.DataFrame, listing: Listing
 ) -> pd.DataFrame:
     """Compare a site with its contract, before anything is decoded: a row a check (COLUMNS).
 
-    contract: strict, files ({pattern: number}), columns ({table: names}), of the label table rows
-    and ids, images, positives; None: nothing is expected, and the table says what is there. folder,
-    files: the site's data and its manifest. Raises InputError with every difference if the contract
-    is strict, else prints them.
+    contract: None: nothing is expected, and the table says what is there. folder, files: the site's
+    data and its manifest. Raises InputError with every difference if the contract is strict, else
+    prints them.
     """
+    contract = contract or NOTHING
     compared = comparisons(contract, folder, files, listing)
     return judged(site, contract, folder, compared, listing.table.apart())
 
 
 def check_kept(
-    site: str, contract: Mapping | None, folder: Path, samples: pd.DataFrame, why: str
+    site: str, contract: Contract | None, folder: Path, samples: pd.DataFrame, why: str
 ) -> pd.DataFrame:
     """Compare what preprocessing kept with the contract, likewise. why: what became of the rest."""
-    expected = NOTHING | dict(contract or {})
+    contract = contract or NOTHING
     compared = [
-        ("kept images", expected["images"], len(samples)),
-        ("kept positives", expected["positives"], int((samples["label"] == "1").sum())),
+        ("kept images", contract.images, len(samples)),
+        ("kept positives", contract.positives, int((samples["label"] == "1").sum())),
     ]
     return judged(site, contract, folder, compared, why)
 
 
 def judged(
-    site: str, contract: Mapping | None, folder: Path, compared: Iterable[tuple], why: str
+    site: str, contract: Contract, folder: Path, compared: Iterable[tuple], why: str
 ) -> pd.DataFrame:
     """The table of comparisons. Raises InputError or prints, as `check` does."""
     rows = [
@@ -65,30 +83,29 @@ def judged(
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     broken = table[table["verdict"] == BROKEN]
-    if contract and len(broken):
-        report(site, contract["strict"], folder, broken, why)
+    if len(broken):
+        report(site, contract.strict, folder, broken, why)
     return table
 
 
 def comparisons(
-    contract: Mapping | None, folder: Path, files: pd.DataFrame, listing: Listing
+    contract: Contract, folder: Path, files: pd.DataFrame, listing: Listing
 ) -> Iterator[tuple]:
     """What is compared: name, expected (None: nothing), found."""
-    expected = NOTHING | dict(contract or {})
     names = files["file"].map(plain_name)
-    for pattern, number in expected["files"].items():
+    for pattern, number in contract.files.items():
         matching = names[[fnmatchcase(name, pattern) for name in names]]
         # Mirrors nest a second copy of everything, which is not more data.
         yield f"files {pattern}", number, matching.nunique()
-    for table, columns in expected["columns"].items():
+    for table, columns in contract.columns.items():
         paths = sorted(files["file"][names == table], key=lambda file: (file.count("/"), file))
         found = list(user_tables.read(folder / paths[0], [])) if paths else "no such file"
         yield f"columns of {table}", columns, found
     rows = len(user_tables.read(listing.table.path, []))
-    yield "rows of the label table", expected["rows"], rows
-    yield "ids of the label table", expected["ids"], listing.table.ids
-    yield "images", expected["images"], len(listing.records)
-    yield "positives", expected["positives"], int((listing.records["label"] == "1").sum())
+    yield "rows of the label table", contract.rows, rows
+    yield "ids of the label table", contract.ids, listing.table.ids
+    yield "images", contract.images, len(listing.records)
+    yield "positives", contract.positives, int((listing.records["label"] == "1").sum())
 
 
 def plain_name(file: str) -> str:

@@ -1,12 +1,11 @@
 """The shards of a site to its tables, and to a list of their arrays, which stay where they are.
 
 Entry point: python -m chexviz.data.merge_shards --site rsna --shards NPY... --index CSV
---samples CSV --annotations CSV --rejected CSV --contract CSV --agreed JSON. A shard's tables lie
+--samples CSV --annotations CSV --rejected CSV --contract CSV --settings JSON. A shard's tables lie
 beside its array. The tables are those of the site preprocessed in one piece, byte for byte.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -16,13 +15,20 @@ import pandas as pd
 
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all, sha256
+from chexviz.base.settings import Settings, read
 from chexviz.base.tables.sites import SHARDS
 from chexviz.data import contract
 from chexviz.data.preprocess import summary, write
-from chexviz.data.readers.reading import empty_site
+from chexviz.data.readers.listing import empty_site
 from chexviz.images.arrays import open_array
 
 OUTPUTS = ("index", "samples", "annotations", "rejected", "contract")
+
+
+class Merge(Settings, frozen=True):
+    """What the source of the site is known to hold; None: nothing."""
+
+    contract: contract.Contract | None
 
 
 def concatenate(tables: list[Path], output: Path) -> None:
@@ -57,14 +63,11 @@ def listed(shards: list[Path], folder: Path) -> pd.DataFrame:
     return SHARDS.frame(rows)
 
 
-def merge(
-    site: str, agreed: Mapping | None, shards: list[Path], outputs: Mapping[str, Path]
-) -> str:
+def merge(site: str, settings: Merge, shards: list[Path], outputs: Mapping[str, Path]) -> str:
     """Write a site's tables from those of its shards, in order; all appear together, or none.
 
-    agreed: the contract of the site. Returns a line that sums them up. Raises InputError if a
-    shard's tables do not fit its array, too little is kept for a strict contract, or no labelled
-    image is left.
+    Returns a line that sums them up. Raises InputError if a shard's tables do not fit its array,
+    too little is kept for a strict contract, or no labelled image is left.
     """
     index = listed(shards, outputs["index"].parent)
     beside = {name: [path.with_name(f"{name}.csv") for path in shards] for name in OUTPUTS[1:]}
@@ -88,7 +91,7 @@ def merge(
         write(rejected.sort_values(["file", "reason"]), paths["rejected"])
         # Every shard has compared the whole site with its contract, before it decoded anything.
         listed_ones = pd.read_csv(beside["contract"][0], **text)
-        kept = contract.check_kept(site, agreed, outputs["index"].parent, samples, line)
+        kept = contract.check_kept(site, settings.contract, outputs["index"].parent, samples, line)
         write(pd.concat([listed_ones, kept]), paths["contract"])
         write(index, paths["index"])
     return line
@@ -97,13 +100,14 @@ def merge(
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
-    parser.add_argument("--agreed", type=json.loads, required=True, help="contract, or null")
+    parser.add_argument("--settings", required=True, help="JSON, see Merge")
     parser.add_argument("--shards", nargs="+", type=Path, required=True, help="arrays, in order")
     for name in OUTPUTS:
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args(argv)
     outputs = {name: getattr(arguments, name) for name in OUTPUTS}
-    line = merge(arguments.site, arguments.agreed, arguments.shards, outputs)
+    settings = read(arguments.settings, Merge)
+    line = merge(arguments.site, settings, arguments.shards, outputs)
     print(line, file=sys.stderr)
 
 

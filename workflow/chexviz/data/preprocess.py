@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,9 @@ import pandas as pd
 from chexviz.base import rejections
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all, sha256
-from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
+from chexviz.base.settings import Positive
+from chexviz.base.settings import read as read_settings
 from chexviz.data import contract
 from chexviz.data.convert import (
     Done,
@@ -34,7 +36,9 @@ from chexviz.data.convert import (
     slot_start,
     unreachable,
 )
-from chexviz.data.readers.reading import BOX, Listing, empty_site, is_named_dicom, kept, read
+from chexviz.data.readers.files import is_named_dicom
+from chexviz.data.readers.listing import BOX, Listing, Options, empty_site, kept
+from chexviz.data.readers.registry import read
 from chexviz.data.workers import Workers
 
 SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age"]
@@ -44,6 +48,16 @@ CHUNK = 32  # images a worker takes at once: enough to hide the exchange, few en
 FLUSHED = 16  # chunks after which they are sent to the disk, lest a long flush waits at the end
 FORMULA, NUMBER = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"[+-]?\d+([.,]\d+)?")
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
+
+
+class Preprocess(Options, frozen=True):
+    """How a site's files become arrays of size x size pixels; see `contract` and `convert`."""
+
+    reader: str
+    contract: contract.Contract | None
+    size: Positive
+    fit: Literal["pad", "crop"]
+    max_pixels: Positive
 
 
 def part(listing: Listing, number: int, count: int) -> Listing:
@@ -75,13 +89,18 @@ def tasks_of(listing: Listing, folder: Path) -> list[Task]:
 
 
 def convert_all(
-    tasks: list[Task], images: Path, settings: Mapping, workers: Workers, label: str
+    tasks: list[Task], images: Path, settings: Preprocess, workers: Workers, label: str
 ) -> Iterator[Done]:
-    """Convert every file into its slot of the new file `images`. settings: how, of `convert`."""
+    """Convert every file into its slot of the new file `images`."""
     images.write_bytes(b"")
     chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
-    how = {name: settings[name] for name in ("size", "fit", "max_pixels")}
-    work = partial(convert_chunk, images=images, **how)
+    work = partial(
+        convert_chunk,
+        images=images,
+        size=settings.size,
+        fit=settings.fit,
+        max_pixels=settings.max_pixels,
+    )
     with images.open("rb") as file, Progress(label, total=len(tasks), unit="image") as progress:
         for number, done in enumerate(workers.in_order(work, chunks, crashed), 1):
             yield from done
@@ -181,7 +200,7 @@ def left_alone(site: str, listing: Listing) -> str:
 
 
 def list_shard(
-    site: str, folder: Path, files: pd.DataFrame, settings: Mapping, shard: tuple[int, int]
+    site: str, folder: Path, files: pd.DataFrame, settings: Preprocess, shard: tuple[int, int]
 ) -> tuple[Listing, pd.DataFrame]:
     """The listing of a shard, sorted by image, and the site's contract (see contract.check).
 
@@ -190,9 +209,9 @@ def list_shard(
     """
     named = files["file"].map(is_named_dicom)
     check_files(folder, files[~named])  # which the reader opens
-    listing = read(settings["reader"], folder, files, settings)
+    listing = read(settings.reader, folder, files, settings)
     listing.records = listing.records.sort_values("image").reset_index(drop=True)
-    agreed = contract.check(site, settings["contract"], folder, files, listing)
+    agreed = contract.check(site, settings.contract, folder, files, listing)
     check_tables(folder, files, set(listing.records["file"]))
     mine = part(listing, *shard)
     others = ~listing.records["file"].isin(mine.records["file"])
@@ -203,7 +222,7 @@ def list_shard(
 def preprocess(
     site: str,
     manifest: Path,
-    settings: Mapping,
+    settings: Preprocess,
     threads: int,
     outputs: Mapping[str, Path],
     shard: tuple[int, int] = (1, 1),
@@ -221,7 +240,7 @@ def preprocess(
         name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
         if listing.others and shard[0] == 1:
             print(left_alone(site, listing), file=sys.stderr)
-        tasks, size = tasks_of(listing, folder), settings["size"]
+        tasks, size = tasks_of(listing, folder), settings.size
         checksums = listing.records["file"].map(files.set_index("file")["sha256"]).tolist()
         with replacing_all(outputs) as paths:
             results = convert_all(
@@ -233,7 +252,7 @@ def preprocess(
             if shard == (1, 1):  # merge does it for several
                 if not (samples["label"] != "").any():
                     raise empty_site(folder, line)
-                kept_ones = contract.check_kept(site, settings["contract"], folder, samples, line)
+                kept_ones = contract.check_kept(site, settings.contract, folder, samples, line)
                 agreed = pd.concat([agreed, kept_ones])
             keep = np.flatnonzero([not one.reason for one in done])
             close_gaps(paths["images"], keep, size)
@@ -288,7 +307,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
     parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--settings", type=finite_json, required=True)
+    parser.add_argument("--settings", required=True, help="JSON, see Preprocess")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shard", nargs=2, type=int, default=(1, 1), metavar=("NUMBER", "COUNT"))
     outputs = ("images", "samples", "annotations", "rejected", "contract")
@@ -298,7 +317,7 @@ def main(argv: list[str] | None = None) -> None:
     line = preprocess(
         arguments.site,
         arguments.manifest,
-        arguments.settings,
+        read_settings(arguments.settings, Preprocess),
         arguments.threads,
         {name: getattr(arguments, name) for name in outputs},
         tuple(arguments.shard),

@@ -1,0 +1,99 @@
+"""What a site's files are, before any of them is opened, and what a reader is told to find it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from chexviz.base.errors import InputError
+from chexviz.base.settings import Settings
+
+BOX = ["x", "y", "width", "height"]
+
+
+class Options(Settings, frozen=True):
+    """What of a site's settings is for its reader.
+
+    task: the finding that is labelled. findings: other columns of a hospital's table that are
+    labels. labels: the label table; None: under its usual name. patients: a table that says who is
+    on the images; None: none. Paths are relative to the data folder if they exist there, else to
+    the working directory.
+    """
+
+    task: str
+    findings: list[str]
+    labels: str | None
+    patients: str | None
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """A site's label table. ids: how many images it names. lost: those of them without a file.
+
+    unlisted: DICOM files without a row in it.
+    """
+
+    path: Path
+    ids: int
+    lost: list[str]
+    unlisted: list[str]
+
+    def apart(self) -> str:
+        """What of the table and of the files does not meet, with examples."""
+        lost = f"{len(self.lost)} of {self.ids} images in {self.path.name} have no file"
+        unlisted = f"{len(self.unlisted)} DICOM files have no row in it"
+        return "; ".join(
+            text + f", such as {', '.join(map(repr, names[:3]))}" * bool(names)
+            for text, names in ((lost, self.lost), (unlisted, self.unlisted))
+        )
+
+
+@dataclass
+class Listing:
+    """What a site's files are, before any of them is opened.
+
+    records: file (relative to the data folder), image, patient, patient_known, label ('1', '0' or
+    '' for not annotated), one row an image; then label_<finding>, likewise, for each other finding
+    that the site's options name. boxes: image, x, y, width, height. runs: image, runs (absolute,
+    column-major, see `run_lengths`). side: boxes and runs are in pixels of images of so many pixels
+    a side; None: there are none. rejected: file, reason, for every other DICOM file and every label
+    without an image. others: files that are no DICOM, nor a table that was read.
+    """
+
+    records: pd.DataFrame
+    boxes: pd.DataFrame
+    runs: pd.DataFrame
+    rejected: pd.DataFrame
+    table: LabelTable
+    side: int | None = None
+    others: list[str] = field(default_factory=list)
+
+
+def empty_site(where: Path, found: str) -> InputError:
+    """The error of a site without a single usable image."""
+    return InputError(
+        where,
+        expected="at least one labelled DICOM file",
+        found=f"empty site: {found}",
+        fix="check `source`, `reader` and `labels` of the site in the config",
+    )
+
+
+def rejections(rows: list[tuple[str, str]]) -> pd.DataFrame:
+    """Rejected files and reasons as a table."""
+    return pd.DataFrame(rows, columns=["file", "reason"], dtype=str)
+
+
+def kept(annotations: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """The annotations of the images that are there."""
+    return annotations[annotations["image"].isin(records["image"])].reset_index(drop=True)
+
+
+def no_boxes() -> pd.DataFrame:
+    """A site without boxes."""
+    return pd.DataFrame(columns=["image", *BOX])
+
+
+def no_runs() -> pd.DataFrame:
+    """A site without masks."""
+    return pd.DataFrame(columns=["image", "runs"])
