@@ -28,7 +28,7 @@ from pydicom import dcmread
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz.base.allocator import keep_freed_memory
 from chexviz.data.convert import OVERSAMPLING, Task, convert_chunk, slot_start
-from chexviz.data.decoding.dicom import read_radiograph
+from chexviz.data.decoding.dicom import radiograph
 from chexviz.data.phantom import site
 from chexviz.data.preprocess import CHUNK
 from chexviz.data.workers import KEPT, LARGE
@@ -77,7 +77,7 @@ def pydicom_image(path: Path, plugin: str) -> np.ndarray:
 
 def our_image(path: Path) -> np.ndarray:
     """The image alone, without what else preprocessing takes from the file."""
-    found = read_radiograph(path, enough=round(OVERSAMPLING * SIZE))
+    found = radiograph(path.read_bytes(), enough=round(OVERSAMPLING * SIZE))
     shape = (found.height, found.width)
     return resized(found.pixels, shape, square(*shape, "pad"), SIZE)
 

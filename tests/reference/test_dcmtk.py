@@ -10,9 +10,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from chexviz.base.errors import Unreadable
-from chexviz.data.decoding.dicom import read_radiograph
 from needed import absent
-from unit.made_dicoms import chest, write_dicom
+from unit.made_dicoms import chest, read_radiograph, write_dicom
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)  # 12 bits
 DEEP = {"BitsStored": 12, "HighBit": 11}

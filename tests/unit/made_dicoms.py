@@ -14,6 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 from chexviz.base.files import sha256
+from chexviz.data.decoding.dicom import Radiograph, radiograph
 
 # Syntaxes whose pixels say their own size.
 SIZED = ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"]
@@ -89,6 +90,11 @@ def make_manifest(data: Path) -> pd.DataFrame:
     ).sort_values("file")
     table.to_csv(data.parent / "manifest.csv", index=False)
     return table
+
+
+def read_radiograph(path: Path, *limits: int | None, **more: int | None) -> Radiograph:
+    """Read a file as `radiograph` reads its bytes."""
+    return radiograph(Path(path).read_bytes(), *limits, **more)
 
 
 def tagged(path, **tags):

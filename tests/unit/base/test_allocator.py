@@ -53,10 +53,10 @@ def outcome(data):
 
 
 def main(paths):
-    from chexviz.data.decoding.dicom import read_radiograph
+    from chexviz.data.decoding.dicom import radiograph
 
     for path in paths:
-        read_radiograph(path)  # what is loaded once is there
+        radiograph(Path(path).read_bytes())  # what is loaded once is there
     for path in paths:
         data = Path(path).read_bytes()
         print(*(left_with(data, amount) for amount in LEFT), sep=",")

@@ -18,8 +18,8 @@ from pydicom.uid import (
 )
 
 from chexviz.base.errors import Unreadable
-from chexviz.data.decoding.dicom import age, read_radiograph
-from made_dicoms import SIZED, chest, compress, write_dicom
+from chexviz.data.decoding.dicom import age
+from made_dicoms import SIZED, chest, compress, read_radiograph, write_dicom
 
 
 def read(tmp_path, pixels, **tags):

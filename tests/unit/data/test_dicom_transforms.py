@@ -8,8 +8,7 @@ from pydicom.pixels import apply_windowing
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from chexviz.base.errors import Unreadable
-from chexviz.data.decoding.dicom import read_radiograph
-from made_dicoms import write_dicom
+from made_dicoms import read_radiograph, write_dicom
 
 RAMP8 = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

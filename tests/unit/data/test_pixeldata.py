@@ -16,9 +16,8 @@ from pydicom.uid import (
 )
 
 from chexviz.base.errors import Unreadable
-from chexviz.data.decoding.dicom import read_radiograph
 from chexviz.data.decoding.plain_jpeg import plain_jpeg
-from made_dicoms import SIZED, chest, compress, tagged, write_dicom
+from made_dicoms import SIZED, chest, compress, read_radiograph, tagged, write_dicom
 
 
 def read(tmp_path, pixels, **tags):

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -34,13 +33,6 @@ class Radiograph:
     age: float | None
     age_stated: str
     spacing: float | None
-
-
-def read_radiograph(
-    path: str | Path, enough: int | None = None, max_pixels: int | None = None
-) -> Radiograph:
-    """Read a DICOM file as `radiograph` does its bytes."""
-    return radiograph(Path(path).read_bytes(), enough, max_pixels)
 
 
 def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = None) -> Radiograph:

@@ -19,6 +19,7 @@ from chexviz.data.decoding.jpeg import decode_jpeg
 from chexviz.data.decoding.limits import check_levels
 from chexviz.data.decoding.lut import lookup
 from chexviz.data.decoding.pixeldata import LOSSY_JPEG, check_frame, check_length, checked, shape_of
+from chexviz.data.decoding.plain_jpeg import AS_DISPLAYED, TRANSFORMS
 
 
 def shown(
@@ -40,13 +41,12 @@ def shown(
 
 def displays_itself(dataset: Dataset) -> bool:
     """Whether the stored values are the displayed ones: 8 bits and no transform."""
-    transforms = ("ModalityLUTSequence", "VOILUTSequence", "WindowCenter", "PixelPaddingValue")
+    colour = text(dataset, "PhotometricInterpretation")
+    found = {keyword: dataset.get(keyword) for keyword in AS_DISPLAYED}
     return (
-        dataset.BitsAllocated == dataset.BitsStored == 8
-        and dataset.PixelRepresentation == 0
-        and text(dataset, "PhotometricInterpretation") == "MONOCHROME2"
+        found | {"PhotometricInterpretation": colour} == AS_DISPLAYED
         and rescale(dataset) == (1, 0)
-        and not any(keyword in dataset for keyword in transforms)
+        and not any(keyword in dataset for keyword in TRANSFORMS)
     )
 
 

@@ -42,25 +42,33 @@ TAGS = {  # PS3.6, written out since pydicom takes long to import
     "VOILUTSequence": 0x00283010,
     "PresentationLUTShape": 0x20500020,
 }
-# What makes the stored values the displayed ones, as it is written in the file.
-REQUIRED = {
-    TAGS["TransferSyntaxUID"]: b"1.2.840.10008.1.2.4.50",  # JPEG Baseline
-    TAGS["SamplesPerPixel"]: b"\1\0",
-    TAGS["PhotometricInterpretation"]: b"MONOCHROME2 ",
-    TAGS["BitsAllocated"]: b"\x08\0",
-    TAGS["BitsStored"]: b"\x08\0",
-    TAGS["PixelRepresentation"]: b"\0\0",
+# What makes the stored values the displayed ones: these values, and none of these transforms.
+AS_DISPLAYED: dict[str, int | str] = {
+    "PhotometricInterpretation": "MONOCHROME2",
+    "BitsAllocated": 8,
+    "BitsStored": 8,
+    "PixelRepresentation": 0,
 }
-FORBIDDEN = {
-    TAGS["NumberOfFrames"],
-    TAGS["ModalityLUTSequence"],
-    TAGS["RescaleSlope"],
-    TAGS["RescaleIntercept"],
-    TAGS["VOILUTSequence"],
-    TAGS["WindowCenter"],
-    TAGS["PixelPaddingValue"],
-    TAGS["PresentationLUTShape"],
+RESCALE = ("RescaleSlope", "RescaleIntercept")  # if they change anything
+TRANSFORMS = ("ModalityLUTSequence", "VOILUTSequence", "WindowCenter", "PixelPaddingValue")
+
+
+def written(value: int | str) -> bytes:
+    """A value as it is in a file: 16 bits, or a text of an even number of bytes."""
+    if isinstance(value, int):
+        return value.to_bytes(2, "little")
+    return value.encode() + b" " * (len(value) % 2)
+
+
+# Of a plain file besides: what its only image is, and nothing that asks for a second look.
+PLAIN: dict[str, int | str] = {
+    "TransferSyntaxUID": "1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    "SamplesPerPixel": 1,
+    **AS_DISPLAYED,
 }
+REQUIRED = {TAGS[keyword]: written(value) for keyword, value in PLAIN.items()}
+DOUBTFUL = (*TRANSFORMS, *RESCALE, "NumberOfFrames", "PresentationLUTShape")
+FORBIDDEN = {TAGS[keyword] for keyword in DOUBTFUL}
 
 
 @dataclass
