@@ -14,9 +14,10 @@ import pytest
 from safetensors import safe_open
 
 from browser import PANEL, PHONE, opened
-from chexviz.data.phantom import site as phantom
+from chexviz.data.phantom.population import COPIES
 from chexviz.images.arrays import open_images
 from chexviz.tools import report_page
+from made_phantoms import planted
 from running import FORECAST, SITES, THREE, TINY, Workflow
 
 
@@ -137,15 +138,15 @@ def unordered(pairs: pd.DataFrame) -> list[frozenset]:
 def test_the_planted_duplicates_are_found_and_no_others(done):
     tables = []
     for site, layout in zip(SITES, ("rsna", "siim", "table"), strict=True):
-        truth = phantom.planted(layout, images=TINY["phantom"]["images"], seed=2022)
+        truth = planted(layout, images=TINY["phantom"]["images"], seed=2022)
         tables.append(truth[truth["labelled"]].assign(site=site))
     truth = pd.concat(tables)
     both = unordered(truth.merge(truth, on="radiograph", suffixes=("_a", "_b")))
-    planted = {pair for pair in both if len(pair) == 2}
+    pairs = {pair for pair in both if len(pair) == 2}
     found = unordered(pd.read_csv(done.results("duplicates.csv")[0], dtype=str))
-    assert len(planted) == 3 * phantom.COPIES + 3  # and one radiograph that all three sites hold
-    assert set(found) == planted
-    assert len(found) == len(planted)
+    assert len(pairs) == 3 * COPIES + 3  # and one radiograph that all three sites hold
+    assert set(found) == pairs
+    assert len(found) == len(pairs)
 
 
 def test_labels_and_tags_are_checked(done):
@@ -158,7 +159,7 @@ def test_labels_and_tags_are_checked(done):
             assert found.tolist() == [len(rows), rows["label"].sum()]
         # Copies of a radiograph carry its label.
         assert table.loc[(site, "conflicting labels", site), "count"] == 0
-        assert table.loc[(site, "conflicting labels", site), "images"] == 2 * phantom.COPIES
+        assert table.loc[(site, "conflicting labels", site), "images"] == 2 * COPIES
     assert ("siim", "conflicting labels", "hospital") in table.index
     # The hospital labels the task of rsna beside its own; both hold one radiograph.
     found = table.loc[("rsna", "conflicting labels", "hospital"), ["images", "count"]]

@@ -19,9 +19,13 @@ from chexviz.cohort import duplicates
 from chexviz.data.convert import perceptual_hashes
 from chexviz.data.phantom import site
 from chexviz.data.phantom.anatomy import Exam, anatomy
+from chexviz.data.phantom.dicom_file import write_item
+from chexviz.data.phantom.item import radiograph_id
+from chexviz.data.phantom.population import COPIES, plan
 from chexviz.data.phantom.radiograph import devices, render
 from chexviz.data.readers.listing import Listing, Options
 from chexviz.data.readers.registry import read
+from made_phantoms import planted
 
 IMAGES, SEED, SIZE = 70, 2022, 256
 SIDE = {"images": IMAGES, "seed": SEED}
@@ -100,7 +104,7 @@ def test_rsna_match_names_the_patients_except_a_few(sites):
     match = text(sites["rsna"] / "match.csv")
     assert list(match) == ["patientId", "class", "nih_image", "mse"]
     assert match["nih_image"].str.fullmatch(r"\d{8}_\d{3}\.png").all()
-    truth = site.planted("rsna", **SIDE).set_index("image")["radiograph"]
+    truth = planted("rsna", **SIDE).set_index("image")["radiograph"]
     right = match["nih_image"].str.removesuffix(".png") == match["patientId"].map(truth)
     reliable = match["mse"].astype(float) < 10
     assert (right == reliable).all()
@@ -149,7 +153,7 @@ def test_readers_read_all_layouts(sites):
     rsna = listing(sites["rsna"], "rsna", "pneumonia", "match.csv")
     assert len(rsna.records) == IMAGES
     assert len(rsna.boxes) == len(text(sites["rsna"] / "stage_2_train_labels.csv").query("x != ''"))
-    truth = site.planted("rsna", **SIDE).set_index("image")["patient"]
+    truth = planted("rsna", **SIDE).set_index("image")["patient"]
     known = rsna.records[rsna.records["patient_known"]]
     assert (known["patient"] == known["image"].map(truth)).all()
     siim = listing(sites["siim"], "siim", "pneumothorax")
@@ -187,8 +191,8 @@ def test_tags_are_those_of_a_real_file(real_data):
 def test_writing_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for item in site.plan("siim", 20, 1)[:3]:
-            site.write_item(item, tmp_path, 64)
+        for item in plan("siim", 20, 1)[:3]:
+            write_item(item, tmp_path, 64)
 
 
 # --- pixels --------------------------------------------------------------------------------------
@@ -226,7 +230,7 @@ def decode(relative: str) -> np.ndarray:
 def test_run_lengths_outline_the_air_that_was_drawn(sites):
     rows = text(sites["siim"] / "train-rle.csv").groupby("ImageId")[" EncodedPixels"].agg(list)
     checked = 0
-    for item in site.plan("siim", IMAGES, SEED):
+    for item in plan("siim", IMAGES, SEED):
         if item.labelled and item.exam.pneumothorax and item.edition is None:
             _, _, masks = render(item.exam, SIZE)
             found = [decode(runs) for runs in rows[item.image]]
@@ -285,7 +289,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path, sites):
 
 def test_another_seed_draws_other_people_and_pixels(sites):
     assert anatomy(1, 5) != anatomy(2, 5)
-    ours, others = (site.planted("rsna", images=IMAGES, seed=seed) for seed in (SEED, 1))
+    ours, others = (planted("rsna", images=IMAGES, seed=seed) for seed in (SEED, 1))
     assert set(ours["image"]).isdisjoint(others["image"])
     first, second = (render(Exam(seed, 5, 1, "PA", 0, 0, False), 64)[0] for seed in (1, 2))
     assert np.abs(first.astype(float) - second).mean() > 5
@@ -297,30 +301,30 @@ def test_planted_pairs_and_no_others_are_near_duplicates(tmp_path, repository):
     tables, stacks = {}, []
     for layout, images in (("rsna", 1400), ("siim", 700)):
         site.generate(layout, tmp_path, images=images, seed=SEED, workers=2, size=SIZE)
-        truth = site.planted(layout, images=images, seed=SEED)
+        truth = planted(layout, images=images, seed=SEED)
         stacks.append(np.stack([pixels(tmp_path / file) for file in truth["file"]]))
         tables[layout] = truth.assign(phash=perceptual_hashes(stacks[-1]), sha256="")
     found = duplicates.find(list(tables), list(tables.values()), stacks, settings)
     together = pd.concat(tables, names=["site"]).reset_index("site")
     both = together.merge(together, on="radiograph", suffixes=("_a", "_b"))
-    planted = set(both[["image_a", "image_b"]].query("image_a < image_b").itertuples(index=False))
+    expected = set(both[["image_a", "image_b"]].query("image_a < image_b").itertuples(index=False))
     pairs = {tuple(sorted(pair)) for pair in found[["image_a", "image_b"]].itertuples(index=False)}
-    assert pairs == planted
-    assert len(planted) == 2 * site.COPIES + 7  # a hundredth of the smaller site
+    assert pairs == expected
+    assert len(expected) == 2 * COPIES + 7  # a hundredth of the smaller site
     assert found["difference"].max() < 5
 
 
 def test_one_copy_within_a_site_has_the_same_pixels(sites):
-    table = site.planted("rsna", **SIDE)
+    table = planted("rsna", **SIDE)
     twice = table[table["radiograph"].duplicated(keep=False)].groupby("radiograph")["file"]
     same = [np.array_equal(*(pixels(sites["rsna"] / file) for file in files)) for _, files in twice]
-    assert len(same) == site.COPIES
+    assert len(same) == COPIES
     assert sum(same) == 1
 
 
 def test_sites_share_a_few_patients_and_radiographs():
     rsna, siim, table = (
-        site.planted(layout, images=1000, seed=3) for layout in ("rsna", "siim", "table")
+        planted(layout, images=1000, seed=3) for layout in ("rsna", "siim", "table")
     )
     for first, second in combinations((rsna, siim, table), 2):
         patients = set(first["patient"]) & set(second["patient"])
@@ -328,15 +332,15 @@ def test_sites_share_a_few_patients_and_radiographs():
         assert len(set(first["radiograph"]) & set(second["radiograph"])) == 10
     shared = set(rsna["radiograph"]) & set(siim["radiograph"])
     by_site = [
-        {site.radiograph_id(item.exam): item.exam for item in site.plan(layout, 1000, 3)}
+        {radiograph_id(item.exam): item.exam for item in plan(layout, 1000, 3)}
         for layout in ("rsna", "siim")
     ]
     assert all(by_site[0][name] == by_site[1][name] for name in shared)
 
 
 def test_prevalence_is_the_published_one():
-    rsna = [item.exam for item in site.plan("rsna", 2000, 5) if item.labelled]
-    siim = [item.exam for item in site.plan("siim", 2000, 5) if item.labelled]
+    rsna = [item.exam for item in plan("rsna", 2000, 5) if item.labelled]
+    siim = [item.exam for item in plan("siim", 2000, 5) if item.labelled]
     assert len(rsna) == len(siim) == 2000
     for view, expected in (("AP", 0.383), ("PA", 0.093)):
         of_view = [exam.pneumonia > 0 for exam in rsna if exam.view == view]
@@ -347,7 +351,7 @@ def test_prevalence_is_the_published_one():
 
 
 def test_most_images_belong_to_patients_with_several():
-    patients = site.planted("rsna", images=2000, seed=5)["patient"].value_counts()
+    patients = planted("rsna", images=2000, seed=5)["patient"].value_counts()
     assert 0.3 < (patients > 1).mean() < 0.5
     assert 0.6 < patients[patients > 1].sum() / patients.sum() < 0.8
 
@@ -362,7 +366,7 @@ def test_a_site_that_cannot_be_drawn_is_refused(layout, images, tmp_path):
 def test_the_command_draws_a_site(tmp_path):
     arguments = ["--layout", "rsna", "--images", "20", "--seed", "4", "--size", "64"]
     site.main([*arguments, "--workers", "1", "--output", str(tmp_path)])
-    truth = site.planted("rsna", images=20, seed=4)
+    truth = planted("rsna", images=20, seed=4)
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.dcm")} == set(
         truth["file"]
     )

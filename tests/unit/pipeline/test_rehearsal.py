@@ -11,9 +11,12 @@ from snakemake.utils import update_config, validate
 
 from chexviz.cohort import duplicates
 from chexviz.data.download import main as download
-from chexviz.data.phantom import site as phantom
+from chexviz.data.phantom import population
+from chexviz.data.phantom.item import Item, patient_id, radiograph_id
+from chexviz.data.phantom.rsna import meaning
 from chexviz.data.preprocess import main as preprocess
 from chexviz.pipeline import plan
+from made_phantoms import planted
 
 SITES = ("rsna", "siim")
 FINDING = {"rsna": "pneumonia", "siim": "pneumothorax"}
@@ -66,20 +69,20 @@ def test_a_size_of_the_phantom_that_means_nothing_is_refused(repository, wrong):
 
 
 @pytest.fixture(scope="module")
-def items(overlay, repository) -> dict[str, list[phantom.Item]]:
+def items(overlay, repository) -> dict[str, list[Item]]:
     """All files of both sites, as the rehearsal plans them."""
     config = overlaid(repository, overlay)
-    return {site: phantom.plan(site, **plan.phantom(config, site)) for site in SITES}
+    return {site: population.plan(site, **plan.phantom(config, site)) for site in SITES}
 
 
-def parts(items: list[phantom.Item], finding: str) -> Counter:
+def parts(items: list[Item], finding: str) -> Counter:
     """How many labelled images have so many parts of a finding."""
     return Counter(getattr(item.exam, finding) for item in items if item.labelled)
 
 
-def meanings(items: list[phantom.Item]) -> Counter:
+def meanings(items: list[Item]) -> Counter:
     """How many labelled images belong to each of RSNA's classes."""
-    return Counter(phantom.meaning(item.exam) for item in items if item.labelled)
+    return Counter(meaning(item.exam) for item in items if item.labelled)
 
 
 def test_rsna_has_the_published_numbers(items):
@@ -133,12 +136,10 @@ def test_the_real_tables_have_as_many_boxes_masks_and_classes(items, real_data):
 def test_sites_of_the_published_size_share_what_is_planted_alone(items):
     patients, radiographs = (
         {site: {name(item.exam) for item in files} for site, files in items.items()}
-        for name in (phantom.patient_id, phantom.radiograph_id)
+        for name in (patient_id, radiograph_id)
     )
     both = {item.exam for item in items["siim"]} & {item.exam for item in items["rsna"]}
-    assert {phantom.radiograph_id(exam) for exam in both} == (
-        radiographs["rsna"] & radiographs["siim"]
-    )
+    assert {radiograph_id(exam) for exam in both} == (radiographs["rsna"] & radiographs["siim"])
     assert len(both) == 121  # a hundredth of SIIM-ACR
     shared = patients["rsna"] & patients["siim"]
     assert 0.04 < len(shared) / len(patients["siim"]) < 0.06
@@ -190,7 +191,7 @@ def test_its_tables_have_a_row_for_every_box_and_mask(hundredth):
     # 26, 33 and 1 images with 1, 2 and 3 boxes; 21, 4, 1 and 1 with 1, 2, 3 and 4 masks.
     rows = {"rsna": 267 - 60 + 26 + 2 * 33 + 3, "siim": 120 - 27 + 21 + 2 * 4 + 3 + 4}
     for site, table in (("rsna", "stage_2_train_labels.csv"), ("siim", "train-rle.csv")):
-        planned = phantom.plan(site, **plan.phantom(config, site))
+        planned = population.plan(site, **plan.phantom(config, site))
         numbers = parts(planned, FINDING[site])
         assert sum(max(number, 1) * images for number, images in numbers.items()) == rows[site]
         assert len(text(root / site / "data" / table)) == rows[site]
@@ -212,9 +213,9 @@ def test_its_near_identical_images_are_the_planted_ones(hundredth, tmp_path):
     duplicates.main([*words, "--output", str(tmp_path / "pairs.csv")])
     pairs = text(tmp_path / "pairs.csv")
     truth = pd.concat(
-        phantom.planted(site, **plan.phantom(config, site)).query("labelled") for site in SITES
+        planted(site, **plan.phantom(config, site)).query("labelled") for site in SITES
     )
     radiograph = truth.set_index("image")["radiograph"]
     assert (pairs["image_a"].map(radiograph) == pairs["image_b"].map(radiograph)).all()
     counts = radiograph.value_counts()
-    assert len(pairs) == (counts * (counts - 1) // 2).sum() >= 2 * phantom.COPIES
+    assert len(pairs) == (counts * (counts - 1) // 2).sum() >= 2 * population.COPIES

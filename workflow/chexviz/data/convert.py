@@ -15,6 +15,7 @@ import numpy as np
 
 from chexviz.base.errors import InputError, Unreadable
 from chexviz.data.decoding.dicom import Radiograph, radiograph
+from chexviz.data.workers import how_ended
 from chexviz.images import run_lengths
 from chexviz.images.resizing import Square, on_square, resized, square
 
@@ -72,7 +73,7 @@ def crashed(task: Task, exitcode: int) -> Done:
     exitcode: of the process, negative if a signal ended it. Raises InputError unless that was a
     fault in a decoder, since no image is to be lost because a machine has too little memory.
     """
-    how = signal.Signals(-exitcode).name if exitcode < 0 else f"exit status {exitcode}"
+    how = how_ended(exitcode)
     if -exitcode in FAULTS:
         return Done("", {}, [], f"it crashed the process that decoded it: {how}")
     raise InputError(

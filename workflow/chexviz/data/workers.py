@@ -100,6 +100,11 @@ def one_by_one(work: Callable, items: list, crashed: Callable) -> list:
     return results
 
 
+def how_ended(exitcode: int) -> str:
+    """What ended a process, by its exit code, which is negative if that was a signal."""
+    return signal.Signals(-exitcode).name if exitcode < 0 else f"exit status {exitcode}"
+
+
 def prepare() -> None:
     """What a worker process does first."""
     Thread(target=end_with_parent, daemon=True).start()

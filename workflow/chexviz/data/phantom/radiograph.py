@@ -8,27 +8,20 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from chexviz.data.phantom.anatomy import (
-    CANVAS,
-    EXTENT,
     SIDES,
     Anatomy,
     Exam,
     Lungs,
-    Pen,
-    X,
-    Y,
     anatomy,
     bones,
     branch,
-    clouds,
     find_lungs,
     hila,
     inside,
-    ramp,
     soft_tissue,
-    spot,
     vessels,
 )
+from chexviz.data.phantom.canvas import CANVAS, EXTENT, Pen, X, Y, clouds, ramp, spot
 
 
 def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndarray]]:

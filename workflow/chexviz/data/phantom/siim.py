@@ -1,0 +1,57 @@
+"""The layout of SIIM-ACR Pneumothorax Segmentation, as its mirrors have it."""
+
+import os
+import shutil
+from pathlib import Path
+
+from chexviz.data.phantom.item import Finding, Identity, Item
+from chexviz.data.phantom.layout import Layout, Prevalence, write_csv
+
+TABLE = "train-rle.csv"
+
+
+def image(identity: Identity) -> str:
+    """The SOP instance."""
+    return identity.uid(4)
+
+
+def file(identity: Identity, part: str) -> str:
+    """Every file lies in the folders of its study and its series."""
+    study, series, instance = (identity.uid(level) for level in (2, 3, 4))
+    return f"dicom-images-{part}/{study}/{series}/{instance}.dcm"
+
+
+def write_tables(items: list[Item], findings: list[Finding], folder: Path, seed: int) -> None:
+    """A row a mask, -1 without pneumothorax; the space before EncodedPixels is the original's."""
+    rows = [
+        (item.image, runs)
+        for item, finding in zip(items, findings, strict=True)
+        if item.labelled
+        for runs in (finding.masks if item.exam.pneumothorax else ["-1"])
+    ]
+    write_csv(rows, ["ImageId", " EncodedPixels"], folder / TABLE)
+    mirror([TABLE, *(item.file for item in items)], folder)
+
+
+def mirror(files: list[str], folder: Path) -> None:
+    """The second, identical copy of everything that the mirror of SIIM-ACR holds."""
+    for file in files:
+        copy = folder / "pneumothorax" / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(folder / file, copy)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(folder / file, copy)
+
+
+LAYOUT = Layout(
+    # Published: 22.2 % positive.
+    prevalence=Prevalence(0.390, {"AP": 0.15, "PA": 0.05}, {"AP": 0.26, "PA": 0.197}),
+    own_patients=40_000,
+    own_studies=301,
+    image=image,
+    file=file,
+    write_tables=write_tables,
+    label="pneumothorax",
+    parts=((10_675, 1_372), (37, 5)),
+)
