@@ -68,7 +68,11 @@ def test_a_source_is_one_file(tmp_path, monkeypatch, server):
     source = f"orthanc:{server}"
     assert re.fullmatch(orthanc.pattern, source)
     assert missing([source]) is None
-    settings = {"source": ["orthanc:http://127.0.0.1:1", source], "reader": "table", "phantom": None}
+    settings = {
+        "source": ["orthanc:http://127.0.0.1:1", source],
+        "reader": "table",
+        "phantom": None,
+    }
     words = ["--site", "north", "--manifest", str(tmp_path / "manifest.csv")]
     download([*words, "--settings", json.dumps(settings)])
     listed = pd.read_csv(tmp_path / "manifest.csv")["file"].tolist()
