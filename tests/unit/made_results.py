@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
+from chexviz.base.tables.sites import FETCHED
 from chexviz.base.tables.study import LEAKAGE, PAIR
 from chexviz.cohort.label_checks import check
+from chexviz.data.sources.registry import of_kind
 
 SIZE = 64
 DRAWS = 12  # resamples: enough for an interval, few enough for many models
@@ -382,7 +384,8 @@ def make_resources(results: Results, site: str) -> Path:
     )
     source = KINDS.get(site, "local:/data/chest")
     date = "" if source.startswith("local") else "2026-11-29"
-    write(pd.DataFrame({"source": [source], "date": [date]}), folder / "fetched.csv")
+    address = of_kind(source).address(source)
+    FETCHED.write([[source, date, address]], folder / "fetched.csv")
     return folder
 
 

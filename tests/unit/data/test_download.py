@@ -89,11 +89,12 @@ def test_the_source_that_could_be_had_is_noted_and_files_of_this_machine_have_no
     archive = zipped(tmp_path / "site.zip", {"a": "a"})
     fetch(manifest, f"local:{tmp_path / 'nothing'}", f"local:{archive}")
     (noted,) = rows(manifest.with_name("fetched.csv"))
-    assert noted == {"source": f"local:{archive}", "date": ""}
+    assert noted == {"source": f"local:{archive}", "date": "", "address": ""}
     fetch(manifest, "storage:s3://radiographs/chest.zip", stored=archive)
     (noted,) = rows(manifest.with_name("fetched.csv"))
     assert noted["source"] == "storage:s3://radiographs/chest.zip"
     assert len(noted["date"]) == len("2026-11-29")
+    assert noted["address"] == "s3://radiographs/chest.zip"
 
 
 def test_a_folder_that_cannot_be_read_is_not_left_out(manifest, tmp_path, monkeypatch):

@@ -87,8 +87,9 @@ def complete(manifest):
     assert [line.partition(",")[0] for line in lines] == ["file", "labels.csv", "train/a.dcm"]
     assert hashlib.sha256(IMAGE).hexdigest() in lines[2]
     heading, said = manifest.with_name("fetched.csv").read_text().splitlines()
-    source, date = said.split(",")
-    assert heading == "source,date"
+    source, date, address = said.split(",")
+    assert heading == "source,date,address"
+    assert address.startswith("https://www.kaggle.com/")
     assert source.startswith("kaggle-")
     assert abs(datetime.now(UTC).date() - datetime.fromisoformat(date).date()).days <= 1
     return (data / "train" / "a.dcm").read_bytes() == IMAGE

@@ -161,7 +161,7 @@ def test_rows_describe_their_images(data):
     hospital(data, 6, broken=(1,))
     write_dicom(data / "005.dcm", chest(5, (64, 48)), PixelSpacing=["0.2", "0.2"], PatientSex="F")
     images, samples, _, _ = run(data)
-    assert list(samples.columns) == module.SAMPLES
+    assert list(samples.columns) == module.SAMPLES.names
     assert samples["label"].tolist() == ["1", "0", "0", "1", "0"]
     assert samples["patient"].tolist() == ["p000", "p001", "p001", "p002", "p002"]
     assert samples["phash"].tolist() == perceptual_hashes(images)
@@ -593,11 +593,9 @@ def test_a_failure_at_the_end_leaves_nothing(data, monkeypatch):
     hospital(data, 3)
 
     def fail(table, path):
-        if "reason" in table:
-            raise OSError("no space left on device")
-        table.to_csv(path)
+        raise OSError("no space left on device")
 
-    monkeypatch.setattr(module, "write", fail)
+    monkeypatch.setattr(module.REJECTED, "write", fail)
     with pytest.raises(OSError, match="no space"):
         run(data)
     assert_nothing_left(data)

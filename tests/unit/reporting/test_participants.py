@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from chexviz.base import rejections
+from chexviz.base.tables.study import SOURCES
+from chexviz.data.sources.registry import of_kind
 from chexviz.pipeline import provenance
 from chexviz.reporting.figures import flow as figure_flow
 from chexviz.reporting.figures import style
@@ -148,13 +150,14 @@ def test_a_subset_of_a_protocol_has_its_own_row():
     ],
 )
 def test_the_address_of_a_source_is_where_others_find_it(tmp_path, source, address):
+    assert of_kind(source).address(source) == address
     manifest, fetched = tmp_path / "manifest.csv", tmp_path / "fetched.csv"
     manifest.write_text("file,bytes,sha256\na.dcm,3,00\nb.dcm,4,11\n")
-    fetched.write_text(f"source,date\n{source},\n")
+    fetched.write_text(f"source,date,address\n{source},,{address}\n")
     row = sources.describe("north", manifest, fetched)
     assert (row["kind"], row["address"]) == (source.partition(":")[0], address)
     assert (row["files"], row["bytes"], row["date"]) == (2, 7, "")
-    fetched.write_text(f"source,date\n{source},2026-11-29\n")
+    fetched.write_text(f"source,date,address\n{source},2026-11-29,{address}\n")
     again = sources.describe("north", manifest, fetched)
     assert again == row | {"date": "2026-11-29"}  # the same files have the same checksum
 
@@ -197,7 +200,7 @@ def test_the_tables_are_those_of_the_samples_and_the_same_on_a_rerun(made, tmp_p
     assert images(own, "found") == [len(rsna) + 2]
     for protocol in made.protocols:
         assert sum(images(own, "subset", protocol=protocol)) == len(rsna)
-    listed = read_table(paths["sources"], sources.COLUMNS)
+    listed = SOURCES.read(paths["sources"])
     assert listed["kind"].tolist() == ["kaggle-competition", "kaggle-dataset", "local"]
     assert "/data/chest" not in paths["sources"].read_text()
     for name in ("flow", "sources", "csv", "tex", "md"):

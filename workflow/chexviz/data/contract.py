@@ -11,9 +11,9 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.settings import Settings
+from chexviz.base.tables.sites import CONTRACT
 from chexviz.data.readers.listing import Listing
 
-COLUMNS = ["check", "expected", "found", "verdict"]
 MET, BROKEN, UNCHECKED = "as expected", "differs", "not checked"
 FIXES = {
     "files": "the download or copy is not complete, or of another release: remove {manifest} and "
@@ -68,7 +68,7 @@ def check_kept(
     contract = contract or NOTHING
     compared = [
         ("kept images", contract.images, len(samples)),
-        ("kept positives", contract.positives, int((samples["label"] == "1").sum())),
+        ("kept positives", contract.positives, int((samples["label"] == 1).sum())),
     ]
     return judged(site, contract, folder, compared, why)
 
@@ -81,7 +81,7 @@ def judged(
         (name, text(expected), text(found), verdict(expected, found))
         for name, expected, found in compared
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = CONTRACT.frame(rows)
     broken = table[table["verdict"] == BROKEN]
     if len(broken):
         report(site, contract.strict, folder, broken, why)

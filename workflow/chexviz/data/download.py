@@ -8,7 +8,6 @@ run that was stopped goes on where it was.
 """
 
 import argparse
-import csv
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -19,7 +18,8 @@ import msgspec
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import remove, replacing
 from chexviz.base.settings import Positive, Settings, read
-from chexviz.data.manifest import FETCHED, list_files, print_changes, write_manifest
+from chexviz.base.tables.sites import FETCHED
+from chexviz.data.manifest import list_files, print_changes, write_manifest
 from chexviz.data.sources import local
 from chexviz.data.sources.registry import DEMO, of_kind
 from chexviz.data.sources.source import Job
@@ -57,14 +57,14 @@ def download(
     before = local.state(settings.source)
     try:
         source = fetch_first(site, settings, stored, threads, partial)
-        write_fetched(source, partial / FETCHED)
+        write_fetched(source, partial / FETCHED.name)
         write_manifest(site, partial / "data", threads, partial / "manifest.csv")
         print_changes(site, previous, partial / "manifest.csv")
         # An old manifest must never stand beside new data.
         manifest.unlink(missing_ok=True)
         remove(data)
         (partial / "data").rename(data)
-        (partial / FETCHED).rename(manifest.with_name(FETCHED))
+        (partial / FETCHED.name).rename(manifest.with_name(FETCHED.name))
         (partial / "manifest.csv").rename(manifest)
         with replacing(previous) as temporary:
             shutil.copyfile(manifest, temporary)
@@ -101,10 +101,10 @@ def fetch_first(
 
 
 def write_fetched(source: str, path: Path) -> None:
-    """Note the source of a site's files, and the day (UTC) on which a remote one was fetched."""
-    date = datetime.now(UTC).date().isoformat() if of_kind(source).remote else ""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([["source", "date"], [source, date]])
+    """Note the source of a site's files, where others find it, and the day of a remote one."""
+    kind = of_kind(source)
+    date = datetime.now(UTC).date().isoformat() if kind.remote else ""
+    FETCHED.write([[source, date, kind.address(source)]], path)
 
 
 def no_source(site: str, failures: list[InputError]) -> InputError:

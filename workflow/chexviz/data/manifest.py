@@ -1,6 +1,5 @@
 """The raw files of a site, and the table that lists them with their checksums."""
 
-import csv
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +8,7 @@ from pathlib import Path
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing, sha256
 from chexviz.base.progress import Progress
-
-FETCHED = "fetched.csv"  # beside the manifest: of which source the files are, fetched when
+from chexviz.base.tables.sites import MANIFEST
 
 
 def list_files(data: Path) -> list[str]:
@@ -60,17 +58,16 @@ def write_manifest(site: str, data: Path, threads: int, manifest: Path) -> None:
     files = list_files(data)
     check_names(data, files)
     paths = [data / file for file in files]
+    rows = []
     with (
-        replacing(manifest) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
         ThreadPoolExecutor(threads) as pool,
         Progress(f"checksums {site}", total=len(files), unit="file") as progress,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "bytes", "sha256"])
         for name, path, digest in zip(files, paths, pool.map(sha256, paths), strict=True):
-            writer.writerow([name, path.stat().st_size, digest])
+            rows.append([name, path.stat().st_size, digest])
             progress.step()
+    with replacing(manifest) as temporary:
+        MANIFEST.write(rows, temporary)
 
 
 def print_changes(site: str, old: Path, new: Path) -> None:
@@ -89,5 +86,5 @@ def print_changes(site: str, old: Path, new: Path) -> None:
 
 def read_manifest(path: Path) -> dict[str, str]:
     """The checksums of a manifest by file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["file"]: row["sha256"] for row in csv.DictReader(file)}
+    table = MANIFEST.read(path, "file", "sha256")
+    return dict(zip(table["file"], table["sha256"], strict=True))

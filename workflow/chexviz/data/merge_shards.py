@@ -16,9 +16,9 @@ import pandas as pd
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all, sha256
 from chexviz.base.settings import Settings, read
-from chexviz.base.tables.sites import SHARDS
+from chexviz.base.tables.sites import CONTRACT, REJECTED, SAMPLES, SHARDS
 from chexviz.data import contract
-from chexviz.data.preprocess import summary, write
+from chexviz.data.preprocess import summary
 from chexviz.data.readers.listing import empty_site
 from chexviz.images.arrays import open_array
 
@@ -71,13 +71,11 @@ def merge(site: str, settings: Merge, shards: list[Path], outputs: Mapping[str, 
     """
     index = listed(shards, outputs["index"].parent)
     beside = {name: [path.with_name(f"{name}.csv") for path in shards] for name in OUTPUTS[1:]}
-    text = {"dtype": str, "keep_default_na": False}
-    rejected = pd.concat([pd.read_csv(path, **text) for path in beside["rejected"]])
+    rejected = pd.concat(map(REJECTED.read, beside["rejected"]))
     with replacing_all(outputs) as paths:
         for name in ("samples", "annotations"):
             concatenate(beside[name], paths[name])
-        columns = ["patient", "patient_known", "label"]
-        samples = pd.read_csv(paths["samples"], usecols=columns, **text)
+        samples = SAMPLES.read(paths["samples"], "patient", "patient_known", "label")
         if len(samples) != index["images"].sum():
             raise InputError(
                 outputs["index"].parent,
@@ -86,14 +84,14 @@ def merge(site: str, settings: Merge, shards: list[Path], outputs: Mapping[str, 
                 fix=f"remove {shards[0].parent.parent} and run again",
             )
         line = summary(site, samples, rejected)
-        if not (samples["label"] != "").any():
+        if samples["label"].isna().all():
             raise empty_site(outputs["index"].parent, line)
-        write(rejected.sort_values(["file", "reason"]), paths["rejected"])
+        REJECTED.write(rejected.sort_values(["file", "reason"]), paths["rejected"])
         # Every shard has compared the whole site with its contract, before it decoded anything.
-        listed_ones = pd.read_csv(beside["contract"][0], **text)
+        listed_ones = CONTRACT.read(beside["contract"][0])
         kept = contract.check_kept(site, settings.contract, outputs["index"].parent, samples, line)
-        write(pd.concat([listed_ones, kept]), paths["contract"])
-        write(index, paths["index"])
+        CONTRACT.write(pd.concat([listed_ones, kept]), paths["contract"])
+        SHARDS.write(index, paths["index"])
     return line
 
 

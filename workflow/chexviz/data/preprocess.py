@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base import rejections
-from chexviz.base.errors import InputError, run
-from chexviz.base.files import replacing_all, sha256
+from chexviz.base.errors import run
+from chexviz.base.files import replacing_all
 from chexviz.base.progress import Progress
 from chexviz.base.settings import Positive
 from chexviz.base.settings import read as read_settings
+from chexviz.base.tables.sites import ANNOTATIONS, CONTRACT, MANIFEST, REJECTED, SAMPLES
 from chexviz.data import contract
 from chexviz.data.convert import (
     Done,
@@ -34,16 +35,13 @@ from chexviz.data.convert import (
     crashed,
     npy_header,
     slot_start,
-    unreachable,
 )
 from chexviz.data.readers.files import is_named_dicom
 from chexviz.data.readers.listing import BOX, Listing, Options, empty_site, kept
 from chexviz.data.readers.registry import read
+from chexviz.data.unchanged import check_files, check_tables, unchanged
 from chexviz.data.workers import Workers
 
-SAMPLES = ["image", "file", "patient", "patient_known", "label", "view", "sex", "age"]
-SAMPLES += ["age_stated", "spacing", "sha256", "phash"]
-ANNOTATIONS = ["image", *BOX, "runs"]
 CHUNK = 32  # images a worker takes at once: enough to hide the exchange, few enough to end together
 FLUSHED = 16  # chunks after which they are sent to the disk, lest a long flush waits at the end
 FORMULA, NUMBER = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -122,70 +120,18 @@ def close_gaps(images: Path, keep: np.ndarray, size: int) -> None:
         file.truncate(slot_start(len(keep), size))
 
 
-def check_files(folder: Path, files: pd.DataFrame) -> None:
-    """Raise InputError unless every file of a manifest is there, with the size it had."""
-    for file, size in zip(files["file"], files["bytes"], strict=True):
-        path = folder / file
-        try:
-            found = f"{path.stat().st_size} bytes"
-        except FileNotFoundError as error:
-            found = str(error.strerror)
-        except OSError as error:
-            raise unreachable(path, error) from error
-        if found != f"{size} bytes":
-            raise changed(path, f"{size} bytes, as in the manifest", found)
-
-
-def check_tables(folder: Path, files: pd.DataFrame, images: set[str]) -> None:
-    """Raise InputError if a file that is not DICOM, such as a label table, has other bytes now.
-
-    images: files whose bytes are compared when they are decoded.
-    """
-    for file, expected in zip(files["file"], files["sha256"], strict=True):
-        if file not in images and not is_named_dicom(file):
-            compare(folder / file, expected, sha256(folder / file))
-
-
-def unchanged(results: Iterator[Done], tasks: list[Task], expected: list[str]) -> Iterator[Done]:
-    """Pass results on; raise InputError at the first file whose bytes are not the expected ones.
-
-    expected: SHA-256 of every task's file.
-    """
-    for done, task, digest in zip(results, tasks, expected, strict=True):
-        if done.sha256:
-            compare(task.path, digest, done.sha256)
-        yield done
-
-
-def compare(path: Path, expected: str, found: str) -> None:
-    """Raise InputError if two checksums of a file differ."""
-    if found != expected:
-        raise changed(path, f"SHA-256 {expected}, as in the manifest", f"SHA-256 {found}")
-
-
-def changed(path: Path, expected: str, found: str) -> InputError:
-    """The error of a file that is not the one in the manifest."""
-    return InputError(
-        path,
-        expected=expected,
-        found=found,
-        fix="the file changed since it was downloaded: remove manifest.csv of its site and run "
-        "again, which downloads it again",
-    )
-
-
 def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
     """One line: images, positives, rejected files and the main reasons, known patients."""
     kinds = rejections.kinds(rejected["reason"]).value_counts()
     why = [f"{count} x {reason}" for reason, count in kinds.head(REASONS).items()]
     if len(kinds) > REASONS:
         why.append(f"{kinds[REASONS:].sum()} x others")
-    positive = (samples["label"] == "1").sum()
+    positive = (samples["label"] == 1).sum()
     line = (
         f"preprocess {site}: {len(samples)} images, {positive} positive, {len(rejected)} rejected"
     )
     line += f" ({'; '.join(why)})" * bool(why)
-    known = samples.loc[samples["patient_known"].astype(str) == "True", "patient"]
+    known = samples.loc[samples["patient_known"], "patient"]
     if known.empty:
         return f"{line}; no patient is known, so that shared ones cannot be found"
     return f"{line}; {known.nunique()} patients are known, of {len(known)} images"
@@ -234,7 +180,7 @@ def preprocess(
     contract is not met or no labelled image is left (of a site; a shard may have none).
     """
     folder = manifest.parent / "data"
-    files = pd.read_csv(manifest, dtype={"file": str, "sha256": str}, keep_default_na=False)
+    files = MANIFEST.read(manifest)
     with Workers(min(threads, 1 + len(files) // CHUNK)) as workers:
         listing, agreed = list_shard(site, folder, files, settings, shard)
         name = site if shard == (1, 1) else f"{site}, shard {shard[0]} of {shard[1]}"
@@ -250,18 +196,18 @@ def preprocess(
             samples, rejected = tabulate(listing, checksums, done)
             line = summary(name, samples, rejected)
             if shard == (1, 1):  # merge does it for several
-                if not (samples["label"] != "").any():
+                if samples["label"].isna().all():
                     raise empty_site(folder, line)
                 kept_ones = contract.check_kept(site, settings.contract, folder, samples, line)
                 agreed = pd.concat([agreed, kept_ones])
             keep = np.flatnonzero([not one.reason for one in done])
             close_gaps(paths["images"], keep, size)
-            write(without_formulas(samples), paths["samples"])
+            SAMPLES.write(without_formulas(samples), paths["samples"])
             flat = [row for one in done for row in one.annotations]
-            annotations = without_formulas(pd.DataFrame(flat, columns=ANNOTATIONS))
-            write(annotations, paths["annotations"])
-            write(without_formulas(rejected), paths["rejected"])
-            write(without_formulas(agreed), paths["contract"])
+            annotations = without_formulas(ANNOTATIONS.frame(flat))
+            ANNOTATIONS.write(annotations, paths["annotations"])
+            REJECTED.write(without_formulas(rejected), paths["rejected"])
+            CONTRACT.write(without_formulas(agreed), paths["contract"])
     return line
 
 
@@ -273,16 +219,13 @@ def tabulate(
     rows = pd.DataFrame([one.row for one in done], index=records.index)
     samples = pd.concat([records, rows], axis=1)
     findings = [column for column in records if column.startswith("label_")]
-    samples = samples[samples["reason"] == ""].reindex(columns=[*SAMPLES, *findings])
+    samples = samples[samples["reason"] == ""].reindex(columns=[*SAMPLES.names, *findings])
+    labels = ["label", *findings]
+    samples[labels] = samples[labels].replace("", None).astype("Int64")
     rejected = pd.concat(
         [listing.rejected, records.loc[records["reason"] != "", ["file", "reason"]]]
     )
     return samples, rejected.sort_values(["file", "reason"])
-
-
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV."""
-    table.to_csv(path, index=False, lineterminator="\n")
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from snakemake.settings.types import DeploymentMethod
 from chexviz.base import source_code
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing, sha256
-from chexviz.data.manifest import FETCHED
+from chexviz.base.tables.sites import FETCHED
 from chexviz.pipeline.plan import Config
 
 KINDS = ("config", "code", "data", "environment")
@@ -85,7 +85,8 @@ def data_table(
 ) -> dict[str, str]:
     """The checksums of a job's files from elsewhere; a manifest stands for what was fetched."""
     made = [file for file in map(Path, job.output) if file.is_relative_to(resources)]
-    fetched = [file for file in made if file.name != FETCHED]  # the day is not a part of the data
+    # The day of a download is not a part of the data.
+    fetched = [file for file in made if file.name != FETCHED.name]
     return {named(file): checksum(file) for file in [*files, *fetched] if file.is_file()}
 
 

@@ -16,6 +16,7 @@ FETCHED = Table(
     date=text(
         "UTC, on which a remote source was fetched; empty: it lay on this machine, or was drawn"
     ),
+    address=text("where others find the same; empty: of files on this machine and of drawn ones"),
 )
 LABEL = "1, 0, empty = not annotated"
 SAMPLES = Table(

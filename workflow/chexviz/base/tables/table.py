@@ -1,18 +1,21 @@
-"""A CSV of the workflow: which columns it has, of which type, and how it is read and written."""
+"""A CSV of the workflow: which columns it has, of which type, and how it is read and written.
+
+The Snakefile looks at declarations at every start, so pandas is imported by who reads or writes.
+"""
 
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 from chexviz.base.errors import InputError
 
 # Of each type of a column: the kinds of NumPy that it may be read as, and its name.
 KINDS = {float: "iuf", int: "iu", bool: "b"}
 EXPECTED = {float: "a number or nothing", int: "an integer", bool: "True or False"}
-UNREADABLE = (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError)
 AGAIN = "make the file again with this version of the workflow"
 
 
@@ -78,12 +81,14 @@ class Table:
         added = (key for key in self.columns if key.endswith("_") and name.startswith(key))
         return self.columns.get(name) or self.columns.get(next(added, ""))
 
-    def read(self, path: str | Path, *names: str) -> pd.DataFrame:
+    def read(self, path: str | Path, *names: str) -> "pd.DataFrame":
         """The columns `names` of a file, or all that it has, with their types.
 
         Raises InputError when the file is absent, is no such table, lacks one of the columns (of
         all of them without `names`), or has a cell of another type.
         """
+        import pandas as pd
+
         wanted = list(names) or self.names
         texts = [name for name, column in self.columns.items() if column.type in (str, None)]
         try:
@@ -99,7 +104,7 @@ class Table:
                 )
         except FileNotFoundError:
             raise missing(path) from None
-        except (*UNREADABLE, UnicodeDecodeError) as error:
+        except (ValueError, pd.errors.ParserWarning) as error:  # of pandas and of the encoding
             raise InputError(
                 path, expected=f"a table (CSV, UTF-8) like {self.name}", found=str(error), fix=AGAIN
             ) from None
@@ -113,7 +118,7 @@ class Table:
             )
         return table.assign(**{name: self.typed(table[name], path) for name in table})
 
-    def typed(self, values: pd.Series, path: str | Path) -> pd.Series:
+    def typed(self, values: "pd.Series", path: str | Path) -> "pd.Series":
         """A column as its type says. Raises InputError where a cell is of another one."""
         column = self.column(str(values.name))
         if column is None or column.type is str:
@@ -131,8 +136,10 @@ class Table:
             )
         return values
 
-    def frame(self, rows: pd.DataFrame | Iterable) -> pd.DataFrame:
+    def frame(self, rows: "pd.DataFrame | Iterable") -> "pd.DataFrame":
         """Rows as a table with these columns. Raises ValueError if they have others."""
+        import pandas as pd
+
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=self.names)
         found = [name for name in table if name in self.names]
         strange = [name for name in table if self.column(str(name)) is None]
@@ -140,13 +147,15 @@ class Table:
             raise ValueError(f"{self.name} has {self.names}; found {list(table)}")
         return table
 
-    def write(self, rows: pd.DataFrame | Iterable, path: Path) -> None:
+    def write(self, rows: "pd.DataFrame | Iterable", path: Path) -> None:
         """Write rows, of which a DataFrame names its columns in the order of the file."""
         self.frame(rows).to_csv(path, index=False, lineterminator="\n")
 
 
-def strangers(values: pd.Series, kind: type) -> pd.Series:
+def strangers(values: "pd.Series", kind: type) -> "pd.Series":
     """The cells of a column that are not of a type."""
+    import pandas as pd
+
     if kind is bool:
         return values[~values.isin([True, False, "True", "False"])]
     numbers = pd.to_numeric(values, errors="coerce")

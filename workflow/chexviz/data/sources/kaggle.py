@@ -8,6 +8,7 @@ from chexviz.base.files import remove
 from chexviz.data.sources import kaggle_client, kaggle_refusals
 from chexviz.data.sources.archives import DamagedArchive, NoSpace, unpack
 from chexviz.data.sources.kaggle_credentials import credentials
+from chexviz.data.sources.kaggle_pages import page
 from chexviz.data.sources.source import Job, Source
 
 
@@ -57,6 +58,7 @@ COMPETITION = Source(
     fetch=fetch,
     lacking=lacking,
     remote=True,
+    address=page,
 )
 DATASET = Source(  # for which nobody needs an account
     kind="kaggle-dataset",
@@ -64,4 +66,5 @@ DATASET = Source(  # for which nobody needs an account
     pattern="kaggle-dataset:[^/]+/[^/]+",
     fetch=fetch,
     remote=True,
+    address=page,
 )

@@ -37,7 +37,7 @@ class Source:
     schema of the config takes, a regular expression. fetch: brings the files to `data` in the
     folder of a job, or raises InputError. lacking: why a source cannot work as far as can be told
     at once and without a connection, with what to do; None if it may. remote: whether it can change
-    without telling a version, so that the day is noted.
+    without telling a version, so that the day is noted. address: of one on the web, for readers.
     """
 
     kind: str
@@ -46,3 +46,4 @@ class Source:
     fetch: Callable[[Job], None]
     lacking: Callable[[str], str | None] = lambda source: None
     remote: bool = False
+    address: Callable[[str], str] = lambda source: ""

@@ -23,4 +23,5 @@ STORAGE = Source(
     pattern="storage:[^{}<>]+",
     fetch=fetch,
     remote=True,
+    address=lambda source: source.partition(":")[2],
 )

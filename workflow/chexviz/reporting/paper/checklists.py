@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base.rejections import spelt
+from chexviz.base.tables.study import SOURCES
 from chexviz.evaluation.planning import POWER, Precision, precision
 from chexviz.models import sizes
 from chexviz.reporting.paper.supplement import shown
-from chexviz.reporting.tables import characteristics, confusion, flow, sources
+from chexviz.reporting.tables import characteristics, confusion, flow
 from chexviz.reporting.tables.typesetting import Layout
 from chexviz.reporting.titles import full_titles, read_table
 from chexviz.reporting.wording import tally
@@ -25,7 +26,7 @@ REASONS = 3  # kinds of rejection that a sentence names
 def of_study(results: Path, settings: dict) -> dict:
     """What is said of the whole run. settings: those of the paper (see plan.paper)."""
     sites = settings["sites"]
-    found = read_table(results / "audit" / "sources.csv", sources.COLUMNS).set_index("site")
+    found = SOURCES.read(results / "audit" / "sources.csv").set_index("site")
     steps = read_table(results / "audit" / "flow.csv", flow.COLUMNS)
     people = read_table(results / "tables" / "participants.csv", characteristics.COLUMNS)
     people["protocol"] = people["protocol"].fillna("")
