@@ -72,11 +72,10 @@ paper: $(VENV)/requirements.lock ## the paper with the real datasets: results/pa
 	snakemake --cores $(CORES)
 
 report: $(VENV)/requirements.lock ## all results as one page: results/demo/report.html; STUDY=paper: results/report.html
-	snakemake $(OVERLAY) --report-stylesheet workflow/report/report.css --report $(RESULTS)/report.html
-	PYTHONPATH=workflow python -m chexviz.tools.report_page $(RESULTS)/report.html
+	PYTHONPATH=workflow python -m chexviz report $(RESULTS)/report.html $(OVERLAY)
 
 verify: $(VENV)/requirements.lock ## compare the results with the config, code, data and environment that made them; STUDY as for report
-	PYTHONPATH=workflow python -m chexviz.tools.verify $(OVERLAY)
+	PYTHONPATH=workflow python -m chexviz verify $(OVERLAY)
 
 lint: $(VENV)/requirements.lock ## check style, formatting, types, the workflow and the Dockerfile
 	ruff check .

@@ -84,7 +84,7 @@ def test_packages_are_linked_from_the_cache_and_not_copied(done, conda):
         for path in done.folder.glob(".snakemake/conda/*.yaml")
         if "pydicom" in path.read_text()
     )
-    (file,) = environment.glob("lib/*/site-packages/tqdm/std.py")
+    (file,) = environment.glob("lib/*/site-packages/msgspec/json.py")
     assert file.stat().st_nlink > 1
     assert len(list(environment.glob("conda-meta/pydicom-3*.json"))) == 1
 
@@ -182,7 +182,7 @@ def test_snakemake_installs_what_the_pin_files_say(pinned_copy, conda):
     assert any("/gdcm-3.2.6-" in line for line in lines)
     # Only the pin file can be followed now.
     unsolvable = pinned_copy.repository / "envs" / "data.yaml"
-    unsolvable.write_text(unsolvable.read_text().replace("tqdm==", "tqdm==99."))
+    unsolvable.write_text(unsolvable.read_text().replace("msgspec==", "msgspec==99."))
     run = pinned_copy.run("--use-conda", "--conda-create-envs-only", **conda)
     assert run.returncode == 0, run.stdout[-6000:]
     assert run.stdout.count("Using pinnings from") == len(DEMO)

@@ -113,7 +113,11 @@ class Workflow:
 
     def verify(self) -> subprocess.CompletedProcess:
         """Compare the results with their record, as `make verify` does."""
-        line = [sys.executable, "-m", "chexviz.tools.verify", "--configfile", *self.configs()]
+        return self.tool("verify")
+
+    def tool(self, *words: str) -> subprocess.CompletedProcess:
+        """Run a command of `chexviz` on the results."""
+        line = [sys.executable, "-m", "chexviz", *words, "--configfile", *self.configs()]
         environment = self.environment(PYTHONPATH=str(self.repository / "workflow"))
         return subprocess.run(
             line, capture_output=True, text=True, cwd=self.folder, env=environment

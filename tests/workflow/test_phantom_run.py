@@ -16,7 +16,6 @@ from safetensors import safe_open
 from browser import PANEL, PHONE, opened
 from chexviz.data.phantom.population import COPIES
 from chexviz.images.arrays import open_images
-from chexviz.tools import report_page
 from made_phantoms import planted
 from running import FORECAST, SITES, THREE, TINY, Workflow
 
@@ -203,12 +202,11 @@ def test_progress_is_told_in_plain_lines(done):
 
 
 @pytest.fixture(scope="module")
-def report(done, repository) -> Path:
+def report(done) -> Path:
     """The report, made as `make report` does."""
-    style = repository / "workflow" / "report" / "report.css"
     page = done.folder / "report.html"
-    done.succeed("--report-stylesheet", str(style), "--report", str(page))
-    report_page.main([str(page)])
+    made = done.tool("report", str(page))
+    assert made.returncode == 0, made.stderr
     return page
 
 

@@ -66,7 +66,7 @@ def test_only_tables_and_rules_of_entry_points_change(tmp_path):
         f"<title>Snakemake Report</title><script>var results = {json.dumps(results)};\n"
         f"</script><script>var rules = {json.dumps(rules)};\n</script>"
     )
-    report_page.main([str(path)])
+    report_page.complete(path)
     page = path.read_text()
     assert page.count("</script>") == 2
     found = json.loads(re.search(r"var results = (.*);\n", page)[1])
@@ -82,5 +82,5 @@ def test_what_is_no_report_is_refused(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("<html></html>")
     with pytest.raises(InputError, match="make report"):
-        report_page.main([str(path)])
+        report_page.complete(path)
     assert path.read_text() == "<html></html>"

@@ -1,12 +1,13 @@
-"""Progress of long work: a bar on a terminal, plain lines with time left anywhere else."""
+"""Progress of long work, with the time left: a line that changes on a terminal, else many lines."""
 
+import shutil
 import sys
 import time
 from typing import Self
 
-from tqdm import tqdm
-
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_ON_A_TERMINAL = 0.1
+CLEAR = "\r\x1b[K"  # to the start of the line, and nothing is left on it
 
 
 class Progress:
@@ -24,30 +25,29 @@ class Progress:
     def __init__(self, label: str, *, total: int, unit: str, start: int = 0):
         self.label, self.total, self.unit, self.start, self.done = label, total, unit, start, start
         self.began = time.monotonic()
-        self.next_line = self.began + SECONDS_BETWEEN_LINES
-        self.bar = (
-            tqdm(desc=label, total=total, unit=unit, initial=start, dynamic_ncols=True)
-            if sys.stderr.isatty()
-            else None
-        )
+        self.on_terminal = sys.stderr.isatty()
+        self.pause = SECONDS_ON_A_TERMINAL if self.on_terminal else SECONDS_BETWEEN_LINES
+        self.next_line = self.began + self.pause
+        self.shown = ""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
+        if self.on_terminal and self.shown:
+            print(file=sys.stderr, flush=True)
 
     def step(self, steps: int = 1, **values: float) -> None:
         """Count `steps` more; `values` (a loss, a learning rate) are shown beside the count."""
         self.done += steps
-        if self.bar is not None:
-            shown = {name: f"{value:.4g}" for name, value in values.items()}
-            self.bar.set_postfix(shown, refresh=False)
-            self.bar.update(steps)
-        elif self.done == self.total or time.monotonic() >= self.next_line:
-            self.next_line = time.monotonic() + SECONDS_BETWEEN_LINES
-            print(self.line(**values), file=sys.stderr, flush=True)
+        if self.done == self.total or time.monotonic() >= self.next_line:
+            self.next_line = time.monotonic() + self.pause
+            self.shown = self.line(**values)
+            if self.on_terminal:
+                fitting = self.shown[: shutil.get_terminal_size().columns - 1]
+                print(end=CLEAR + fitting, file=sys.stderr, flush=True)
+            else:
+                print(self.shown, file=sys.stderr, flush=True)
 
     def line(self, **values: float) -> str:
         """The state as one plain line."""

@@ -1,6 +1,5 @@
 """Near-identical images, within a site and across sites: perceptual hash, confirmed on pixels."""
 
-import argparse
 from collections.abc import Iterable
 from itertools import combinations
 from math import comb
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
@@ -156,7 +156,7 @@ def find(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")

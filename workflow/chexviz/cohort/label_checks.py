@@ -1,6 +1,5 @@
 """Whether labels and tags can be trusted: conflicts, missing tags, class balance, confounders."""
 
-import argparse
 from collections.abc import Iterator
 from math import exp, log, sqrt
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.tables.sites import SAMPLES
@@ -177,7 +177,7 @@ def odds_ratio(own: pd.DataFrame, tag: str, values: tuple[str, str]) -> dict:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--task", nargs="+", required=True, help="of each site")
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")

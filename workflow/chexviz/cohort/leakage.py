@@ -1,6 +1,5 @@
 """What leaks from training into evaluation: counted for every protocol, ruled out for `patient`."""
 
-import argparse
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
 from chexviz.base.tables.sites import SAMPLES
@@ -145,7 +145,7 @@ def prove_disjoint(images: pd.DataFrame, pairs: pd.DataFrame) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")

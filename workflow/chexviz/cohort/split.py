@@ -1,6 +1,5 @@
 """Which images train, choose thresholds and evaluate, by either protocol."""
 
-import argparse
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
 from chexviz.base.options import finite_json
@@ -112,7 +112,7 @@ def require_both_classes(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--protocol", required=True, choices=("paper", "patient"))
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")

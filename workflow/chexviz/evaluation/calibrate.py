@@ -1,6 +1,5 @@
 """Entry point: predictions to calibration, operating points and decision curves."""
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
 from chexviz.base.options import finite_json
@@ -357,9 +357,7 @@ def calibrate(models: list[Model], settings: Settings) -> dict[str, pd.DataFrame
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.evaluation.calibrate", description=__doc__
-    )
+    parser = argument_parser(main)
     add_predictions(parser)
     parser.add_argument(
         "--settings",

@@ -1,6 +1,5 @@
 """Entry point: how often 95 % intervals hold the truth and paired tests keep to their level."""
 
-import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
@@ -243,9 +243,7 @@ def simulate(settings: Coverage) -> pd.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.evaluation.coverage", description=__doc__
-    )
+    parser = argument_parser(main)
     parser.add_argument("--settings", required=True, metavar="JSON", help="a Coverage")
     parser.add_argument("--csv", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)

@@ -4,7 +4,6 @@ A federated model has a task block, a head, for each site. The paper evaluates e
 only; here each scores all images, and the heads are compared on the same ones.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.evaluation.cases import count_cases, is_too_few, too_few
@@ -381,9 +381,7 @@ def crosstask(models: list[Model], files: dict[str, str], settings: Bootstrap) -
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.evaluation.crosstask", description=__doc__
-    )
+    parser = argument_parser(main)
     add_predictions(parser)
     add_samples(parser)
     parser.add_argument(

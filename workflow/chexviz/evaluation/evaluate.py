@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base import user_tables
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json, fraction
@@ -552,9 +553,7 @@ def add_predictions(parser: argparse.ArgumentParser) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.evaluation.evaluate", description=__doc__
-    )
+    parser = argument_parser(main)
     add_predictions(parser)
     parser.add_argument("--settings", required=True, metavar="JSON", help="{'bootstrap': {...}}")
     parser.add_argument("--margin", required=True, type=fraction, help="AUROC, of non-inferiority")

@@ -1,6 +1,5 @@
 """Entry point: Grad-CAM of all true positives against the annotations, with paired tests."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
@@ -274,7 +274,7 @@ def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: di
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--site", action="append", nargs=3, required=True, metavar=("SITE", "TASK", "ANNOTATIONS")
     )

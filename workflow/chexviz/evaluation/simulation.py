@@ -1,6 +1,5 @@
 """Entry point: how often each paired test calls two equally good models different."""
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtr, stdtrit
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
@@ -149,9 +149,7 @@ def simulate(settings: Simulation) -> pd.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.evaluation.simulation", description=__doc__
-    )
+    parser = argument_parser(main)
     parser.add_argument("--settings", required=True, metavar="JSON", help="a Simulation")
     parser.add_argument("--csv", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
@@ -280,9 +281,7 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.evaluation.subgroups", description=__doc__
-    )
+    parser = argument_parser(main)
     add_predictions(parser)
     add_samples(parser)
     parser.add_argument(

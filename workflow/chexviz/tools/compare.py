@@ -1,10 +1,13 @@
-"""Entry point: compare two models by their tables of predictions, whoever made them."""
+"""Compare two models on the same images: metrics with intervals, and four paired tests of AUROC.
 
-import argparse
+Takes the tables of predictions of the two, whoever made them.
+"""
+
 from pathlib import Path
 
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import SEED, fraction, whole
@@ -118,24 +121,36 @@ def write(tables: list[pd.DataFrame], paths: list[Path | None]) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.tools.compare",
-        description="Compare two models on the same images: metrics with intervals, and four "
-        "paired tests of AUROC.",
-        epilog="A table has the columns image, label (0 or 1) and score (a probability), and may "
-        "have patient and subset (validation or evaluation). See docs/evaluation.md.",
+    parser = argument_parser(main)
+    parser.epilog = (
+        "A table is a CSV file with the columns image (an id), label (0 or 1) and score (a "
+        "probability), and may have patient and subset (validation or evaluation)."
     )
-    parser.add_argument("baseline", metavar="BASELINE.csv")
-    parser.add_argument("model", metavar="MODEL.csv")
-    parser.add_argument("--unit", choices=("patient", "image"), help="of the primary bootstrap")
-    parser.add_argument("--replicates", type=whole(2, 10**6), default=2000, help="resamples (2000)")
-    parser.add_argument("--margin", type=fraction, default=0.05, help="of non-inferiority (0.05)")
-    parser.add_argument("--seed", type=whole(0, SEED), default=2022, help="of the resamples (2022)")
+    parser.add_argument("baseline", metavar="BASELINE.csv", help="predictions of one model")
+    parser.add_argument("model", metavar="MODEL.csv", help="predictions of the other one")
+    parser.add_argument(
+        "--unit",
+        choices=("patient", "image"),
+        help="what the primary test draws (patient, where one has several images)",
+    )
+    parser.add_argument(
+        "--replicates", type=whole(2, 10**6), default=2000, help="resamples (%(default)s)"
+    )
+    parser.add_argument(
+        "--margin",
+        type=fraction,
+        default=0.05,
+        help="loss of AUROC that non-inferiority excludes (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=whole(0, SEED), default=2022, help="of the resamples (%(default)s)"
+    )
     parser.add_argument(
         "--minimum-cases",
         type=whole(5, 10**6),
         default=20,
-        help="positive and negative units, of each, for an interval or p (20)",
+        help="positive and negative patients (or images), of each, for an interval or p "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--metrics", type=Path, metavar="OUT.csv", help="write both models' metrics"

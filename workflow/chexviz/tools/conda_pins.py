@@ -6,7 +6,6 @@ Snakemake installs from a pin file instead of solving anew. CONDA_CHANNEL_ALIAS 
 the channels, as it does for conda.
 """
 
-import argparse
 import asyncio
 import os
 import sys
@@ -18,6 +17,7 @@ import rattler
 import yaml
 from rattler.exceptions import SolverError
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 
@@ -80,7 +80,7 @@ def line(record: rattler.RepoDataRecord) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--cuda", help="highest version that the GPU's driver supports: nvidia-smi")
     parser.add_argument("environment", nargs="+", type=Path, help="a .yaml file")
     arguments = parser.parse_args(argv)

@@ -4,12 +4,12 @@ Entry point: python -m chexviz.tools.costs --benchmarks FOLDER --data FOLDER FOL
 --output MARKDOWN.
 """
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.progress import duration
@@ -79,7 +79,7 @@ def markdown(header: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--benchmarks", required=True, type=Path)
     parser.add_argument("--data", required=True, type=Path, nargs="+", help="raw data, results")
     parser.add_argument("--output", required=True, type=Path)

@@ -1,6 +1,5 @@
 """Say how long trainings will take on a machine without a GPU, from the speed that it has."""
 
-import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
 from chexviz.federation.site import ALL, LocalSite
@@ -97,7 +97,7 @@ def sentence(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--work", required=True, type=finite_json, help="architecture, images: each"
     )

@@ -3,13 +3,13 @@
 Entry point: python -m chexviz.tools.phantom_weights --seed 2022 --output imagenet.pth.
 """
 
-import argparse
 import re
 from pathlib import Path
 
 import torch
 from torchvision.models import densenet121
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.options import SEED, whole
@@ -31,7 +31,7 @@ def draw(seed: int) -> dict[str, torch.Tensor]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--seed", required=True, type=whole(0, SEED))
     parser.add_argument("--output", required=True, type=Path, help="a .pth file")
     arguments = parser.parse_args(argv)

@@ -1,11 +1,10 @@
-"""Make Snakemake's report readable to its end: tables as pages, and the code behind every rule.
+"""Make one page of all results of a run that has ended, with parameters, code and run times.
 
-Entry point: python -m chexviz.tools.report_page results/report.html. Snakemake offers a CSV only as
-a download, and of a rule it shows the command alone. Here each table becomes a page with the CSV
-beside it, and each rule is followed by the source of its entry point.
+Snakemake's report offers a CSV only as a download, and of a rule it shows the command alone. Here
+each table becomes a page with the CSV beside it, and each rule is followed by the source of its
+entry point.
 """
 
-import argparse
 import base64
 import csv
 import html
@@ -18,10 +17,14 @@ from pathlib import Path
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+from snakemake.cli import main as snakemake
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
-from chexviz.base.source_code import ENTRY, PACKAGE
+from chexviz.base.source_code import ENTRY, HOME, PACKAGE
+
+STYLE = HOME / "workflow" / "report" / "report.css"
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>
 body {{ font: 13px/1.4 system-ui, sans-serif; margin: 12px; color: #222; }}
@@ -138,16 +141,35 @@ def closed(page: str) -> str:
     return re.sub(r'(<script id="[\w-]+">\s*var \w+ = )(.*)(;\n)', escaped, page)
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("report", type=Path)
-    path = parser.parse_args(argv).report
+def make(path: Path, snakefile: Path, configfiles: list[Path]) -> None:
+    """Snakemake's own report. Ends with its message and status if it makes none."""
+    words = ["--snakefile", snakefile, "--report-stylesheet", STYLE, "--report", path]
+    words += ["--configfile", *configfiles] * bool(configfiles)
+    try:
+        snakemake([str(word) for word in words])
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+def complete(path: Path) -> None:
+    """Turn Snakemake's report into ours. Raises InputError if the file is none."""
     page = path.read_text(encoding="utf-8")
     page = change(page, "results", with_page, path)
     page = closed(change(page, "rules", with_source, path))
     page = page.replace("<title>Snakemake Report</title>", "<title>CheXViz</title>")
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argument_parser(main)
+    parser.add_argument("report", type=Path, metavar="REPORT.html", help="the page to write")
+    parser.add_argument("--snakefile", type=Path, default=HOME / "Snakefile")
+    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="as of the run")
+    arguments = parser.parse_args(argv)
+    make(arguments.report, arguments.snakefile, arguments.configfile)
+    complete(arguments.report)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Whether all results are still what the config, code, data and environment of now would make.
 
-Entry point: python -m chexviz.tools.verify --configfile my.yaml. Nothing is run: the hashes of
-provenance.json are computed anew. Ends with status 1 if one differs, and says what has changed.
+Nothing is run: the hashes of provenance.json are computed anew. Ends with status 1 if one differs,
+and says what has changed.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from snakemake.settings.types import (
 )
 
 from chexviz.base import source_code
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import sha256
 from chexviz.data.manifest import list_files, read_manifest
@@ -128,9 +128,9 @@ def present(snakefile: Path, configfiles: list[Path]) -> tuple[Path, dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--snakefile", type=Path, default=source_code.HOME / "Snakefile")
-    parser.add_argument("--configfile", type=Path, nargs="*", default=[])
+    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="as of the run")
     arguments = parser.parse_args(argv)
     path, now = present(arguments.snakefile, arguments.configfile)
     last = read_record(path)

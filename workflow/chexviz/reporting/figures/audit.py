@@ -1,6 +1,5 @@
 """Audit figure: what evaluation images share with training, and how labels go with view and sex."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
 from chexviz.base.tables.study import LABEL_CHECKS, LEAKAGE
@@ -161,7 +161,7 @@ def beside(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--audit", nargs="+", required=True, type=Path, help="a file per protocol")
     parser.add_argument("--labels", required=True, type=Path)
     parser.add_argument("--settings", required=True, type=finite_json)

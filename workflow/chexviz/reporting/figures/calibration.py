@@ -1,6 +1,5 @@
 """Reliability diagrams of the baselines and of one method, before and after temperature scaling."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.evaluation.cases import first_note
 from chexviz.reporting.figures import style
@@ -142,7 +142,7 @@ def scaling_note(calibration: pd.DataFrame, sites: list[dict]) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--calibration", required=True, type=Path)
     parser.add_argument("--reliability", required=True, type=Path)
     parser.add_argument("--distribution", required=True, type=Path)

@@ -1,6 +1,5 @@
 """Contact sheet: Grad-CAM of many true positives from best to worst, baseline beside a method."""
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import MEASURES
 from chexviz.base.tables.models import BASELINE
@@ -157,7 +157,7 @@ def write_notes(figure: Figure, note: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--site",
         action="append",

@@ -1,6 +1,5 @@
 """Figure of the coverage: how often intervals hold the truth and paired tests their level."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.evaluation.coverage import CHOSEN, COLUMNS, INTERVALS, TESTS
 from chexviz.reporting import titles
@@ -127,9 +127,7 @@ def write_note(figure: Figure, table: pd.DataFrame, height: float) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.reporting.figures.coverage", description=__doc__
-    )
+    parser = argument_parser(main)
     parser.add_argument("--coverage", required=True, type=Path, metavar="CSV")
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)

@@ -1,6 +1,5 @@
 """Cross-task figure: the scores of every head of the federated model on every site's images."""
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
@@ -219,7 +219,7 @@ def draw_nothing(note: str) -> Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--crosstask", required=True, type=Path)
     parser.add_argument("--method", required=True, help="whose heads are shown")
     parser.add_argument("--settings", required=True, type=finite_json)

@@ -1,12 +1,12 @@
 """Decision curves of the baselines and of one method against treating all and treating none."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.evaluation.cases import first_note
 from chexviz.reporting.figures import style
@@ -66,7 +66,7 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--decision", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
     add_titles(parser)

@@ -1,12 +1,12 @@
 """Entry point: confusion matrices of all models, and a sheet of the worst errors of one method."""
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
 from chexviz.base.tables.evaluation import read_metrics, threshold_of
@@ -151,7 +151,7 @@ def tags(case: dict) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--site",
         action="append",

@@ -1,6 +1,5 @@
 """Figure 1: the CheXViz framework. What each site keeps, what it sends, and the global model."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from matplotlib.patches import (
     Rectangle,
 )
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.options import finite_json
 from chexviz.reporting.figures import style
@@ -294,7 +294,7 @@ def read_sites(settings: dict) -> list[dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--settings", required=True, type=finite_json)
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)

@@ -1,6 +1,5 @@
 """Figure 3: Grad-CAM of true positives, baseline beside CheXViz, on cases chosen by a rule."""
 
-import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import read_metrics
 from chexviz.base.tables.sites import ANNOTATIONS
@@ -207,7 +207,7 @@ def read_sites(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--site",
         action="append",

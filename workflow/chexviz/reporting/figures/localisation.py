@@ -1,6 +1,5 @@
 """Figure: how well Grad-CAM agrees with the annotations, by measure, site, architecture, method."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
@@ -178,7 +178,7 @@ def write_notes(figure: Figure, seeds: int, dash: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--localisation", required=True, type=Path)
     add_titles(parser)
     parser.add_argument("--mark", default="", help="a text that the figure shows")

@@ -1,12 +1,12 @@
 """Figure 2: ROC curves of the baselines and of one method, a panel a task and architecture."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import read_comparisons, read_metrics
 from chexviz.evaluation.cases import is_too_few
@@ -117,7 +117,7 @@ def of_seed(table: pd.DataFrame, seed: int, path: Path) -> pd.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--roc", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)

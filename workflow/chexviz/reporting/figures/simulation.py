@@ -1,6 +1,5 @@
 """Figure of the simulation: how often the paired tests call two equally good models different."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.evaluation.simulation import COLUMNS, LEVEL
 from chexviz.reporting.figures import style
@@ -87,9 +87,7 @@ def name_lines(axes: Axes, table: pd.DataFrame, last: float) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m chexviz.reporting.figures.simulation", description=__doc__
-    )
+    parser = argument_parser(main)
     parser.add_argument("--simulation", required=True, type=Path, metavar="CSV")
     parser.add_argument("--mark", default="", help="a text that the figure shows")
     parser.add_argument("--pdf", required=True, type=Path)

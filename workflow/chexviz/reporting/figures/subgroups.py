@@ -1,6 +1,5 @@
 """Subgroup figure: AUROC by view, sex and age, of the baselines and of one method."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import ALL, UNKNOWN
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
@@ -188,7 +188,7 @@ def write_methods(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--subgroups", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
     add_titles(parser)

@@ -1,6 +1,5 @@
 """The paper's PDF: reads every number from the result files, then typesets the template."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 import typst
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.options import finite_json
@@ -287,7 +287,7 @@ def typeset(template: Path, facts: dict) -> bytes:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--template", nargs="+", required=True, type=Path, help="then the files that it imports"
     )

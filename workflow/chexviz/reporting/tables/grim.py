@@ -5,13 +5,13 @@ its last printed digit (Brown and Heathers, Social Psychological and Personality
 Several percentages of the same n leave few n.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.reporting.tables.cells import to_csv, write
 from chexviz.reporting.tables.original import read_data, read_table1
@@ -152,7 +152,7 @@ def division(row: Any) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--published", required=True, type=Path, help="the original's Table 1")
     parser.add_argument("--data", required=True, type=Path, help="the original's datasets")
     parser.add_argument("--mark", default="", help="a text that every output shows")

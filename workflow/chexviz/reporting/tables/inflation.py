@@ -1,11 +1,11 @@
 """The AUROC under the protocol `paper` minus that under `patient`: what leakage adds, and more."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import read_metrics
 from chexviz.evaluation.cases import TOO_FEW, first_note
@@ -211,7 +211,7 @@ def layout(table: pd.DataFrame) -> Layout:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--paper", required=True, type=Path, help="metrics.csv of this protocol")
     parser.add_argument("--patient", required=True, type=Path, help="likewise")
     parser.add_argument("--paper-split", required=True, type=Path, help="which images train")

@@ -1,11 +1,11 @@
 """The table of all methods: AUROC on every task, against the baseline, and what a site sends."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.models import read_histories
 from chexviz.evaluation.cases import TOO_FEW
@@ -123,7 +123,7 @@ def to_tex(table: pd.DataFrame, mark: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument(

@@ -1,10 +1,10 @@
 """Entry point: which images a study has and who is on them: flow figure and characteristics."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
 from chexviz.reporting.figures import flow as figure_flow
@@ -18,7 +18,7 @@ SAMPLES = ["image", "patient", "patient_known", "label", "view", "sex", "age"]
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--site",
         action="append",

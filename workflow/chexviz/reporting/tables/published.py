@@ -1,12 +1,12 @@
 """The original's Table 1 beside ours: every value, where a repetition would fall, and a verdict."""
 
-import argparse
 from pathlib import Path
 from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
 from chexviz.base.tables.evaluation import METRICS, read_metrics
@@ -215,7 +215,7 @@ def layout(table: pd.DataFrame) -> Layout:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--published", required=True, type=Path, help="the original's Table 1")
     parser.add_argument("--data", required=True, type=Path, help="the original's datasets")
     parser.add_argument("--metrics", required=True, type=Path)

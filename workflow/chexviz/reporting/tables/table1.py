@@ -1,10 +1,10 @@
 """Table 1: the baseline and one method on every task, with intervals and the paired test."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import METRICS
 from chexviz.reporting.tables.cells import (
@@ -76,7 +76,7 @@ def to_tex(table: pd.DataFrame, mark: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")

@@ -1,12 +1,12 @@
 """The table of all paired tests: a method against its baselines, four ways, corrected."""
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
@@ -153,7 +153,7 @@ def layout(table: pd.DataFrame) -> Layout:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="compared with the baselines")
     add_titles(parser)
