@@ -15,6 +15,8 @@ FROM_CONDA = {
     "seaborn-base": "seaborn",
     "typst-py": "typst",
 }
+# Packages that are imported under another name.
+FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn", "gdcm": "python-gdcm"}
 
 
 def locked(lock: Path) -> dict[str, set[str]]:

@@ -218,6 +218,23 @@ def test_progress_is_silent_between_lines(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_progress_on_a_terminal_is_one_line_that_fits(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr("chexviz.base.progress.time.monotonic", lambda: next(clock))
+    with Progress("train", total=2, unit="round") as progress:
+        progress.step(loss=0.25)
+        progress.step(loss=0.25, learning_rate=0.001)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.endswith("\n")
+    lines = said.rstrip("\n").split("\r\x1b[K")[1:]
+    assert lines[0].startswith("train: round 1/2, loss 0.25, ")
+    assert lines[1].startswith("train: round 2/2, loss 0.25, ")
+    assert len(lines[1]) == 39
+
+
 def test_resumed_steps_do_not_count_for_the_speed(monkeypatch):
     clock = iter([0.0, 10.0])
     monkeypatch.setattr("chexviz.base.progress.time.monotonic", lambda: next(clock))

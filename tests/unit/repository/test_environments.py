@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from chexviz.base import source_code
-from environments import locked, pinned
+from environments import FROM_IMPORT, locked, pinned
 
-FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn", "gdcm": "python-gdcm"}
 NAMES = ["data", "evaluate", "figures", "train-cpu", "train-gpu"]
 
 

@@ -1,0 +1,199 @@
+"""The library and its command as a stranger installs them: from a wheel, with nothing else."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from packaging.requirements import Requirement
+from sklearn.metrics import roc_auc_score
+from test_environments import FROM_IMPORT
+
+from chexviz.__main__ import COMMANDS, main
+from chexviz.base import source_code
+from environments import locked
+
+UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+# The optional packages that the modules of a room may import.
+ROOMS = {
+    **dict.fromkeys(("base", "images", "evaluation", "reporting"), ""),
+    **{"data": "data", "cohort": "data", "models": "train", "federation": "train"},
+    **{"figures": "figures", "paper": "figures", "pipeline": "workflow", "tools": "workflow"},
+}
+# Tools of the repository's own making, which are no commands.
+OF_THE_REPOSITORY = {"conda_pins", "forecast", "phantom_weights"}
+
+
+def uv(*words: str | Path) -> None:
+    """Run uv without network, from any folder."""
+    line = [UV, "--quiet", "--offline", *map(str, words)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def needed(requirements: list[str]) -> set[str]:
+    """The packages that are installed with these: their own requirements too, without extras."""
+    names = set()
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            names |= {requirement.name, *needed(metadata.requires(requirement.name) or [])}
+    return names
+
+
+def lend(package: str, folder: Path) -> None:
+    """Put a package of this environment into another one."""
+    files = metadata.files(package)
+    for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+        there = metadata.distribution(package).locate_file(top)
+        if top.endswith(".dist-info"):  # of a link uv would not read the version
+            shutil.copytree(there, folder / top)
+        else:
+            (folder / top).symlink_to(there)
+
+
+@pytest.fixture(scope="module")
+def project(repository) -> dict:
+    return tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory, repository) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    uv("build", "--wheel", "--out-dir", folder, repository)
+    (file,) = folder.glob("*.whl")
+    return file
+
+
+@pytest.fixture(scope="module")
+def chexviz(tmp_path_factory, wheel, project):
+    """Run the installed command in a folder outside of any checkout, or in another one."""
+    home = tmp_path_factory.mktemp("stranger")
+    python = home / "venv" / "bin" / "python"
+    uv("venv", "--python", sys.executable, home / "venv")
+    uv("pip", "install", "--no-deps", "--python", python, wheel)
+    (packages,) = home.glob("venv/lib/*/site-packages")
+    for package in needed(project["dependencies"]):
+        lend(package, packages)
+    uv("pip", "check", "--python", python)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*words: str, folder: Path = home) -> subprocess.CompletedProcess:
+        line = [str(python.with_name("chexviz")), *words]
+        return subprocess.run(line, capture_output=True, text=True, cwd=folder, env=environment)
+
+    run.home = home
+    return run
+
+
+def test_the_wheel_holds_the_package_alone(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if not name.endswith("/")}
+    package = {
+        path.relative_to(source_code.PACKAGE.parent).as_posix()
+        for path in source_code.PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "chexviz/reporting/figures/style.mplstyle" in package
+    about = {name for name in held if ".dist-info/" in name}
+    assert held - about == package
+    assert any(name.endswith("licenses/LICENSE") for name in about)
+
+
+def test_a_stranger_compares_two_tables(chexviz):
+    draws = np.random.default_rng(1)
+    label = np.arange(200) % 4 == 0
+    areas = []
+    for name, shift in (("baseline", 0.5), ("model", 1.5)):
+        score = 1 / (1 + np.exp(-draws.normal(shift * label)))
+        table = pd.DataFrame({"image": range(200), "label": label.astype(int), "score": score})
+        table.to_csv(chexviz.home / f"{name}.csv", index=False)
+        areas.append(roc_auc_score(label, score))
+    done = chexviz("compare", "baseline.csv", "model.csv", "--metrics=metrics.csv")
+    assert done.returncode == 0, done.stderr
+    assert "200 images, 50 with the finding" in done.stdout
+    found = pd.read_csv(chexviz.home / "metrics.csv")
+    assert list(found["model"]) == ["baseline", "model"]
+    np.testing.assert_allclose(found["auroc"], areas, rtol=0, atol=1e-12)
+    for area in areas:
+        assert f"{area:.3f} (" in done.stdout
+
+
+def test_a_wrong_table_is_refused_in_words(chexviz):
+    done = chexviz("compare", "absent.csv", "absent.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR absent.csv\n  expected: a CSV file")
+
+
+def test_help_says_what_there_is(chexviz):
+    for words in ([], ["--help"]):
+        done = chexviz(*words)
+        assert done.returncode == 0
+        assert done.stdout.startswith("usage: chexviz ")
+        for name, command in COMMANDS.items():
+            assert re.search(rf"^ +{name} +{re.escape(command.summary[:30])}", done.stdout, re.M)
+    done = chexviz("compare", "--help")
+    assert done.stdout.startswith("usage: chexviz compare ")
+    assert "may have patient and subset" in done.stdout
+    assert chexviz("compar").returncode == 2
+
+
+def test_help_imports_nothing_that_takes_long(repository):
+    program = "import sys; from chexviz.__main__ import main; main(['--version'])"
+    program += "; print({'numpy', 'pandas', 'scipy', 'msgspec'} & set(sys.modules))"
+    environment = os.environ | {"PYTHONPATH": str(repository / "workflow")}
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(line, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[1] == "set()"
+
+
+def test_the_version_is_stated_once_and_cited(chexviz, project, repository, capsys):
+    assert chexviz("--version").stdout == f"chexviz {project['version']}\n"
+    main(["--version"])  # of this checkout
+    assert capsys.readouterr().out == f"chexviz {project['version']}\n"
+    cited = re.search(r"^version: (.+)$", (repository / "CITATION.cff").read_text(), re.M)[1]
+    assert cited == project["version"]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if COMMANDS[name].in_checkout])
+def test_what_needs_a_checkout_or_more_packages_says_so(chexviz, repository, name):
+    done = chexviz(name, "--help")
+    assert done.returncode == 1
+    assert f"ERROR chexviz {name} works in a checkout of the workflow" in done.stderr
+    done = chexviz(name, "--help", folder=repository / "docs")
+    assert done.returncode == 1
+    assert "pip install 'chexviz[workflow]'" in done.stderr
+
+
+def test_every_import_of_a_room_is_in_its_extra(project):
+    ours = {"chexviz", *sys.stdlib_module_names}
+    for path in source_code.PACKAGE.rglob("*.py"):
+        if path.stem in OF_THE_REPOSITORY:
+            continue
+        room = [part for part in path.relative_to(source_code.PACKAGE).parts if part in ROOMS][-1:]
+        extra = ROOMS[room[0]] if room else ""
+        lines = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+        known = {Requirement(line).name for line in lines}
+        imported = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+        assert {FROM_IMPORT.get(name, name) for name in imported - ours} <= known, path
+
+
+def test_the_ranges_hold_what_the_lock_pins(project, repository):
+    versions = locked(repository / "envs" / "requirements.lock")
+    for line in sum(project["optional-dependencies"].values(), project["dependencies"]):
+        requirement = Requirement(line)
+        for version in versions[requirement.name]:
+            assert requirement.specifier.contains(version), line
