@@ -5,6 +5,7 @@ import html
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import matplotlib
@@ -36,6 +37,22 @@ def test_every_artifact_comes_out(done):
     for name in ("figure1", "audit", "flow"):
         assert len(done.results(f"figures/{name}.*")) == 2
     assert len(done.results("tables/participants.*")) == 3
+
+
+def test_the_tour_follows_an_image_to_its_number(done, repository):
+    """All its commands, in one shell as a reader has it."""
+    text = (repository / "docs" / "tour.md").read_text()
+    script = "".join(re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S))
+    line = ["bash", "-euo", "pipefail", "-c", script]
+    shell = subprocess.run(
+        line, capture_output=True, text=True, cwd=done.folder, env=done.environment()
+    )
+    assert shell.returncode == 0, shell.stderr
+    (drawn,) = done.results("radiograph.png")
+    drawn.unlink()
+    (computed,) = re.findall(r"^(0\.\d{3}|1\.000)$", shell.stdout, re.M)
+    (row,) = re.findall(r"^\| .* \| Standard \|.*$", shell.stdout, re.M)
+    assert row.split(" | ")[6].startswith(computed)
 
 
 def test_a_head_is_evaluated_on_the_hospitals_other_finding(done):
