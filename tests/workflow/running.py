@@ -181,7 +181,7 @@ def training(is_ours: Callable[[int], bool]) -> int | None:
             line = status.with_name("cmdline").read_bytes()
             caught = int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16)
             if (
-                line.startswith(b"python\0-m\0chexviz.train\0")
+                line.startswith(b"python\0-m\0chexviz.federation.train\0")
                 and caught >> signal.SIGTERM - 1 & 1
                 and is_ours(int(status.parent.name))
             ):
