@@ -24,18 +24,17 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/download.smk"
-include: "workflow/rules/preprocess.smk"
-include: "workflow/rules/split.smk"
-include: "workflow/rules/audit.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/calibration.smk"
-include: "workflow/rules/subgroups.smk"
-include: "workflow/rules/localisation.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/reporting.smk"
-include: "workflow/rules/published.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/federation.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/evaluation_simulated.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/tables_published.smk"
+include: "workflow/rules/figures_study.smk"
+include: "workflow/rules/figures_models.smk"
+include: "workflow/rules/figures_images.smk"
 include: "workflow/rules/paper.smk"
 
 
@@ -75,7 +74,7 @@ rule all:
         ),
         expand(
             "<results>/tables/{table}.{format}",
-            table=[*plan.study_tables(config), "participants"],
+            table=[*paths.study_tables(config), "participants"],
             format=["csv", "tex", "md"],
         ),
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz.models import device, predict
 from chexviz.models import model as models
 from chexviz.models.dataset import Dataset, load_dataset, to_unit
-from chexviz.pipeline import plan
+from chexviz.pipeline.settings import train
 
 ROOT = Path(__file__).parents[1]
 THREADS = 1
@@ -121,7 +121,7 @@ def memory_rows(folder: Path) -> list[tuple[str, str, float]]:
             model = folder / "model.safetensors"
             about = {"architecture": architecture, "sites": ["rsna"]}
             models.save(model, model_of(architecture).state_dict(), **about)
-            settings = plan.train(config, architecture, "baseline")
+            settings = train(config, architecture, "baseline")
             line = [*words, f"--settings={json.dumps(settings)}", f"--model={model}"]
             if stage == "train":
                 line += [f"--architecture={architecture}", "--seed=1", "--protocol=paper"]

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+from chexviz.base.methods import DEFAULTS
 from chexviz.federation import warmup
 from chexviz.federation.checkpoint import SHARE, Checkpoint
 from chexviz.federation.methods import FedAvg
@@ -28,7 +29,6 @@ from chexviz.models import device
 from chexviz.models import model as models
 from chexviz.models.dataset import Dataset, to_unit
 from chexviz.models.device import autocast, computes_bfloat16
-from chexviz.pipeline import plan
 from chexviz.tools.forecast import draw, epoch
 
 THREADS = torch.get_num_threads()
@@ -44,7 +44,7 @@ SETTINGS = {
     "schedule": "constant",
     "rounds": 1,
     "local_epochs": 1,
-    "method": plan.METHOD | {"algorithm": "fedavg"},
+    "method": DEFAULTS | {"algorithm": "fedavg"},
 }
 REPEATS = 5 if GPU else 3
 PAPER = {"rsna": 26_684, "siim": 12_047}

@@ -4,10 +4,10 @@ import json
 
 import torch
 
+from chexviz.base.methods import DEFAULTS
 from chexviz.federation.site import LocalSite
 from chexviz.models import model as models
 from chexviz.models.dataset import Dataset, load_dataset
-from chexviz.pipeline.plan import METHOD
 
 SETTINGS = {
     "batch": 8,
@@ -19,7 +19,7 @@ SETTINGS = {
     "schedule": "cosine",
     "rounds": 3,
     "local_epochs": 1,
-    "method": METHOD | {"algorithm": "fedavg"},
+    "method": DEFAULTS | {"algorithm": "fedavg"},
 }
 CPU = torch.device("cpu")
 

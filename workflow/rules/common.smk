@@ -14,7 +14,8 @@ sys.path.insert(0, os.path.join(HOME, "workflow"))
 from chexviz.base.errors import InputError
 from chexviz.base.source_code import digest as code
 from chexviz.data.sources.registry import missing
-from chexviz.pipeline import plan, provenance, training_work
+from chexviz.pipeline import arguments, configuration, paths, provenance, settings, study
+from chexviz.pipeline import training_work
 from chexviz.pipeline.signals import relay_termination
 
 # Of a module Snakemake reads no `configfile:`; the other workflow's settings are an overlay too.
@@ -23,10 +24,10 @@ update_config(overlaid, config)
 config.update(overlaid)
 
 try:
-    plan.check_finite(config)
-    config.update(plan.one_spelling(config))
+    configuration.check_finite(config)
+    config.update(configuration.whole_numbers(config))
     validate(config, os.path.join(HOME, "workflow/schemas/config.schema.yaml"))
-    plan.check(config)
+    configuration.check(config)
 except WorkflowError as error:
     # Snakemake's own message prints the whole schema; the cause says what is wrong, and where.
     wrong = error.__context__
@@ -50,11 +51,23 @@ shell.prefix(
 if workflow.remote_exec and workflow.local_exec:
     relay_termination()
 
+
+def literal(value):
+    """A parameter that is this text, or JSON of these settings.
+
+    In a text, Snakemake takes {word} for a wildcard; not in what a function gives.
+    """
+    text = value if isinstance(value, str) else settings.text(value)
+    return lambda wildcards: text
+
+
 SITES = config["run"]["sites"]
 PROTOCOLS = config["run"]["protocols"]
-MODELS, SHOWN = plan.predictions(config), plan.shown(config)
-IMAGES = [plan.image_file(config, site) for site in SITES]
-SHARDED = plan.sharded(config)
+FIRST_METHOD = config["run"]["methods"][0]
+MODELS, EXAMPLES = study.models(config), study.example_models(config)
+IMAGES = [paths.image_file(config, site) for site in SITES]
+SHARDED = study.sharded_sites(config)
+TITLES, MARK = literal(settings.titles(config)), literal(config["mark"])
 TRAINING_ENVIRONMENT = f"../../envs/train-{config['pytorch']}.yaml"
 
 
@@ -83,7 +96,7 @@ def unchanging(files):
 
 def stored(site):
     """The archive of a site that a storage plugin of Snakemake fetches before the job, if any."""
-    address = plan.stored_address(config, site)
+    address = configuration.stored_address(config, site)
     if address is None:
         return []
     try:
@@ -93,13 +106,8 @@ def stored(site):
     except Exception as error:  # of any class: every plugin has its own
         problem = f"{type(error).__name__}: {error}"
     if problem:
-        raise WorkflowError(str(plan.not_stored(site, address, problem)))
+        raise WorkflowError(str(configuration.unavailable(site, address, problem)))
     return [archive]
-
-
-def literal(text):
-    """A parameter as it is. In a text, Snakemake takes {word} for a wildcard; not in this."""
-    return lambda wildcards: text
 
 
 def growing(amount):

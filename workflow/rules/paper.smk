@@ -4,7 +4,7 @@
 rule paper:
     """Typeset the paper; every number in it is read from the result files."""
     input:
-        results=plan.paper_files(config),
+        results=paths.paper_files(config),
     output:
         pdf=report(
             "<results>/paper.pdf",
@@ -30,8 +30,8 @@ rule paper:
             "paper/references.bib",
         ),
         results=subpath(output.pdf, parent=True),
-        settings=literal(plan.text(plan.paper(config))),
-        mark=literal(config["mark"]),
+        settings=literal(settings.paper(config)),
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.paper.paper \

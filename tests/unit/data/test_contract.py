@@ -17,7 +17,7 @@ from chexviz.data.download import main as download
 from chexviz.data.preprocess import main as preprocess
 from chexviz.data.readers.listing import Options
 from chexviz.data.readers.registry import read
-from chexviz.pipeline import plan
+from chexviz.pipeline import settings as job_settings
 from made_archives import zip_bytes, zipped
 from made_dicoms import chest, make_manifest, write_dicom
 
@@ -170,7 +170,7 @@ def merged(repository, *overlays, site="rsna"):
         update_config(together, overlay)
     update_config(config, together)
     validate(config, str(repository / "workflow" / "schemas" / "config.schema.yaml"))
-    return plan.preprocess(config, site)["contract"]
+    return job_settings.preprocess(config, site)["contract"]
 
 
 def overlay(contract):

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from chexviz.base.errors import InputError
+from chexviz.base.methods import DEFAULTS
 from chexviz.federation import train
 from chexviz.federation.checkpoint import Checkpoint, check_like
 from chexviz.federation.exchange import batchnorm_names, combine
@@ -15,7 +16,6 @@ from chexviz.federation.methods import ALGORITHMS
 from chexviz.federation.train import Federation
 from chexviz.models import model
 from chexviz.models.dataset import pool
-from chexviz.pipeline.plan import METHOD
 from trainings import SETTINGS, arguments, dataset, local_site, local_sites, train_round
 
 NAMES = ["north", "south"]
@@ -38,7 +38,7 @@ METHODS = {
 
 
 def settings_of(method: dict, **changes) -> dict:
-    return SETTINGS | {"schedule": "constant", "method": METHOD | method} | changes
+    return SETTINGS | {"schedule": "constant", "method": DEFAULTS | method} | changes
 
 
 def federation_of(folder, method: dict, names=NAMES, **changes) -> Federation:
@@ -70,7 +70,7 @@ def trained_alone(federation: Federation) -> list[dict]:
 @pytest.mark.parametrize("name", METHODS)
 def test_what_is_averaged_and_what_is_kept(federation, name):
     """One round by hand: every tensor is the mean of what the sites made of it, or stays theirs."""
-    method = METHOD | METHODS[name]
+    method = DEFAULTS | METHODS[name]
     made = federation_of(federation, METHODS[name])
     start = states(made)[0]
     before = trained_alone(made)
@@ -260,7 +260,7 @@ def test_every_method_goes_on_from_any_checkpoint(federation, name):
 
 
 def test_a_median_of_two_sites_is_refused(federation):
-    median = METHOD | {"algorithm": "fedavg", "combine": "median"}
+    median = DEFAULTS | {"algorithm": "fedavg", "combine": "median"}
     with pytest.raises(InputError, match=r"combine: median\n.*at least 3 sites"):
         train.main(arguments(federation, NAMES, "m", method=median))
     assert not list(federation.glob("m.*"))

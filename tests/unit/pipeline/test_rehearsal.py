@@ -15,7 +15,8 @@ from chexviz.data.phantom import population
 from chexviz.data.phantom.item import Item, patient_id, radiograph_id
 from chexviz.data.phantom.rsna import meaning
 from chexviz.data.preprocess import main as preprocess
-from chexviz.pipeline import plan
+from chexviz.pipeline import configuration
+from chexviz.pipeline import settings as job_settings
 from made_phantoms import planted
 
 SITES = ("rsna", "siim")
@@ -28,7 +29,7 @@ def overlaid(repository: Path, overlay: dict) -> dict:
     config = yaml.safe_load((repository / "config" / "config.yaml").read_text())
     update_config(config, overlay)
     validate(config, str(repository / "workflow" / "schemas" / "config.schema.yaml"))
-    plan.check(config)
+    configuration.check(config)
     return config
 
 
@@ -72,7 +73,7 @@ def test_a_size_of_the_phantom_that_means_nothing_is_refused(repository, wrong):
 def items(overlay, repository) -> dict[str, list[Item]]:
     """All files of both sites, as the rehearsal plans them."""
     config = overlaid(repository, overlay)
-    return {site: population.plan(site, **plan.phantom(config, site)) for site in SITES}
+    return {site: population.plan(site, **job_settings.phantom(config, site)) for site in SITES}
 
 
 def parts(items: list[Item], finding: str) -> Counter:
@@ -158,9 +159,9 @@ def hundredth(overlay, repository, tmp_path_factory) -> tuple[Path, dict]:
     for site in SITES:
         folder = root / site
         words = ["--site", site, "--manifest", str(folder / "manifest.csv"), "--threads", "2"]
-        download([*words, "--settings", plan.text(plan.download(config, site))])
+        download([*words, "--settings", job_settings.text(job_settings.download(config, site))])
         paths = [(f"--{name.partition('.')[0]}", str(folder / name)) for name in OUTPUTS]
-        settings = plan.text(plan.preprocess(config, site))
+        settings = job_settings.text(job_settings.preprocess(config, site))
         preprocess([*words, "--settings", settings, *(word for pair in paths for word in pair)])
     return root, config
 
@@ -191,7 +192,7 @@ def test_its_tables_have_a_row_for_every_box_and_mask(hundredth):
     # 26, 33 and 1 images with 1, 2 and 3 boxes; 21, 4, 1 and 1 with 1, 2, 3 and 4 masks.
     rows = {"rsna": 267 - 60 + 26 + 2 * 33 + 3, "siim": 120 - 27 + 21 + 2 * 4 + 3 + 4}
     for site, table in (("rsna", "stage_2_train_labels.csv"), ("siim", "train-rle.csv")):
-        planned = population.plan(site, **plan.phantom(config, site))
+        planned = population.plan(site, **job_settings.phantom(config, site))
         numbers = parts(planned, FINDING[site])
         assert sum(max(number, 1) * images for number, images in numbers.items()) == rows[site]
         assert len(text(root / site / "data" / table)) == rows[site]
@@ -213,7 +214,7 @@ def test_its_near_identical_images_are_the_planted_ones(hundredth, tmp_path):
     duplicates.main([*words, "--output", str(tmp_path / "pairs.csv")])
     pairs = text(tmp_path / "pairs.csv")
     truth = pd.concat(
-        planted(site, **plan.phantom(config, site)).query("labelled") for site in SITES
+        planted(site, **job_settings.phantom(config, site)).query("labelled") for site in SITES
     )
     radiograph = truth.set_index("image")["radiograph"]
     assert (pairs["image_a"].map(radiograph) == pairs["image_b"].map(radiograph)).all()

@@ -1,6 +1,5 @@
 """The schema of the config: every number has bounds, every text a language that it suits."""
 
-import copy
 import json
 import math
 import re
@@ -11,17 +10,13 @@ from jsonschema import Draft202012Validator
 
 import hostile
 from chexviz.base.errors import InputError
-from chexviz.pipeline import plan
+from chexviz.pipeline import configuration
+from made_configs import changed
 
 
 @pytest.fixture(scope="module")
 def schema(repository):
     return yaml.safe_load((repository / "workflow/schemas/config.schema.yaml").read_text())
-
-
-@pytest.fixture(scope="module")
-def config(repository):
-    return yaml.safe_load((repository / "config/config.yaml").read_text())
 
 
 def parts(schema, where="$"):
@@ -59,16 +54,6 @@ def leaves(value, *path):
         yield path
 
 
-def changed(config, path, value):
-    """A copy of the config with another value at `path`."""
-    config = copy.deepcopy(config)
-    inner = config
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    return config
-
-
 def test_no_number_of_the_config_may_be_infinite_huge_or_nan(schema, config):
     whole = Draft202012Validator(schema)
     whole.validate(config)
@@ -79,23 +64,25 @@ def test_no_number_of_the_config_may_be_infinite_huge_or_nan(schema, config):
         for value in (math.nan, math.inf, -math.inf):
             key = f"{path[-1] + 1}" if isinstance(path[-1], int) else path[-1]
             with pytest.raises(InputError, match=f"^config: .*{re.escape(key)}\n.*\n.*{value}"):
-                plan.check_finite(changed(config, path, value))
+                configuration.check_finite(changed(config, *path, value=value))
         for value in (1e300, -1e300, 10**23):
-            assert not whole.is_valid(changed(config, path, value)), (path, value)
+            assert not whole.is_valid(changed(config, *path, value=value)), (path, value)
 
 
 def test_the_key_of_a_number_that_is_not_finite_is_named(config):
-    plan.check_finite(config)
+    configuration.check_finite(config)
     with pytest.raises(InputError, match=r"^config: duplicates: difference\n.*\n.*nan"):
-        plan.check_finite(changed(config, ("duplicates", "difference"), math.nan))
+        configuration.check_finite(changed(config, "duplicates", "difference", value=math.nan))
     with pytest.raises(InputError, match=r"^config: evaluation: sensitivities: 2\n.*\n.*inf"):
-        plan.check_finite(changed(config, ("evaluation", "sensitivities", 1), math.inf))
+        configuration.check_finite(
+            changed(config, "evaluation", "sensitivities", 1, value=math.inf)
+        )
 
 
 def test_a_whole_number_is_one_however_it_is_written(schema, config):
-    written = changed(config, ("training", "batch"), 12.0)
-    written = changed(written, ("evaluation", "sensitivities"), [0.9, 1e-3])
-    read = plan.one_spelling(written)
+    written = changed(config, "training", "batch", value=12.0)
+    written = changed(written, "evaluation", "sensitivities", value=[0.9, 1e-3])
+    read = configuration.whole_numbers(written)
     Draft202012Validator(schema).validate(read)
     assert json.dumps(read["training"]["batch"]) == "12"
     assert json.dumps(read["evaluation"]["sensitivities"]) == "[0.9, 0.001]"
@@ -109,13 +96,13 @@ def test_titles_and_marks_are_any_line_and_paths_of_snakemake_have_no_brackets(s
     paths += [("architectures", "densenet121", "weights")]
     paths += [("pathvars", key) for key in config["pathvars"]]
     for path in words:
-        assert whole.is_valid(changed(config, path, hostile.TEXT))
+        assert whole.is_valid(changed(config, *path, value=hostile.TEXT))
         for text in ("two\nlines", "a tab\t", "line\u2028separator", "DEMO\n", "\0", "\x1b[2J"):
-            assert not whole.is_valid(changed(config, path, text)), (path, text)
+            assert not whole.is_valid(changed(config, *path, value=text)), (path, text)
     for path in paths:
-        assert whole.is_valid(changed(config, path, "my data/$x & 'y'.csv"))
+        assert whole.is_valid(changed(config, *path, value="my data/$x & 'y'.csv"))
         for text in ("a{word}.csv", "<results>/a.csv", ""):
-            assert not whole.is_valid(changed(config, path, text)), (path, text)
+            assert not whole.is_valid(changed(config, *path, value=text)), (path, text)
     source = ("sites", "rsna", "source")
-    assert whole.is_valid(changed(config, source, [f"local:{hostile.TEXT}"]))
-    assert not whole.is_valid(changed(config, source, ["storage:s3://a/{word}.zip"]))
+    assert whole.is_valid(changed(config, *source, value=[f"local:{hostile.TEXT}"]))
+    assert not whole.is_valid(changed(config, *source, value=["storage:s3://a/{word}.zip"]))

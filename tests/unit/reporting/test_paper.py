@@ -16,7 +16,8 @@ from pypdf import PdfReader
 
 import hostile
 from chexviz.base.errors import InputError
-from chexviz.pipeline import plan, release
+from chexviz.base.methods import DEFAULTS
+from chexviz.pipeline import release
 from chexviz.reporting.paper import paper
 from made_paper import REPOSITORY, make_paper
 from made_results import HOSPITAL, RSNA, SIIM
@@ -41,9 +42,7 @@ AUGMENTATION = {"rotation": 10, "zoom": 0.1, "contrast": 0.1, "flip": 0.5}
 def settings_of(made) -> dict:
     return {
         **{"sites": made.sites, "protocols": made.protocols, "architectures": SCHEDULES},
-        "methods": [
-            {"name": name} | plan.METHOD | CONFIG["methods"][name] for name in made.methods
-        ],
+        "methods": [{"name": name} | DEFAULTS | CONFIG["methods"][name] for name in made.methods],
         "seeds": made.seeds,
         "preprocess": {"size": 224, "fit": "pad", "max_pixels": 36_000_000},
         "split": {

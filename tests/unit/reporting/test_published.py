@@ -14,7 +14,7 @@ from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation.metrics import Measures, metric_interval
 from chexviz.evaluation.roc import resamples
-from chexviz.pipeline import plan
+from chexviz.pipeline import settings as job_settings
 from chexviz.reporting.tables import published
 from chexviz.reporting.tables.original import read_data, read_table1
 from made_results import HOSPITAL, RSNA, SIIM, make_results, table_arguments
@@ -261,7 +261,7 @@ def test_another_training_is_named(architecture, change, reason):
 
 def test_the_papers_own_configuration_trains_as_the_original(repository):
     config = yaml.safe_load((repository / "config" / "config.yaml").read_text())
-    settings = plan.published(config)
+    settings = job_settings.published(config)
     for name, training in settings["architectures"].items():
         assert published.other_training(name, training) == ""
     data = read_data(repository / "paper" / "published_data.csv").set_index("task")

@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 
-from chexviz.pipeline import plan, training_work
+from chexviz.pipeline import training_work
+from chexviz.pipeline.settings import text, train
 from chexviz.tools import forecast
 
 BASELINE = {"protocol": "paper", "architecture": "standard", "seed": "2022", "site": "rsna"}
@@ -102,8 +103,8 @@ def test_the_sentence():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_speed_is_measured_and_said(config, monkeypatch, capsys):
     monkeypatch.setattr(forecast, "SECONDS", 0.1)
-    settings = {"standard": plan.train(config, "standard", "baseline") | {"threads": 1}}
-    line = ["--work", '[["standard", 1000000000]]', "--settings", plan.text(settings)]
+    settings = {"standard": train(config, "standard", "baseline") | {"threads": 1}}
+    line = ["--work", '[["standard", 1000000000]]', "--settings", text(settings)]
     forecast.main([*line, "--size", "32", "--side-by-side", "1", "--uncounted"])
     said = capsys.readouterr().err
     assert said.startswith("No GPU: training will take about ")

@@ -33,8 +33,8 @@ class Federation:
     """A run of all rounds: every site trains, the server combines, the result goes back.
 
     sites: in the order of the sums; all representation blocks equal at the start. settings: rounds,
-    local_epochs and method; of a training (see plan.train). `shared` is the vector of the tensors
-    that travel (see aggregate.Exchange), `history` has a row per round and site.
+    local_epochs and method; of a training (see pipeline.settings.train). `shared` is the vector of
+    the tensors that travel (see aggregate.Exchange), `history` has a row per round and site.
     """
 
     def __init__(self, sites: Sequence[LocalSite], settings: Mapping, method: FedAvg):

@@ -23,7 +23,7 @@ from chexviz.base import source_code
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing, sha256
 from chexviz.base.tables.sites import FETCHED
-from chexviz.pipeline.plan import Config
+from chexviz.pipeline.configuration import Config
 
 KINDS = ("config", "code", "data", "environment")
 ANEW = """\

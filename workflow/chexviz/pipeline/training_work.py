@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chexviz.pipeline import plan
+from chexviz.base.methods import BASELINE
+from chexviz.pipeline.settings import contract, phantom, text, train
 
 LONG = 1e9  # pixels: four demos, up to half an hour on two cores
 LIMIT = 60  # seconds that measuring may take
@@ -16,12 +17,12 @@ def images(config: Mapping, site: str) -> int | None:
     samples = Path(config["pathvars"]["results"]) / "sites" / site / "samples.csv"
     if samples.exists():
         return len(samples.read_text(encoding="utf-8").splitlines()) - 1
-    expected = plan.phantom(config, site) or plan.contract(config, site)
+    expected = phantom(config, site) or contract(config, site)
     return expected["images"] if expected else None
 
 
 def epochs(settings: Mapping) -> float:
-    """Epochs of a training (settings: see plan.train) that cost as much as whole ones.
+    """Epochs of a training (settings: see pipeline.settings.train) that cost as much as whole ones.
 
     An epoch of the task block alone (FedRep) goes only forwards, a third of a step.
     """
@@ -38,8 +39,8 @@ def passes(config: Mapping, training: Mapping[str, str]) -> int:
     sites = [training["site"]] if "site" in training else config["run"]["sites"]
     shares = config["split"][training["protocol"]]
     trained = 1 - shares["evaluation"] - shares.get("validation", 0)
-    method = training.get("method", plan.BASELINE)
-    settings = plan.train(config, training["architecture"], method)
+    method = training.get("method", BASELINE)
+    settings = train(config, training["architecture"], method)
     return round(sum(images(config, site) or 0 for site in sites) * trained * epochs(settings))
 
 
@@ -52,11 +53,11 @@ def forecast(config: Mapping, trainings: Sequence[Mapping[str, str]], cores: int
     if sum(count for _, count in work) * config["preprocess"]["size"] ** 2 < LONG:
         return None
     names = sorted({name for name, _ in work})
-    settings = {name: plan.train(config, name, plan.BASELINE) for name in names}
+    settings = {name: train(config, name, BASELINE) for name in names}
     uncounted = [site for site in config["run"]["sites"] if images(config, site) is None]
     line = ["timeout", "--foreground", str(LIMIT), "python", "-m", "chexviz.tools.forecast"]
     line += ["--size", str(config["preprocess"]["size"]), "--work", json.dumps(work)]
     line += ["--side-by-side", str(max(1, cores // config["training"]["threads"]))]
-    line += ["--settings", plan.text(settings), "--uncounted", *uncounted]
+    line += ["--settings", text(settings), "--uncounted", *uncounted]
     unknown = f"How long training will take could not be measured within {LIMIT} s."
     return f"{shlex.join(line)} || echo {shlex.quote(unknown)} >&2"

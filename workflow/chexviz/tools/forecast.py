@@ -45,7 +45,7 @@ def images_per_second(
 ) -> float:
     """Training speed on a CPU, measured for some seconds after a batch that warms up.
 
-    settings: of a training (see plan.train); nothing is compiled.
+    settings: of a training (see pipeline.settings.train); nothing is compiled.
     """
     settings = {**settings, "batch": min(settings["batch"], BATCH), "compile": False}
     data = draw(settings["batch"], size, where)

@@ -24,7 +24,7 @@ REASONS = 3  # kinds of rejection that a sentence names
 
 
 def of_study(results: Path, settings: dict) -> dict:
-    """What is said of the whole run. settings: those of the paper (see plan.paper)."""
+    """What is said of the whole run. settings: those of the paper (see pipeline.settings.paper)."""
     sites = settings["sites"]
     found = SOURCES.read(results / "audit" / "sources.csv").set_index("site")
     steps = read_table(results / "audit" / "flow.csv", flow.COLUMNS)

@@ -29,8 +29,8 @@ rule published:
         code=code(
             "reporting.tables.published", "paper/published_table1.csv", "paper/published_data.csv"
         ),
-        settings=literal(plan.text(plan.published(config))),
-        mark=literal(config["mark"]),
+        settings=literal(settings.published(config)),
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.tables.published \
@@ -70,7 +70,7 @@ rule grim:
         runtime=growing(10),
     params:
         code=code("reporting.tables.grim", "paper/published_table1.csv", "paper/published_data.csv"),
-        mark=literal(config["mark"]),
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.tables.grim \
@@ -112,8 +112,8 @@ rule inflation:
         runtime=growing(10),
     params:
         code=code("reporting.tables.inflation"),
-        titles=literal(plan.text(plan.titles(config))),
-        mark=literal(config["mark"]),
+        titles=TITLES,
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.tables.inflation \

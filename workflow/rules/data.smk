@@ -1,11 +1,45 @@
-"""Raw files to packed arrays, and the near-identical images among them."""
+"""Raw files of every site, and those to packed arrays and tables."""
+
+
+rule download:
+    """Fetch the raw files of {wildcards.site}, and list them with their checksums."""
+    input:
+        stored=lambda wildcards: stored(wildcards.site),
+    output:
+        manifest="<resources>/{site}/manifest.csv",
+        fetched="<resources>/{site}/fetched.csv",
+    log:
+        "<logs>/download/{site}.log",
+    benchmark:
+        "<benchmarks>/download/{site}.tsv"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(720),
+    params:
+        code=code("data.download"),
+        settings=lambda wildcards: settings.text(settings.download(config, wildcards.site)),
+        fingerprint=lambda wildcards: paths.fingerprint(config, wildcards.site),
+    shell:
+        """
+        python -m chexviz.data.download \
+            --site {wildcards.site} \
+            --settings {params.settings:q} \
+            --stored {input.stored:q} \
+            --threads {threads} \
+            --manifest {output.manifest:q} \
+            2>&1 | tee {log:q}
+        """
 
 
 rule preprocess:
     """Decode, resize and pack the radiographs of {wildcards.site}."""
     input:
         manifest="<resources>/{site}/manifest.csv",
-        tables=lambda wildcards: unchanging(plan.local_tables(config, wildcards.site)),
+        tables=lambda wildcards: unchanging(paths.local_tables(config, wildcards.site)),
     output:
         images="<results>/sites/{site}/images.npy",
         samples="<results>/sites/{site}/samples.csv",
@@ -31,8 +65,8 @@ rule preprocess:
         runtime=growing(120),
     params:
         code=code("data.preprocess"),
-        tables=lambda wildcards: plan.tables_read(config, wildcards.site),
-        settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
+        tables=lambda wildcards: paths.tables_checksum(config, wildcards.site),
+        settings=lambda wildcards: settings.text(settings.preprocess(config, wildcards.site)),
         shard="1 1",
     shell:
         """
@@ -66,19 +100,19 @@ use rule preprocess as preprocess_shard with:
         site=any_of(SHARDED),
     params:
         code=code("data.preprocess"),
-        tables=lambda wildcards: plan.tables_read(config, wildcards.site),
-        settings=lambda wildcards: plan.text(plan.preprocess(config, wildcards.site)),
+        tables=lambda wildcards: paths.tables_checksum(config, wildcards.site),
+        settings=lambda wildcards: settings.text(settings.preprocess(config, wildcards.site)),
         shard=lambda wildcards: f"{wildcards.shard} {config['sites'][wildcards.site]['shards']}",
 
 
 rule merge:
     """Join the tables of the shards of {wildcards.site}; their images stay where they are."""
     input:
-        images=lambda wildcards: plan.shard_files(config, wildcards.site, "images.npy"),
-        samples=lambda wildcards: plan.shard_files(config, wildcards.site, "samples.csv"),
-        annotations=lambda wildcards: plan.shard_files(config, wildcards.site, "annotations.csv"),
-        rejected=lambda wildcards: plan.shard_files(config, wildcards.site, "rejected.csv"),
-        contract=lambda wildcards: plan.shard_files(config, wildcards.site, "contract.csv"),
+        images=lambda wildcards: paths.shard_files(config, wildcards.site, "images.npy"),
+        samples=lambda wildcards: paths.shard_files(config, wildcards.site, "samples.csv"),
+        annotations=lambda wildcards: paths.shard_files(config, wildcards.site, "annotations.csv"),
+        rejected=lambda wildcards: paths.shard_files(config, wildcards.site, "rejected.csv"),
+        contract=lambda wildcards: paths.shard_files(config, wildcards.site, "contract.csv"),
     output:
         index="<results>/sites/{site}/shards.csv",
         samples="<results>/sites/{site}/samples.csv",
@@ -103,7 +137,9 @@ rule merge:
         runtime=growing(60),
     params:
         code=code("data.merge_shards"),
-        settings=lambda wildcards: plan.text({"contract": plan.contract(config, wildcards.site)}),
+        settings=lambda wildcards: settings.text(
+            {"contract": settings.contract(config, wildcards.site)}
+        ),
     shell:
         """
         python -m chexviz.data.merge_shards \
@@ -144,37 +180,5 @@ rule arrays:
             --site {params.sites} \
             --images {input.images:q} \
             --output {output.index:q} \
-            2>&1 | tee {log:q}
-        """
-
-
-rule duplicates:
-    """Find near-identical images within and across all sites."""
-    input:
-        images=IMAGES,
-        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
-    output:
-        pairs="<results>/duplicates.csv",
-    log:
-        "<logs>/duplicates.log",
-    benchmark:
-        "<benchmarks>/duplicates.tsv"
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-    params:
-        code=code("cohort.duplicates"),
-        sites=SITES,
-        settings=literal(plan.text(config["duplicates"])),
-    shell:
-        """
-        python -m chexviz.cohort.duplicates \
-            --site {params.sites} \
-            --images {input.images:q} \
-            --samples {input.samples:q} \
-            --settings {params.settings:q} \
-            --output {output.pairs:q} \
             2>&1 | tee {log:q}
         """

@@ -1,4 +1,4 @@
-"""Figures 1 to 3, and those of the training and of the simulations."""
+"""Figures of the study: the framework, the data, the trainings and the simulations."""
 
 
 rule figure1:
@@ -23,8 +23,8 @@ rule figure1:
         runtime=growing(10),
     params:
         code=code("reporting.figures.framework"),
-        settings=literal(plan.text({"sites": plan.titles(config)})),
-        mark=literal(config["mark"]),
+        settings=literal({"sites": settings.titles(config)}),
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.figures.framework \
@@ -36,24 +36,23 @@ rule figure1:
         """
 
 
-rule figure2:
-    """Draw the ROC curves, baseline against the first method."""
+rule figure_audit:
+    """Draw what evaluation images share with training images, and labels by view and sex."""
     input:
-        roc="<results>/evaluation/{protocol}/roc.csv",
-        metrics="<results>/evaluation/{protocol}/metrics.csv",
-        comparisons="<results>/evaluation/{protocol}/comparisons.csv",
+        audit=expand("<results>/audit/{protocol}.csv", protocol=PROTOCOLS),
+        labels="<results>/audit/labels.csv",
     output:
-        pdf="<results>/figures/{protocol}/figure2.pdf",
+        pdf="<results>/figures/audit.pdf",
         png=report(
-            "<results>/figures/{protocol}/figure2.png",
-            caption="../report/figure2.rst",
-            category="Paper",
-            labels={"shows": "Figure 2, ROC curves", "protocol": "{protocol}"},
+            "<results>/figures/audit.png",
+            caption="../report/audit_figure.rst",
+            category="Audit",
+            labels={"shows": "all of it, figure", "protocol": "all"},
         ),
     log:
-        "<logs>/figure2/{protocol}.log",
+        "<logs>/figure_audit.log",
     benchmark:
-        "<benchmarks>/figure2/{protocol}.tsv"
+        "<benchmarks>/figure_audit.tsv"
     localrule: True
     conda:
         "../../envs/figures.yaml"
@@ -61,70 +60,16 @@ rule figure2:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("reporting.figures.roc_curves"),
-        method=config["run"]["methods"][0],
-        titles=literal(plan.text(plan.titles(config))),
-        mark=literal(config["mark"]),
+        code=code("reporting.figures.audit"),
+        order=PROTOCOLS,
+        settings=literal({"sites": settings.titles(config)}),
+        mark=MARK,
     shell:
         """
-        python -m chexviz.reporting.figures.roc_curves \
-            --roc {input.roc:q} \
-            --metrics {input.metrics:q} \
-            --comparisons {input.comparisons:q} \
-            --method {params.method} \
-            --titles {params.titles:q} \
-            --mark={params.mark:q} \
-            --pdf {output.pdf:q} \
-            --png {output.png:q} \
-            2>&1 | tee {log:q}
-        """
-
-
-rule figure3:
-    """Draw Grad-CAM of true positives, baseline beside the first method."""
-    input:
-        images=IMAGES,
-        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
-        annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
-        predictions=lambda wildcards: plan.prediction_files(SHOWN, wildcards.protocol),
-        gradcam=lambda wildcards: plan.prediction_files(SHOWN, wildcards.protocol, ".gradcam.npz"),
-        metrics="<results>/evaluation/{protocol}/metrics.csv",
-    output:
-        pdf="<results>/figures/{protocol}/figure3.pdf",
-        png=report(
-            "<results>/figures/{protocol}/figure3.png",
-            caption="../report/figure3.rst",
-            category="Paper",
-            labels={"shows": "Figure 3, Grad-CAM", "protocol": "{protocol}"},
-        ),
-    log:
-        "<logs>/figure3/{protocol}.log",
-    benchmark:
-        "<benchmarks>/figure3/{protocol}.tsv"
-    localrule: True
-    conda:
-        "../../envs/figures.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        code=code("reporting.figures.gradcam_cases"),
-        order=SITES + plan.names(SHOWN),
-        sites=lambda wildcards, input: plan.site_arguments(
-            config, input.images, input.samples, input.annotations
-        ),
-        predictions=lambda wildcards, input: plan.model_arguments(
-            "--prediction", SHOWN, input.predictions, input.gradcam
-        ),
-        titles=literal(plan.text(plan.titles(config))),
-        mark=literal(config["mark"]),
-    shell:
-        """
-        python -m chexviz.reporting.figures.gradcam_cases \
-            {params.sites} \
-            {params.predictions} \
-            --metrics {input.metrics:q} \
-            --titles {params.titles:q} \
+        python -m chexviz.reporting.figures.audit \
+            --audit {input.audit:q} \
+            --labels {input.labels:q} \
+            --settings {params.settings:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -135,7 +80,7 @@ rule figure3:
 rule figure_training:
     """Draw learning curves, drift and bytes sent of every training."""
     input:
-        histories=lambda wildcards: plan.history_files(config, wildcards.protocol),
+        histories=lambda wildcards: paths.history_files(config, wildcards.protocol),
     output:
         training_pdf="<results>/figures/{protocol}/training.pdf",
         training_png=report(
@@ -163,10 +108,10 @@ rule figure_training:
         runtime=growing(10),
     params:
         code=code("reporting.figures.training"),
-        order=plan.names(plan.histories(config)),
-        histories=lambda wildcards, input: plan.history_arguments(config, input),
-        settings=literal(plan.text({"sites": plan.titles(config)})),
-        mark=literal(config["mark"]),
+        order=study.names(study.trainings(config)),
+        histories=lambda wildcards, input: arguments.histories(config, input.histories),
+        settings=literal({"sites": settings.titles(config)}),
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.figures.training \
@@ -203,7 +148,7 @@ rule figure_simulation:
         runtime=growing(10),
     params:
         code=code("reporting.figures.simulation"),
-        mark=literal(config["mark"]),
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.figures.simulation \
@@ -239,7 +184,7 @@ rule figure_coverage:
         runtime=growing(10),
     params:
         code=code("reporting.figures.coverage"),
-        mark=literal(config["mark"]),
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.figures.coverage \

@@ -1,4 +1,36 @@
-"""Which images train and which evaluate, by protocol, and what leaks between them."""
+"""Near-identical images, which images train and which evaluate, what leaks, and the labels."""
+
+
+rule duplicates:
+    """Find near-identical images within and across all sites."""
+    input:
+        images=IMAGES,
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+    output:
+        pairs="<results>/duplicates.csv",
+    log:
+        "<logs>/duplicates.log",
+    benchmark:
+        "<benchmarks>/duplicates.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        code=code("cohort.duplicates"),
+        sites=SITES,
+        settings=literal(config["duplicates"]),
+    shell:
+        """
+        python -m chexviz.cohort.duplicates \
+            --site {params.sites} \
+            --images {input.images:q} \
+            --samples {input.samples:q} \
+            --settings {params.settings:q} \
+            --output {output.pairs:q} \
+            2>&1 | tee {log:q}
+        """
 
 
 rule split_paper:
@@ -19,7 +51,7 @@ rule split_paper:
         runtime=growing(30),
     params:
         code=code("cohort.split"),
-        settings=literal(plan.text(plan.split(config, "paper"))),
+        settings=literal(settings.split(config, "paper")),
     shell:
         """
         python -m chexviz.cohort.split \
@@ -38,7 +70,7 @@ rule split_patient:
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         duplicates="<results>/duplicates.csv",
     output:
-        split=plan.split_files(config, "patient"),
+        split=paths.split_files(config, "patient"),
     log:
         "<logs>/split/patient.log",
     benchmark:
@@ -52,7 +84,7 @@ rule split_patient:
     params:
         code=code("cohort.split"),
         sites=SITES,
-        settings=literal(plan.text(plan.split(config, "patient"))),
+        settings=literal(settings.split(config, "patient")),
     shell:
         """
         python -m chexviz.cohort.split \
@@ -71,7 +103,7 @@ rule audit:
     input:
         samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
         duplicates="<results>/duplicates.csv",
-        split=lambda wildcards: plan.split_files(config, wildcards.protocol),
+        split=lambda wildcards: paths.split_files(config, wildcards.protocol),
     output:
         audit=report(
             "<results>/audit/{protocol}.csv",
@@ -103,5 +135,43 @@ rule audit:
             --split {input.split:q} \
             --audit {output.audit:q} \
             --joined {output.split:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule labels:
+    """Check labels and tags of all sites: conflicts, missing tags, class balance."""
+    input:
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+        duplicates="<results>/duplicates.csv",
+    output:
+        table=report(
+            "<results>/audit/labels.csv",
+            caption="../report/audit_labels.rst",
+            category="Audit",
+            labels={"shows": "labels and tags", "protocol": "all"},
+        ),
+    log:
+        "<logs>/labels.log",
+    benchmark:
+        "<benchmarks>/labels.tsv"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("cohort.label_checks"),
+        sites=SITES,
+        tasks=study.tasks(config),
+    shell:
+        """
+        python -m chexviz.cohort.label_checks \
+            --site {params.sites} \
+            --task {params.tasks:q} \
+            --samples {input.samples:q} \
+            --duplicates {input.duplicates:q} \
+            --output {output.table:q} \
             2>&1 | tee {log:q}
         """

@@ -1,12 +1,12 @@
-"""Models: head warm-up, the baseline of every site, federations of all sites, and their scores."""
+"""Trainings: head warm-up, the baseline of every site, federations of all sites."""
 
 
 rule warmup:
     """Train the task block of {wildcards.site} on the frozen {wildcards.architecture}."""
     input:
-        images=lambda wildcards: plan.image_file(config, wildcards.site),
+        images=lambda wildcards: paths.image_file(config, wildcards.site),
         split="<results>/splits/{protocol}/{site}.csv",
-        weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
+        weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
     output:
         task="<results>/models/{protocol}/{architecture}/warmup/seed{seed}/{site}.safetensors",
     log:
@@ -22,7 +22,7 @@ rule warmup:
         gpu=1,
     params:
         code=code("federation.warmup"),
-        settings=lambda wildcards: plan.text(plan.warmup(config, wildcards.architecture)),
+        settings=lambda wildcards: settings.text(settings.warmup(config, wildcards.architecture)),
     shell:
         """
         python -m chexviz.federation.warmup \
@@ -41,10 +41,10 @@ rule warmup:
 rule train_baseline:
     """Train {wildcards.architecture} on {wildcards.site} alone."""
     input:
-        images=lambda wildcards: plan.image_file(config, wildcards.site),
+        images=lambda wildcards: paths.image_file(config, wildcards.site),
         split="<results>/splits/{protocol}/{site}.csv",
-        weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
-        task=lambda wildcards: plan.task_files(config, [wildcards.site], wildcards),
+        weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
+        task=lambda wildcards: paths.task_files(config, [wildcards.site], wildcards),
     output:
         model="<results>/models/{protocol}/{architecture}/baseline/seed{seed}/{site}.safetensors",
         history=report(
@@ -73,7 +73,9 @@ rule train_baseline:
         gpu=1,
     params:
         code=code("federation.train"),
-        settings=lambda wildcards: plan.text(plan.train(config, wildcards.architecture, "baseline")),
+        settings=lambda wildcards: settings.text(
+            settings.train(config, wildcards.architecture, "baseline")
+        ),
         # Not an output: Snakemake deletes the outputs of a job that is killed.
         checkpoint=subpath(output.model, strip_suffix=".safetensors"),
     shell:
@@ -100,8 +102,8 @@ rule train_federated:
     input:
         images="<results>/sites.csv",
         split="<results>/splits/{protocol}.csv",
-        weights=lambda wildcards: plan.weight_files(config, wildcards.architecture),
-        task=lambda wildcards: plan.task_files(config, SITES, wildcards),
+        weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
+        task=lambda wildcards: paths.task_files(config, SITES, wildcards),
     output:
         model="<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.safetensors",
         history=report(
@@ -131,8 +133,8 @@ rule train_federated:
     params:
         code=code("federation.train"),
         sites=SITES,
-        settings=lambda wildcards: plan.text(
-            plan.train(config, wildcards.architecture, wildcards.method)
+        settings=lambda wildcards: settings.text(
+            settings.train(config, wildcards.architecture, wildcards.method)
         ),
         checkpoint=subpath(output.model, strip_suffix=".safetensors"),
     shell:
@@ -150,47 +152,5 @@ rule train_federated:
             --checkpoint {params.checkpoint:q}.checkpoint \
             --model {output.model:q} \
             --history {output.history:q} \
-            2>&1 | tee {log:q}
-        """
-
-
-rule predict:
-    """Score all images that training did not see, and map where the model looked."""
-    input:
-        models=lambda wildcards: plan.model_files(config, wildcards),
-        images="<results>/sites.csv",
-        split="<results>/splits/{protocol}.csv",
-    output:
-        predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.csv",
-        gradcam="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.gradcam.npz",
-    log:
-        "<logs>/predict/{protocol}/{architecture}/{method}/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/predict/{protocol}/{architecture}/{method}/seed{seed}.tsv"
-    conda:
-        TRAINING_ENVIRONMENT
-    threads: config["training"]["threads"]
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
-        gpu=1,
-    params:
-        code=code("models.predict"),
-        sites=SITES,
-        tasks=plan.tasks(config),
-        ensemble=lambda wildcards: "--ensemble" * plan.is_ensemble(config, wildcards.method),
-        settings=literal(plan.text(plan.take(config["training"], "threads"))),
-    shell:
-        """
-        python -m chexviz.models.predict \
-            --model {input.models:q} \
-            {params.ensemble} \
-            --site {params.sites} \
-            --task {params.tasks:q} \
-            --images {input.images:q} \
-            --split {input.split:q} \
-            --settings {params.settings:q} \
-            --predictions {output.predictions:q} \
-            --gradcam {output.gradcam:q} \
             2>&1 | tee {log:q}
         """

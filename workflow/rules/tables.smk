@@ -1,54 +1,4 @@
-"""Metrics, intervals and paired tests of all models of a protocol; the tables of them."""
-
-
-rule evaluate:
-    """Compare all models under protocol {wildcards.protocol}."""
-    input:
-        predictions=lambda wildcards: plan.prediction_files(MODELS, wildcards.protocol),
-    output:
-        metrics=report(
-            "<results>/evaluation/{protocol}/metrics.csv",
-            caption="../report/metrics.rst",
-            category="Evaluation",
-            labels={"shows": "metrics", "protocol": "{protocol}"},
-        ),
-        comparisons=report(
-            "<results>/evaluation/{protocol}/comparisons.csv",
-            caption="../report/comparisons.rst",
-            category="Evaluation",
-            labels={"shows": "tests, all models", "protocol": "{protocol}"},
-        ),
-        roc="<results>/evaluation/{protocol}/roc.csv",
-    log:
-        "<logs>/evaluate/{protocol}.log",
-    benchmark:
-        "<benchmarks>/evaluate/{protocol}.tsv"
-    conda:
-        "../../envs/evaluate.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
-    params:
-        code=code("evaluation.evaluate"),
-        order=plan.names(MODELS),
-        predictions=lambda wildcards, input: plan.model_arguments(
-            "--prediction", MODELS, input.predictions
-        ),
-        tasks=plan.task_arguments(config),
-        settings=literal(plan.text(plan.take(config["evaluation"], "bootstrap", "minimum_cases"))),
-        margin=config["evaluation"]["margin"],
-    shell:
-        """
-        python -m chexviz.evaluation.evaluate \
-            {params.predictions} \
-            {params.tasks} \
-            --settings {params.settings:q} \
-            --margin {params.margin} \
-            --metrics {output.metrics:q} \
-            --comparisons {output.comparisons:q} \
-            --roc {output.roc:q} \
-            2>&1 | tee {log:q}
-        """
+"""The tables of a protocol, and of who is on the images."""
 
 
 rule table1:
@@ -77,9 +27,9 @@ rule table1:
         runtime=growing(10),
     params:
         code=code("reporting.tables.table1"),
-        method=config["run"]["methods"][0],
-        titles=literal(plan.text(plan.titles(config))),
-        mark=literal(config["mark"]),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.tables.table1 \
@@ -100,7 +50,7 @@ rule table_methods:
     input:
         metrics="<results>/evaluation/{protocol}/metrics.csv",
         comparisons="<results>/evaluation/{protocol}/comparisons.csv",
-        histories=lambda wildcards: plan.history_files(config, wildcards.protocol),
+        histories=lambda wildcards: paths.history_files(config, wildcards.protocol),
     output:
         csv=report(
             "<results>/tables/{protocol}/methods.csv",
@@ -122,10 +72,10 @@ rule table_methods:
         runtime=growing(10),
     params:
         code=code("reporting.tables.methods"),
-        order=plan.names(plan.histories(config)),
-        histories=lambda wildcards, input: plan.history_arguments(config, input),
-        titles=literal(plan.text(plan.titles(config))),
-        mark=literal(config["mark"]),
+        order=study.names(study.trainings(config)),
+        histories=lambda wildcards, input: arguments.histories(config, input.histories),
+        titles=TITLES,
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.tables.methods \
@@ -166,9 +116,9 @@ rule table_tests:
         runtime=growing(10),
     params:
         code=code("reporting.tables.tests"),
-        method=config["run"]["methods"][0],
-        titles=literal(plan.text(plan.titles(config))),
-        mark=literal(config["mark"]),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
     shell:
         """
         python -m chexviz.reporting.tables.tests \
@@ -183,61 +133,64 @@ rule table_tests:
         """
 
 
-rule simulation:
-    """Simulate two equally good models: how often does each paired test call them different?"""
+rule participants:
+    """Count images from the files found to the subsets, and who is on them."""
+    input:
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+        rejected=expand("<results>/sites/{site}/rejected.csv", site=SITES),
+        manifest=expand("<resources>/{site}/manifest.csv", site=SITES),
+        fetched=expand("<resources>/{site}/fetched.csv", site=SITES),
+        split=expand("<results>/splits/{protocol}.csv", protocol=PROTOCOLS),
     output:
+        sources="<results>/audit/sources.csv",
+        flow="<results>/audit/flow.csv",
         csv=report(
-            "<results>/evaluation/simulation.csv",
-            caption="../report/simulation.rst",
-            category="Evaluation",
-            labels={"shows": "simulation of the tests, table", "protocol": "all"},
+            "<results>/tables/participants.csv",
+            caption="../report/participants.rst",
+            category="Audit",
+            labels={"shows": "characteristics of the images", "protocol": "all"},
+        ),
+        tex="<results>/tables/participants.tex",
+        md="<results>/tables/participants.md",
+        pdf="<results>/figures/flow.pdf",
+        png=report(
+            "<results>/figures/flow.png",
+            caption="../report/flow.rst",
+            category="Audit",
+            labels={"shows": "flow of images", "protocol": "all"},
         ),
     log:
-        "<logs>/simulation.log",
+        "<logs>/participants.log",
     benchmark:
-        "<benchmarks>/simulation.tsv"
+        "<benchmarks>/participants.tsv"
+    localrule: True
     conda:
-        "../../envs/evaluate.yaml"
+        "../../envs/figures.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(30),
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
-        code=code("evaluation.simulation"),
-        settings=literal(plan.text(config["evaluation"]["simulation"])),
-    shell:
-        """
-        python -m chexviz.evaluation.simulation \
-            --settings {params.settings:q} \
-            --csv {output.csv:q} \
-            2>&1 | tee {log:q}
-        """
-
-
-rule coverage:
-    """Simulate studies: how often do intervals hold the truth, and paired tests their level?"""
-    output:
-        csv=report(
-            "<results>/evaluation/coverage.csv",
-            caption="../report/coverage.rst",
-            category="Evaluation",
-            labels={"shows": "coverage of the intervals, table", "protocol": "all"},
+        code=code("reporting.tables.participants"),
+        order=SITES + PROTOCOLS,
+        sites=lambda wildcards, input: arguments.sites(
+            config, input.samples, input.rejected, input.manifest, input.fetched
         ),
-    log:
-        "<logs>/coverage.log",
-    benchmark:
-        "<benchmarks>/coverage.tsv"
-    conda:
-        "../../envs/evaluate.yaml"
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(30),
-    params:
-        code=code("evaluation.coverage"),
-        settings=literal(plan.text(config["evaluation"]["coverage"])),
+        splits=lambda wildcards, input: arguments.splits(config, input.split),
+        settings=literal({"sites": settings.titles(config)}),
+        mark=MARK,
     shell:
         """
-        python -m chexviz.evaluation.coverage \
+        python -m chexviz.reporting.tables.participants \
+            {params.sites} \
+            {params.splits} \
             --settings {params.settings:q} \
+            --mark={params.mark:q} \
+            --sources {output.sources:q} \
+            --flow {output.flow:q} \
             --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
             2>&1 | tee {log:q}
         """

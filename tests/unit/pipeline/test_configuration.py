@@ -1,0 +1,81 @@
+"""What is refused of a whole config, before any job."""
+
+import pytest
+
+from chexviz.base.errors import InputError
+from chexviz.pipeline import configuration
+from made_configs import changed, drawn_by_contract
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("contract", None, "reader rsna, files none"),
+        ("reader", "table", "reader table, files stage_2"),
+    ],
+)
+def test_a_phantom_whose_contract_does_not_tell_its_numbers_is_refused(config, key, value, found):
+    wrong = changed(drawn_by_contract(config, 1), "sites", "rsna", key, value=value)
+    with pytest.raises(InputError, match=found):
+        configuration.check(wrong)
+    wrong["phantom"]["images"] = 600
+    configuration.check(wrong)
+
+
+@pytest.mark.parametrize("first", ["pooled", "ensemble"])
+def test_the_paper_compares_a_federation(config, first):
+    configuration.check(changed(config, "run", "methods", value=["fedavg", first]))
+    with pytest.raises(InputError, match=f"a federated method first[\\s\\S]*{first}"):
+        configuration.check(changed(config, "run", "methods", value=[first, "fedavg"]))
+
+
+def test_a_remote_archive_stands_alone_and_names_no_password(config):
+    def of(*sources):
+        return changed(config, "sites", "rsna", "source", value=list(sources))
+
+    assert configuration.stored_address(config, "rsna") is None
+    remote = of("storage:s3://radiographs/chest.zip?versionId=1")
+    assert configuration.stored_address(remote, "rsna") == "s3://radiographs/chest.zip?versionId=1"
+    configuration.check(remote)
+    with pytest.raises(InputError, match="2 sources"):
+        configuration.check(of("storage:s3://radiographs/chest.zip", "local:chest"))
+    with pytest.raises(InputError, match=r"some before example\.org") as caught:
+        configuration.check(of("storage:https://me:hush@example.org/chest.zip"))
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+        "x-goog-signature",
+        "sig",
+        "access_token",
+        "AWSAccessKeyId",
+        "apikey",
+        "password",
+    ],
+)
+def test_an_address_that_holds_a_secret_in_its_query_is_refused(config, name):
+    source = f"storage:https://example.org/chest.zip?versionId=1&{name}=hush"
+    with pytest.raises(InputError, match=f"found: +{name} in its query") as caught:
+        configuration.check(changed(config, "sites", "rsna", "source", value=[source]))
+    assert "hush" not in str(caught.value)
+
+
+def test_a_link_to_what_is_not_there_is_named(tmp_path, config):
+    config["pathvars"]["results"] = str(tmp_path / "results/study")
+    configuration.check(config)
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"pathvars: results\n.*\n.*/results, a link to .*/gone,"):
+        configuration.check(config)
+    (tmp_path / "gone").mkdir()
+    configuration.check(config)
+
+
+def test_two_sites_with_one_title_are_refused(config):
+    configuration.check(config)
+    same = changed(config, "sites", "siim", "title", value="RSNA")
+    with pytest.raises(InputError, match="2 sites called RSNA"):
+        configuration.check(same)

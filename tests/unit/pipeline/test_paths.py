@@ -1,0 +1,100 @@
+"""Which files jobs read and make, and when those from elsewhere count as changed."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from chexviz.pipeline import paths, study
+from made_configs import changed
+
+
+def test_files_of_weights_and_warmed_up_heads_are_inputs_where_there_are_any(config):
+    wildcards = SimpleNamespace(protocol="paper", architecture="densenet121", seed="1")
+    assert paths.weight_files(config, "densenet121") == [
+        "<resources>/weights/densenet121.safetensors"
+    ]
+    assert paths.weight_files(config, "standard") == []
+    assert paths.task_files(config, ["rsna"], wildcards) == [
+        "<results>/models/paper/densenet121/warmup/seed1/rsna.safetensors"
+    ]
+    wildcards.architecture = "standard"
+    assert paths.task_files(config, ["rsna"], wildcards) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "folder", "names"),
+    [
+        ("baseline", "baseline", ["rsna", "siim"]),
+        ("fedavg", "fedavg", ["global"]),
+        ("pooled", "pooled", ["global"]),
+        ("ensemble", "baseline", ["rsna", "siim"]),
+    ],
+)
+def test_which_models_score_the_sites(config, method, folder, names):
+    wildcards = SimpleNamespace(protocol="paper", architecture="standard", seed="1", method=method)
+    where = f"<results>/models/paper/standard/{folder}/seed1"
+    expected = [f"{where}/{name}.safetensors" for name in names]
+    assert paths.model_files(config, wildcards) == expected
+    assert study.is_ensemble(config, method) == (method == "ensemble")
+
+
+def test_the_paper_reads_what_the_run_makes(config):
+    both = paths.paper_files(config)
+    assert len(both) == len(set(both))
+    assert "<results>/evaluation/patient/metrics.csv" in both
+    assert "<results>/sites/siim/rejected.csv" in both
+    assert {f"<results>/tables/{name}.csv" for name in paths.study_tables(config)} <= set(both)
+    one = paths.paper_files(changed(config, "run", "protocols", value=["patient"]))
+    assert set(one) < set(both)
+    assert not [name for name in one if "published" in name or "/paper" in name]
+
+
+def test_local_files_are_inputs_only_where_they_exist(config, tmp_path):
+    (tmp_path / "match.csv").write_text("")
+    table = str(tmp_path / "match.csv")
+    none = changed(config, "sites", "rsna", "patients", value=None)
+    for key in ("labels", "patients"):
+        here = changed(none, "sites", "rsna", key, value=table)
+        assert paths.local_tables(here, "rsna") == [table]
+        absent = changed(none, "sites", "rsna", key, value="x.csv")
+        assert paths.local_tables(absent, "rsna") == []
+    here = changed(config, "architectures", "densenet121", "weights", value=table)
+    assert paths.local_weights(here, "densenet121") == [table]
+    assert paths.local_weights(config, "densenet121") == []
+
+
+def test_shipped_tables_count_by_their_content_wherever_a_run_is(config, monkeypatch, tmp_path):
+    from_here = paths.tables_checksum(config, "siim")
+    monkeypatch.chdir(tmp_path)
+    assert paths.local_tables(config, "siim") == []
+    assert paths.tables_checksum(config, "siim") == from_here != ""
+    monkeypatch.setattr(paths, "HOME", tmp_path)
+    assert paths.tables_checksum(config, "siim") == ""
+    (tmp_path / "config" / "patients").mkdir(parents=True)
+    (tmp_path / "config" / "patients" / "siim.csv.gz").write_text("another one")
+    assert paths.tables_checksum(config, "siim") not in ("", from_here)
+
+
+def test_the_content_of_small_files_counts_and_their_times_do_not(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("a,1")
+    before = paths.checksum([str(table)])
+    os.utime(table, ns=(0, 10**18))
+    assert paths.checksum([str(table)]) == before
+    table.write_text("a,0")
+    os.utime(table, ns=(0, 0))  # older than what was made of it
+    assert paths.checksum([str(table)]) != before
+    assert paths.checksum([]) == ""
+
+
+def test_a_local_folder_is_known_by_its_content(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert paths.fingerprint(config, "rsna") == ""
+    (tmp_path / "hospital").mkdir()
+    (tmp_path / "hospital" / "a.dcm").write_text("12")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    local = changed(config, "sites", "rsna", "source", value=["local:~/hospital", "local:none"])
+    before = paths.fingerprint(local, "rsna")
+    (tmp_path / "hospital" / "a.dcm").write_text("123")
+    assert paths.fingerprint(local, "rsna") != before

@@ -1,0 +1,47 @@
+"""Command-line arguments that say which site, model or protocol each of many files is of."""
+
+import shlex
+from collections.abc import Sequence
+
+from chexviz.pipeline import study
+from chexviz.pipeline.configuration import Config
+
+Files = Sequence[str]
+
+
+def tasks(config: Config) -> str:
+    """--task SITE TASK of each site."""
+    pairs = zip(config["run"]["sites"], study.tasks(config), strict=True)
+    return " ".join(shlex.join(["--task", *pair]) for pair in pairs)
+
+
+def samples(config: Config, files: Files) -> str:
+    """--samples SITE FILE of each site."""
+    pairs = zip(config["run"]["sites"], files, strict=True)
+    return " ".join(shlex.join(["--samples", *pair]) for pair in pairs)
+
+
+def sites(config: Config, *files: Files) -> str:
+    """--site SITE TASK FILE... of each site, with its file of every kind."""
+    rows = zip(config["run"]["sites"], study.tasks(config), *files, strict=True)
+    return " ".join(shlex.join(["--site", *row]) for row in rows)
+
+
+def splits(config: Config, files: Files) -> str:
+    """--split PROTOCOL FILE of each protocol."""
+    pairs = zip(config["run"]["protocols"], files, strict=True)
+    return " ".join(shlex.join(["--split", *pair]) for pair in pairs)
+
+
+def models(option: str, models: list[dict], *files: Files) -> str:
+    """OPTION ARCHITECTURE METHOD SEED FILE... of each model, with its file of every kind."""
+    keys = ("architecture", "method", "seed")
+    return " ".join(
+        shlex.join([option, *(str(one[key]) for key in keys), *paths])
+        for one, *paths in zip(models, *files, strict=True)
+    )
+
+
+def histories(config: Config, files: Files) -> str:
+    """--history ARCHITECTURE METHOD SEED FILE of each training."""
+    return models("--history", study.trainings(config), files)

@@ -1,0 +1,176 @@
+"""Checks of the whole config before any job: names, numbers, sites, folders and addresses.
+
+The schema has looked at each value by itself (workflow/schemas/config.schema.yaml).
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from chexviz.base.errors import InputError
+from chexviz.base.methods import DEFAULTS, ENSEMBLE, POOLED
+from chexviz.federation.site_minimum import check_sites
+
+Config = Mapping
+CONTRACT = "contract"  # as many images of a phantom as the contract of its site says
+RADIOGRAPHS = "*.dcm"  # the files of a contract that are radiographs
+SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names of a query
+
+
+def whole_numbers(value: Any) -> Any:
+    """A config in which a whole number is an int however it was written: 12.0 is 12.
+
+    To a schema they are the same, to a loop over epochs and to a job's parameters they are not.
+    """
+    if isinstance(value, Mapping):
+        return {key: whole_numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def check_finite(value: object, where: str = "config") -> None:
+    """Refuse NaN and infinity anywhere in a config: to a schema, NaN is within every bound."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(
+            where, expected="a finite number", found=str(value), fix="correct the value"
+        )
+    listed = enumerate(value, 1) if isinstance(value, list) else ()
+    for key, one in value.items() if isinstance(value, Mapping) else listed:
+        check_finite(one, f"{where}: {key}")
+
+
+def check(config: Config) -> None:
+    """Refuse what a schema cannot see. Raises InputError."""
+    check_names(config)
+    check_methods(config)
+    check_titles(config)
+    for site in config["run"]["sites"]:
+        check_archive(config, site)
+        check_phantom(config, site)
+    check_folders(config)
+
+
+def check_names(config: Config) -> None:
+    """Refuse a run of what is not defined."""
+    for kind in ("sites", "architectures", "methods"):
+        unknown = [name for name in config["run"][kind] if name not in config[kind]]
+        if unknown:
+            raise InputError(
+                f"config: run: {kind}",
+                expected=f"names defined under {kind}: {', '.join(config[kind])}",
+                found=", ".join(unknown),
+                fix=f"define them under {kind}, or correct the names",
+            )
+
+
+def check_methods(config: Config) -> None:
+    """Refuse a first method that is no federation, and a combination of too few sites."""
+    first = config["run"]["methods"][0]
+    if config["methods"][first]["algorithm"] in (POOLED, ENSEMBLE):
+        raise InputError(
+            "config: run: methods",
+            expected="a federated method first, which Table 1 and the text compare with baselines",
+            found=first,
+            fix="put a federated method, such as fedavg, first",
+        )
+    for name in config["run"]["methods"]:
+        check_sites(name, DEFAULTS | config["methods"][name], len(config["run"]["sites"]))
+
+
+def check_titles(config: Config) -> None:
+    """Refuse two sites of the run that readers could not tell apart."""
+    shown = [config["sites"][site]["title"] for site in config["run"]["sites"]]
+    repeated = [title for title in dict.fromkeys(shown) if shown.count(title) > 1]
+    if repeated:
+        raise InputError(
+            "config: sites: title",
+            expected="another title for each site of the run, as tables and figures name it so",
+            found=f"{shown.count(repeated[0])} sites called {repeated[0]}",
+            fix="give one of them another title",
+        )
+
+
+def check_archive(config: Config, site: str) -> None:
+    """Refuse a remote archive beside other sources, and credentials in its address."""
+    address = stored_address(config, site)
+    if address is None:
+        return
+    if len(config["sites"][site]["source"]) > 1:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="`storage:` alone: without its archive no run starts, so none is tried next",
+            found=f"{len(config['sites'][site]['source'])} sources",
+            fix="keep one",
+        )
+    if "@" in urlsplit(address).netloc:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="an address without credentials, which would end in logs and reports",
+            found=f"some before {urlsplit(address).netloc.rpartition('@')[2]}",
+            fix="give them to the storage plugin by environment variables (docs/data.md)",
+        )
+    query = [name for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)]
+    secret = [name for name in query if any(word in name.lower() for word in SECRET)]
+    if secret:
+        raise InputError(
+            f"config: sites: {site}: source",
+            expected="an address that is not signed: who reads it in a log or report could use it",
+            found=f"{', '.join(secret)} in its query",
+            fix="let the storage plugin log in by environment variables, or fetch the archive and "
+            "use `local:` (docs/data.md)",
+        )
+
+
+def check_phantom(config: Config, site: str) -> None:
+    """Refuse a phantom that is drawn by its contract, where that does not tell all numbers."""
+    about = config["sites"][site]
+    files = about["contract"]["files"] if about["contract"] else {}
+    if drawn_by_contract(config, site) and (about["reader"] == "table" or RADIOGRAPHS not in files):
+        raise InputError(
+            f"config: sites: {site}: contract",
+            expected=f"a challenge's reader and the number of {RADIOGRAPHS} files, "
+            "since `phantom: images` is `contract`",
+            found=f"reader {about['reader']}, files {', '.join(files) or 'none'}",
+            fix="put them into the contract, or make `phantom: images` a number",
+        )
+
+
+def check_folders(config: Config) -> None:
+    """Refuse a path variable that leads, by a link, to what is not there."""
+    for name, path in config["pathvars"].items():
+        broken = [one for one in (Path(path), *Path(path).parents) if one.is_symlink()]
+        broken = [one for one in broken if not one.exists()]
+        if broken:
+            raise InputError(
+                f"config: pathvars: {name}",
+                expected="a folder, or a path where one can be made",
+                found=f"{broken[0]}, a link to {broken[0].readlink()}, which is not there",
+                fix="mount or make what it leads to, or remove the link",
+            )
+
+
+def drawn_by_contract(config: Config, site: str) -> bool:
+    """Whether a site is a phantom with as many images as its contract says."""
+    phantom = "phantom" in config["sites"][site]["source"]
+    return phantom and config["phantom"]["images"] == CONTRACT
+
+
+def stored_address(config: Config, site: str) -> str | None:
+    """The address of the archive of a site that a storage plugin of Snakemake fetches, if any."""
+    sources = config["sites"][site]["source"]
+    found = (one.removeprefix("storage:") for one in sources if one.startswith("storage:"))
+    return next(found, None)
+
+
+def unavailable(site: str, address: str, problem: str) -> InputError:
+    """What to say if a storage plugin of Snakemake cannot give a site's archive."""
+    return InputError(
+        f"config: sites: {site}: source: storage:{address}",
+        expected="an archive that a storage plugin of Snakemake finds",
+        found=problem,
+        fix="correct the address, install its plugin (pip install snakemake-storage-plugin-NAME), "
+        "or give the plugin its credentials (docs/data.md)",
+    )

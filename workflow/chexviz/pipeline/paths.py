@@ -1,0 +1,136 @@
+"""The files that jobs read and make, and what tells whether those from elsewhere have changed."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from chexviz.base.files import sha256
+from chexviz.base.methods import BASELINE
+from chexviz.base.source_code import HOME
+from chexviz.data.sources import local
+from chexviz.pipeline import study
+from chexviz.pipeline.configuration import Config
+from chexviz.reporting.paper import inventory
+
+# --- files that jobs make ------------------------------------------------------------------------
+
+
+def image_file(config: Config, site: str) -> str:
+    """The images of a site: their array, or the list of the arrays of its shards."""
+    name = "shards.csv" if site in study.sharded_sites(config) else "images.npy"
+    return f"<results>/sites/{site}/{name}"
+
+
+def shard_files(config: Config, site: str, name: str) -> list[str]:
+    """One kind of file of every shard of a site, in order."""
+    shards = range(1, config["sites"][site]["shards"] + 1)
+    return [f"<results>/sites/{site}/shards/{shard}/{name}" for shard in shards]
+
+
+def split_files(config: Config, protocol: str) -> list[str]:
+    """The splits of all sites of the run, in order: what a job reads of a site is its own rows."""
+    return [f"<results>/splits/{protocol}/{site}.csv" for site in config["run"]["sites"]]
+
+
+def model_folder(protocol: str, architecture: str, method: str, seed: int | str) -> str:
+    """Where the models of one setting are."""
+    return f"<results>/models/{protocol}/{architecture}/{method}/seed{seed}"
+
+
+def weight_files(config: Config, architecture: str) -> list[str]:
+    """The pretrained representation block that training starts from, if it has one."""
+    if not study.pretrained(config, architecture):
+        return []
+    return [f"<resources>/weights/{architecture}.safetensors"]
+
+
+def task_files(config: Config, sites: list[str], wildcards: Any) -> list[str]:
+    """The warmed-up task blocks that training of `sites` starts from; none if not warmed up."""
+    if not study.warmed_up(config, wildcards.architecture):
+        return []
+    folder = model_folder(wildcards.protocol, wildcards.architecture, "warmup", wildcards.seed)
+    return [f"{folder}/{site}.safetensors" for site in sites]
+
+
+def model_files(config: Config, wildcards: Any) -> list[str]:
+    """The models that score all sites: a method's global model, or the baseline of each site."""
+    several = wildcards.method == BASELINE or study.is_ensemble(config, wildcards.method)
+    names = config["run"]["sites"] if several else ["global"]
+    method = BASELINE if several else wildcards.method
+    folder = model_folder(wildcards.protocol, wildcards.architecture, method, wildcards.seed)
+    return [f"{folder}/{name}.safetensors" for name in names]
+
+
+def history_files(config: Config, protocol: str) -> list[str]:
+    """The history of every training under a protocol."""
+    return [
+        f"{model_folder(protocol, one['architecture'], one['method'], one['seed'])}"
+        f"/{one['name']}.history.csv"
+        for one in study.trainings(config)
+    ]
+
+
+def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") -> list[str]:
+    """Where the scores (.csv) or Grad-CAM maps (.gradcam.npz) of models are."""
+    return [
+        model_folder(protocol, **one).replace("/models/", "/predictions/") + suffix
+        for one in models
+    ]
+
+
+def study_tables(config: Config) -> list[str]:
+    """The tables of the whole study, over all protocols."""
+    return inventory.study_tables(config["run"]["protocols"])
+
+
+def paper_files(config: Config) -> list[str]:
+    """Result files that the PDF reads."""
+    run = config["run"]
+    return [f"<results>/{name}" for name in inventory.files(run["protocols"], run["sites"])]
+
+
+# --- files from elsewhere ------------------------------------------------------------------------
+
+
+def local_weights(config: Config, architecture: str) -> list[str]:
+    """The local file of pretrained weights, if that is where they come from and it exists."""
+    source = config["architectures"][architecture]["weights"]
+    return [source] if Path(source).is_file() else []
+
+
+def local_tables(config: Config, site: str) -> list[str]:
+    """A site's tables of labels and patients that lie outside of its own files."""
+    return [name for name in named_tables(config, site) if Path(name).is_file()]
+
+
+def shipped_tables(config: Config, site: str) -> list[str]:
+    """Those that come with the workflow, and are neither its own files nor the user's."""
+    names = named_tables(config, site)
+    shipped = [HOME / name for name in names if not Path(name).is_file()]
+    return [str(path) for path in shipped if path.is_file()]
+
+
+def named_tables(config: Config, site: str) -> list[str]:
+    """The tables of labels and patients that the config names for a site, wherever they lie."""
+    about = config["sites"][site]
+    return [name for name in (about["labels"], about["patients"]) if name]
+
+
+def tables_checksum(config: Config, site: str) -> str:
+    """The checksum of all tables of a site that lie outside of its own files."""
+    return checksum(local_tables(config, site) + shipped_tables(config, site))
+
+
+def checksum(files: list[str]) -> str:
+    """SHA-256 of the contents of small files from elsewhere, in order; '' without any.
+
+    A parameter of the jobs that read them: their times, which Snakemake compares, do not tell
+    whether they have changed.
+    """
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest() if files else ""
+
+
+def fingerprint(config: Config, site: str) -> str:
+    """What changes with the content of a site's local sources."""
+    folder = Path(config["pathvars"]["resources"], site)
+    return local.fingerprint(config["sites"][site]["source"], folder)

@@ -1,0 +1,66 @@
+"""What a run consists of: the tasks of its sites, its trainings and the models that are scored."""
+
+from chexviz.base.methods import BASELINE, ENSEMBLE
+from chexviz.pipeline.configuration import Config
+
+
+def tasks(config: Config) -> list[str]:
+    """The task of every site of the run."""
+    return [config["sites"][site]["task"] for site in config["run"]["sites"]]
+
+
+def sharded_sites(config: Config) -> list[str]:
+    """The sites of the config that are preprocessed by several jobs."""
+    return [site for site, about in config["sites"].items() if about["shards"] > 1]
+
+
+def pretrained(config: Config, architecture: str) -> bool:
+    """Whether the representation block starts from weights that come from elsewhere."""
+    return config["architectures"][architecture]["weights"] != "random"
+
+
+def warmed_up(config: Config, architecture: str) -> bool:
+    """Whether the task block is trained alone first."""
+    return "warmup" in config["architectures"][architecture]
+
+
+def is_ensemble(config: Config, method: str) -> bool:
+    """Whether a method is no model of its own, but all baselines together."""
+    return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
+
+
+def trainings(config: Config) -> list[dict]:
+    """Every training: architecture, method, seed, and the name of its files."""
+    run = config["run"]
+    trained = [method for method in run["methods"] if not is_ensemble(config, method)]
+    names = [(BASELINE, site) for site in run["sites"]]
+    names += [(method, "global") for method in trained]
+    return [
+        {"architecture": architecture, "method": method, "seed": seed, "name": name}
+        for architecture in run["architectures"]
+        for method, name in names
+        for seed in run["seeds"]
+    ]
+
+
+def models(config: Config) -> list[dict]:
+    """Every model that is scored: architecture, method, seed. A baseline is one of all sites."""
+    run = config["run"]
+    return [
+        {"architecture": architecture, "method": method, "seed": seed}
+        for architecture in run["architectures"]
+        for method in [BASELINE, *run["methods"]]
+        for seed in run["seeds"]
+    ]
+
+
+def example_models(config: Config) -> list[dict]:
+    """Those whose maps are shown on radiographs: baseline and the first method, first seed."""
+    run = config["run"]
+    methods, seed = (BASELINE, run["methods"][0]), run["seeds"][0]
+    return [one for one in models(config) if one["method"] in methods and one["seed"] == seed]
+
+
+def names(models: list[dict]) -> list[str]:
+    """Models or trainings in a word each, in order."""
+    return ["/".join(map(str, one.values())) for one in models]

@@ -1,0 +1,247 @@
+"""Figures of what models achieve."""
+
+
+rule figure2:
+    """Draw the ROC curves, baseline against the first method."""
+    input:
+        roc="<results>/evaluation/{protocol}/roc.csv",
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+        comparisons="<results>/evaluation/{protocol}/comparisons.csv",
+    output:
+        pdf="<results>/figures/{protocol}/figure2.pdf",
+        png=report(
+            "<results>/figures/{protocol}/figure2.png",
+            caption="../report/figure2.rst",
+            category="Paper",
+            labels={"shows": "Figure 2, ROC curves", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure2/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure2/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.roc_curves"),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.figures.roc_curves \
+            --roc {input.roc:q} \
+            --metrics {input.metrics:q} \
+            --comparisons {input.comparisons:q} \
+            --method {params.method} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_calibration:
+    """Draw reliability diagrams, baseline against the first method."""
+    input:
+        calibration="<results>/evaluation/{protocol}/calibration.csv",
+        reliability="<results>/evaluation/{protocol}/reliability.csv",
+        distribution="<results>/evaluation/{protocol}/distribution.csv",
+    output:
+        pdf="<results>/figures/{protocol}/calibration.pdf",
+        png=report(
+            "<results>/figures/{protocol}/calibration.png",
+            caption="../report/calibration_figure.rst",
+            category="Calibration",
+            labels={"shows": "reliability diagrams", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure_calibration/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_calibration/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.calibration"),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.figures.calibration \
+            --calibration {input.calibration:q} \
+            --reliability {input.reliability:q} \
+            --distribution {input.distribution:q} \
+            --method {params.method} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_decision:
+    """Draw decision curves, baseline against the first method."""
+    input:
+        decision="<results>/evaluation/{protocol}/decision.csv",
+    output:
+        pdf="<results>/figures/{protocol}/decision.pdf",
+        png=report(
+            "<results>/figures/{protocol}/decision.png",
+            caption="../report/decision_figure.rst",
+            category="Calibration",
+            labels={"shows": "decision curves", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure_decision/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_decision/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.decision"),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.figures.decision \
+            --decision {input.decision:q} \
+            --method {params.method} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_subgroups:
+    """Draw AUROC by view, sex and age, baseline beside the first method."""
+    input:
+        table="<results>/evaluation/{protocol}/subgroups.csv",
+    output:
+        pdf="<results>/figures/{protocol}/subgroups.pdf",
+        png=report(
+            "<results>/figures/{protocol}/subgroups.png",
+            caption="../report/subgroups_figure.rst",
+            category="Subgroups",
+            labels={"shows": "figure", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure_subgroups/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_subgroups/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.subgroups"),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.figures.subgroups \
+            --subgroups {input.table:q} \
+            --method {params.method} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_crosstask:
+    """Draw the scores of every head of the first method on every site's images."""
+    input:
+        table="<results>/evaluation/{protocol}/crosstask.csv",
+    output:
+        pdf="<results>/figures/{protocol}/crosstask.pdf",
+        png=report(
+            "<results>/figures/{protocol}/crosstask.png",
+            caption="../report/crosstask_figure.rst",
+            category="Cross-task",
+            labels={"shows": "figure", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure_crosstask/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_crosstask/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.crosstask"),
+        method=FIRST_METHOD,
+        settings=literal({"sites": settings.titles(config)}),
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.figures.crosstask \
+            --crosstask {input.table:q} \
+            --method {params.method} \
+            --settings {params.settings:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_localisation:
+    """Draw how well the maps of all models agree with the annotations."""
+    input:
+        localisation="<results>/evaluation/{protocol}/localisation.csv",
+    output:
+        pdf="<results>/figures/{protocol}/localisation.pdf",
+        png=report(
+            "<results>/figures/{protocol}/localisation.png",
+            caption="../report/localisation.rst",
+            category="Localisation",
+            labels={"shows": "agreement, figure", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/figure_localisation/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_localisation/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.localisation"),
+        titles=TITLES,
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.figures.localisation \
+            --localisation {input.localisation:q} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
