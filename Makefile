@@ -20,7 +20,7 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: moved help install demo rehearsal test test-paper test-conda test-cluster paper pins report verify lint format bench lock clean
+.PHONY: moved help install demo rehearsal test test-paper test-conda test-cluster paper pins report verify lint format docs bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -89,6 +89,9 @@ format: $(VENV)/requirements.lock ## format all code
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile workflow/Snakefile workflow/rules
+
+docs: ## write what docs/architecture.md says of rooms and modules, from the code
+	PYTHONPATH=workflow $(PYTHON) -m chexviz.tools.architecture_page
 
 bench: $(VENV)/requirements.lock ## measure speed, as ratios side by side
 	python bench/run.py

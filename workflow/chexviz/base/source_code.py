@@ -60,6 +60,11 @@ checksum = cache(sha256)
 @cache
 def imports(path: Path) -> list[Path]:
     """The source files that one of them imports; read once for all entry points."""
+    return [file for name in imported(path) for file in located(name)]
+
+
+def imported(path: Path) -> list[str]:
+    """What a source file imports of ours: `chexviz.<module>`, or a name in one."""
     package = path.relative_to(PACKAGE.parent).parts[:-1]
     names = []
     for node in statements(ast.parse(path.read_text(encoding="utf-8"))):
@@ -69,8 +74,7 @@ def imports(path: Path) -> list[Path]:
             names += [f"{module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    ours = (name for name in names if name.partition(".")[0] == PACKAGE.name)
-    return [file for name in ours for file in located(name)]
+    return [name for name in names if name.partition(".")[0] == PACKAGE.name]
 
 
 def located(name: str) -> list[Path]:
