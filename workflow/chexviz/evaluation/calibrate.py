@@ -1,4 +1,4 @@
-"""Entry point: predictions to calibration, operating points and decision curves."""
+"""Predictions to calibration, operating points and decision curves."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""How far predicted probabilities can be believed: bins, ECE, temperature, slope and intercept."""
+"""How far to believe probabilities: ECE, temperature, slope, intercept (docs/calibration.md)."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Entry point: how often 95 % intervals hold the truth and paired tests keep to their level."""
+"""How often 95 % intervals hold the truth and paired tests keep to their level."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

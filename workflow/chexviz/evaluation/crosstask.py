@@ -1,4 +1,4 @@
-"""Entry point: what every head of a federated model says of every site's images.
+"""What every head of a federated model says of every site's images.
 
 A federated model has a task block, a head, for each site. The paper evaluates each on its own site
 only; here each scores all images, and the heads are compared on the same ones.

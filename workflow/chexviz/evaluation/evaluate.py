@@ -1,4 +1,4 @@
-"""Entry point: predictions to metrics with intervals, paired comparisons and ROC curves."""
+"""Predictions to metrics with intervals, paired comparisons and ROC curves."""
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +12,11 @@ from chexviz.base import user_tables
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
+from chexviz.base.methods import BASELINE
 from chexviz.base.options import finite_json, fraction
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
 from chexviz.base.tables.evaluation import LITERAL, METRICS
-from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import count_cases, too_few
 from chexviz.evaluation.metrics import (
     ROC_POINTS,

@@ -1,4 +1,4 @@
-"""Entry point: Grad-CAM of all true positives against the annotations, with paired tests."""
+"""Grad-CAM of all true positives against the annotations, with paired tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +10,11 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
+from chexviz.base.methods import BASELINE
 from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
 from chexviz.base.tables.evaluation import MEASURES, read_metrics, threshold_of
-from chexviz.base.tables.models import BASELINE
 from chexviz.base.tables.sites import ANNOTATIONS
 from chexviz.evaluation.cases import too_few
 from chexviz.evaluation.metrics import compare_means, mean_interval

@@ -1,10 +1,11 @@
-"""How well a Grad-CAM map agrees with an annotation: three measures in [0, 1], 1 is best.
+"""How well a Grad-CAM map agrees with an annotation: three measures (docs/localisation.md).
 
-All take maps that are not negative, (n, S, S), and masks of what is annotated, bool (n, S, S), and
-give float64 (n,). A map that is zero everywhere points at nothing: it scores 0, which is worse
-than chance, and is not left out, which would reward a model for having no map where it fails. A
-uniform map scores, by every measure, the share of the image that is annotated (`area`): that is
-chance. Raises ValueError for an empty mask: without an annotation nothing can be agreed with.
+Each is in [0, 1], 1 is best. All take maps that are not negative, (n, S, S), and masks of what is
+annotated, bool (n, S, S), and give float64 (n,). A map that is zero everywhere points at nothing:
+it scores 0, which is worse than chance, and is not left out, which would reward a model for having
+no map where it fails. A uniform map scores, by every measure, the share of the image that is
+annotated (`area`): that is chance. Raises ValueError for an empty mask: without an annotation
+nothing can be agreed with.
 """
 
 import numpy as np

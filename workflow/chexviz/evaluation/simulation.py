@@ -1,4 +1,4 @@
-"""Entry point: how often each paired test calls two equally good models different."""
+"""How often each paired test calls two equally good models different."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Entry point: AUROC by view, sex and age, what a method changes in each group, and the gaps."""
+"""AUROC by view, sex and age, what a method changes in each, and the gaps (docs/subgroups.md)."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
+from chexviz.base.methods import BASELINE
 from chexviz.base.options import finite_json
 from chexviz.base.tables.evaluation import ALL, UNKNOWN
-from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import count_cases, too_few
 from chexviz.evaluation.evaluate import (
     MODEL,

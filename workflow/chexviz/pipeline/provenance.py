@@ -1,4 +1,4 @@
-"""What made every result: hashes of its config, code, data and environment.
+"""What made every result: hashes of config, code, data and environment (docs/provenance.md).
 
 A run leaves provenance.json beside its results. Of each job it has what that rested on when it ran:
 four tables of names and values, kept by their SHA-256. The `config` of an artifact is the hash of

@@ -1,6 +1,6 @@
-"""The slices of the config that jobs get.
+"""The slices of the config that jobs get: to each its own and nothing else.
 
-A job gets its own slice and nothing else, so a changed value reruns only what depends on it.
+So a changed value reruns only what depends on it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""SIGTERM for all that a cluster's job runs, where the job's first process alone is sent one."""
+"""SIGTERM for all processes of a cluster's job, where the first alone gets it (docs/cluster.md)."""
 
 import signal
 import socket

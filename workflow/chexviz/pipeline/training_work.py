@@ -1,4 +1,4 @@
-"""How many images the trainings of a run pass through their networks, counted from its config."""
+"""How many images the trainings of a run pass through their networks, and how to say how long."""
 
 import json
 import shlex

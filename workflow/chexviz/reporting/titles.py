@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.errors import InputError
+from chexviz.base.methods import BASELINE
 from chexviz.base.options import finite_json
 from chexviz.base.tables.evaluation import LITERAL
-from chexviz.base.tables.models import BASELINE
 from chexviz.base.tables.table import missing
 
 TEXT = (

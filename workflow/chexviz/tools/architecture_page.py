@@ -25,13 +25,18 @@ Arrows = dict[str, set[str]]
 
 def modules() -> dict[str, Path]:
     """The source file of every module by its name within chexviz, such as 'data.sources.kaggle'."""
-    found = {name_of(path): path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    found = {name_of(path): path for path in sources() if path.name != "__init__.py"}
 
     def place(name: str) -> tuple[int, str, str]:
         package, _, module = name.rpartition(".")
         return ROOMS.index(room_of(name)), package, module
 
     return {name: found[name] for name in sorted(found, key=place)}
+
+
+def sources() -> list[Path]:
+    """The source files of all rooms. What lies above them, `__main__`, is of no room."""
+    return [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")]
 
 
 def name_of(path: Path) -> str:
@@ -61,10 +66,9 @@ def module_with(parts: list[str]) -> str:
 def arrows() -> Arrows:
     """The other rooms that each room imports."""
     found: Arrows = {room: set() for room in ROOMS}
-    for path in PACKAGE.rglob("*.py"):
-        name = name_of(path)
-        if name:
-            found[room_of(name)] |= {room_of(one) for one in imported(path)} - {room_of(name)}
+    for path in sources():
+        room = room_of(name_of(path))
+        found[room] |= {room_of(one) for one in imported(path)} - {room}
     return found
 
 

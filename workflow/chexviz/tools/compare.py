@@ -10,9 +10,9 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
+from chexviz.base.methods import BASELINE
 from chexviz.base.options import SEED, fraction, whole
 from chexviz.base.tables.evaluation import COMPARED, METRICS
-from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.evaluate import Bootstrap, Model, evaluate, read_predictions
 from chexviz.evaluation.over_seeds import INTERVAL, over_seeds
 from chexviz.reporting.tables.cells import cell

@@ -4,7 +4,6 @@ import pandas as pd
 
 from chexviz.base.tables.table import Column, Table, number, text, whole
 
-BASELINE = "baseline"  # the method of a model that a site trains alone
 MODEL: dict[str, Column] = {
     "site": text("whose images"),
     "task": text("what their labels are of"),

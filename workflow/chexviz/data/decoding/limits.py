@@ -1,4 +1,4 @@
-"""What every radiograph has to keep to, however it is stored."""
+"""What every radiograph keeps to, however it is stored: pixels at most, and levels that differ."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
-"""The case that nearly all files of both datasets are, read without a full DICOM parser.
+"""DICOM files as nearly all of both datasets are, read without a full parser.
 
-It is one 8-bit MONOCHROME2 image as a single baseline JPEG whose stored values are the displayed
-ones. A walk over its header takes a tenth of the time of pydicom, which is a fifth of reading the
-file. Whatever differs in any way, or is in doubt, is left to pydicom.
+Such a file is one 8-bit MONOCHROME2 image as a single baseline JPEG whose stored values are the
+displayed ones. A walk over its header takes a tenth of the time of pydicom, which is a fifth of
+reading the file. Whatever differs in any way, or is in doubt, is left to pydicom.
 """
 
 import struct

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
+from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import MEASURES
-from chexviz.base.tables.models import BASELINE
 from chexviz.base.tables.sites import ANNOTATIONS
 from chexviz.images.annotated import read_images, read_maps, upsample
 from chexviz.reporting.figures import style

@@ -1,4 +1,4 @@
-"""Entry point: confusion matrices of all models, and a sheet of the worst errors of one method."""
+"""Confusion matrices of all models, and a sheet of the worst errors of one method."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
+from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import read_metrics, threshold_of
-from chexviz.base.tables.models import BASELINE
 from chexviz.base.tables.sites import ANNOTATIONS
 from chexviz.images.annotated import read_images
 from chexviz.reporting.figures import style

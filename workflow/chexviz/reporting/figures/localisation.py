@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.base.tables.models import BASELINE
+from chexviz.base.methods import BASELINE
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import over_seeds, p_value
 from chexviz.reporting.figures import style

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import LITERAL
-from chexviz.base.tables.models import BASELINE
 from chexviz.base.tables.study import LABEL_CHECKS
 from chexviz.evaluation.cases import enough
 from chexviz.evaluation.over_seeds import effect, over_seeds

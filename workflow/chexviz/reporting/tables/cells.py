@@ -8,8 +8,8 @@ import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing
+from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
-from chexviz.base.tables.models import BASELINE
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import SPREAD, over_seeds, p_value, uncertainty
 from chexviz.reporting.titles import group_titles, in_order, model_title, p_text

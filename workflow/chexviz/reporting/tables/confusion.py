@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from chexviz.base.tables.models import BASELINE
+from chexviz.base.methods import BASELINE
 from chexviz.reporting.tables.typesetting import Layout
 from chexviz.reporting.titles import ARCHITECTURES, method_title
 

@@ -1,4 +1,4 @@
-"""Entry point: which images a study has and who is on them: flow figure and characteristics."""
+"""Which images a study has and who is on them: flow figure and characteristics."""
 
 from pathlib import Path
 
