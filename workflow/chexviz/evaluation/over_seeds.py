@@ -1,4 +1,4 @@
-"""One number, or one comparison of two models, from those of several trainings (docs/evaluation.md).
+"""One number, or one comparison of two models, from several trainings (docs/evaluation.md).
 
 Of one training a number has an interval and a difference a p value, of several they are summarised:
 mean and standard deviation, and the difference that is expected of such trainings.
