@@ -34,7 +34,6 @@ STILL: set[tuple[str, str]] = {
     ("reporting.figures.simulation", "evaluation.simulation"),
     ("reporting.figures.subgroups", "evaluation.subgroups"),
     ("reporting.paper.checklists", "models.sizes"),
-    ("reporting.tables.sources", "data.sources.kaggle_pages"),
 }
 # -I and -S: without the packages of this environment.
 PROGRAM = """
