@@ -86,7 +86,7 @@ def test_the_page_of_the_architecture_is_that_of_the_code():
 
 
 def test_a_part_without_its_place_in_the_page_is_an_error():
-    with pytest.raises(InputError, match="<!-- drawing: from the code"):
+    with pytest.raises(InputError, match="<!-- tables: from the code"):
         page.updated("# Architecture\n")
 
 

@@ -1,4 +1,4 @@
-"""Write the parts of docs/architecture.md that the code tells: rooms, what they import, modules.
+"""Write the parts of docs/architecture.md that the code tells: tables, rooms and modules.
 
 Entry point: python -m chexviz.tools.architecture_page (`make docs`). Each part stands between two
 comments of the page. A room is a package of chexviz, with the packages in it.
@@ -13,6 +13,8 @@ from chexviz.base import source_code
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.source_code import HOME, PACKAGE
+from chexviz.base.tables import evaluation, models, sites, study, summaries
+from chexviz.base.tables.table import Table
 
 PAGE = HOME / "docs" / "architecture.md"
 # In the order of the page: from what all use to what uses all.
@@ -20,6 +22,7 @@ ROOMS = (
     *("base", "images", "data", "cohort", "models", "federation"),
     *("evaluation", "reporting", "pipeline", "tools"),
 )
+BOUNDS = ("low", "high", "sd")
 Arrows = dict[str, set[str]]
 
 
@@ -122,7 +125,35 @@ def module_table() -> str:
     return "\n".join(lines)
 
 
-PARTS = {"drawing": drawing, "rooms": room_table, "modules": module_table}
+def tables() -> list[Table]:
+    """All tables, in the order of the stages that write them."""
+    found = [vars(module).values() for module in (sites, study, models, evaluation, summaries)]
+    return [one for values in found for one in values if isinstance(one, Table)]
+
+
+def table_list() -> str:
+    """A row for each table: its file, what a row of it is, and its columns."""
+    lines = ["| file | what it holds | columns |", "|---|---|---|"]
+    return "\n".join(
+        lines + [f"| {one.name} | {one.about} | {', '.join(columns(one))} |" for one in tables()]
+    )
+
+
+def columns(table: Table) -> list[str]:
+    """The columns of a table with their meaning; bounds beside the value that they are of."""
+    found = []
+    for name, column in table.columns.items():
+        value, _, end = name.rpartition("_")
+        if end in BOUNDS and value in table.columns:
+            continue
+        own = [f"`_{one}`" for one in BOUNDS if f"{name}_{one}" in table.columns]
+        shown = f"`{name}<name>`" if name.endswith("_") else f"`{name}`"
+        shown += f" with {', '.join(own)}" if own else ""
+        found.append(shown + (f" ({column.meaning})" if column.meaning else ""))
+    return found
+
+
+PARTS = {"tables": table_list, "drawing": drawing, "rooms": room_table, "modules": module_table}
 
 
 def updated(page: str) -> str:

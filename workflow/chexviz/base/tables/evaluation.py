@@ -1,12 +1,15 @@
 """The tables of evaluation: how good models are, and how sure that is."""
 
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.models import MODEL, UNTASKED
 from chexviz.base.tables.table import Column, Table, bounds, flag, note, number, text, whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
 MEASURES = ("energy", "pointing", "iou")  # of how well a map and an annotation agree
@@ -24,7 +27,7 @@ def all_bounds(*names: str) -> dict[str, Column]:
 
 MODEL_METRICS = Table(
     "metrics.csv",
-    "a row a model; fractions, not percent",
+    "a row for each model; fractions, not percent",
     **MODEL,
     **COUNTS,
     threshold=number(),
@@ -34,7 +37,7 @@ MODEL_METRICS = Table(
 COMPARED = [*[*MODEL][:4], "reference", "seed"]
 COMPARISONS = Table(
     "comparisons.csv",
-    "a row a comparison and test, the primary test first ([evaluation.md](evaluation.md))",
+    "a row for each comparison and test, the primary test first ([evaluation.md](evaluation.md))",
     **{name: MODEL[name] for name in [*MODEL][:4]},
     reference=text("baseline"),
     seed=whole(),
@@ -52,7 +55,7 @@ COMPARISONS = Table(
 )
 ROC = Table(
     "roc.csv",
-    "a row a point of a model's curve",
+    "a row for each point of a model's curve",
     **UNTASKED,
     fpr=number(),
     tpr=number(),
@@ -61,7 +64,7 @@ ROC = Table(
 )
 SIMULATION = Table(
     "simulation.csv",
-    "a row a paired test: how often it calls equally good models different",
+    "a row for each paired test: how often it calls equally good models different",
     test=text(),
     replicates=number("empty for DeLong"),
     repetitions=whole("simulated studies of two equally good models"),
@@ -73,7 +76,7 @@ SIMULATION = Table(
 )
 COVERAGE = Table(
     "coverage.csv",
-    "a row a kind of interval or test, by the number of cases",
+    "a row for each kind of interval or test, by the number of cases",
     images=number("of a patient, mean"),
     patients=whole("in each simulated study"),
     positives=whole("patients with the finding"),
@@ -93,7 +96,7 @@ COVERAGE = Table(
 SCALED = MODEL | {"scaling": text("none, temperature")}
 CALIBRATION = Table(
     "calibration.csv",
-    "a row a model and scaling",
+    "a row for each model and scaling",
     **SCALED,
     temperature=number(),
     **COUNTS,
@@ -108,7 +111,7 @@ CALIBRATION = Table(
 )
 RELIABILITY = Table(
     "reliability.csv",
-    "a row a bin of scores of a model",
+    "a row for each bin of scores of a model",
     **SCALED,
     bin=whole("from 1, by score"),
     images=whole(),
@@ -119,7 +122,7 @@ RELIABILITY = Table(
 )
 DISTRIBUTION = Table(
     "distribution.csv",
-    "a row a bin of scores of equal width",
+    "a row for each bin of scores of equal width",
     **SCALED,
     score=number("low end of a bin 0.05 wide"),
     positives=whole(),
@@ -127,7 +130,7 @@ DISTRIBUTION = Table(
 )
 OPERATING_POINTS = Table(
     "operating_points.csv",
-    "a row a wanted sensitivity of a model",
+    "a row for each wanted sensitivity of a model",
     **MODEL,
     target=number("sensitivity"),
     chosen_on=text("validation or evaluation"),
@@ -138,7 +141,7 @@ OPERATING_POINTS = Table(
 )
 DECISION = Table(
     "decision.csv",
-    "a row a threshold of a model",
+    "a row for each threshold of a model",
     **SCALED,
     threshold=number("probability"),
     **bounds("net_benefit"),
@@ -148,7 +151,7 @@ DECISION = Table(
 ALL, UNKNOWN = "all", "unknown"  # groups of subgroups.csv
 SUBGROUPS = Table(
     "subgroups.csv",
-    "a row a group of images and measure of a model",
+    "a row for each group of images and measure of a model",
     **MODEL | {"seed": number(), "architecture": note(), "method": note()},
     attribute=text("all, view, sex, age"),
     group=text("its value, or unknown"),
@@ -164,7 +167,7 @@ SUBGROUPS = Table(
 )
 CROSSTASK = Table(
     "crosstask.csv",
-    "a row a head of a model and measure, on the images of `site`",
+    "a row for each head of a model and measure, on the images of `site`",
     **MODEL,
     head=text("of which site"),
     head_task=text(),
@@ -181,7 +184,7 @@ CROSSTASK = Table(
 )
 LOCALISATION = Table(
     "localisation.csv",
-    "a row a model and measure ([localisation.md](localisation.md))",
+    "a row for each model and measure ([localisation.md](localisation.md))",
     **MODEL,
     measure=text(", ".join(MEASURES)),
     images=whole(),
@@ -202,7 +205,7 @@ LOCALISATION = Table(
 )
 LOCALISATION_IMAGES = Table(
     "localisation_images.csv",
-    "a row a true positive with an annotation",
+    "a row for each true positive with an annotation",
     **UNTASKED,
     image=text(),
     patient=text(),
@@ -213,7 +216,7 @@ LOCALISATION_IMAGES = Table(
 )
 CONFUSION = Table(
     "confusion.csv",
-    "a row a model: its evaluation images; a score at the threshold is positive",
+    "a row for each model: its evaluation images; a score at the threshold is positive",
     **UNTASKED,
     threshold=number(),
     true_positives=whole(),
@@ -227,7 +230,7 @@ CONFUSION = Table(
 )
 FAILURES = Table(
     "failures.csv",
-    "a row an image of the sheet, of the first method and seed",
+    "a row for each image of the sheet, of the first method and seed",
     **UNTASKED,
     kind=text("false positive, false negative"),
     rank=whole("1: the score farthest from the threshold"),
@@ -241,7 +244,7 @@ FAILURES = Table(
 )
 
 
-def read_metrics(path: str | Path) -> pd.DataFrame:
+def read_metrics(path: str | Path) -> "pd.DataFrame":
     """Read metrics.csv: a row for each (site, architecture, method, seed). Raises InputError."""
     table = MODEL_METRICS.read(path)
     if table.empty:
@@ -251,7 +254,7 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     return table
 
 
-def read_comparisons(path: str | Path) -> pd.DataFrame:
+def read_comparisons(path: str | Path) -> "pd.DataFrame":
     """Read comparisons.csv: AUROC of a method minus its baseline's, and the primary paired test.
 
     The primary test of a comparison is the first of its rows.
@@ -259,7 +262,7 @@ def read_comparisons(path: str | Path) -> pd.DataFrame:
     return COMPARISONS.read(path).drop_duplicates(COMPARED, ignore_index=True)
 
 
-def threshold_of(cuts: pd.Series, *model: str) -> float:
+def threshold_of(cuts: "pd.Series", *model: str) -> float:
     """The threshold of a model on a site, from those of all; their index: site and the rest.
 
     Raises InputError if the metrics have none.

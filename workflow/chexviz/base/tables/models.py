@@ -1,12 +1,16 @@
 """The tables of trainings and of what models say: histories and predictions."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from chexviz.base.tables.table import Column, Table, number, text, whole
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 MODEL: dict[str, Column] = {
-    "site": text("whose images"),
-    "task": text("what their labels are of"),
+    "site": text(),
+    "task": text(),
     "architecture": text(),
     "method": text(),
     "seed": whole(),
@@ -14,7 +18,7 @@ MODEL: dict[str, Column] = {
 UNTASKED = {name: column for name, column in MODEL.items() if name != "task"}
 HISTORY = Table(
     "history.csv",
-    "a row a round and site; an ensemble has no history",
+    "a row for each round and site; an ensemble has no history",
     round=whole("from 1"),
     site=text("`pooled`: one row a round, of all sites, 'rsna+siim'"),
     learning_rate=number(),
@@ -31,7 +35,7 @@ HISTORY = Table(
 )
 PREDICTIONS = Table(
     "predictions",
-    "a row an image that does not train",
+    "a row for each image that does not train",
     site=text(),
     image=text(),
     patient=text(),
@@ -42,11 +46,13 @@ PREDICTIONS = Table(
 )
 
 
-def read_histories(trainings: list[list[str]]) -> pd.DataFrame:
+def read_histories(trainings: list[list[str]]) -> "pd.DataFrame":
     """The rows of all history.csv, with what was trained: architecture, method and seed.
 
     trainings: lists of ARCHITECTURE METHOD SEED FILE.
     """
+    import pandas as pd
+
     tables = [
         HISTORY.read(path).assign(architecture=architecture, method=method, seed=int(seed))
         for architecture, method, seed, path in trainings

@@ -21,7 +21,7 @@ FETCHED = Table(
 LABEL = "1, 0, empty = not annotated"
 SAMPLES = Table(
     "samples.csv",
-    "a row an image, in the order of the arrays; sorted by image",
+    "a row for each image, in the order of the arrays, sorted by image",
     image=text("id, unique within the site"),
     file=text(),
     patient=text("global: two sites that write the same id mean the same person"),
@@ -40,7 +40,7 @@ SAMPLES = Table(
 )
 ANNOTATIONS = Table(
     "annotations.csv",
-    "a row a box or mask",
+    "a row for each box or mask",
     image=text(),
     x=number("of a box or the mask's bounding box, as the next three"),
     y=number(),
@@ -51,18 +51,21 @@ ANNOTATIONS = Table(
     ),
 )
 REJECTED = Table(
-    "rejected.csv", "a row a file that is no image; sorted by file", file=text(), reason=text()
+    "rejected.csv",
+    "a row for each file that is no image; sorted by file",
+    file=text(),
+    reason=text(),
 )
 SHARDS = Table(
     "shards.csv",
-    "a row an array of a shard, in the order of samples.csv",
+    "a row for each array of a shard, in the order of samples.csv",
     file=text("relative to the site's folder"),
     images=whole(),
     sha256=text(),
 )
 SITES = Table(
     "sites.csv",
-    "a row an array of a site",
+    "a row for each array of a site",
     site=text(),
     file=text("relative to the folder of sites.csv"),
     images=whole(),

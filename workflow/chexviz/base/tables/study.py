@@ -7,7 +7,7 @@ SUBSETS = ("train", "validation", "evaluation")
 PAIR = ["site_a", "image_a", "site_b", "image_b"]
 DUPLICATES = Table(
     "duplicates.csv",
-    "a row a pair of near-identical images, within and across sites",
+    "a row for each pair of near-identical images, within and across sites",
     **{name: text() for name in PAIR},
     hamming=whole("bits of phash that differ"),
     difference=number("mean absolute grey level of the equalised 64 x 64 thumbnails"),
@@ -15,7 +15,7 @@ DUPLICATES = Table(
 )
 SPLIT = Table(
     "splits",
-    "a row a labelled image; of one site, and of all",
+    "a row for each labelled image; of one site, and of all",
     site=text(),
     image=text(),
     patient=text(),
@@ -47,7 +47,7 @@ LEAKAGE = Table(
 )
 LABEL_CHECKS = Table(
     "audit/labels.csv",
-    "a row a check of labels and tags",
+    "a row for each check of labels and tags",
     site=text(),
     check=text(
         "shared patient, shared duplicate, shared exact: with the site in `group`; conflicting "

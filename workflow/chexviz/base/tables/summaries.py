@@ -16,7 +16,7 @@ def spreads(*names: str) -> dict[str, Column]:
 
 TABLE1 = Table(
     "table1.csv",
-    "a row a model: the baselines and the first method of `run: methods:`, a federation",
+    "a row for each model: the baselines and the first method of `run: methods:`, a federation",
     task=text(),
     **MODEL,
     images=whole(),
@@ -30,7 +30,7 @@ TABLE1 = Table(
 )
 METHODS = Table(
     "methods.csv",
-    "a row an architecture, method (baseline first) and site",
+    "a row for each architecture, method (baseline first) and site",
     task=text(),
     site=text(),
     architecture=text(),
@@ -46,7 +46,7 @@ METHODS = Table(
 )
 TESTS = Table(
     "tests.csv",
-    "a row an architecture, site and test of the first method, over all seeds",
+    "a row for each architecture, site and test of the first method, over all seeds",
     task=text(),
     **MODEL,
     **SEEDS,
@@ -65,7 +65,7 @@ TESTS = Table(
 )
 PUBLISHED = Table(
     "published.csv",
-    "a row a value of the original's Table 1; made where the protocol `paper` is",
+    "a row for each value of the original's Table 1; made where the protocol `paper` is",
     task=text(),
     model=text(),
     metric=text(),
@@ -81,7 +81,7 @@ PUBLISHED = Table(
 )
 GRIM = Table(
     "grim.csv",
-    "a row a task and class of the original",
+    "a row for each task and class of the original",
     task=text(),
     metric=text(),
     of=text(),
@@ -98,7 +98,7 @@ GRIM = Table(
 )
 INFLATION = Table(
     "inflation.csv",
-    "a row a model: its AUROC under both protocols; made where both are",
+    "a row for each model: its AUROC under both protocols; made where both are",
     task=text(),
     **MODEL,
     **SEEDS,
