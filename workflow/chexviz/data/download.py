@@ -7,7 +7,6 @@ final name only when complete, the manifest last. Archives wait in .archives/ un
 run that was stopped goes on where it was.
 """
 
-import argparse
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import remove, replacing
 from chexviz.base.settings import Positive, Settings, read
@@ -124,7 +124,7 @@ def no_source(site: str, failures: list[InputError]) -> InputError:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--site", required=True)
     parser.add_argument("--settings", required=True, help="JSON, see Download")
     parser.add_argument("--stored", type=Path, nargs="?", help="the archive of a storage: source")

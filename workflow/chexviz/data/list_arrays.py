@@ -4,9 +4,9 @@ Entry point: python -m chexviz.data.list_arrays --site rsna siim --images NPY...
 reads the images of all sites reads this list, so that a job of many sites has one input for them.
 """
 
-import argparse
 from pathlib import Path
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.tables.sites import SITES
@@ -14,7 +14,7 @@ from chexviz.images.arrays import list_arrays
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--output", required=True, type=Path, help="above all of them")

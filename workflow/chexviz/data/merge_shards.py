@@ -5,7 +5,6 @@ Entry point: python -m chexviz.data.merge_shards --site rsna --shards NPY... --i
 beside its array. The tables are those of the site preprocessed in one piece, byte for byte.
 """
 
-import argparse
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all, sha256
 from chexviz.base.settings import Settings, read
@@ -96,7 +96,7 @@ def merge(site: str, settings: Merge, shards: list[Path], outputs: Mapping[str, 
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--site", required=True)
     parser.add_argument("--settings", required=True, help="JSON, see Merge")
     parser.add_argument("--shards", nargs="+", type=Path, required=True, help="arrays, in order")

@@ -6,7 +6,6 @@ files hold is said in docs/architecture.md. Order and bytes do not depend on the
 With --shard 2 5 it is the second of five equal parts of the site, which `merge_shards` joins.
 """
 
-import argparse
 import os
 import re
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base import rejections
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
 from chexviz.base.progress import Progress
@@ -247,7 +247,7 @@ def no_formula(value: object) -> object:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--site", required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--settings", required=True, help="JSON, see Preprocess")

@@ -4,12 +4,12 @@ Entry point: python -m chexviz.tools.architecture_page (`make docs`). Each part 
 comments of the page. A room is a package of chexviz, with the packages in it.
 """
 
-import argparse
 import ast
 import re
 from pathlib import Path
 
 from chexviz.base import source_code
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.source_code import HOME, PACKAGE
@@ -174,7 +174,7 @@ def updated(page: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("page", type=Path, nargs="?", default=PAGE)
     page = parser.parse_args(argv).page
     with replacing(page) as temporary:

@@ -1,9 +1,9 @@
 """Radiographs of plausible chests in the two Kaggle layouts, and in a hospital's plain one."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.options import SEED, whole
 from chexviz.base.progress import Progress
@@ -72,7 +72,7 @@ def crashed(item: Item, exitcode: int) -> Finding:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--layout", required=True, choices=sorted(LAYOUTS))
     parser.add_argument("--images", required=True, type=whole(20, 10**7), help="labelled images")
     parser.add_argument("--seed", required=True, type=whole(0, SEED), help="of the population")
