@@ -16,7 +16,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz.evaluation.metrics import Measures, youden_threshold
-from chexviz.evaluation.roc import Ranking, aupr, auroc, resamples
+from chexviz.evaluation.resamples import resamples
+from chexviz.evaluation.roc import Ranking, aupr, auroc
 
 IMAGES, POSITIVES, MODELS = 5336, 1205, 2
 REPLICATES = 10_000

@@ -9,8 +9,9 @@ import pytest
 
 from chexviz.base.errors import InputError
 from chexviz.evaluation.evaluate import main
-from chexviz.evaluation.metrics import compare, compare_delong
-from chexviz.evaluation.roc import Ranking, auroc, positive_units, resamples
+from chexviz.evaluation.paired_tests import compare, compare_delong
+from chexviz.evaluation.resamples import positive_units, resamples
+from chexviz.evaluation.roc import Ranking, auroc
 from chexviz.tools.compare import main as compare_files
 
 MODELS = ("zech_pretrained", "haooyuee_nih25")

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.evaluation.delong import delong
-from chexviz.evaluation.metrics import compare, compare_delong
 from chexviz.evaluation.over_seeds import holm
-from chexviz.evaluation.roc import Ranking, auroc, resamples
+from chexviz.evaluation.paired_tests import compare, compare_delong, delong
+from chexviz.evaluation.resamples import resamples
+from chexviz.evaluation.roc import Ranking, auroc
 from needed import absent
 
 PROC = """

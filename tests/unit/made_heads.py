@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from chexviz.base.tables.sites import SAMPLES
+
 SETTINGS = {
     "bootstrap": {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022},
-    "subgroups": {"ages": [40, 60]},
     "minimum_cases": 10,
 }
 TASKS = {"north": "pneumonia", "south": "pneumothorax"}
@@ -37,6 +38,11 @@ def draw_site(seed: int, images: int = 300) -> tuple[pd.DataFrame, pd.DataFrame]
 def draw_scores(labels: np.ndarray, seed: int, skill: float = 1.5) -> np.ndarray:
     logits = np.random.default_rng(seed).normal(skill * labels - 1)
     return 1 / (1 + np.exp(-logits))
+
+
+def columns_of(table: pd.DataFrame) -> list[str]:
+    """All columns of samples.csv, and those that a test adds."""
+    return [*SAMPLES.names, *table.columns.difference(SAMPLES.names)]
 
 
 class Federation:
@@ -72,7 +78,8 @@ class Federation:
         for site, task in self.tasks.items():
             words += ["--task", site, task]
         for site, table in self.samples.items():
-            table.to_csv(self.folder / f"{site}.csv", index=False)
+            known = table.reindex(columns=columns_of(table)).assign(patient_known=True)
+            known.to_csv(self.folder / f"{site}.csv", index=False)
             words += ["--samples", site, str(self.folder / f"{site}.csv")]
         changed = SETTINGS | settings
         changed["bootstrap"] = SETTINGS["bootstrap"] | settings.get("bootstrap", {})

@@ -36,9 +36,7 @@ ORIGINAL = {
 }
 SETTINGS = {
     "bootstrap": {"replicates": 50, "unit": "patient", "confidence": 0.95, "seed": 1},
-    "subgroups": {"ages": [40, 60]},
     "minimum_cases": 10,
-    "sensitivities": [0.9, 0.95],
 }
 COVERAGE = {
     **{"repetitions": 3, "replicates": 20, "patients": [100, 200], "prevalence": 0.1},
@@ -84,16 +82,19 @@ def make_evaluation(made: Results, protocol: str) -> None:
         for seed in made.seeds:
             path = made.predictions(protocol, model, seed)
             predictions += ["--prediction", *model, str(seed), str(path)]
-    settings = ["--settings", json.dumps(SETTINGS)]
+
+    def settings(**more) -> list[str]:
+        return ["--settings", json.dumps(SETTINGS | more)]
 
     def output(option: str, name: str) -> str:
         return f"--{option}={made.evaluation(protocol, name)}"
 
     tables = ("calibration", "reliability", "distribution", "operating_points", "decision")
     outputs = [output(name.replace("_", "-"), name) for name in tables]
-    calibrate.main([*predictions, *settings, *outputs])
-    for stage, name in ((subgroups, "subgroups"), (crosstask, "crosstask")):
-        stage.main([*predictions, *samples, *settings, output("output", name)])
+    calibrate.main([*predictions, *settings(sensitivities=[0.9, 0.95]), *outputs])
+    grouped = [*settings(subgroups={"ages": [40, 60]}), output("output", "subgroups")]
+    subgroups.main([*predictions, *samples, *grouped])
+    crosstask.main([*predictions, *samples, *settings(), output("output", "crosstask")])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
     outputs = [output("confusion", "confusion"), output("failures", "failures")]

@@ -8,8 +8,9 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import COVERAGE
 from chexviz.evaluation import coverage
-from chexviz.evaluation.metrics import wilson
+from chexviz.evaluation.intervals import wilson
 from chexviz.reporting.figures import coverage as figure_coverage
 from chexviz.reporting.figures import style
 
@@ -107,7 +108,7 @@ def test_the_primary_test_keeps_its_level_where_images_are_not_independent(table
 
 
 def test_rates_are_counts_with_wilsons_interval(table):
-    assert list(table.columns) == coverage.COLUMNS
+    assert list(table.columns) == COVERAGE.names
     np.testing.assert_allclose(table["rate"], table["count"] / 300, atol=1e-15)
     for row in table.itertuples():
         assert (row.low, row.high) == pytest.approx(wilson(row.rate, 300, 0.95))
@@ -130,7 +131,7 @@ def test_fewer_repetitions_are_the_first_of_more_and_reruns_are_the_same(tmp_pat
     ],
 )
 def test_impossible_settings_are_refused(tmp_path, changes):
-    with pytest.raises(InputError, match="evaluation: coverage"):
+    with pytest.raises(InputError, match="--settings"):
         simulated(tmp_path, **FEW | changes)
     assert not list(tmp_path.iterdir())
 

@@ -11,10 +11,12 @@ from sklearn.metrics import roc_auc_score
 
 from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
-from chexviz.evaluation.crosstask import COLUMNS, main, rank_correlation
-from chexviz.evaluation.evaluate import threshold
-from chexviz.evaluation.metrics import newcombe
-from chexviz.evaluation.roc import resamples
+from chexviz.base.tables.evaluation import CROSSTASK
+from chexviz.evaluation.crosstask import main
+from chexviz.evaluation.head_statistics import rank_correlation
+from chexviz.evaluation.intervals import newcombe
+from chexviz.evaluation.predictions import threshold
+from chexviz.evaluation.resamples import resamples
 from made_heads import Federation
 
 FEDAVG = ("north", "standard", "fedavg", 7)
@@ -222,7 +224,7 @@ def test_baselines_have_one_head_and_a_site_alone_has_no_other(tmp_path, study):
     (tmp_path / "alone").mkdir()
     alone = Federation(tmp_path / "alone", {"north": "pneumonia"}).run(main)
     assert alone.empty
-    assert alone.columns.tolist() == COLUMNS
+    assert alone.columns.tolist() == CROSSTASK.names
 
 
 def test_heads_that_say_nothing_are_named(study):

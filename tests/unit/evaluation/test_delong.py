@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
 
-from chexviz.evaluation.delong import delong
-from chexviz.evaluation.metrics import compare_delong
+from chexviz.evaluation.paired_tests import compare_delong, delong
 
 
 def literal(labels, scores):

@@ -10,10 +10,12 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
 from chexviz.base.tables.evaluation import read_comparisons
-from chexviz.evaluation.evaluate import main, read_predictions
-from chexviz.evaluation.metrics import compare
+from chexviz.base.tables.table import AGAIN
+from chexviz.evaluation.evaluate import main
 from chexviz.evaluation.over_seeds import holm
-from chexviz.evaluation.roc import resamples
+from chexviz.evaluation.paired_tests import compare
+from chexviz.evaluation.predictions import read_predictions
+from chexviz.evaluation.resamples import resamples
 
 SETTINGS = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
 METRICS_COLUMNS = (
@@ -274,13 +276,13 @@ def change(column, value, rows=3):
 @pytest.mark.parametrize(
     ("table", "expected", "found"),
     [
-        (draw_predictions(2).drop(columns="score"), "the columns", "no column score in image, "),
+        (draw_predictions(2).drop(columns="score"), "the columns", "no score"),
         (change("score", np.nan), r"probability in \[0, 1\]", "score '' of image '00003'"),
-        (change("score", "nan"), r"probability in \[0, 1\]", "score 'nan' of image '00003'"),
-        (change("score", "high"), r"probability in \[0, 1\]", "score 'high' of image '00003'"),
+        (change("score", "nan"), "a number or nothing in every row of the column score", "nan"),
+        (change("score", "high"), "a number or nothing in every row of the column score", "high"),
         (change("score", -0.1), r"probability in \[0, 1\]", "score '-0.1' of image '00003'"),
         (change("score", 1.5, [3, 9]), r"probability in \[0, 1\]", r"image '00003' \(2 such rows"),
-        (change("label", np.nan), "label of 0 or 1", "label '' of image '00003'"),
+        (change("label", np.nan), "an integer in every row of the column label", "nan"),
         (change("label", 2), "label of 0 or 1", "label '2' of image '00003'"),
         (change("subset", "test"), "validation or evaluation", "subset 'test' of image '00003'"),
         (change("image", "00001"), "every image once", r"image '00001' of .* \(1 such rows"),
@@ -292,7 +294,8 @@ def test_bad_tables_are_refused(study, table, expected, found):
     study.replace(1, table)
     error = study.refusal()
     assert error.where == study.predictions[1][-1]
-    assert error.fix == "remove the file and run the prediction again"
+    again = ("remove the file and run the prediction again", AGAIN)
+    assert error.fix in again
     with pytest.raises(InputError, match=expected):
         raise error
     with pytest.raises(InputError, match=found):
@@ -307,7 +310,7 @@ def test_files_that_are_no_tables_are_refused(study, content):
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
     error = study.refusal()
     assert error.where == str(file)
-    assert error.expected == "a CSV table"
+    assert error.expected.startswith("a ")  # file or table; content or path is at fault
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -437,20 +440,19 @@ def test_a_seed_that_is_no_integer_is_refused(study):
 @pytest.mark.parametrize(
     ("settings", "found"),
     [
-        ({"unit": "hospital"}, "unit 'hospital'"),
-        ({"replicates": 1}, "replicates 1"),
-        ({"replicates": 200.5}, "replicates 200.5"),
-        ({"confidence": 95}, "confidence 95"),
-        ({"confidence": 1.0}, "confidence 1.0"),
-        ({"seed": None}, "seed None"),
-        ({"minimum_cases": 4}, "minimum_cases 4"),
-        ({"unknown": 1}, '"unknown": 1'),
+        ({"unit": "hospital"}, "bootstrap.unit: Invalid enum value 'hospital'"),
+        ({"replicates": 1}, "bootstrap.replicates: 1"),
+        ({"replicates": 200.5}, "bootstrap.replicates: float"),
+        ({"confidence": 95}, "bootstrap.confidence: 95"),
+        ({"confidence": 1.0}, "bootstrap.confidence: 1.0"),
+        ({"seed": None}, "bootstrap.seed: null"),
+        ({"minimum_cases": 4}, "minimum_cases: 4"),
+        ({"unknown": 1}, "bootstrap: Object contains unknown field unknown"),
     ],
 )
 def test_impossible_settings_are_refused(study, settings, found):
     error = study.refusal(**settings)
-    assert error.where == "--settings"
-    assert found in error.found
+    assert f"{error.where}: {error.found}" == f"--settings: {found}"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"bootstrap": {"replicates": 5}}'])
@@ -459,7 +461,7 @@ def test_settings_that_are_not_the_expected_object_are_refused(study, text):
     arguments[-1] = text
     with pytest.raises(InputError, match="--settings") as caught:
         main(arguments)
-    assert caught.value.found == text
+    assert caught.value.fix.startswith("correct the configuration")
     assert not any(file.exists() for file in study.outputs)
 
 

@@ -15,25 +15,30 @@ from sklearn.metrics import (
 )
 
 from chexviz.base.tables.evaluation import METRICS
+from chexviz.evaluation.intervals import (
+    correlation_interval,
+    newcombe,
+    percentile_interval,
+    ratio_interval,
+    wilson,
+)
 from chexviz.evaluation.metrics import (
+    MEASURED,
     ROC_POINTS,
-    Comparison,
     Measures,
+    cross_entropy,
+    youden_threshold,
+)
+from chexviz.evaluation.paired_tests import (
+    Comparison,
     compare,
     compare_delong,
     compare_means,
     compare_replicates,
-    correlation_interval,
-    cross_entropy,
-    interval,
-    metric_interval,
-    newcombe,
     non_inferiority,
-    ratio_interval,
-    wilson,
-    youden_threshold,
 )
-from chexviz.evaluation.roc import Ranking, auroc, positive_units, resamples
+from chexviz.evaluation.resamples import positive_units, resamples
+from chexviz.evaluation.roc import Ranking, auroc
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -127,13 +132,13 @@ def test_without_a_threshold_each_resample_chooses_its_own(levels):
 def test_a_score_equal_to_the_threshold_is_called_positive():
     labels, scores = np.array([1, 1, 0, 0]), np.array([0.5, 0.4, 0.5, 0.4])
     measured, _ = Measures(labels, scores, np.arange(4), 0.5)(np.ones((4, 1)))
-    assert measured[METRICS.index("sensitivity"), 0] == 0.5
-    assert measured[METRICS.index("specificity"), 0] == 0.5
+    assert measured[[*METRICS].index("sensitivity"), 0] == 0.5
+    assert measured[[*METRICS].index("specificity"), 0] == 0.5
 
 
 def test_interval_is_the_percentiles_of_the_last_axis():
     replicates = np.stack([np.arange(1001.0), 2 * np.arange(1001.0)])
-    low, high = interval(replicates, 0.9)
+    low, high = percentile_interval(replicates, 0.9)
     np.testing.assert_allclose(low, [50, 100], rtol=1e-12)
     np.testing.assert_allclose(high, [950, 1900], rtol=1e-12)
 
@@ -146,7 +151,7 @@ def test_intervals_cover_the_true_area():
     for _ in range(300):
         ranking = Ranking(labels, draws.normal(labels), unit)
         blocks = resamples(labels == 1, 400, draws)
-        low, high = interval(np.hstack([auroc(ranking.curve(w)) for w in blocks]), 0.95)
+        low, high = percentile_interval(np.hstack([auroc(ranking.curve(w)) for w in blocks]), 0.95)
         covered += low <= truth <= high
     # Nominal is 285; the Monte Carlo standard error is 3.8, and percentile intervals of so few
     # positives are known to be a little short. 85 % or 99.7 % coverage would fail.
@@ -187,16 +192,16 @@ def test_the_interval_of_a_rate_is_that_of_as_many_images_as_would_vary_so_much(
     draws = np.random.default_rng(0)
     for each in (1, 2):
         replicates = draws.binomial(100 // each, 0.8, 20_000) * each / 100
-        found = metric_interval("sensitivity", 0.8, replicates, (100 // each, 50), 0.95)
+        found = MEASURED["sensitivity"].interval(0.8, replicates, (100 // each, 50), 0.95)
         assert found == pytest.approx(wilson(0.8, 100 / each, 0.95), abs=2e-3)
-    certain = metric_interval("specificity", 1.0, np.ones(50), (10, 40), 0.95)
+    certain = MEASURED["specificity"].interval(1.0, np.ones(50), (10, 40), 0.95)
     assert certain == wilson(1.0, 40, 0.95)
 
 
 def test_areas_are_symmetric_on_the_scale_of_the_logit():
     replicates = np.array([0.85, 0.95])
     for metric in ("auroc", "aupr"):
-        low, high = metric_interval(metric, 0.9, replicates, (10, 90), 0.95)
+        low, high = MEASURED[metric].interval(0.9, replicates, (10, 90), 0.95)
         both = np.log([low / (1 - low), high / (1 - high)])
         assert both.mean() == pytest.approx(math.log(9))
         # Student's t of the 10 positives, whose resampled spread lacks sqrt(9 / 10).
@@ -214,9 +219,9 @@ def test_no_perfect_area_is_a_point(cases):
 
 
 def test_one_case_of_a_class_has_the_interval_of_its_number():
-    found = metric_interval("auroc", 0.9, np.array([0.85, 0.95]), (1, 90), 0.95)
+    found = MEASURED["auroc"].interval(0.9, np.array([0.85, 0.95]), (1, 90), 0.95)
     assert 0 < found[0] < 0.5 < found[1] < 1
-    assert found == metric_interval("auroc", 0.9, np.full(2, 0.9), (1, 90), 0.95)
+    assert found == MEASURED["auroc"].interval(0.9, np.full(2, 0.9), (1, 90), 0.95)
 
 
 def test_ratios_and_correlations_have_the_intervals_of_their_scales():
@@ -233,16 +238,16 @@ def test_ratios_and_correlations_have_the_intervals_of_their_scales():
 
 
 def test_a_perfect_model_is_not_certain():
-    low, high = metric_interval("auroc", 1.0, np.ones(50), (10, 90), 0.95)
+    low, high = MEASURED["auroc"].interval(1.0, np.ones(50), (10, 90), 0.95)
     # The lowest area whose own standard error (Hanley and McNeil 1982) reaches to 1.
     q1, q2 = low / (2 - low), 2 * low**2 / (1 + low)
     shared = 49 * (q1 + q2 - 2 * low**2)  # both classes as large as their mean
     error = math.sqrt((low * (1 - low) + shared) / 900)
     assert (low + norm.ppf(0.975) * error, high) == pytest.approx((1, 1))
-    assert metric_interval("auroc", 0.0, np.zeros(50), (10, 90), 0.95) == pytest.approx(
+    assert MEASURED["auroc"].interval(0.0, np.zeros(50), (10, 90), 0.95) == pytest.approx(
         (0, 1 - low)
     )
-    assert metric_interval("aupr", 1.0, np.ones(50), (10, 90), 0.95) == wilson(1.0, 10, 0.95)
+    assert MEASURED["aupr"].interval(1.0, np.ones(50), (10, 90), 0.95) == wilson(1.0, 10, 0.95)
 
 
 @pytest.mark.parametrize("area", [0.82, 0.95])
@@ -255,7 +260,7 @@ def test_areas_of_few_positives_are_covered(area):
         ranking = Ranking(labels, scores, np.arange(100))
         values = np.hstack([auroc(ranking.curve(w)) for w in resamples(labels == 1, 200, draws)])
         value = auroc(ranking.curve(np.ones((100, 1))))[0]
-        low, high = metric_interval("auroc", value, values, (10, 90), 0.95)
+        low, high = MEASURED["auroc"].interval(value, values, (10, 90), 0.95)
         covered += low <= area <= high
     # 95 %, 4 standard errors of 1.1 points below; percentiles would fail.
     assert 0.905 * repetitions <= covered <= 0.99 * repetitions

@@ -105,7 +105,7 @@ def test_bounds_hold_the_expected_value_where_trainings_vary():
     assert 0.93 < held / 2000 < 0.975
 
 
-def tests_of(differences, errors):
+def seeds_of(differences, errors):
     """The rows of comparisons.csv of so many seeds, each with its own test."""
     differences, errors = np.array(differences), np.array(errors)
     half = norm.ppf(0.975) * errors
@@ -134,14 +134,14 @@ def test_a_seed_without_a_number_leaves_none():
 
 
 def test_effect_of_one_seed_is_its_own_and_of_several_the_expected():
-    one, several = tests_of([-0.03], [0.01]), tests_of([-0.03, -0.05, -0.04], [0.006] * 3)
+    one, several = seeds_of([-0.03], [0.01]), seeds_of([-0.03, -0.05, -0.04], [0.006] * 3)
     assert tuple(effect(one, 0.95)) == pytest.approx((-0.03, *one[["low", "high", "p"]].iloc[0]))
     whole = of([-0.03, -0.05, -0.04], 0.006)
     assert effect(several, 0.95) == pytest.approx((-0.04, *whole.interval(0.95), whole.p()))
 
 
 def test_effect_of_seeds_of_too_few_cases_is_the_difference_alone():
-    few = tests_of([-0.03, -0.05], [np.nan, np.nan])
+    few = seeds_of([-0.03, -0.05], [np.nan, np.nan])
     assert effect(few, 0.95).difference == pytest.approx(-0.04)
     assert np.isnan(effect(few, 0.95)[1:]).all()
 

@@ -16,7 +16,10 @@ PLANNED = {"auroc": 0.85, "correlation": 0.75, "margin": 0.05, "confidence": 0.9
 def areas(positives: int, negatives: int, auroc: float, correlation: float, studies: int):
     """AUROC of two binormal models in simulated studies (studies, 2)."""
     images = positives + negatives
-    settings = Simulation(1, images, positives / images, auroc, correlation, 1)
+    settings = Simulation(
+        **{"repetitions": 1, "images": images, "prevalence": positives / images},
+        **{"auroc": auroc, "correlation": correlation, "seed": 1},
+    )
     generator = np.random.default_rng(11)
     found = []
     for _ in range(studies):

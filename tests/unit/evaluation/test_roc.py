@@ -8,16 +8,10 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from chexviz.evaluation import roc
-from chexviz.evaluation.roc import (
-    Ranking,
-    aupr,
-    auroc,
-    class_units,
-    positive_units,
-    resamples,
-    sensitivity_at,
-)
+from chexviz.evaluation import resamples as module
+from chexviz.evaluation.cases import class_units
+from chexviz.evaluation.resamples import positive_units, resamples
+from chexviz.evaluation.roc import Ranking, aupr, auroc, sensitivity_at
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -167,14 +161,14 @@ def test_resamples_do_not_depend_on_blocks_and_fewer_are_the_first_of_more(monke
     whole = collect(positive, 50)
     np.testing.assert_array_equal(collect(positive, 20), whole[:, :20])
     for values in (1, 101 * 8, 101 * 49):
-        monkeypatch.setattr(roc, "BLOCK_VALUES", values)
+        monkeypatch.setattr(module, "BLOCK_VALUES", values)
         np.testing.assert_array_equal(collect(positive, 50), whole)
 
 
 def test_memory_of_a_block_does_not_grow_with_images_or_replicates():
     for count in (1_000, 50_000):
         weights = next(resamples(np.arange(count) % 2 == 0, 10**9, np.random.default_rng(0)))
-        assert weights.size <= roc.BLOCK_VALUES
+        assert weights.size <= module.BLOCK_VALUES
 
 
 @pytest.mark.parametrize("count", [5_336, 50_000, 400_000])

@@ -10,6 +10,7 @@ from scipy.stats import norm, ttest_1samp
 from sklearn.metrics import roc_auc_score
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import SIMULATION
 from chexviz.evaluation import simulation
 from chexviz.reporting.figures import simulation as figure_simulation
 
@@ -56,7 +57,7 @@ def test_the_literal_test_rejects_as_often_as_its_formula_says():
 
 
 def test_rates_are_counts_with_wilsons_interval(table):
-    assert list(table.columns) == simulation.COLUMNS
+    assert list(table.columns) == SIMULATION.names
     assert len(table) == 2 * len(simulation.REPLICATES) + 1
     np.testing.assert_allclose(table["rate"], table["rejected"] / 60, atol=1e-15)
     z = norm.ppf(0.975)
@@ -91,7 +92,7 @@ def test_fewer_repetitions_are_the_first_of_more_and_reruns_are_the_same(table, 
     [{"repetitions": 0}, {"prevalence": 0.001}, {"auroc": 1}, {"correlation": 1}, {"unknown": 1}],
 )
 def test_impossible_settings_are_refused(tmp_path, changes):
-    with pytest.raises(InputError, match="evaluation: simulation"):
+    with pytest.raises(InputError, match="--settings"):
         simulated(tmp_path, **changes)
     assert not list(tmp_path.iterdir())
 

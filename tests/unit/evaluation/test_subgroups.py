@@ -1,7 +1,5 @@
 """AUROC by view, sex and age: against scikit-learn, resample by resample, and what is refused."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,22 +10,29 @@ from sklearn.metrics import roc_auc_score
 
 from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
+from chexviz.base.tables.evaluation import SUBGROUPS
 from chexviz.evaluation import evaluate
-from chexviz.evaluation.roc import resamples
-from chexviz.evaluation.subgroups import COLUMNS, age_bands, group_images, main, prevalences
-from made_heads import SETTINGS, Federation, draw_site
+from chexviz.evaluation.resamples import Bootstrap, resamples
+from chexviz.evaluation.subgroups import Bands, Settings, age_bands, group_images, main, prevalences
+from made_heads import Federation, draw_site
 
 STANDARD = ("north", "standard", "baseline", 7)
 AGES = [40, 60]
 
 
-def settings(unit: str) -> evaluate.Bootstrap:
-    return evaluate.Bootstrap(200, unit, 0.95, 2022, 10)
+def settings(unit: str, ages=AGES) -> Settings:
+    bootstrap = Bootstrap(replicates=200, unit=unit, confidence=0.95, seed=2022)
+    return Settings(bootstrap=bootstrap, minimum_cases=10, subgroups=Bands(ages=ages))
 
 
 @pytest.fixture
 def study(tmp_path):
     return Federation(tmp_path)
+
+
+def run(study: Federation, **settings) -> pd.DataFrame:
+    """The table of the study, in groups by AGES."""
+    return study.run(main, **{"subgroups": {"ages": AGES}} | settings)
 
 
 def rows_of(table: pd.DataFrame, **wanted) -> pd.DataFrame:
@@ -47,7 +52,7 @@ def numbers(row: pd.Series) -> list[float]:
 
 
 def test_all_images_are_what_evaluate_says(study, tmp_path):
-    table = study.run(main)
+    table = run(study)
     words = study.arguments()
     words = words[: words.index("--samples")] + words[words.index("--settings") :]
     outputs = [tmp_path / f"{name}.out" for name in ("metrics", "comparisons", "roc")]
@@ -72,7 +77,7 @@ def test_all_images_are_what_evaluate_says(study, tmp_path):
 
 def test_values_are_those_of_repeated_patients(study):
     """AUROC, difference and gap once more, with scikit-learn on the images of each resample."""
-    table = study.run(main)
+    table = run(study)
     rows = study.tables[STANDARD]
     fedavg = study.tables["north", "standard", "fedavg", 7]
     labels, portable = rows["label"].to_numpy(), study.samples["north"]["view"] == "AP"
@@ -112,7 +117,7 @@ def test_values_are_those_of_repeated_patients(study):
 
 
 def test_a_group_is_described(study):
-    row = one(study.run(main), "auroc", "AP")
+    row = one(run(study), "auroc", "AP")
     portable = study.samples["north"]["view"] == "AP"
     rows = study.tables[STANDARD][portable]
     counts = [portable.sum(), rows["patient"].nunique(), rows["label"].sum()]
@@ -121,7 +126,7 @@ def test_a_group_is_described(study):
 
 
 def test_a_tag_alone_ranks_by_the_share_of_positives(study):
-    table = study.run(main)
+    table = run(study)
     rows = rows_of(table, measure="tag alone", site="north")
     assert rows["attribute"].tolist() == ["view", "sex", "age"]
     labels, portable = study.tables[STANDARD]["label"], study.samples["north"]["view"] == "AP"
@@ -136,7 +141,7 @@ def test_the_view_alone_reaches_an_auroc_of_0_71_on_rsna():
     labels = np.concatenate([np.arange(n) < k for n, k in zip(sizes, positives, strict=True)])
     samples = pd.DataFrame({"view": np.repeat(["AP", "PA"], sizes), "sex": "F", "age": 50.0})
     rows = pd.DataFrame({"label": labels.astype(int), "patient": np.arange(len(labels))})
-    groups = group_images(samples, rows, settings("image"), AGES)
+    groups = group_images(samples, rows, settings("image"))
     scores = prevalences(labels.astype(int), groups, "view")
     sensitivity, fall_out = positives[0] / positives.sum(), (sizes - positives)[0] / 20672
     assert roc_auc_score(labels, scores) == pytest.approx((1 + sensitivity - fall_out) / 2)
@@ -149,7 +154,7 @@ def test_a_group_with_too_few_patients_has_no_interval_and_says_so(study):
     sex = np.full(len(labels), "F", object)
     sex[positive[:8]] = sex[np.flatnonzero(labels == 0)[:40]] = "M"  # two images of each patient
     study.samples["north"]["sex"] = sex
-    table = study.run(main)
+    table = run(study)
     for measure, key in (
         ("auroc", STANDARD),
         ("gap", STANDARD),
@@ -161,11 +166,15 @@ def test_a_group_with_too_few_patients_has_no_interval_and_says_so(study):
     row, men = one(table, "auroc", "M"), study.tables[STANDARD][sex == "M"]
     assert row["images"] == 48
     assert float(row["value"]) == pytest.approx(roc_auc_score(men["label"], men["score"]))
-    by_image = one(study.run(main, bootstrap={"unit": "image"}), "auroc", "M")
+    by_image = one(run(study, bootstrap={"unit": "image"}), "auroc", "M")
     assert by_image["note"] == "too few cases: 8 positive of at least 10"
-    few = one(study.run(main, minimum_cases=21), "auroc", "M")
+    few = one(run(study, minimum_cases=21), "auroc", "M")
     assert few["note"] == "too few cases: 4 positive and 20 negative of at least 21 each"
-    enough = one(study.run(main, minimum_cases=5, bootstrap={"unit": "image"}), "auroc", "M")
+    enough = one(
+        run(study, minimum_cases=5, bootstrap={"unit": "image"}),
+        "auroc",
+        "M",
+    )
     assert enough["note"] == ""
     assert float(enough["low"]) <= float(enough["value"]) <= float(enough["high"])
 
@@ -174,7 +183,7 @@ def test_images_without_a_tag_are_a_group_of_their_own(study):
     study.samples["north"].loc[:99, ["view", "age"]] = None
     study.samples["south"]["view"] = None
     study.samples["north"].loc[100, "view"] = "LL"
-    table = study.run(main)
+    table = run(study)
     found = rows_of(table, measure="auroc", site="north", attribute="view", method="baseline")
     assert found["group"].unique().tolist() == ["AP", "PA", "LL", "unknown"]
     images = found.set_index("group")["images"]
@@ -204,7 +213,7 @@ def test_the_groups_of_an_attribute_share_out_the_images(seed, ages):
     rows, samples = draw_site(seed, 60)
     samples.loc[seed % 60 :, "sex"] = None
     samples.loc[: seed % 60, "age"] = np.nan
-    groups = group_images(samples, rows, settings("patient"), sorted(ages))
+    groups = group_images(samples, rows, settings("patient", sorted(ages)))
     assert groups[0].chosen.all()
     for attribute in ("view", "sex", "age"):
         chosen = np.stack([group.chosen for group in groups if group.attribute == attribute])
@@ -212,27 +221,27 @@ def test_the_groups_of_an_attribute_share_out_the_images(seed, ages):
 
 
 def test_the_order_of_rows_changes_nothing(study, tmp_path):
-    study.run(main)
+    run(study)
     first = (tmp_path / "output.csv").read_bytes()
     for name, table in study.samples.items():
         study.samples[name] = table[::-1]
     for name, table in study.tables.items():
         study.tables[name] = table.sample(frac=1, random_state=1)
-    assert study.run(main).columns.tolist() == COLUMNS
+    assert run(study).columns.tolist() == SUBGROUPS.names
     assert (tmp_path / "output.csv").read_bytes() == first
 
 
 def test_an_image_that_the_samples_lack_is_refused(study):
     study.samples["north"] = study.samples["north"].drop(index=[3, 4])
     with pytest.raises(InputError, match=r"no image '00003' \(2 such images\)") as caught:
-        study.run(main)
+        run(study)
     assert caught.value.where.endswith("north.csv")
 
 
 def test_a_site_without_samples_is_refused(study):
     del study.samples["south"]
     with pytest.raises(InputError, match="--samples south"):
-        study.run(main)
+        run(study)
 
 
 @pytest.mark.parametrize(
@@ -240,10 +249,9 @@ def test_a_site_without_samples_is_refused(study):
     [{"positives": 10}, {"ages": [40, 40]}, {"ages": [40.5]}, {"ages": [0, 40]}, None],
 )
 def test_impossible_settings_are_refused(study, subgroups):
-    words = study.arguments()
-    settings = SETTINGS | {"subgroups": subgroups and SETTINGS["subgroups"] | subgroups}
-    words[-1] = json.dumps(settings)
-    with pytest.raises(InputError, match="evaluation: subgroups") as caught:
-        main([*words, "--output", str(study.folder / "output.csv")])
-    assert caught.value.where == "--settings"
+    subgroups = subgroups and {"ages": AGES} | subgroups
+    with pytest.raises(InputError) as caught:
+        run(study, subgroups=subgroups)
+    assert caught.value.where.startswith("--settings: subgroups")
+    assert caught.value.fix.startswith("correct the configuration")
     assert not (study.folder / "output.csv").exists()

@@ -13,8 +13,10 @@ from test_published import settings_of as published_settings
 
 from chexviz.evaluation import evaluate
 from chexviz.evaluation.cases import count_cases, first_note, is_too_few, too_few
-from chexviz.evaluation.metrics import compare
-from chexviz.evaluation.roc import Ranking, auroc, resamples
+from chexviz.evaluation.paired_tests import compare
+from chexviz.evaluation.predictions import read_models
+from chexviz.evaluation.resamples import Bootstrap, Resampling, resamples
+from chexviz.evaluation.roc import Ranking, auroc
 from chexviz.reporting.figures import roc_curves
 from chexviz.reporting.paper import paper
 from chexviz.reporting.tables import methods, published, table1
@@ -114,8 +116,9 @@ def test_three_positive_images_make_no_claim_in_the_abstract(three_positives):
     made, predictions = three_positives
     given = [predictions[place : place + 4] for place in range(1, 5 * len(made.models), 5)]
     tasks = [(site["name"], site["task"]) for site in made.sites]
-    settings = evaluate.Bootstrap(200, "patient", 0.95, 1, minimum_cases=0)
-    _, comparisons, _ = evaluate.evaluate(evaluate.read_models(given, tasks), settings, 0.05)
+    bootstrap = Bootstrap(replicates=200, unit="patient", confidence=0.95, seed=1)
+    settings = Resampling(bootstrap=bootstrap, minimum_cases=0)
+    comparisons = evaluate.evaluate(read_models(given, tasks), settings, 0.05)["comparisons"]
     claimed = comparisons[comparisons["test"] == "bootstrap_patients"].query("site == 'rsna'")
     assert (claimed["p"] < 0.05).all()
     assert (claimed["difference"] > 0).all()

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import CROSSTASK, SUBGROUPS
 from chexviz.evaluation import crosstask, subgroups
 from chexviz.reporting.figures import crosstask as figure_crosstask
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures import subgroups as figure_subgroups
-from chexviz.reporting.titles import read_table
 from made_heads import Federation
 
 FOUR = {"rsna": "pneumonia", "siim": "pneumothorax", "hospital": "pneumothorax", "clinic": "x"}
@@ -37,9 +37,10 @@ def made(request, tmp_path_factory):
     last = study.samples[list(tasks)[-1]]
     last["label_pneumonia"] = [index % 3 // 2 for index in range(len(last))]
     study.samples["siim"].loc[:80, "sex"] = None
-    for module in (subgroups, crosstask):
+    ages = {"subgroups": {"ages": [40, 60]}}
+    for module, more in ((subgroups, ages), (crosstask, {})):
         name = module.__name__.rpartition(".")[2]
-        study.run(module.main, bootstrap={"replicates": 50})
+        study.run(module.main, bootstrap={"replicates": 50}, **more)
         (study.folder / "output.csv").rename(study.folder / f"{name}-table.csv")
     study.seeds = seeds
     return study
@@ -88,7 +89,7 @@ def test_the_subgroup_figure_shows_the_first_seeds_numbers(made, drawn):
     figure = drawn(figure_subgroups.main, words(made, "subgroups"))
     assert len(figure.axes) == 2 * len(made.tasks)
     shown = texts(figure)
-    table = read_table(made.folder / "subgroups-table.csv", subgroups.COLUMNS)
+    table = SUBGROUPS.read(made.folder / "subgroups-table.csv")
     rows = table[(table["measure"] == "auroc") & table["method"].isin(["baseline", "fedavg"])]
     rows = rows[(rows["seed"] == made.seeds[0]) & (rows["images"] > 0)]
     for row in rows.itertuples():
@@ -120,7 +121,7 @@ def test_the_crosstask_figure_shows_every_head_on_every_site(made, drawn):
     figure = drawn(figure_crosstask.main, words(made, "crosstask"))
     shown = texts(figure)
     assert len(figure.axes) == 2 * len(made.tasks)
-    table = read_table(made.folder / "crosstask-table.csv", crosstask.COLUMNS)
+    table = CROSSTASK.read(made.folder / "crosstask-table.csv")
     table = table[(table["method"] == "fedavg") & (table["seed"] == made.seeds[0])]
     for row in table[table["measure"] == "auroc"].itertuples():
         if pd.isna(row.value):
@@ -158,7 +159,7 @@ def test_a_model_with_one_head_is_said_to_have_one(tmp_path, drawn):
 
 
 def test_a_method_that_was_not_measured_is_refused(made, drawn):
-    table = read_table(made.folder / "subgroups-table.csv", subgroups.COLUMNS)
+    table = SUBGROUPS.read(made.folder / "subgroups-table.csv")
     path = made.folder / "other.csv"
     table[table["method"] != "fedavg"].to_csv(path, index=False)
     with pytest.raises(InputError, match="rows of the method fedavg"):

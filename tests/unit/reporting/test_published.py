@@ -12,8 +12,8 @@ from scipy.stats import t as student
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import METRICS
-from chexviz.evaluation.metrics import Measures, metric_interval
-from chexviz.evaluation.roc import resamples
+from chexviz.evaluation.metrics import MEASURED, Measures
+from chexviz.evaluation.resamples import resamples
 from chexviz.pipeline import settings as job_settings
 from chexviz.reporting.tables import published
 from chexviz.reporting.tables.original import read_data, read_table1
@@ -129,7 +129,7 @@ def evaluation(draws, replicates: int) -> np.ndarray:
     values = measures(np.column_stack([np.ones(1067), drawn]))[0]
     return np.array(
         [
-            [value, *metric_interval(metric, value, others, (241, 826), 0.95)]
+            [value, *MEASURED[metric].interval(value, others, (241, 826), 0.95)]
             for metric, (value, *others) in zip(METRICS, values, strict=True)
         ]
     )

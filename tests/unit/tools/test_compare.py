@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chexviz.base.errors import InputError
-from chexviz.evaluation.metrics import compare_delong
+from chexviz.evaluation.paired_tests import compare_delong
 from chexviz.evaluation.roc import Ranking, auroc
 from chexviz.tools.compare import main
 

@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from scipy.special import logit as log_odds
 
+from chexviz.evaluation.cases import require_both_classes
 from chexviz.evaluation.metrics import cross_entropy
-from chexviz.evaluation.roc import require_both_classes
 
 TEMPERATURES = (0.01, 100.0)  # beyond, scores are labels or carry nothing
 

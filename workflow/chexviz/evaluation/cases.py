@@ -5,9 +5,25 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from chexviz.evaluation.roc import class_units
-
 TOO_FEW = "too few"
+
+
+def class_units(labels: np.ndarray, unit: np.ndarray) -> tuple[int, int]:
+    """How many units have a positive image, and how many a negative one.
+
+    labels: 0, 1 or NaN (n,). unit: index of each image's unit (n,).
+    """
+    positive, negative = (len(np.unique(unit[labels == label])) for label in (1, 0))
+    return positive, negative
+
+
+def require_both_classes(positive: np.ndarray, what: str) -> None:
+    """Raise ValueError, with both counts, unless `positive` (bool) holds True and False."""
+    if positive.all() or not positive.any():
+        raise ValueError(
+            f"{what} of both classes are needed: "
+            f"{positive.sum()} are positive, {(~positive).sum()} negative"
+        )
 
 
 def count_cases(labels: np.ndarray, unit: np.ndarray) -> dict[str, int]:

@@ -2,42 +2,40 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
+from msgspec import Meta
 from scipy.special import ndtr, ndtri
 
 from chexviz.base.command import argument_parser
-from chexviz.base.errors import InputError, run
+from chexviz.base.errors import run
 from chexviz.base.files import replacing
-from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
-from chexviz.base.tables.evaluation import METRICS
-from chexviz.evaluation.metrics import (
-    Measures,
-    compare,
-    compare_delong,
-    metric_interval,
-    wilson,
-    youden_threshold,
-)
-from chexviz.evaluation.roc import Ranking, auroc, class_units, positive_units, resamples
+from chexviz.base.settings import Positive, Settings, Share
+from chexviz.base.settings import read as read_settings
+from chexviz.base.tables.evaluation import COVERAGE, LEVEL, METRICS
+from chexviz.evaluation.cases import class_units
+from chexviz.evaluation.intervals import wilson
+from chexviz.evaluation.metrics import MEASURED, Measures, youden_threshold
+from chexviz.evaluation.paired_tests import compare, compare_delong
+from chexviz.evaluation.resamples import positive_units, resamples
+from chexviz.evaluation.roc import Ranking, auroc
 
-CONFIDENCE, LEVEL = 0.95, 0.05
+CONFIDENCE = 0.95
 # What each interval should hold. Sensitivity and specificity: those of the best of all thresholds,
 # which the chosen one estimates; and those that the chosen one itself has in other patients.
 INTERVALS = ("auroc", "aupr", "sensitivity", "specificity")
 CHOSEN = ("sensitivity_chosen", "specificity_chosen")
 TESTS = ("bootstrap_patients", "bootstrap_images", "delong")
-COLUMNS = ["images", "patients", "positives", "measure", "repetitions", "count", "rate"]
-COLUMNS += ["low", "high", "nominal"]
+Correlation = Annotated[float, Meta(ge=0, lt=1)]
 RECALLS = (np.arange(100_000) + 0.5) / 100_000  # where the area under a precision curve is taken
 
 
-class Coverage(NamedTuple):
-    """repetitions: simulated studies of each design, >= 1. replicates: resamples in each, >= 2.
+class Coverage(Settings, frozen=True):
+    """repetitions: simulated studies of each design. replicates: resamples in each.
 
     patients: in a study, a design for each number. prevalence: of positive ones. images: of a
     patient, equally often, in a second design for each number; in the first each has one.
@@ -45,15 +43,25 @@ class Coverage(NamedTuple):
     models. correlation: of their scores, within a class. seed: of the draws.
     """
 
-    repetitions: int
-    replicates: int
-    patients: list[int]
-    prevalence: float
-    images: list[int]
-    similarity: float
-    auroc: float
-    correlation: float
+    repetitions: Positive
+    replicates: Annotated[int, Meta(ge=2)]
+    patients: Annotated[list[Positive], Meta(min_length=1)]
+    prevalence: Share
+    images: Annotated[list[Positive], Meta(min_length=1)]
+    similarity: Correlation
+    auroc: Annotated[float, Meta(ge=0.5, lt=1)]
+    correlation: Correlation
     seed: int
+
+    def __post_init__(self) -> None:
+        for design in designs(self):
+            if min(design.positives, design.patients - design.positives) < 2:
+                raise ValueError(
+                    f"{design.positives} of {design.patients} patients are positive; needed are "
+                    "two of each class"
+                )
+        if max(self.images) == 1:
+            raise ValueError("images: no patient has several")
 
     @property
     def distance(self) -> float:
@@ -75,35 +83,6 @@ class Study(NamedTuple):
     labels: np.ndarray
     scores: np.ndarray
     patient: np.ndarray
-
-
-def read_settings(text: str) -> Coverage:
-    """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
-    try:
-        settings = Coverage(**finite_json(text))
-        fewest = [min(one.positives, one.patients - one.positives) for one in designs(settings)]
-        possible = (
-            settings.repetitions >= 1
-            and settings.replicates >= 2
-            and min(fewest, default=0) >= 2
-            and max(settings.images) > 1 <= min(settings.images)
-            and 0 <= settings.similarity < 1
-            and 0.5 <= settings.auroc < 1
-            and 0 <= settings.correlation < 1
-        )
-    except (ValueError, TypeError):
-        possible = False
-    if not possible:
-        raise InputError(
-            "--settings",
-            expected='{"repetitions": >= 1, "replicates": >= 2, "patients": [with two of each '
-            'class, ...], "prevalence": ..., "images": [>= 1, one of them more, ...], '
-            '"similarity": 0 to below 1, "auroc": 0.5 to below 1, "correlation": 0 to below 1, '
-            '"seed": integer}',
-            found=text,
-            fix="correct the section 'evaluation: coverage' of the configuration",
-        )
-    return settings
 
 
 def designs(settings: Coverage) -> list[Design]:
@@ -194,10 +173,10 @@ def outcomes(
     )
     for name, value in truth.items():
         metric = name.removesuffix("_chosen")
-        replicated = metrics[0, METRICS.index(metric)]
-        low, high = metric_interval(metric, replicated[0], replicated[1:], cases, CONFIDENCE)
+        replicated = metrics[0, [*METRICS].index(metric)]
+        low, high = MEASURED[metric].interval(replicated[0], replicated[1:], cases, CONFIDENCE)
         yield name, low <= value <= high
-    areas = {"bootstrap_patients": metrics[:, METRICS.index("auroc")]}
+    areas = {"bootstrap_patients": metrics[:, [*METRICS].index("auroc")]}
     if len(patient) > len(positive):
         rankings = [Ranking(labels, one, np.arange(len(labels))) for one in scores]
         areas["bootstrap_images"] = resampled(
@@ -211,7 +190,7 @@ def outcomes(
 
 
 def simulate(settings: Coverage) -> pd.DataFrame:
-    """How often each interval holds the truth and each test rejects it, with COLUMNS.
+    """How often each interval holds the truth and each test rejects it, as COVERAGE.
 
     low, high: 95 % interval of the rate (Wilson). Where patients have one image, their bootstrap is
     that of images, which has no row.
@@ -239,7 +218,7 @@ def simulate(settings: Coverage) -> pd.DataFrame:
                 nominal = LEVEL if name in TESTS else CONFIDENCE
                 key = [np.mean(design.images), design.patients, design.positives, name]
                 rows.append([*key, settings.repetitions, count, rate, *bounds, nominal])
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return COVERAGE.frame(rows)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -247,9 +226,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, metavar="JSON", help="a Coverage")
     parser.add_argument("--csv", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
-    table = simulate(read_settings(arguments.settings))
+    table = simulate(read_settings(arguments.settings, Coverage))
     with replacing(arguments.csv) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+        COVERAGE.write(table, file)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A federated model has a task block, a head, for each site. The paper evaluates e
 only; here each scores all images, and the heads are compared on the same ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,38 +14,35 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
+from chexviz.base.settings import read as read_settings
+from chexviz.base.tables.evaluation import CROSSTASK
 from chexviz.evaluation.cases import count_cases, is_too_few, too_few
-from chexviz.evaluation.evaluate import (
-    MODEL,
-    Bootstrap,
+from chexviz.evaluation.head_statistics import (
+    Interval,
+    Statistic,
+    area,
+    area_bounds,
+    count_bounds,
+    expected,
+    rank_correlation,
+    rate,
+    rate_bounds,
+    ratio,
+    ratio_bounds,
+    total,
+)
+from chexviz.evaluation.intervals import correlation_interval, ratio_interval
+from chexviz.evaluation.predictions import (
     Model,
     add_predictions,
-    by_site,
-    draws,
+    comparable,
     read_models,
-    read_settings,
     threshold,
-    units,
 )
-from chexviz.evaluation.metrics import (
-    correlation_interval,
-    metric_interval,
-    rate_interval,
-    ratio_interval,
-    wilson,
-)
-from chexviz.evaluation.roc import Ranking, auroc, class_units
-from chexviz.evaluation.subgroups import add_samples, read_samples, samples_of
-from chexviz.reporting.titles import read_table
+from chexviz.evaluation.resamples import Bootstrap, Resampling, defined, draws, units
+from chexviz.evaluation.samples import add_samples, read_samples, samples_of
 
-COLUMNS = [*MODEL, "head", "head_task", "measure", "finding", "label", "images", "patients"]
-COLUMNS += ["value", "low", "high", "note"]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-# Weights of units (units, block) to a number for each resample (block,).
-Statistic = Callable[[np.ndarray], np.ndarray]
-# A value, its replicates (B,) and the confidence to low and high.
-Interval = Callable[[float, np.ndarray, float], tuple[float, float]]
 
 
 class Row(NamedTuple):
@@ -90,114 +87,6 @@ class Head(NamedTuple):
         return self.scores >= self.threshold
 
 
-# --- statistics ----------------------------------------------------------------------------------
-
-
-def total(chosen: np.ndarray, unit: np.ndarray) -> Statistic:
-    """How many of the drawn images are chosen, bool (n,). Integers, so exact in any order."""
-    counts = np.bincount(unit, chosen)
-    return lambda weights: counts @ weights
-
-
-def rate(part: np.ndarray, whole: np.ndarray, unit: np.ndarray) -> Statistic:
-    """The share of `part` among the drawn images of `whole`, bool (n,) each."""
-    over, under = total(part & whole, unit), total(whole, unit)
-    return lambda weights: over(weights) / under(weights)
-
-
-def expected(one: np.ndarray, two: np.ndarray, unit: np.ndarray) -> Statistic:
-    """How many of the drawn images would be in both if the two were independent."""
-    first, second = total(one, unit), total(two, unit)
-    images = total(np.ones_like(one), unit)
-    return lambda weights: first(weights) * second(weights) / images(weights)
-
-
-def ratio(one: np.ndarray, two: np.ndarray, unit: np.ndarray) -> Statistic:
-    """Images in both, by how many are expected."""
-    observed, independent = total(one & two, unit), expected(one, two, unit)
-    return lambda weights: observed(weights) / independent(weights)
-
-
-def area(labels: np.ndarray, scores: np.ndarray, unit: np.ndarray) -> Statistic:
-    """AUROC of the images with a label; labels: 1, 0 or NaN (n,)."""
-    known = ~np.isnan(labels)
-    members, own = np.unique(unit[known], return_inverse=True)
-    ranking = Ranking(labels[known], scores[known], own)
-    return lambda weights: auroc(ranking.curve(weights[members]))
-
-
-def rank_correlation(one: np.ndarray, two: np.ndarray, unit: np.ndarray) -> Statistic:
-    """Spearman's correlation of two scores (n,): Pearson's of the ranks, ties at their mean rank.
-
-    The ranks are those within each resample.
-    """
-    ranks = [resampled_ranks(scores) for scores in (one, two)]
-
-    def correlation(weights: np.ndarray) -> np.ndarray:
-        drawn = weights[unit]
-        # The mean of all ranks, also with ties.
-        middle = (drawn.sum(axis=0) + 1) / 2
-        first, second = (rank(drawn) - middle for rank in ranks)
-        spread = np.sqrt(np.sum(drawn * first**2, axis=0) * np.sum(drawn * second**2, axis=0))
-        return np.sum(drawn * first * second, axis=0) / spread
-
-    return correlation
-
-
-def resampled_ranks(scores: np.ndarray) -> Statistic:
-    """How often each image was drawn (n, block) to its rank (n, block); undrawn ones have any."""
-    order = np.argsort(scores, kind="stable")
-    steps, step = np.unique(scores, return_inverse=True)
-    last = np.searchsorted(scores[order], steps, side="right") - 1
-
-    def rank(drawn: np.ndarray) -> np.ndarray:
-        upto = np.cumsum(drawn[order], axis=0)[last]
-        below = np.vstack([np.zeros(drawn.shape[1]), upto[:-1]])
-        return ((below + upto + 1) / 2)[step]
-
-    return rank
-
-
-# --- intervals -----------------------------------------------------------------------------------
-
-
-def of_rate(unit: np.ndarray) -> Interval:
-    """That of a share of images of these units (n,)."""
-    units = len(np.unique(unit))
-    return lambda value, replicates, confidence: rate_interval(value, replicates, units, confidence)
-
-
-def of_count(unit: np.ndarray) -> Interval:
-    """That of a number of images among all (n,): of their share, times n."""
-    images, share = len(unit), of_rate(unit)
-
-    def interval(value: float, replicates: np.ndarray, confidence: float) -> tuple[float, float]:
-        low, high = share(value / images, replicates / images, confidence)
-        return images * low, images * high
-
-    return interval
-
-
-def of_ratio(expected: float, unit: np.ndarray) -> Interval:
-    """That of images in both by how many are expected; of none in both, up to Wilson's bound."""
-    images, units = len(unit), len(np.unique(unit))
-
-    def interval(value: float, replicates: np.ndarray, confidence: float) -> tuple[float, float]:
-        if value:
-            return ratio_interval(value, replicates, confidence)
-        return 0.0, images * wilson(0.0, units, confidence)[1] / expected
-
-    return interval
-
-
-def of_area(labels: np.ndarray, unit: np.ndarray) -> Interval:
-    """That of an AUROC; labels: 1, 0 or NaN (n,)."""
-    cases = class_units(labels, unit)
-    return lambda value, replicates, confidence: metric_interval(
-        "auroc", value, replicates, cases, confidence
-    )
-
-
 # --- rows ----------------------------------------------------------------------------------------
 
 
@@ -211,7 +100,7 @@ def head_rows(head: Head, site: Site, minimum: int) -> Iterator[Row]:
     everything = np.ones(len(site.rows), bool)
 
     def called(chosen: np.ndarray) -> tuple[Statistic, Interval]:
-        return rate(head.called, chosen, site.unit), of_rate(site.unit[chosen])
+        return rate(head.called, chosen, site.unit), rate_bounds(site.unit[chosen])
 
     yield Row(head.site, "threshold", "", "", everything, head.threshold)
     yield Row(
@@ -239,7 +128,7 @@ def head_rows(head: Head, site: Site, minimum: int) -> Iterator[Row]:
         known = ~np.isnan(labels)
         ranked: tuple[Statistic, Interval] | float = np.nan
         if all(cases.values()):
-            ranked = area(labels, head.scores, site.unit), of_area(labels, site.unit)
+            ranked = area(labels, head.scores, site.unit), area_bounds(labels, site.unit)
         yield Row(head.site, "auroc", finding, "", known, ranked, too_few(cases, minimum))
 
 
@@ -258,11 +147,11 @@ def pair_rows(own: Head, other: Head, site: Site, minimum: int) -> Iterator[Row]
         return Row(other.site, measure, "", "", everything, statistic, note or few)
 
     called = own.called, other.called
-    yield row("both_observed", (total(called[0] & called[1], unit), of_count(unit)))
+    yield row("both_observed", (total(called[0] & called[1], unit), count_bounds(unit)))
     if called[0].any() and called[1].any():
         independent = called[0].sum() * called[1].sum() / len(unit)
         yield row("both_expected", (expected(*called, unit), ratio_interval))
-        yield row("both_ratio", (ratio(*called, unit), of_ratio(independent, unit)))
+        yield row("both_ratio", (ratio(*called, unit), ratio_bounds(independent, unit)))
     else:
         note = "one head calls no image positive"
         yield row("both_expected", 0.0, note)
@@ -301,18 +190,18 @@ def resampled(
     for position, row in enumerate(listed):
         if isinstance(row.statistic, tuple):
             value, replicates = values[position][0], values[position][1:]
-            defined = replicates[~np.isnan(replicates)]
-            yield [value, *row.statistic[1](value, defined, settings.confidence)]
+            yield [value, *row.statistic[1](value, defined(replicates), settings.confidence)]
         else:
             yield [row.statistic, np.nan, np.nan]
 
 
-def heads_of(model: Model, models: dict[tuple, Model], scored: pd.DataFrame) -> list[Head]:
+def heads_of(model: Model, models: dict[tuple, Model]) -> list[Head]:
     """The heads of a model, its own site's first; none if it has no other.
 
-    A head's threshold is the one of its own site. scored: the model's rows of predictions.
-    Raises InputError where a head's own site is not evaluated.
+    A head's threshold is the one of its own site. Raises InputError where a head's own site is not
+    evaluated.
     """
+    scored = model.evaluated
     others = [column.removeprefix("score_") for column in scored if column.startswith("score_")]
     heads = []
     for site in [model.site, *others] if others else []:
@@ -330,7 +219,7 @@ def heads_of(model: Model, models: dict[tuple, Model], scored: pd.DataFrame) -> 
 
 
 def site_rows(
-    site: Site, models: list[tuple[Model, list[Head]]], settings: Bootstrap
+    site: Site, models: list[tuple[Model, list[Head]]], settings: Resampling
 ) -> Iterator[list]:
     """The rows of the table for one site."""
     listed = []
@@ -340,60 +229,53 @@ def site_rows(
             if head is not heads[0]:
                 rows += pair_rows(heads[0], head, site, settings.minimum_cases)
             listed += [(model, head.task, row) for row in rows]
-    numbers = resampled([row for *_, row in listed], site.rows, settings, models[0][0].site)
+    drawn = [row for *_, row in listed]
+    numbers = resampled(drawn, site.rows, settings.bootstrap, models[0][0].site)
     patients = site.rows["patient"].to_numpy()
     for (model, task, row), number in zip(listed, numbers, strict=True):
         sizes = [int(row.chosen.sum()), len(set(patients[row.chosen]))]
         number = [number[0], np.nan, np.nan] if is_too_few(row.note) else number
-        key = [*model[: len(MODEL)], row.head, task, row.measure, row.finding, row.label]
+        key = [*model.name, row.head, task, row.measure, row.finding, row.label]
         yield [*key, *sizes, *number, row.note]
 
 
 def read_site(models: list[Model], samples: str, tasks: set[str], unit: str) -> Site:
     """The evaluation images of a site, with the labels of every task that its samples have."""
-    table = models[0].table
-    rows = table[table["subset"] == "evaluation"].reset_index(drop=True)
+    rows = models[0].evaluated
     labels = {models[0].task: rows["label"].to_numpy(dtype=float)}
-    there = read_table(samples, ["image"])
-    columns = [f"label_{task}" for task in sorted(tasks - labels.keys())]
-    columns = [column for column in columns if column in there]
-    known = read_samples(samples, rows["image"], columns)
-    for column in columns:
-        labels[column.removeprefix("label_")] = known[column].to_numpy(dtype=float)
+    known = read_samples(samples, rows["image"])
+    for task in sorted(tasks - labels.keys()):
+        if f"label_{task}" in known:
+            labels[task] = known[f"label_{task}"].to_numpy(dtype=float)
     return Site(rows, units(rows, unit), labels)
 
 
-def crosstask(models: list[Model], files: dict[str, str], settings: Bootstrap) -> pd.DataFrame:
+def crosstask(models: list[Model], files: dict[str, str], settings: Resampling) -> pd.DataFrame:
     """The table of all models with several heads. files: the samples of each site."""
     tasks = {model.task for model in models}
     by_name = {(one.site, one.architecture, one.method, one.seed): one for one in models}
     rows: list[list] = []
-    for name, group in by_site(models, settings.unit).items():
-        site = read_site(group, samples_of(name, files), tasks, settings.unit)
-        several = []
-        for model in group:
-            scored = model.table[model.table["subset"] == "evaluation"]
-            if heads := heads_of(model, by_name, scored):
-                several.append((model, heads))
+    unit = settings.bootstrap.unit
+    for name, group in comparable(models, unit).items():
+        site = read_site(group, samples_of(name, files), tasks, unit)
+        several = [(model, heads) for model in group if (heads := heads_of(model, by_name))]
         if several:
             rows += site_rows(site, several, settings)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return CROSSTASK.frame(rows)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     add_predictions(parser)
     add_samples(parser)
-    parser.add_argument(
-        "--settings", required=True, metavar="JSON", help="bootstrap, minimum_cases"
-    )
+    parser.add_argument("--settings", required=True, metavar="JSON", help="a Resampling")
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
-    settings = read_settings(arguments.settings)
+    settings = read_settings(arguments.settings, Resampling)
     models = read_models(arguments.prediction, arguments.task)
     table = crosstask(models, dict(arguments.samples), settings)
     with replacing(arguments.output) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        CROSSTASK.write(table, temporary)
 
 
 if __name__ == "__main__":

@@ -9,32 +9,39 @@ import pandas as pd
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.base.files import replacing
+from chexviz.base.files import replacing_all
 from chexviz.base.methods import BASELINE
-from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
-from chexviz.base.tables.evaluation import MEASURES, read_metrics, threshold_of
+from chexviz.base.settings import Positive, Share
+from chexviz.base.settings import read as read_settings
+from chexviz.base.tables.evaluation import (
+    LOCALISATION,
+    LOCALISATION_IMAGES,
+    MEASURES,
+    read_metrics,
+    threshold_of,
+)
+from chexviz.base.tables.models import PREDICTIONS, UNTASKED
 from chexviz.base.tables.sites import ANNOTATIONS
+from chexviz.base.tables.study import SPLIT
 from chexviz.evaluation.cases import too_few
-from chexviz.evaluation.metrics import compare_means, mean_interval
+from chexviz.evaluation.intervals import mean_interval
 from chexviz.evaluation.overlap import area, energy_inside, iou, pointing_game
-from chexviz.evaluation.poisson_draws import OCTET, Draws
+from chexviz.evaluation.paired_tests import compare_means
+from chexviz.evaluation.resamples import Resampling, units, unstratified_resamples
 from chexviz.images.annotated import masks, read_maps, upsample
-from chexviz.reporting.titles import read_table
 
 PIXELS_AT_ONCE = 1 << 22  # of all maps that are worked on together: 16 MB in float32
-DRAWS_AT_ONCE = 1 << 20
-MODEL = ["site", "architecture", "method", "seed"]
 REFERENCES = ["area", *(f"prior_{measure}" for measure in MEASURES)]
-IMAGES = [*MODEL, "image", "patient", *MEASURES, *REFERENCES, "empty"]
-SUMMARY = [
-    *("site", "task", "architecture", "method", "seed", "measure"),
-    *("images", "patients", "unannotated", "empty"),
-    *("value", "low", "high", "chance", "prior"),
-    *("paired_images", "paired_patients"),
-    *("difference", "difference_low", "difference_high", "standard_error", "p", "note"),
-]
+TABLES = {"images": LOCALISATION_IMAGES, "summary": LOCALISATION}
+
+
+class Settings(Resampling, frozen=True):
+    """size: of maps and masks, in pixels. threshold: part of a map's maximum, for its overlap."""
+
+    size: Positive
+    threshold: Share
 
 
 class Site(NamedTuple):
@@ -47,7 +54,7 @@ class Site(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A model's true positives. table: the annotated ones, sorted by image (see IMAGES)."""
+    """A model's true positives. table: the annotated ones by image, as LOCALISATION_IMAGES."""
 
     site: str
     architecture: str
@@ -100,13 +107,13 @@ def refer(
     return pd.concat(parts).set_axis(images) if parts else pd.DataFrame(columns=REFERENCES)
 
 
-def measure(images: list[str], maps: np.ndarray, site: Site, settings: dict) -> pd.DataFrame:
+def measure(images: list[str], maps: np.ndarray, site: Site, settings: Settings) -> pd.DataFrame:
     """All measures of n annotated images and their maps (n, h, w), chance and prior beside them."""
     parts = []
-    for part in slices(len(images), settings["size"]):
-        inside = masks(site.annotations, images[part], settings["size"])
-        heat = upsample(maps[part], settings["size"])
-        found = agreement(heat, inside, settings["threshold"])
+    for part in slices(len(images), settings.size):
+        inside = masks(site.annotations, images[part], settings.size)
+        heat = upsample(maps[part], settings.size)
+        found = agreement(heat, inside, settings.threshold)
         parts.append(found.assign(empty=~heat.any(axis=(1, 2))))
     references = site.references.loc[images].reset_index(drop=True)
     return pd.concat([pd.concat(parts, ignore_index=True), references], axis=1)
@@ -118,7 +125,7 @@ def score(
     gradcam: str,
     cut: float,
     site: Site,
-    settings: dict,
+    settings: Settings,
 ) -> Scored:
     """Score a model's true positives at a site. cut: the score from which it calls one positive."""
     found = true_positives(predictions, cut)
@@ -128,7 +135,8 @@ def score(
         images = table["image"].tolist()
         measured = measure(images, read_maps(gradcam, site.name, images), site, settings)
         table = pd.concat([table, measured], axis=1)
-    table = table.assign(**dict(zip(MODEL, model, strict=True))).reindex(columns=IMAGES)
+    table = table.assign(**dict(zip(UNTASKED, model, strict=True)))
+    table = table.reindex(columns=LOCALISATION_IMAGES.names)
     return Scored(*model[:3], int(model[3]), table, int((~annotated).sum()))
 
 
@@ -140,53 +148,50 @@ def resampled_means(
     values: (n, columns). unit: index of each image's unit, from 0 without gaps (n,). A unit comes
     with all of its images, so larger ones weigh more, as they do in the mean itself.
     """
-    units = unit.max() + 1
-    totals = np.zeros((units, values.shape[1] + 1))
+    totals = np.zeros((unit.max() + 1, values.shape[1] + 1))
     np.add.at(totals, unit, np.column_stack([values, np.ones(len(values))]))
-    draws, octets = Draws(units, generator), max(DRAWS_AT_ONCE // (OCTET * units), 1)
     means = []
-    for _ in range(0, replicates, OCTET * octets):
+    for weights in unstratified_resamples(len(totals), replicates, generator):
         # Without a BLAS, whose order of adding depends on the number of threads.
-        sums = np.einsum("ur,uc->rc", draws.take(octets), totals)
+        sums = np.einsum("ur,uc->rc", weights, totals)
         means.append(sums[:, :-1] / sums[:, -1:])
-    return np.concatenate(means)[:replicates]
+    return np.concatenate(means)
 
 
-def replicates(rows: pd.DataFrame, settings: dict, *purpose: str | int) -> np.ndarray | None:
+def replicates(rows: pd.DataFrame, settings: Settings, *purpose: str | int) -> np.ndarray | None:
     """The means of all measures on resamples (MEASURES, B); None with too few cases."""
-    bootstrap, measured = settings["bootstrap"], rows[list(MEASURES)].to_numpy(dtype=float)
     if few(rows, settings):
         return None
-    by_patient = bootstrap["unit"] == "patient"
-    unit = pd.factorize(rows["patient"])[0] if by_patient else np.arange(len(rows))
-    generator = np.random.default_rng(stream(bootstrap["seed"], "localisation", *purpose))
-    return resampled_means(measured, unit, bootstrap["replicates"], generator).T
+    bootstrap, measured = settings.bootstrap, rows[list(MEASURES)].to_numpy(dtype=float)
+    generator = np.random.default_rng(stream(bootstrap.seed, "localisation", *purpose))
+    unit = units(rows, bootstrap.unit)
+    return resampled_means(measured, unit, bootstrap.replicates, generator).T
 
 
-def resampled(rows: pd.DataFrame, settings: dict) -> int:
+def resampled(rows: pd.DataFrame, settings: Settings) -> int:
     """How many patients (or images, if those are resampled) there are."""
-    return rows["patient"].nunique() if settings["bootstrap"]["unit"] == "patient" else len(rows)
+    return rows["patient"].nunique() if settings.bootstrap.unit == "patient" else len(rows)
 
 
-def few(rows: pd.DataFrame, settings: dict) -> str:
+def few(rows: pd.DataFrame, settings: Settings) -> str:
     """Why these true positives have no intervals, '' if there are enough of them."""
-    return too_few({"true positive": resampled(rows, settings)}, settings["minimum_cases"])
+    return too_few({"true positive": resampled(rows, settings)}, settings.minimum_cases)
 
 
-def why_none(rows: pd.DataFrame, one: str, settings: dict, whose: str) -> str:
+def why_none(rows: pd.DataFrame, one: str, settings: Settings, whose: str) -> str:
     """Why a measure of these images has no interval, '' if it has one."""
     if note := few(rows, settings):
         return f"{note} ({whose})"
     return "" if np.ptp(rows[one]) else f"all alike, no interval ({whose})"
 
 
-def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> list[dict]:
-    """The rows of one model, a measure each; see SUMMARY.
+def summarise(model: Scored, baseline: Scored, task: str, settings: Settings) -> list[dict]:
+    """The rows of one model, a measure each; see LOCALISATION.
 
     With too few cases there is neither an interval nor a p value. Where all score alike neither,
     since a bootstrap cannot tell that from certainty; the note says so.
     """
-    table, confidence = model.table, settings["bootstrap"]["confidence"]
+    table, confidence = model.table, settings.bootstrap.confidence
     key = (model.site, task, model.architecture, model.method, model.seed)
     counts = (len(table), table["patient"].nunique(), model.unannotated, int(table["empty"].sum()))
     drawn = replicates(table, settings, "value", *key)
@@ -194,7 +199,7 @@ def summarise(model: Scored, baseline: Scored, task: str, settings: dict) -> lis
     drawn_both = None if both is None else replicates(both, settings, "difference", *key)
     rows = []
     for position, one in enumerate(MEASURES):
-        row = dict(zip(SUMMARY, (*key, one, *counts), strict=False))
+        row = dict(zip(LOCALISATION.names, (*key, one, *counts), strict=False))
         values = None if drawn is None else drawn[position]
         notes = [why_none(table, one, settings, "true positives")]
         if len(table):
@@ -227,13 +232,13 @@ def differences(model: Scored, baseline: Scored) -> pd.DataFrame:
 
 
 def localise(
-    sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Series, settings: dict
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of images and of models. predictions: see main. cuts: threshold by MODEL."""
+    sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Series, settings: Settings
+) -> dict[str, pd.DataFrame]:
+    """The TABLES. predictions: see main. cuts: threshold by UNTASKED."""
     models: dict[tuple, Scored] = {}
     with Progress("localise", total=len(predictions), unit="model") as progress:
         for architecture, method, seed, scores, gradcam in predictions:
-            table = read_table(scores, ["site", "image", "patient", "label", "subset", "score"])
+            table = PREDICTIONS.read(scores)
             for site in sites.values():
                 model = (site.name, architecture, method, seed)
                 rows, cut = table[table["site"] == site.name], threshold_of(cuts, *model)
@@ -255,12 +260,12 @@ def localise(
             )
         rows += summarise(scored, models[reference], sites[name].task, settings)
     tables = [scored.table for scored in models.values()]
-    summary = pd.DataFrame(rows, columns=SUMMARY)
     counts = {"paired_images": "Int64", "paired_patients": "Int64"}
-    return pd.concat(tables, ignore_index=True), summary.astype(counts)
+    summary = LOCALISATION.frame(rows).astype(counts)
+    return {"images": pd.concat(tables, ignore_index=True), "summary": summary}
 
 
-def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: dict) -> Site:
+def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: Settings) -> Site:
     """A site's annotations; what chance and their mean over the other images score where it
     evaluates.
     """
@@ -268,8 +273,8 @@ def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: di
     rows = split[(split["site"] == name) & split["image"].isin(annotations["image"])]
     evaluates = rows["subset"] == "evaluation"
     images, others = (sorted(rows.loc[chosen, "image"]) for chosen in (evaluates, ~evaluates))
-    prior = mean_annotation(annotations, others, settings["size"])
-    references = refer(annotations, images, prior, settings["threshold"])
+    prior = mean_annotation(annotations, others, settings.size)
+    references = refer(annotations, images, prior, settings.threshold)
     return Site(name, task, annotations, references)
 
 
@@ -287,20 +292,20 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
-    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--settings", required=True, metavar="JSON", help="Settings")
     parser.add_argument("--images", required=True, type=Path, help="output, a row an image")
     parser.add_argument("--summary", required=True, type=Path, help="output, a row a measure")
     arguments = parser.parse_args(argv)
-    settings = arguments.settings
-    split = read_table(arguments.split, ["site", "image", "subset"])
+    settings = read_settings(arguments.settings, Settings)
+    split = SPLIT.read(arguments.split, "site", "image", "subset")
     sites = {
         name: read_site(name, task, path, split, settings) for name, task, path in arguments.site
     }
-    cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index(MODEL)["threshold"]
+    cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index([*UNTASKED])["threshold"]
     tables = localise(sites, arguments.prediction, cuts, settings)
-    with replacing(arguments.images) as images, replacing(arguments.summary) as summary:
-        for table, file in zip(tables, (images, summary), strict=True):
-            table.to_csv(file, index=False, lineterminator="\n")
+    with replacing_all({name: getattr(arguments, name) for name in TABLES}) as files:
+        for name, table in TABLES.items():
+            table.write(tables[name], files[name])
 
 
 if __name__ == "__main__":

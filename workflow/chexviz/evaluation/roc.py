@@ -11,8 +11,6 @@ Weights lie as (units, resamples): a sparse product then adds contiguous rows, w
 times as fast as gathering and accumulating each resample by itself.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,68 +19,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 from scipy.sparse import csr_array
 
-from chexviz.evaluation.poisson_draws import OCTET, Draws
+from chexviz.evaluation.cases import require_both_classes
 
-# 2**21 weights are 4 MB. Longer rows cost fewer calls, larger blocks more cache: measured fastest
-# of 2**19 to 2**22.
-BLOCK_VALUES = 1 << 21
 # np.cumsum goes down one column after another, past the cache. Adding rows is as fast from about
 # 128 columns on, and 3 times as fast at 400.
 LONG_ROW = 128
-
-
-def positive_units(labels: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Which units are positive: those with at least one positive image.
-
-    labels: 0 or 1 (n,). unit: index of each image's unit, from 0 without gaps (n,).
-    Returns bool (units,).
-    """
-    positive = np.zeros(unit.max(initial=-1) + 1, dtype=bool)
-    positive[unit[labels == 1]] = True
-    return positive
-
-
-def class_units(labels: np.ndarray, unit: np.ndarray) -> tuple[int, int]:
-    """How many units have a positive image, and how many a negative one.
-
-    labels: 0, 1 or NaN (n,). unit: index of each image's unit (n,).
-    """
-    positive, negative = (len(np.unique(unit[labels == label])) for label in (1, 0))
-    return positive, negative
-
-
-def require_both_classes(positive: np.ndarray, what: str) -> None:
-    """Raise ValueError, with both counts, unless `positive` (bool) holds True and False."""
-    if positive.all() or not positive.any():
-        raise ValueError(
-            f"{what} of both classes are needed: "
-            f"{positive.sum()} are positive, {(~positive).sum()} negative"
-        )
-
-
-def resamples(
-    positive: np.ndarray, replicates: int, generator: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Stratified bootstrap resamples of units, in blocks.
-
-    positive: bool (units,). In each resample both classes keep their number of units, as in pROC's
-    stratified bootstrap, so no resample lacks a class. Yields uint16 (units, block): how often
-    each unit was drawn. The resamples do not depend on the size of the blocks, and those of a
-    smaller number of replicates are the first of a larger one.
-    Raises ValueError if there is no unit of one class.
-    """
-    require_both_classes(positive, "units")
-    strata = [np.flatnonzero(positive), np.flatnonzero(~positive)]
-    # One stream a stratum: otherwise the size of a block would decide who draws which number.
-    streams = generator.spawn(len(strata))
-    draws = [Draws(len(one), stream) for one, stream in zip(strata, streams, strict=True)]
-    block = max(BLOCK_VALUES // (OCTET * len(positive)), 1) * OCTET
-    for first in range(0, replicates, block):
-        wanted = min(block, replicates - first)
-        weights = np.empty((len(positive), wanted), np.uint16)
-        for members, drawn in zip(strata, draws, strict=True):
-            weights[members] = drawn.take(math.ceil(wanted / OCTET))[:, :wanted]
-        yield weights
 
 
 @dataclass(frozen=True)

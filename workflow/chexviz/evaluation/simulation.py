@@ -1,64 +1,54 @@
 """How often each paired test calls two equally good models different."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from msgspec import Meta
 from scipy.special import ndtri, stdtr, stdtrit
 
 from chexviz.base.command import argument_parser
-from chexviz.base.errors import InputError, run
+from chexviz.base.errors import run
 from chexviz.base.files import replacing
-from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
-from chexviz.base.tables.evaluation import LITERAL
-from chexviz.evaluation.metrics import compare, compare_delong, compare_replicates
-from chexviz.evaluation.roc import Ranking, auroc, resamples
+from chexviz.base.settings import Positive, Settings, Share
+from chexviz.base.settings import read as read_settings
+from chexviz.base.tables.evaluation import LEVEL, LITERAL, SIMULATION
+from chexviz.evaluation.paired_tests import compare, compare_delong, compare_replicates
+from chexviz.evaluation.resamples import resamples
+from chexviz.evaluation.roc import Ranking, auroc
 
 REPLICATES = np.array([10, 25, 50, 100, 250, 500, 1000])
-LEVEL, CONFIDENCE = 0.05, 0.95
+CONFIDENCE = 0.95
 RESAMPLED = ("bootstrap_images", LITERAL)
-COLUMNS = ["test", "replicates", "repetitions", "rejected", "rate", "low", "high", "expected"]
 
 
-class Simulation(NamedTuple):
-    """repetitions: simulated studies, >= 1. images: in each, >= 20. prevalence: of positives.
+class Simulation(Settings, frozen=True):
+    """repetitions: simulated studies. images: in each. prevalence: of positives.
 
     auroc: of both models. correlation: of their scores, within a class. seed: of the draws.
     """
 
-    repetitions: int
-    images: int
-    prevalence: float
-    auroc: float
-    correlation: float
+    repetitions: Positive
+    images: Positive
+    prevalence: Share
+    auroc: Annotated[float, Meta(ge=0.5, lt=1)]
+    correlation: Annotated[float, Meta(ge=0, lt=1)]
     seed: int
 
+    def __post_init__(self) -> None:
+        if min(self.positives, self.images - self.positives) < 2:
+            raise ValueError(
+                f"{self.positives} of {self.images} images are positive; needed are two of each "
+                "class"
+            )
 
-def read_settings(text: str) -> Simulation:
-    """The settings from their JSON; raises InputError for a missing, unknown or wrong value."""
-    try:
-        settings = Simulation(**finite_json(text))
-        positives = round(settings.prevalence * settings.images)
-        possible = (
-            settings.repetitions >= 1
-            and min(positives, settings.images - positives) >= 2
-            and 0.5 <= settings.auroc < 1
-            and 0 <= settings.correlation < 1
-        )
-    except (ValueError, TypeError):
-        possible = False
-    if not possible:
-        raise InputError(
-            "--settings",
-            expected='{"repetitions": >= 1, "images": with two of each class, "prevalence": ..., '
-            '"auroc": 0.5 to below 1, "correlation": 0 to below 1, "seed": integer}',
-            found=text,
-            fix="correct the section 'evaluation: simulation' of the configuration",
-        )
-    return settings
+    @property
+    def positives(self) -> int:
+        """How many images are positive."""
+        return round(self.prevalence * self.images)
 
 
 def draw_study(
@@ -69,8 +59,7 @@ def draw_study(
     Binormal: within a class, scores of both models are normal with variance 1 and the given
     correlation; those of positives are larger by sqrt(2) times the normal quantile of the AUROC.
     """
-    positives = round(settings.prevalence * settings.images)
-    labels = (np.arange(settings.images) < positives).astype(int)
+    labels = (np.arange(settings.images) < settings.positives).astype(int)
     shared = generator.normal(size=settings.images)
     own = generator.normal(size=(2, settings.images))
     weight = settings.correlation
@@ -115,7 +104,7 @@ def literal_rejects(replicates: np.ndarray, level: float) -> np.ndarray:
 
 
 def simulate(settings: Simulation) -> pd.DataFrame:
-    """False positives of each test and number of replicates, with COLUMNS; DeLong's has none.
+    """False positives of each test and number of replicates, as SIMULATION; DeLong's has none.
 
     low, high: 95 % interval of the rate (Wilson). expected: what follows if differences are normal.
     """
@@ -145,7 +134,8 @@ def simulate(settings: Simulation) -> pd.DataFrame:
         binomtest(int(count), settings.repetitions).proportion_ci(CONFIDENCE, method="wilson")
         for count in rejected
     ]
-    return rows.assign(low=[one.low for one in bounds], high=[one.high for one in bounds])[COLUMNS]
+    rows = rows.assign(low=[one.low for one in bounds], high=[one.high for one in bounds])
+    return rows[SIMULATION.names]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -153,9 +143,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, metavar="JSON", help="a Simulation")
     parser.add_argument("--csv", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
-    table = simulate(read_settings(arguments.settings))
+    table = simulate(read_settings(arguments.settings, Simulation))
     with replacing(arguments.csv) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+        SIMULATION.write(table, file)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """AUROC by view, sex and age, what a method changes in each, and the gaps (docs/subgroups.md)."""
 
-import argparse
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,34 +9,52 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.command import argument_parser
-from chexviz.base.errors import InputError, run
+from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.methods import BASELINE
-from chexviz.base.options import finite_json
-from chexviz.base.tables.evaluation import ALL, UNKNOWN
+from chexviz.base.settings import Positive
+from chexviz.base.settings import Settings as Section
+from chexviz.base.settings import read as read_settings
+from chexviz.base.tables.evaluation import ALL, SUBGROUPS, UNKNOWN
 from chexviz.evaluation.cases import count_cases, too_few
-from chexviz.evaluation.evaluate import (
-    MODEL,
-    Bootstrap,
+from chexviz.evaluation.metrics import auroc_interval
+from chexviz.evaluation.paired_tests import compare
+from chexviz.evaluation.predictions import (
     Model,
     add_predictions,
-    by_site,
-    draws,
+    comparable,
     find_baselines,
     read_models,
-    read_settings,
+)
+from chexviz.evaluation.resamples import (
+    Bootstrap,
+    Resampling,
+    defined,
+    draws,
     unit_cases,
     units,
 )
-from chexviz.evaluation.metrics import compare, metric_interval
 from chexviz.evaluation.roc import Ranking, auroc
-from chexviz.reporting.titles import read_table
+from chexviz.evaluation.samples import add_samples, read_samples, samples_of
 
 ATTRIBUTES = ("view", "sex", "age")
 VALUES = {"view": ("AP", "PA"), "sex": ("F", "M")}  # shown even where no image has them
-COUNTS = ["images", "patients", "positives", "prevalence"]
-COLUMNS = [*MODEL, "attribute", "group", "measure", "reference", *COUNTS]
-COLUMNS += ["value", "low", "high", "note"]
+
+
+class Bands(Section, frozen=True):
+    """ages: first year of each band but the youngest, ascending."""
+
+    ages: list[Positive]
+
+    def __post_init__(self) -> None:
+        if self.ages != sorted(set(self.ages)):
+            raise ValueError(f"ages {self.ages} do not ascend")
+
+
+class Settings(Resampling, frozen=True):
+    """subgroups: how images are grouped."""
+
+    subgroups: Bands
 
 
 class Group(NamedTuple):
@@ -52,39 +69,6 @@ class Group(NamedTuple):
     note: str
 
 
-def read_ages(text: str) -> list[int]:
-    """First year of each age band from the settings' JSON; raises InputError for a wrong value."""
-    try:
-        section = finite_json(text)["subgroups"]
-        ages = section["ages"]
-        right = section.keys() == {"ages"} and all(type(age) is int and age > 0 for age in ages)
-        right = right and all(np.diff(ages) > 0)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        right = False
-    if not right:
-        raise InputError(
-            "--settings",
-            expected='{"subgroups": {"ages": ascending integers > 0}}',
-            found=text,
-            fix="correct the section 'evaluation: subgroups' of the configuration",
-        )
-    return ages
-
-
-def read_samples(file: str, images: pd.Series, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows (n,) of a site's samples.csv for these images. Raises InputError if one lacks."""
-    table = read_table(file, ["image", *columns]).set_index("image")
-    strangers = images[~images.isin(table.index)]
-    if len(strangers):
-        raise InputError(
-            file,
-            expected="every image of the predictions",
-            found=f"no image {strangers.iloc[0]!r} ({len(strangers)} such images)",
-            fix="remove the predictions of this site and run again",
-        )
-    return table.loc[images].reset_index(drop=True)
-
-
 def age_bands(ages: pd.Series, starts: Sequence[int]) -> tuple[pd.Series, list[str]]:
     """The band of each age in years (n,), NaN for no age, and the names of all bands."""
     starts = [0, *starts]
@@ -93,14 +77,12 @@ def age_bands(ages: pd.Series, starts: Sequence[int]) -> tuple[pd.Series, list[s
     return bands.astype(object), names
 
 
-def group_images(
-    samples: pd.DataFrame, rows: pd.DataFrame, settings: Bootstrap, ages: Sequence[int]
-) -> list[Group]:
+def group_images(samples: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> list[Group]:
     """All images, then each group of each attribute; images without the tag are 'unknown'.
 
-    samples: view, sex, age of each image. rows: its row of predictions. ages: see read_ages.
+    samples: view, sex, age of each image. rows: its row of predictions.
     """
-    labels, unit = rows["label"].to_numpy(), units(rows, settings.unit)
+    labels, unit = rows["label"].to_numpy(), units(rows, settings.bootstrap.unit)
 
     def group(attribute: str, name: str, chosen: np.ndarray) -> Group:
         found = count_cases(labels[chosen], unit[chosen])
@@ -110,7 +92,7 @@ def group_images(
     groups = [group(ALL, ALL, np.ones(len(samples), bool))]
     for attribute in ATTRIBUTES:
         if attribute == "age":
-            values, names = age_bands(samples["age"], ages)
+            values, names = age_bands(samples["age"], settings.subgroups.ages)
         else:
             values = samples[attribute]
             usual = VALUES[attribute]
@@ -170,15 +152,14 @@ def area(values: np.ndarray, cases: tuple[int, int], confidence: float, note: st
     """
     if note or np.isnan(values[0]):
         return [values[0], np.nan, np.nan]
-    replicates = values[1:][~np.isnan(values[1:])]
-    return [values[0], *metric_interval("auroc", values[0], replicates, cases, confidence)]
+    return [values[0], *auroc_interval(values[0], defined(values[1:]), cases, confidence)]
 
 
 def change(values: np.ndarray, confidence: float, note: str) -> list[float]:
     """The same of a difference of two AUROCs, by the standard error that also tests it."""
     if note or np.isnan(values[0]):
         return [values[0], np.nan, np.nan]
-    return list(compare(values[0], values[1:][~np.isnan(values[1:])], confidence)[:3])
+    return list(compare(values[0], defined(values[1:]), confidence)[:3])
 
 
 def largest(groups: list[Group], attribute: str) -> int | None:
@@ -192,7 +173,7 @@ def largest(groups: list[Group], attribute: str) -> int | None:
 
 
 def counts(rows: pd.DataFrame) -> list:
-    """COUNTS of some evaluation images."""
+    """How many images, patients and positives there are, and the prevalence."""
     positives = int(rows["label"].sum())
     share = positives / len(rows) if len(rows) else np.nan
     return [len(rows), rows["patient"].nunique(), positives, share]
@@ -224,24 +205,21 @@ def model_rows(
             yield [*key, "gap", groups[reference].name, *size, *shown, group.note]
 
 
-def site_rows(
-    models: list[Model], samples: str, settings: Bootstrap, ages: Sequence[int]
-) -> list[list]:
+def site_rows(models: list[Model], samples: str, settings: Settings) -> list[list]:
     """The rows of one site: its tags alone, then each of its models."""
-    is_evaluated = models[0].table["subset"] == "evaluation"
-    rows = models[0].table[is_evaluated].reset_index(drop=True)
-    tags = read_samples(samples, rows["image"], ATTRIBUTES)
+    rows, bootstrap = models[0].evaluated, settings.bootstrap
+    tags = read_samples(samples, rows["image"])
     labels = rows["label"].to_numpy()
-    groups = group_images(tags, rows, settings, ages)
+    groups = group_images(tags, rows, settings)
     sizes = [counts(rows[group.chosen]) for group in groups]
-    cases = [unit_cases(rows[group.chosen], settings.unit) for group in groups]
+    cases = [unit_cases(rows[group.chosen], bootstrap.unit) for group in groups]
     alone = [prevalences(labels, groups, attribute) for attribute in ATTRIBUTES]
-    own = [model.table.loc[is_evaluated, "score"].to_numpy() for model in models]
-    aurocs = measure(np.stack([*alone, *own]), groups, rows, models[0].site, settings)
+    own = [model.evaluated["score"].to_numpy() for model in models]
+    aurocs = measure(np.stack([*alone, *own]), groups, rows, models[0].site, bootstrap)
     found = []
     for number, attribute in enumerate(ATTRIBUTES):
         note = groups[0].note
-        shown = area(aurocs[number, 0], cases[0], settings.confidence, note)
+        shown = area(aurocs[number, 0], cases[0], bootstrap.confidence, note)
         if sum(group.attribute == attribute and group.chosen.any() for group in groups) < 2:
             shown, note = [np.nan] * 3, "all images are in one group"
         key = [models[0].site, models[0].task, "", "", "", attribute, ALL]
@@ -250,34 +228,9 @@ def site_rows(
     baselines = find_baselines(models)
     for position, model in enumerate(models):
         baseline = aurocs[baselines[position]] if position in baselines else None
-        name = list(model[: len(MODEL)])
-        own_rows = (name, aurocs[position], baseline, groups, sizes, cases)
-        found += model_rows(*own_rows, settings.confidence)
+        of_model = (list(model.name), aurocs[position], baseline)
+        found += model_rows(*of_model, groups, sizes, cases, bootstrap.confidence)
     return found
-
-
-def samples_of(site: str, files: dict[str, str]) -> str:
-    """The file of a site's samples. Raises InputError if none was given."""
-    if site not in files:
-        raise InputError(
-            f"--samples {site}",
-            expected=f"the samples of {site}, whose predictions are evaluated",
-            found=", ".join(files) or "none",
-            fix="give --samples SITE FILE for every site",
-        )
-    return files[site]
-
-
-def add_samples(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names the samples of each site."""
-    parser.add_argument(
-        "--samples",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("SITE", "FILE"),
-        help="what is known of a site's images (repeated)",
-    )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -285,19 +238,18 @@ def main(argv: list[str] | None = None) -> None:
     add_predictions(parser)
     add_samples(parser)
     parser.add_argument(
-        "--settings", required=True, metavar="JSON", help="bootstrap, minimum_cases, ages"
+        "--settings", required=True, metavar="JSON", help="a Resampling with its subgroups"
     )
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
-    settings, ages = read_settings(arguments.settings), read_ages(arguments.settings)
-    models = by_site(read_models(arguments.prediction, arguments.task), settings.unit)
+    settings = read_settings(arguments.settings, Settings)
+    models = read_models(arguments.prediction, arguments.task)
     files = dict(arguments.samples)
     rows = []
-    for site, group in models.items():
-        rows += site_rows(group, samples_of(site, files), settings, ages)
+    for site, group in comparable(models, settings.bootstrap.unit).items():
+        rows += site_rows(group, samples_of(site, files), settings)
     with replacing(arguments.output) as temporary:
-        table = pd.DataFrame(rows, columns=COLUMNS)
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        SUBGROUPS.write(rows, temporary)
 
 
 if __name__ == "__main__":

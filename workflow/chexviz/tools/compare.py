@@ -13,8 +13,10 @@ from chexviz.base.files import replacing
 from chexviz.base.methods import BASELINE
 from chexviz.base.options import SEED, fraction, whole
 from chexviz.base.tables.evaluation import COMPARED, METRICS
-from chexviz.evaluation.evaluate import Bootstrap, Model, evaluate, read_predictions
+from chexviz.evaluation.evaluate import evaluate
 from chexviz.evaluation.over_seeds import INTERVAL, over_seeds
+from chexviz.evaluation.predictions import Model, read_foreign_predictions
+from chexviz.evaluation.resamples import Bootstrap, Resampling, Unit
 from chexviz.reporting.tables.cells import cell
 from chexviz.reporting.tables.table1 import HEADINGS
 from chexviz.reporting.tables.tests import TEST, test_cells, verdict
@@ -25,7 +27,7 @@ SITE, FINDING = "predictions", "the finding"  # what messages say
 
 def read_pair(files: list[str]) -> list[Model]:
     """The baseline and the model. Raises InputError where one file alone names patients."""
-    tables = [read_predictions(file, alone=True) for file in files]
+    tables = [read_foreign_predictions(file) for file in files]
     named = [not table["patient"].equals(table["image"]) for table in tables]
     if named[0] != named[1]:
         raise InputError(
@@ -41,17 +43,17 @@ def read_pair(files: list[str]) -> list[Model]:
 
 
 def compare(
-    models: list[Model], settings: Bootstrap, margin: float
+    models: list[Model], settings: Resampling, margin: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Metrics of both models (a row each) and the paired tests (a row each), the primary first.
 
     Where no patient has two images, tests over patients and over images are one: the latter.
     """
-    metrics, tests, _ = evaluate(models, settings, margin)
-    metrics = metrics.drop(columns=["site", "task", "architecture", "seed"])
+    tables = evaluate(models, settings, margin)
+    metrics = tables["metrics"].drop(columns=["site", "task", "architecture", "seed"])
     metrics = metrics.rename(columns={"method": "model"})
     metrics.insert(1, "file", [model.file for model in models])
-    tests = tests.drop(columns=[*COMPARED, "p_holm"])
+    tests = tables["comparisons"].drop(columns=[*COMPARED, "p_holm"])
     if not several_images(models):
         tests = tests[tests["test"] != "bootstrap_patients"].reset_index(drop=True)
     return metrics, tests.assign(verdict=[verdict(row) for _, row in tests.iterrows()])
@@ -159,12 +161,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     models = read_pair([arguments.baseline, arguments.model])
-    unit = arguments.unit or ("patient" if several_images(models) else "image")
-    resampling = arguments.replicates, unit, 0.95, arguments.seed
-    settings = Bootstrap(*resampling, arguments.minimum_cases)
+    unit: Unit = arguments.unit or ("patient" if several_images(models) else "image")
+    bootstrap = Bootstrap(
+        replicates=arguments.replicates, unit=unit, confidence=0.95, seed=arguments.seed
+    )
+    settings = Resampling(bootstrap=bootstrap, minimum_cases=arguments.minimum_cases)
     metrics, tests = compare(models, settings, arguments.margin)
     write([metrics, tests], [arguments.metrics, arguments.tests])
-    print(describe(metrics, tests, settings, independent(models[0], unit)))
+    print(describe(metrics, tests, bootstrap, independent(models[0], unit)))
 
 
 if __name__ == "__main__":

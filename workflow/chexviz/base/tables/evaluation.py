@@ -1,7 +1,7 @@
 """The tables of evaluation: how good models are, and how sure that is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.models import MODEL, UNTASKED
@@ -11,10 +11,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-METRICS = ("loss", "sensitivity", "specificity", "aupr", "auroc")
+class Heading(NamedTuple):
+    """What readers see above a metric's column, and whether they see it in percent."""
+
+    text: str
+    percent: bool = False
+
+
+METRICS: dict[str, Heading] = {  # of Table 1, in its order; evaluation.metrics computes them
+    "loss": Heading("Loss"),
+    "sensitivity": Heading("Sensitivity (%)", percent=True),
+    "specificity": Heading("Specificity (%)", percent=True),
+    "aupr": Heading("AUPR"),
+    "auroc": Heading("AUROC"),
+}
 MEASURES = ("energy", "pointing", "iou")  # of how well a map and an annotation agree
 RATES = ("sensitivity", "specificity", "ppv", "npv")
 LITERAL = "t_test_replicates"  # what the paper's words may mean; anti-conservative
+LEVEL = 0.05  # of the tests that the simulation judges
 FEW = "of too few cases, which have no intervals"
 COUNTS = {"images": whole(), "patients": whole(), "positives": whole()}
 INTERVAL = {"value": number(), "low": number(), "high": number()}

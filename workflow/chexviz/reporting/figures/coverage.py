@@ -10,10 +10,10 @@ from matplotlib.ticker import NullLocator
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.evaluation.coverage import CHOSEN, COLUMNS, INTERVALS, TESTS
+from chexviz.base.tables.evaluation import COVERAGE
+from chexviz.evaluation.coverage import CHOSEN, INTERVALS, TESTS
 from chexviz.reporting import titles
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import read_table
 
 # mm on the printed page
 LEFT, TOP, PANEL, BETWEEN = 15.0, 16.0, 34.0, 8.5
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    table = read_table(arguments.coverage, COLUMNS)
+    table = COVERAGE.read(arguments.coverage)
     if absent := {*INTERVALS, *CHOSEN, TESTS[0]} - set(table["measure"]):
         raise InputError(
             arguments.coverage,

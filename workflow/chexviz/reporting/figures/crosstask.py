@@ -10,15 +10,14 @@ from matplotlib.figure import Figure
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
+from chexviz.base.tables.evaluation import CROSSTASK
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
-from chexviz.evaluation.crosstask import COLUMNS
 from chexviz.reporting.figures import style
 from chexviz.reporting.titles import (
     ARCHITECTURES,
     capitalised,
     curve_title,
     in_order,
-    read_table,
     site_titles,
 )
 
@@ -227,7 +226,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    table = read_table(arguments.crosstask, COLUMNS)
+    table = CROSSTASK.read(arguments.crosstask)
     table = table[table["method"] == arguments.method]
     seeds = table["seed"].unique()
     note = f"{curve_title(arguments.method)}. {NOTE}"

@@ -10,9 +10,9 @@ from matplotlib.ticker import NullLocator
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.evaluation.simulation import COLUMNS, LEVEL
+from chexviz.base.tables.evaluation import LEVEL, SIMULATION
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import TESTS, read_table
+from chexviz.reporting.titles import TESTS
 
 # mm on the printed page
 LEFT, TOP, RIGHT, BOTTOM, HEIGHT = 17.0, 4.0, 46.0, 17.0, 52.0
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    table = read_table(arguments.simulation, COLUMNS)
+    table = SIMULATION.read(arguments.simulation)
     if not set(COLOURS) <= set(table["test"]):
         raise InputError(
             arguments.simulation,

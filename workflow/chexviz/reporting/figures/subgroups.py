@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.base.tables.evaluation import ALL, UNKNOWN
+from chexviz.base.tables.evaluation import ALL, SUBGROUPS, UNKNOWN
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
-from chexviz.evaluation.subgroups import COLUMNS
 from chexviz.reporting.figures import style
 from chexviz.reporting.titles import (
     ARCHITECTURES,
@@ -21,7 +20,6 @@ from chexviz.reporting.titles import (
     curve_title,
     group_titles,
     in_order,
-    read_table,
 )
 
 # mm on the printed page
@@ -196,7 +194,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pdf", required=True, type=Path)
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    table = read_table(arguments.subgroups, COLUMNS)
+    table = SUBGROUPS.read(arguments.subgroups)
     tags = table[table["measure"] == "tag alone"]
     rows = compared(table[table["measure"] == "auroc"], arguments.method, arguments.subgroups)
     if tags.empty:

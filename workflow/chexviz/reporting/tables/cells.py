@@ -14,7 +14,7 @@ from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import SPREAD, over_seeds, p_value, uncertainty
 from chexviz.reporting.titles import group_titles, in_order, model_title, p_text
 
-PERCENT = ("sensitivity", "specificity")
+PERCENT = [name for name, heading in METRICS.items() if heading.percent]
 
 
 def read_models(metrics: Path, comparisons: Path, sites: list[dict]) -> pd.DataFrame:

@@ -19,13 +19,7 @@ from chexviz.reporting.tables.cells import (
 )
 from chexviz.reporting.titles import add_titles, compared
 
-HEADINGS = {
-    "loss": "Loss",
-    "sensitivity": "Sensitivity (%)",
-    "specificity": "Specificity (%)",
-    "aupr": "AUPR",
-    "auroc": "AUROC",
-}
+HEADINGS = {name: heading.text for name, heading in METRICS.items()}
 TEST = "p: paired test of AUROC against the baseline, not corrected for several tests."
 
 
