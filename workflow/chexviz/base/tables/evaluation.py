@@ -190,7 +190,7 @@ CROSSTASK = Table(
         "the site's own head: both_observed, both_expected, both_ratio, rank_correlation"
     ),
     finding=note("which images, or by whose labels, as `label`"),
-    label=note(),
+    label=number("of these images; empty: of both"),
     images=whole(),
     patients=whole(),
     **INTERVAL,
