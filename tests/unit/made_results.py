@@ -167,6 +167,7 @@ def make_site(
             "view": rng.choice(["AP", "PA"], count),
             "sex": rng.choice(["F", "M"], count),
             "age": rng.integers(18, 90, count),
+            "age_stated": "",
             "spacing": 0.8,
             "sha256": "0" * 64,
             "phash": "0" * 16,
