@@ -108,7 +108,7 @@ def refer(
 
 
 def measure(images: list[str], maps: np.ndarray, site: Site, settings: Settings) -> pd.DataFrame:
-    """All measures of n annotated images and their maps (n, h, w), chance and prior beside them."""
+    """All measures of n annotated images and their maps (n, h, w), and of chance and prior."""
     parts = []
     for part in slices(len(images), settings.size):
         inside = masks(site.annotations, images[part], settings.size)
@@ -292,7 +292,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
-    parser.add_argument("--settings", required=True, metavar="JSON", help="Settings")
+    parser.add_argument(
+        "--settings", required=True, metavar="JSON", help="a Resampling, size and threshold"
+    )
     parser.add_argument("--images", required=True, type=Path, help="output, a row an image")
     parser.add_argument("--summary", required=True, type=Path, help="output, a row a measure")
     arguments = parser.parse_args(argv)

@@ -180,7 +180,7 @@ def describe(table: pd.DataFrame, image: str) -> str:
 
 
 def find_baselines(models: list[Model]) -> dict[int, int]:
-    """For each model beside the baselines (by position): its baseline's position.
+    """For each model that is no baseline (by position): its baseline's position.
 
     The baseline of a model has its site, architecture and seed. Raises InputError where there is
     none, or where two files claim to be the same model.

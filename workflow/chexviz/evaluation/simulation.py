@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from msgspec import Meta
 from scipy.special import ndtri, stdtr, stdtrit
+from scipy.stats import binomtest
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
@@ -128,8 +129,6 @@ def simulate(settings: Simulation) -> pd.DataFrame:
             "expected": [*np.concatenate(expected), LEVEL],
         }
     )
-    from scipy.stats import binomtest  # not above: the simulation's figure imports this module too
-
     bounds = [
         binomtest(int(count), settings.repetitions).proportion_ci(CONFIDENCE, method="wilson")
         for count in rejected

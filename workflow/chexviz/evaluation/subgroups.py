@@ -121,21 +121,21 @@ def measure(
     negative units of the site are given; those of a group vary, as does who is in two groups.
     """
     labels, unit = rows["label"].to_numpy(), units(rows, settings.unit)
-    shown = [
+    ranked = [
         (position, group)
         for position, group in enumerate(groups)
         if len(np.unique(labels[group.chosen])) == 2
     ]
     rankings, members = {}, {}
-    for position, group in shown:
+    for position, group in ranked:
         members[position], own = np.unique(unit[group.chosen], return_inverse=True)
         rankings[position] = [
             Ranking(labels[group.chosen], score[group.chosen], own) for score in scores
         ]
     aurocs = np.full((len(scores), len(groups), 1 + settings.replicates), np.nan)
-    label = f"subgroups of {site} ({len(shown)} groups)"
+    label = f"subgroups of {site} ({len(ranked)} groups)"
     for columns, weights in draws(rows, site, settings, label):
-        for position, _ in shown:
+        for position, _ in ranked:
             weight = weights[members[position]]
             # A resample without one class has no AUROC: 0 / 0 is NaN, as it should be.
             with np.errstate(invalid="ignore"):
@@ -194,15 +194,15 @@ def model_rows(
     """
     for position, group in enumerate(groups):
         key, size = [*name, group.attribute, group.name], sizes[position]
-        shown = area(own[position], cases[position], confidence, group.note)
-        yield [*key, "auroc", "", *size, *shown, group.note]
+        numbers = area(own[position], cases[position], confidence, group.note)
+        yield [*key, "auroc", "", *size, *numbers, group.note]
         if baseline is not None:
-            shown = change(own[position] - baseline[position], confidence, group.note)
-            yield [*key, "difference", BASELINE, *size, *shown, group.note]
+            numbers = change(own[position] - baseline[position], confidence, group.note)
+            yield [*key, "difference", BASELINE, *size, *numbers, group.note]
         reference = largest(groups, group.attribute)
         if reference not in (None, position):
-            shown = change(own[position] - own[reference], confidence, group.note)
-            yield [*key, "gap", groups[reference].name, *size, *shown, group.note]
+            numbers = change(own[position] - own[reference], confidence, group.note)
+            yield [*key, "gap", groups[reference].name, *size, *numbers, group.note]
 
 
 def site_rows(models: list[Model], samples: str, settings: Settings) -> list[list]:
@@ -219,11 +219,11 @@ def site_rows(models: list[Model], samples: str, settings: Settings) -> list[lis
     found = []
     for number, attribute in enumerate(ATTRIBUTES):
         note = groups[0].note
-        shown = area(aurocs[number, 0], cases[0], bootstrap.confidence, note)
+        numbers = area(aurocs[number, 0], cases[0], bootstrap.confidence, note)
         if sum(group.attribute == attribute and group.chosen.any() for group in groups) < 2:
-            shown, note = [np.nan] * 3, "all images are in one group"
+            numbers, note = [np.nan] * 3, "all images are in one group"
         key = [models[0].site, models[0].task, "", "", "", attribute, ALL]
-        found.append([*key, "tag alone", "", *sizes[0], *shown, note])
+        found.append([*key, "tag alone", "", *sizes[0], *numbers, note])
     aurocs = aurocs[len(alone) :]
     baselines = find_baselines(models)
     for position, model in enumerate(models):
