@@ -18,9 +18,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation import localise
-from chexviz.models import device, predict
-from chexviz.models import model as models
+from chexviz.models import device
 from chexviz.models.dataset import to_unit
+from chexviz.models.gradcam import gradcam
+from chexviz.models.model import Model, build
 
 THREADS = torch.get_num_threads()
 DEVICE = device.choose(THREADS)
@@ -31,7 +32,7 @@ GOAL = 1.1  # of the forward pass
 POSITIVES, SENSITIVITY, OTHERS, MODELS, REPLICATES = 1205, 0.8, 4807, 4, 2000
 
 
-def hooks(model: models.Model, images: torch.Tensor) -> torch.Tensor:
+def hooks(model: Model, images: torch.Tensor) -> torch.Tensor:
     """Grad-CAM as it is usually done: a hook, and a backward pass through the whole model."""
     kept = []
     hook = model.representation.register_forward_hook(lambda *call: kept.append(call[-1]))
@@ -43,15 +44,15 @@ def hooks(model: models.Model, images: torch.Tensor) -> torch.Tensor:
     return torch.relu((kept[0].grad.mean(dim=(2, 3), keepdim=True) * kept[0]).sum(dim=1)).detach()
 
 
-def forward(model: models.Model, images: torch.Tensor) -> torch.Tensor:
+def forward(model: Model, images: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         return model(to_unit(images), ["site"])
 
 
-def closed_form(model: models.Model, images: torch.Tensor) -> torch.Tensor:
+def closed_form(model: Model, images: torch.Tensor) -> torch.Tensor:
     """Grad-CAM as predict computes it, from the pass that scores an image."""
     with torch.no_grad():
-        return predict.gradcam(model.representation(to_unit(images)), model.task("site"))
+        return gradcam(model.representation(to_unit(images)), model.task("site"))
 
 
 def seconds(work: Callable, *arguments) -> float:
@@ -68,7 +69,7 @@ def gradcam_rows() -> list[tuple]:
     images = torch.randint(0, 256, (BATCH, SIZE, SIZE), dtype=torch.uint8, device=DEVICE)
     rows = []
     for architecture in ("standard", "densenet121"):
-        model = device.place(models.build(architecture, ["site"], seed=0).eval(), DEVICE)
+        model = device.place(build(architecture, ["site"], seed=0).eval(), DEVICE)
         works = (forward, closed_form, hooks)
         taken = [[seconds(work, model, images) for work in works] for _ in range(REPEATS + 1)][1:]
         passes, ours, usual = np.median(taken, axis=0) / BATCH * 1000

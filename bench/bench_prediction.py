@@ -18,10 +18,11 @@ import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz.models import device, predict
-from chexviz.models import model as models
+from chexviz.models import device, files, predict
+from chexviz.models.architectures import ARCHITECTURES
 from chexviz.models.dataset import Dataset, load_dataset, to_unit
-from chexviz.pipeline.settings import train
+from chexviz.models.model import Model, build
+from chexviz.pipeline.settings import take, train
 
 ROOT = Path(__file__).parents[1]
 THREADS = 1
@@ -51,7 +52,8 @@ print(peak[0])
 STAGES = {
     "train": f"""
 arguments = train.parse(sys.argv[1:])
-sites = train.build_sites(arguments, train.load_parties(arguments, train.FedAvg))
+settings = train.read_training(arguments.settings)
+sites = train.build_sites(arguments, settings, train.load_parties(arguments, settings))
 for _ in zip(range({STEPS}), sites[0].train(0, ["all"], None)):
     pass
 """,
@@ -75,11 +77,11 @@ def write_site(folder: Path, count: int, subset: str) -> list[str]:
     ]
 
 
-def model_of(architecture: str) -> models.Model:
-    return device.place(models.build(architecture, ["rsna"], seed=1), DEVICE).eval()
+def model_of(architecture: str) -> Model:
+    return device.place(build(architecture, ["rsna"], seed=1), DEVICE).eval()
 
 
-def forward(model: models.Model, data: Dataset) -> None:
+def forward(model: Model, data: Dataset) -> None:
     """The forward pass alone."""
     with torch.inference_mode():
         for images in data.images.batches(data.in_order(device.forward_batch(DEVICE))):
@@ -96,10 +98,10 @@ def seconds(work: Callable[[], object]) -> float:
 def pass_rows(folder: Path) -> list[tuple]:
     """For each architecture: milliseconds an image of the pass alone and of prediction."""
     write_site(folder, PASSED, "evaluation")
-    files = (folder / "images.npy", folder / "split.csv")
-    data = load_dataset("rsna", *files, ["evaluation"], DEVICE)
+    paths = (folder / "images.npy", folder / "split.csv")
+    data = load_dataset("rsna", *paths, ["evaluation"], DEVICE)
     rows = []
-    for architecture in models.ARCHITECTURES:
+    for architecture in ARCHITECTURES:
         model = model_of(architecture)
         works = (
             lambda model=model: forward(model, data),
@@ -117,11 +119,13 @@ def memory_rows(folder: Path) -> list[tuple[str, str, float]]:
     rows = []
     for stage, count, subset in (("train", TRAINED, "train"), ("predict", EVALUATED, "evaluation")):
         words = write_site(folder, count, subset)
-        for architecture in models.ARCHITECTURES:
+        for architecture in ARCHITECTURES:
             model = folder / "model.safetensors"
             about = {"architecture": architecture, "sites": ["rsna"]}
-            models.save(model, model_of(architecture).state_dict(), **about)
+            files.save(model, model_of(architecture).state_dict(), **about)
             settings = train(config, architecture, "baseline")
+            if stage == "predict":
+                settings = take(settings, "threads")
             line = [*words, f"--settings={json.dumps(settings)}", f"--model={model}"]
             if stage == "train":
                 line += [f"--architecture={architecture}", "--seed=1", "--protocol=paper"]

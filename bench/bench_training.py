@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
@@ -23,29 +24,31 @@ from chexviz.base.methods import DEFAULTS
 from chexviz.federation import warmup
 from chexviz.federation.checkpoint import SHARE, Checkpoint
 from chexviz.federation.methods import FedAvg
+from chexviz.federation.rounds import Federation
+from chexviz.federation.settings import Method, Training
 from chexviz.federation.site import LocalSite, batches, masked_loss
-from chexviz.federation.train import Federation
 from chexviz.models import device
-from chexviz.models import model as models
+from chexviz.models.augment import Augmentation
 from chexviz.models.dataset import Dataset, to_unit
 from chexviz.models.device import autocast, computes_bfloat16
+from chexviz.models.model import Model, build
 from chexviz.tools.forecast import draw, epoch
 
 THREADS = torch.get_num_threads()
 DEVICE = device.choose(THREADS)
 GPU = DEVICE.type == "cuda"
-SETTINGS = {
-    "batch": 64 if GPU else 32,
-    "threads": THREADS,
-    "precision": "auto",
-    "compile": False,
-    "augmentation": {"rotation": 10, "zoom": 0.1, "contrast": 0.1, "flip": 0.5},
-    "learning_rate": 1e-4,
-    "schedule": "constant",
-    "rounds": 1,
-    "local_epochs": 1,
-    "method": DEFAULTS | {"algorithm": "fedavg"},
-}
+SETTINGS = Training(
+    batch=64 if GPU else 32,
+    threads=THREADS,
+    precision="auto",
+    compile=False,
+    augmentation=Augmentation(rotation=10, zoom=0.1, contrast=0.1, flip=0.5),
+    learning_rate=1e-4,
+    schedule="constant",
+    rounds=1,
+    local_epochs=1,
+    method=Method(algorithm="fedavg", **DEFAULTS),
+)
 REPEATS = 5 if GPU else 3
 PAPER = {"rsna": 26_684, "siim": 12_047}
 TRAINED = 0.8  # of the images, under the protocol `paper`
@@ -53,8 +56,8 @@ TRAINED = 0.8  # of the images, under the protocol `paper`
 
 def site_of(data: Dataset, architecture: str, **changes) -> LocalSite:
     """A party that is about to train."""
-    settings = SETTINGS | changes
-    model = models.build(architecture, data.heads, seed=1)
+    settings = replace(SETTINGS, **changes)
+    model = build(architecture, data.heads, seed=1)
     return LocalSite(data, model, settings, epochs=100, seed=1)
 
 
@@ -106,9 +109,9 @@ class Pictures(torch.utils.data.Dataset):
             return self.transform(picture), self.labels[index]
 
 
-def usual_model(architecture: str, heads: list[str]) -> models.Model:
+def usual_model(architecture: str, heads: list[str]) -> Model:
     """The same layers as most have them: torchvision's DenseNet121, no memory layout chosen."""
-    model = models.build(architecture, heads, seed=1)
+    model = build(architecture, heads, seed=1)
     if architecture == "densenet121":
         from torchvision.models import densenet121
 
@@ -159,7 +162,7 @@ def bench_epoch() -> None:
     for architecture, (count, cpu_goal, gpu_goal) in cases.items():
         data = draw(count, size, DEVICE)
         with tempfile.TemporaryDirectory() as folder:
-            usual = usual_epoch(data, architecture, Path(folder), SETTINGS["batch"])
+            usual = usual_epoch(data, architecture, Path(folder), SETTINGS.batch)
             site = site_of(data, architecture)
             theirs, ours = side_by_side(usual, lambda site=site: epoch(site))
         goal = gpu_goal if GPU else cpu_goal
@@ -174,12 +177,12 @@ def bench_epoch() -> None:
 
 def bare_steps(site: LocalSite, steps: int) -> None:
     """Steps on one resident batch: no gathering, no augmentation, no epoch around them."""
-    size = SETTINGS["batch"]
+    size = SETTINGS.batch
     images = to_unit(site.data.images.pixels[:size]).to(memory_format=torch.channels_last)
     labels = site.data.labels[:size]
     site.set_up(0, "all")
     for _ in range(steps):
-        with autocast(DEVICE, SETTINGS["precision"]):
+        with autocast(DEVICE, SETTINGS.precision):
             logits = site.model(images, site.data.heads)
         loss = masked_loss(logits.float(), labels)
         site.optimizer.zero_grad()
@@ -195,7 +198,7 @@ def bench_path() -> None:
     print("|---|---|---|---|---|")
     for architecture, steps in (("densenet121", 4), ("standard", 12)):
         steps *= 16 if GPU else 1
-        count = steps * SETTINGS["batch"]
+        count = steps * SETTINGS.batch
         site = site_of(draw(count, size, DEVICE), architecture)
         bare, whole = side_by_side(
             lambda site=site, steps=steps: bare_steps(site, steps), lambda site=site: epoch(site)
@@ -209,11 +212,11 @@ def bench_path() -> None:
 # --- c: the head warm-up --------------------------------------------------------------------------
 
 
-def recomputed(model: models.Model, data: Dataset, epochs: int) -> None:
+def recomputed(model: Model, data: Dataset, epochs: int) -> None:
     """Warm-up that computes the frozen features anew in every epoch."""
     optimizer = torch.optim.Adam(model.tasks.parameters(), lr=1e-3)
     for number in range(epochs):
-        order = batches(len(data), SETTINGS["batch"], torch.Generator().manual_seed(number))
+        order = batches(len(data), SETTINGS.batch, torch.Generator().manual_seed(number))
         for batch in order:
             batch = batch.to(DEVICE)
             with torch.no_grad():
@@ -228,8 +231,10 @@ def bench_warmup() -> None:
     """Table c."""
     epochs, size = 30, 224 if GPU else 64
     data = draw(2048 if GPU else 128, size, DEVICE)
-    model = models.build("densenet121", ["site"], seed=1).to(DEVICE)
-    settings = {"batch": SETTINGS["batch"], "epochs": epochs, "learning_rate": 1e-3}
+    model = build("densenet121", ["site"], seed=1).to(DEVICE)
+    settings = warmup.Warmup(
+        batch=SETTINGS.batch, threads=THREADS, epochs=epochs, learning_rate=1e-3
+    )
     once, anew = side_by_side(
         lambda: warmup.warm_up(model, data, settings, seed=1),
         lambda: recomputed(model, data, epochs),
@@ -246,10 +251,10 @@ def bench_warmup() -> None:
 
 
 def federation(
-    architecture: str, sites: int, images: int, size: int, batch: int = SETTINGS["batch"]
+    architecture: str, sites: int, images: int, size: int, batch: int = SETTINGS.batch
 ) -> Federation:
     """A federation of equal sites."""
-    settings = SETTINGS | {"batch": batch}
+    settings = replace(SETTINGS, batch=batch)
     parties = [
         site_of(draw(images // sites, size, DEVICE, f"site{number}"), architecture, batch=batch)
         for number in range(sites)
@@ -327,7 +332,7 @@ def bench_sites() -> None:
 
 def images_per_second(architecture: str, size: int) -> float:
     """Our training speed."""
-    count = SETTINGS["batch"] * (32 if GPU else 2)
+    count = SETTINGS.batch * (32 if GPU else 2)
     site = site_of(draw(count, size, DEVICE), architecture)
     (taken,) = side_by_side(lambda: epoch(site))
     return count / taken

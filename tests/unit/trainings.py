@@ -5,9 +5,11 @@ import json
 import torch
 
 from chexviz.base.methods import DEFAULTS
+from chexviz.federation.methods import read_training
+from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
-from chexviz.models import model as models
 from chexviz.models.dataset import Dataset, load_dataset
+from chexviz.models.model import build
 
 SETTINGS = {
     "batch": 8,
@@ -22,6 +24,11 @@ SETTINGS = {
     "method": DEFAULTS | {"algorithm": "fedavg"},
 }
 CPU = torch.device("cpu")
+
+
+def settings_of(**changes) -> Training:
+    """The settings of a training."""
+    return read_training(json.dumps(SETTINGS | changes))
 
 
 def files(folder, sites: list[str]) -> list[str]:
@@ -57,9 +64,9 @@ def dataset(folder, site: str, *subsets: str) -> Dataset:
 
 def local_site(data: Dataset, **changes) -> LocalSite:
     """A party with the initial standard model."""
-    settings = SETTINGS | changes
-    epochs = settings["rounds"] * settings["local_epochs"]
-    model = models.build("standard", data.heads, seed=1)
+    settings = settings_of(**changes)
+    epochs = settings.rounds * settings.local_epochs
+    model = build("standard", data.heads, seed=1)
     return LocalSite(data, model, settings, epochs=epochs, seed=1)
 
 

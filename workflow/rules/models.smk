@@ -26,6 +26,7 @@ rule weights:
     shell:
         """
         python -m chexviz.models.weights \
+            --architecture {wildcards.architecture} \
             --source {params.source:q} \
             --sha256={params.sha256:q} \
             --output {output.weights:q} \

@@ -18,7 +18,7 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing, replacing_all, sha256
 from chexviz.base.progress import Progress, duration
 from chexviz.base.randomness import stream
-from chexviz.models import model
+from chexviz.models import files
 from chexviz.reporting.figures import style
 
 
@@ -87,7 +87,7 @@ def write_figure(path):
 
 
 def write_model(path):
-    model.save(path, {"weights": torch.zeros(4096)})
+    files.save(path, {"weights": torch.zeros(4096)})
 
 
 def write_table(path):

@@ -19,6 +19,7 @@ def names(entry: str) -> set[str]:
 def test_training_depends_on_what_it_trains_with_and_on_no_figure():
     found = names("federation.train")
     assert {"federation.train", "federation.exchange", "models.augment", "models.model"} <= found
+    assert {"models.architectures.standard", "models.architectures.densenet121"} <= found
     rooms = {name.partition(".")[0] for name in found}
     assert rooms == {"", "base", "images", "models", "federation"}
 

@@ -21,7 +21,7 @@ ROUNDS = 16
 HARNESS = """
 import errno, os, random, resource, signal, sys, time
 from pathlib import Path
-from chexviz.federation import checkpoint, train
+from chexviz.federation import checkpoint, rounds, train
 checkpoint.SECONDS_BETWEEN, checkpoint.SHARE = 0, float("inf")
 line, model = sys.argv[1:], next(w for w in sys.argv if w.startswith("--model=")).split("=")[1]
 
@@ -135,7 +135,7 @@ def test_asked_to_stop_it_saves_and_says_so_by_its_status(runs):
 for number in (signal.SIGTERM, signal.SIGINT):
     child = start_and_wait(2)
     os.kill(child, number)
-    assert end(child) == train.STOPPED == 75
+    assert end(child) == rounds.STOPPED == 75
 assert end(start()) == 0
 """)
     assert said.count("run again to go on") == 2

@@ -6,7 +6,7 @@ import torch
 from chexviz.base.errors import InputError
 from chexviz.federation.exchange import Exchange, batchnorm_names, combine
 from chexviz.federation.site_minimum import check_sites, trimmed
-from chexviz.models.model import Standard
+from chexviz.models.architectures import Standard
 
 
 def block(seed: int) -> Standard:
@@ -92,11 +92,10 @@ def test_a_trimmed_mean_forgets_the_extremes_of_each_coordinate():
     [("mean", 0, 1), ("median", 0, 3), ("trimmed", 0.1, 10), ("trimmed", 0.15, 7)],
 )
 def test_robust_combinations_need_sites(how, trim, needed):
-    method = {"combine": how, "trim": trim}
-    check_sites("x", method, needed)
+    check_sites("x", how, trim, needed)
     if needed > 1:
         with pytest.raises(InputError, match=f"at least {needed} sites"):
-            check_sites("x", method, needed - 1)
+            check_sites("x", how, trim, needed - 1)
         assert trimmed(needed, trim) == (1 if trim else 0)
 
 

@@ -13,10 +13,10 @@ from chexviz.federation import train
 from chexviz.federation.checkpoint import Checkpoint, check_like
 from chexviz.federation.exchange import batchnorm_names, combine
 from chexviz.federation.methods import ALGORITHMS
-from chexviz.federation.train import Federation
-from chexviz.models import model
+from chexviz.federation.rounds import Federation
 from chexviz.models.dataset import pool
-from trainings import SETTINGS, arguments, dataset, local_site, local_sites, train_round
+from chexviz.models.files import load_model
+from trainings import arguments, dataset, local_site, local_sites, settings_of, train_round
 
 NAMES = ["north", "south"]
 METHODS = {
@@ -37,15 +37,15 @@ METHODS = {
 }
 
 
-def settings_of(method: dict, **changes) -> dict:
-    return SETTINGS | {"schedule": "constant", "method": DEFAULTS | method} | changes
+def changes_of(method: dict, **changes) -> dict:
+    return {"schedule": "constant", "method": DEFAULTS | method} | changes
 
 
 def federation_of(folder, method: dict, names=NAMES, **changes) -> Federation:
-    settings = settings_of(method, **changes)
+    settings = settings_of(**changes_of(method, **changes))
     algorithm = ALGORITHMS[method["algorithm"]]
     parties = algorithm.gather([dataset(folder, name, "train") for name in names])
-    sites = [local_site(data, **settings) for data in parties]
+    sites = [local_site(data, **changes_of(method, **changes)) for data in parties]
     return Federation(sites, settings, algorithm(settings, sites))
 
 
@@ -110,7 +110,7 @@ def test_what_is_averaged_and_what_is_kept(federation, name):
 def test_with_one_site_it_is_the_baseline_bit_for_bit(federation, name):
     """Nothing is added by averaging one block, nor by correcting towards one's own gradients."""
     for label, method in (("base", METHODS["fedavg"]), ("fed", METHODS[name])):
-        train.main(arguments(federation, ["north"], label, **settings_of(method, rounds=2)))
+        train.main(arguments(federation, ["north"], label, **changes_of(method, rounds=2)))
     base, fed = (load_file(federation / f"{label}.safetensors") for label in ("base", "fed"))
     assert base.keys() == fed.keys()
     assert all(torch.equal(fed[key], tensor) for key, tensor in base.items())
@@ -186,7 +186,7 @@ def test_scaffold_by_hand(federation):
 def test_fedrep_is_the_head_first_then_the_body(federation):
     made = federation_of(federation, METHODS["fedrep"])
     assert made.phases == ["task", "representation"]
-    (by_hand,) = local_sites(federation, ["north"], **settings_of(METHODS["fedrep"]))
+    (by_hand,) = local_sites(federation, ["north"], **changes_of(METHODS["fedrep"]))
     by_hand.epochs = 6
     start = copy.deepcopy(by_hand.model.state_dict())
     train_round(by_hand, phases=["task"])
@@ -201,7 +201,7 @@ def test_pooled_is_one_training_on_all_images(federation):
     made = run(federation, federation_of(federation, {"algorithm": "pooled"}, rounds=2))
     site = local_site(
         pool([dataset(federation, name, "train") for name in NAMES]),
-        **settings_of({"algorithm": "pooled"}, rounds=2),
+        **changes_of({"algorithm": "pooled"}, rounds=2),
     )
     for number in range(2):
         train_round(site, number)
@@ -216,7 +216,7 @@ def test_the_pooled_loss_of_an_image_is_that_of_its_own_task(federation):
     """The other site's task block learns nothing from images that are not annotated for it."""
     data = pool([dataset(federation, name, "train") for name in NAMES])
     data.labels[:, 1] = torch.nan
-    site = local_site(data, **settings_of({"algorithm": "pooled"}))
+    site = local_site(data, **changes_of({"algorithm": "pooled"}))
     before = copy.deepcopy(site.model.tasks["south"].state_dict())
     train_round(site)
     after = site.model.tasks["south"].state_dict()
@@ -224,8 +224,8 @@ def test_the_pooled_loss_of_an_image_is_that_of_its_own_task(federation):
 
 
 def test_a_site_with_batchnorm_of_its_own_is_scored_with_it(federation):
-    train.main(arguments(federation, NAMES, "fed", **settings_of(METHODS["fedbn"])))
-    north, south = (model.load_model(federation / "fed.safetensors", name) for name in NAMES)
+    train.main(arguments(federation, NAMES, "fed", **changes_of(METHODS["fedbn"])))
+    north, south = (load_model(federation / "fed.safetensors", name) for name in NAMES)
     own = {f"representation.{name}" for name in batchnorm_names(north.representation)}
     for name, tensor in north.state_dict().items():
         same = torch.equal(tensor, south.state_dict()[name])
@@ -238,7 +238,7 @@ def test_every_method_goes_on_from_any_checkpoint(federation, name):
     whole = run(federation, federation_of(federation, METHODS[name]))
     broken = federation_of(federation, METHODS[name])
     steps = 0
-    while broken.round < broken.settings["rounds"]:
+    while broken.round < broken.settings.rounds:
         for site in broken.sites:
             for _ in broken.local(site):
                 steps += 1

@@ -11,7 +11,7 @@ from chexviz.base.errors import InputError
 from chexviz.federation.exchange import batchnorm_names
 from chexviz.federation.site import batches, learning_rate, masked_loss
 from needed import absent
-from trainings import SETTINGS, local_sites, train_round
+from trainings import SETTINGS, local_sites, settings_of, train_round
 
 
 def test_batches_cover_every_image_once_and_are_even():
@@ -33,12 +33,12 @@ def test_an_unknown_label_contributes_no_loss():
 
 
 def test_learning_rates():
-    cosine = [learning_rate(SETTINGS, epoch, 300) for epoch in range(300)]
+    cosine = [learning_rate(settings_of(), epoch, 300) for epoch in range(300)]
     assert cosine[0] == 1e-3
     assert cosine[150] == pytest.approx(5e-4)
     assert cosine == sorted(cosine, reverse=True)
     assert 0 < cosine[-1] < 1e-7
-    constant = SETTINGS | {"schedule": "constant"}
+    constant = settings_of(schedule="constant")
     assert {learning_rate(constant, epoch, 300) for epoch in range(300)} == {1e-3}
 
 

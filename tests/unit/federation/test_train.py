@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from chexviz.base.errors import InputError
 from chexviz.federation import train
 from chexviz.federation.exchange import Exchange, combine
-from chexviz.models import model
+from chexviz.models import files
+from chexviz.models.architectures import DenseNet121
 from trainings import arguments, local_sites, train_round
 
 
@@ -61,8 +62,8 @@ def test_a_baseline_is_plain_training(federation):
 
 
 def test_weights_of_another_architecture_are_refused_and_leave_nothing(federation):
-    block = model.DenseNet121().state_dict()
-    model.save(federation / "dense.safetensors", block)
+    block = DenseNet121().state_dict()
+    files.save(federation / "dense.safetensors", block)
     line = [*arguments(federation, ["north"], "m"), f"--weights={federation / 'dense.safetensors'}"]
     with pytest.raises(InputError, match=r"dense\.safetensors"):
         train.main(line)

@@ -3,10 +3,11 @@
 import math
 
 import torch
+from msgspec.structs import replace
 
-from chexviz.models.augment import augment, warp
+from chexviz.models.augment import Augmentation, augment, warp
 
-NOTHING = {"rotation": 0, "zoom": 0, "contrast": 0, "flip": 0}
+NOTHING = Augmentation(rotation=0, zoom=0, contrast=0, flip=0)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -32,7 +33,7 @@ def test_nothing_to_do_changes_nothing():
 
 def test_flip_mirrors_left_and_right():
     images = pictures()
-    flipped = augment(images, draws(len(images)), NOTHING | {"flip": 1})
+    flipped = augment(images, draws(len(images)), replace(NOTHING, flip=1))
     torch.testing.assert_close(flipped, images.flip(3), atol=1e-5, rtol=0)
 
 
@@ -53,14 +54,14 @@ def test_zooming_out_leaves_black_margins():
 
 def test_every_image_has_its_own_draw():
     images = pictures(1).expand(8, 1, 32, 32)
-    settings = {"rotation": 20, "zoom": 0.2, "contrast": 0.3, "flip": 0.5}
+    settings = Augmentation(rotation=20, zoom=0.2, contrast=0.3, flip=0.5)
     moved = augment(images, draws(len(images)), settings)
     assert len({tuple(image.flatten().tolist()) for image in moved}) == 8
 
 
 def test_contrast_keeps_the_mean_and_changes_the_spread():
     images = 0.4 + 0.2 * pictures()
-    changed = augment(images, draws(len(images)), NOTHING | {"contrast": 0.3})
+    changed = augment(images, draws(len(images)), replace(NOTHING, contrast=0.3))
     torch.testing.assert_close(changed.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=1e-4, rtol=0)
     gain = changed.std((1, 2, 3)) / images.std((1, 2, 3))
     assert gain.min() < 0.95
@@ -69,7 +70,7 @@ def test_contrast_keeps_the_mean_and_changes_the_spread():
 
 
 def test_the_result_stays_in_range_and_depends_on_the_draws_alone():
-    settings = {"rotation": 30, "zoom": 0.3, "contrast": 1, "flip": 0.5}
+    settings = Augmentation(rotation=30, zoom=0.3, contrast=1, flip=0.5)
     once, again, other = (augment(pictures(), draws(8, seed), settings) for seed in (3, 3, 4))
     assert torch.equal(once, again)
     assert not torch.equal(once, other)

@@ -1,14 +1,14 @@
-"""Scores and Grad-CAM."""
+"""Scores, and which models give them."""
 
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
 from chexviz.federation import train
-from chexviz.models import model as models
 from chexviz.models import predict
+from chexviz.models.files import load_model
+from chexviz.models.model import build
 from trainings import arguments, dataset, files
 
 
@@ -28,7 +28,7 @@ def test_predictions_are_the_models_own_scores(federation):
     columns = ["site", "image", "patient", "label", "subset", "score", "score_north"]
     assert list(table.columns) == columns
     assert table["subset"].value_counts().to_dict() == {"validation": 9, "evaluation": 9}
-    model = models.load_model(federation / "fed.safetensors", "south").eval()
+    model = load_model(federation / "fed.safetensors", "south").eval()
     data = dataset(federation, "south", "validation", "evaluation")
     with torch.no_grad():
         for site, column in (("south", "score"), ("north", "score_north")):
@@ -59,7 +59,7 @@ def test_one_file_holds_all_sites_each_scored_by_its_own_baseline(federation):
     assert list(table.columns) == ["site", "image", "patient", "label", "subset", "score"]
     assert sorted(maps) == ["image_north", "image_south", "map_north", "map_south"]
     data = dataset(federation, "south", "validation", "evaluation")
-    model = models.load_model(models_of[1], "south").eval()
+    model = load_model(models_of[1], "south").eval()
     with torch.no_grad():
         expected = torch.sigmoid(model(data.images.pixels[:, None] / 255, ["south"])[:, 0])
     scores = table[table["site"] == "south"]["score"]
@@ -79,75 +79,12 @@ def test_whose_task_blocks_count():
     assert predict.used("c", sites, tasks, ["global"], False) == (["global"], ["c"])
 
 
-def gradcam(model, images):
-    """The maps (n, h, w) of the site north."""
-    with torch.no_grad():
-        maps = model.representation(images[:, None] / 255)
-        return predict.gradcam(maps, model.tasks["north"])
-
-
 def test_a_site_without_positives_has_no_maps(federation):
     data = dataset(federation, "north", "evaluation")
-    model = models.build("standard", ["north"], seed=1).eval()
+    model = build("standard", ["north"], seed=1).eval()
     table, maps = predict.predictions([model], data, ["north"])
     assert len(maps) == table["label"].sum() > 0
     data.rows["label"] = 0.0
     table, maps = predict.predictions([model], data, ["north"])
     assert len(table) == len(data)
     assert maps.shape == (0, 4, 4)
-
-
-@pytest.mark.parametrize(("architecture", "size"), [("standard", 32), ("densenet121", 64)])
-def test_gradcam_is_that_of_hooks_and_a_backward_pass_through_the_whole_model(architecture, size):
-    model = models.build(architecture, ["north", "south"], seed=3)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (5, size, size), dtype=torch.uint8, generator=generator)
-    model(images[:, None] / 255, ["north"])  # BatchNorm's statistics: else nothing is left to map
-    model.eval()
-    found = []
-    for _ in range(2):
-        expected, terms = gradcam_by_hooks(model, images)
-        found.append(gradcam(model, images))
-        # Channels that cancel leave the rounding of what was added.
-        assert ((found[-1] - expected).abs() <= 4 * torch.finfo(torch.float32).eps * terms).all()
-        assert not found[-1].requires_grad
-        model.tasks["north"].layers[-1].weight.data.neg_()  # what was cut is now shown
-    assert torch.cat(found).any()
-    assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def gradcam_by_hooks(model, images):
-    """The maps (n, h, w), and the sums of the absolute values that were added to each."""
-    kept = []
-    hook = model.representation.register_forward_hook(lambda *call: kept.append(call[-1]))
-    logits = model(images[:, None] / 255, ["north"])
-    hook.remove()
-    (gradients,) = torch.autograd.grad(logits.sum(), kept)
-    terms = (gradients.mean(dim=(2, 3), keepdim=True) * kept[0]).detach()
-    return torch.relu(terms.sum(dim=1)), terms.abs().sum(dim=1)
-
-
-def test_gradcam_is_after_the_last_relu():
-    """So its sum before the cut is the gradient times the features: what the task block saw."""
-    model = models.build("standard", ["north"], seed=1).eval()
-    linear = torch.nn.Linear(128, 1, bias=False)
-    torch.nn.init.uniform_(linear.weight)  # not negative: nothing is cut
-    model.tasks["north"] = torch.nn.Sequential(linear, torch.nn.Flatten(0))
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=generator)
-    with torch.no_grad():
-        logits = model(images[:, None] / 255, ["north"])[:, 0]
-    torch.testing.assert_close(gradcam(model, images).sum(dim=(1, 2)), logits)
-
-
-def test_gradcam_is_its_closed_form_for_a_linear_head():
-    """With pooling and a linear head, the importance of a channel is its weight over the area."""
-    model = models.build("standard", ["north"], seed=1).eval()
-    linear = torch.nn.Linear(128, 1)
-    model.tasks["north"] = torch.nn.Sequential(linear, torch.nn.Flatten(0))
-    images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
-    with torch.no_grad():
-        maps = model.representation(images[:, None] / 255)
-        expected = torch.relu((maps * linear.weight.view(1, 128, 1, 1) / 16).sum(1))
-    torch.testing.assert_close(gradcam(model, images), expected)
-    assert (gradcam(model, images) >= 0).all()

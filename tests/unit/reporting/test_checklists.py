@@ -14,7 +14,7 @@ from test_paper import TEMPLATE, facts_of, headings, words
 
 from chexviz.base.errors import InputError
 from chexviz.evaluation.planning import Precision
-from chexviz.models import model
+from chexviz.models import model, sizes
 from chexviz.pipeline import release
 from chexviz.reporting.paper import checklists, paper
 from chexviz.reporting.tables import characteristics, confusion, flow
@@ -152,10 +152,10 @@ def test_versions_are_those_of_the_lock_and_the_address_that_of_the_citation(tmp
 
 
 def test_the_text_has_the_sizes_of_the_models_that_are_built():
-    standard = model.initial("standard", ["rsna"], 1, None)
+    standard = model.build("standard", ["rsna"], 1)
     layers = standard.representation.layers
     widths = [one.out_channels for one in layers if isinstance(one, torch.nn.Conv2d)]
-    facts = checklists.model()
+    facts = sizes.facts()
     assert widths == facts["standard"]
     block = standard.task("rsna")
     assert (block.layers[0].out_features, block.dropout.share) == (

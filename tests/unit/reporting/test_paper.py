@@ -17,6 +17,7 @@ from pypdf import PdfReader
 import hostile
 from chexviz.base.errors import InputError
 from chexviz.base.methods import DEFAULTS
+from chexviz.models import sizes
 from chexviz.pipeline import release
 from chexviz.reporting.paper import paper
 from made_paper import REPOSITORY, make_paper
@@ -55,6 +56,7 @@ def settings_of(made) -> dict:
         "evaluation": CONFIG["evaluation"],
         "software": release.software(REPOSITORY / "envs" / "requirements.lock"),
         "code": release.code(REPOSITORY / "CITATION.cff"),
+        "sizes": sizes.facts(),
     }
 
 

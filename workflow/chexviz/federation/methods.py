@@ -1,39 +1,61 @@
 """Federated methods: what each adds to the round loop that all share (docs/methods.md).
 
-An algorithm is a class here and an entry of ALGORITHMS. A method is an entry under `methods:` in
-the config, which names an algorithm and its settings.
+An algorithm is a class here. A method is an entry under `methods:` in the config, which names an
+algorithm and its settings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
+from typing import Annotated, TypeVar
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
-from chexviz.federation.exchange import Exchange
+from chexviz.base.errors import InputError
+from chexviz.base.settings import Positive, read
+from chexviz.federation.exchange import Exchange, combine
+from chexviz.federation.settings import Method, Outline, Rate, Training
 from chexviz.federation.site import ALL, REPRESENTATION, TASK, LocalSite
 from chexviz.federation.site_minimum import check_sites
 from chexviz.models.dataset import Dataset, pool
 
+Kind = TypeVar("Kind", bound=type["FedAvg"])
 Correction = Callable[[], None] | None
 Tensors = list[Tensor] | tuple[Tensor, ...]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+ALGORITHMS: dict[str, type["FedAvg"]] = {}  # by the names that the config calls them
 
 
+def algorithm(name: str) -> Callable[[Kind], Kind]:
+    """Make a class the algorithm of a name."""
+
+    def register(kind: Kind) -> Kind:
+        ALGORITHMS[name] = kind
+        return kind
+
+    return register
+
+
+@algorithm("fedavg")
 class FedAvg:
     """Averaged representation blocks (McMahan et al. 2017): the shared loop, nothing added.
 
-    settings: of the training; under `method` weights ('size', 'uniform'), batchnorm and combine
-    (see aggregate), and those of the algorithm. Subclasses override what they change.
+    Subclasses override what they change. settings: of the training; the algorithm's own are those
+    of its method.
     """
 
+    Settings: type[Method] = Method  # what the config says about a method of this algorithm
     vectors = 1  # of the exchange's length, that a site sends and receives in a round
 
-    def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
-        self.settings = settings["method"]
-        check_sites(self.settings["algorithm"], self.settings, len(sites))
-        self.exchange = Exchange(sites[0].model.representation, self.settings["batchnorm"])
+    def __init__(self, settings: Training, sites: Sequence[LocalSite]):
+        self.settings = settings.method
+        how = self.settings
+        check_sites(how.algorithm, how.combine, how.trim, len(sites))
+        self.exchange = Exchange(sites[0].model.representation, how.batchnorm)
         sizes = [len(site.data) for site in sites]
-        self.weights = sizes if self.settings["weights"] == "size" else [1] * len(sites)
+        self.weights = sizes if how.weights == "size" else [1] * len(sites)
 
     @staticmethod
     def gather(datasets: list[Dataset]) -> list[Dataset]:
@@ -41,13 +63,17 @@ class FedAvg:
         return datasets
 
     @staticmethod
-    def phases(settings: Mapping) -> list[str]:
+    def phases(settings: Training) -> list[str]:
         """What each local epoch of a round trains."""
-        return [ALL] * settings["local_epochs"]
+        return [ALL] * settings.local_epochs
 
     def correction(self, site: LocalSite, shared: Tensor) -> Correction:
         """What is done to a site's gradients before each step of a round from `shared`."""
         return None
+
+    def combine(self, updates: Sequence[Tensor]) -> Tensor:
+        """One vector (p,) from those of all sites, in their order."""
+        return combine(updates, self.weights, self.settings.combine, self.settings.trim)
 
     def server(self, shared: Tensor, combined: Tensor) -> Tensor:
         """The next average, from the last one and what this round's updates combine to."""
@@ -66,11 +92,17 @@ class FedAvg:
         """Take back what `state` gave."""
 
 
+@algorithm("fedprox")
 class FedProx(FedAvg):
     """FedAvg with mu / 2 |w - average|^2 in the local loss (Li et al. 2020)."""
 
+    class Settings(Method, frozen=True):
+        mu: Annotated[float, msgspec.Meta(ge=0)]
+
+    settings: Settings
+
     def correction(self, site: LocalSite, shared: Tensor) -> Correction:
-        mu = self.settings["mu"]
+        mu = self.settings.mu
         parameters = self.parameters(site.model.representation)
         parts = self.exchange.tensors(shared).values()  # parameters come first in an exchange
         anchors = [
@@ -86,16 +118,21 @@ class FedProx(FedAvg):
         return pull_to_the_average
 
 
+@algorithm("fedrep")
 class FedRep(FedAvg):
     """The task block first, on the frozen representation block, then that one on the frozen task
-    block (Collins et al. 2021). settings: head_epochs."""
+    block (Collins et al. 2021)."""
+
+    class Settings(Method, frozen=True):
+        head_epochs: Positive
 
     @staticmethod
-    def phases(settings: Mapping) -> list[str]:
-        head_epochs = settings["method"]["head_epochs"]
-        return [TASK] * head_epochs + [REPRESENTATION] * settings["local_epochs"]
+    def phases(settings: Training) -> list[str]:
+        head_epochs = settings.method.head_epochs
+        return [TASK] * head_epochs + [REPRESENTATION] * settings.local_epochs
 
 
+@algorithm("scaffold")
 class Scaffold(FedAvg):
     """Stochastic controlled averaging (Karimireddy et al. 2020).
 
@@ -107,7 +144,7 @@ class Scaffold(FedAvg):
 
     vectors = 2
 
-    def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
+    def __init__(self, settings: Training, sites: Sequence[LocalSite]):
         super().__init__(settings, sites)
         blocks = {site.name: self.parameters(site.model.representation) for site in sites}
         self.controls: dict[str, Tensors] = {name: zeros(block) for name, block in blocks.items()}
@@ -153,25 +190,34 @@ class Scaffold(FedAvg):
         self.steps = dict(state["steps"])
 
 
+@algorithm("fedadam")
 class FedAdam(FedAvg):
     """Adam at the server, on the average step of the sites (Reddi et al. 2021, Algorithm 2).
 
-    settings: server_learning_rate, beta1, beta2, tau. Running statistics are averaged as ever.
+    Running statistics are averaged as ever.
     """
 
-    def __init__(self, settings: Mapping, sites: Sequence[LocalSite]):
+    class Settings(Method, frozen=True):
+        server_learning_rate: Rate
+        beta1: Share
+        beta2: Share
+        tau: Rate
+
+    settings: Settings
+
+    def __init__(self, settings: Training, sites: Sequence[LocalSite]):
         super().__init__(settings, sites)
         self.first = torch.zeros(self.exchange.parameters, device=sites[0].device)
-        self.second = torch.full_like(self.first, self.settings["tau"] ** 2)
+        self.second = torch.full_like(self.first, self.settings.tau**2)
 
     def server(self, shared: Tensor, combined: Tensor) -> Tensor:
-        beta1, beta2 = self.settings["beta1"], self.settings["beta2"]
+        beta1, beta2 = self.settings.beta1, self.settings.beta2
         count = self.exchange.parameters
         step = combined[:count] - shared[:count]
         self.first.mul_(beta1).add_(step, alpha=1 - beta1)
         self.second.mul_(beta2).addcmul_(step, step, value=1 - beta2)
-        moved = self.first / (self.second.sqrt() + self.settings["tau"])
-        rate = self.settings["server_learning_rate"]
+        moved = self.first / (self.second.sqrt() + self.settings.tau)
+        rate = self.settings.server_learning_rate
         return torch.cat([shared[:count] + rate * moved, combined[count:]])
 
     def state(self) -> dict:
@@ -182,6 +228,7 @@ class FedAdam(FedAvg):
         self.second.copy_(state["second"])
 
 
+@algorithm("pooled")
 class Pooled(FedAvg):
     """All images in one place, one model with every task block: what no federation can surpass
     in information. An image counts in the loss of the tasks that are annotated for it."""
@@ -189,16 +236,6 @@ class Pooled(FedAvg):
     @staticmethod
     def gather(datasets: list[Dataset]) -> list[Dataset]:
         return [pool(datasets)]
-
-
-ALGORITHMS: dict[str, type[FedAvg]] = {
-    "fedavg": FedAvg,
-    "fedprox": FedProx,
-    "fedrep": FedRep,
-    "scaffold": Scaffold,
-    "fedadam": FedAdam,
-    "pooled": Pooled,
-}
 
 
 def gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -209,3 +246,16 @@ def gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
 def zeros(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Zeros like some parameters, without gradients."""
     return [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]
+
+
+def read_training(text: str) -> Training:
+    """The settings of a training, from JSON. Raises InputError that names the value at fault."""
+    name = read(text, Outline).method.algorithm
+    if name not in ALGORITHMS:
+        raise InputError(
+            "--settings: method.algorithm",
+            expected=", ".join(ALGORITHMS),
+            found=name,
+            fix="correct the configuration; docs/methods.md says what the algorithms are",
+        )
+    return read(text, Training[ALGORITHMS[name].Settings])  # type: ignore[misc, arg-type]

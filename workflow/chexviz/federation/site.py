@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
+from chexviz.federation.settings import Training
 from chexviz.models.adam import Adam
 from chexviz.models.augment import augment
 from chexviz.models.dataset import Dataset, to_unit
@@ -22,25 +23,24 @@ LAST = 5  # losses shown when training diverges
 class LocalSite:
     """A site of the federation: its images, its model and its optimiser, which never leave it.
 
-    The optimiser's moments stay with the site from round to round. settings: batch, precision,
-    compile, augmentation, learning_rate, schedule, method: batchnorm; epochs: of the whole run.
+    The optimiser's moments stay with the site from round to round. epochs: of the whole run.
     `epoch` and `batch` say how far the site is within a round, so that it can be left after any
     batch and taken up again.
     """
 
-    def __init__(self, data: Dataset, model: Model, settings: Mapping, *, epochs: int, seed: int):
+    def __init__(self, data: Dataset, model: Model, settings: Training, *, epochs: int, seed: int):
         self.data, self.settings, self.epochs, self.seed = data, settings, epochs, seed
         self.name, self.device = data.site, data.images.device
         self.model = place(model, self.device)
-        self.frozen = batchnorm_layers(model) if settings["method"]["batchnorm"] == "frozen" else []
-        if settings["compile"]:
+        self.frozen = batchnorm_layers(model) if settings.method.batchnorm == "frozen" else []
+        if settings.compile:
             self.model.representation.compile()
-        self.optimizer = Adam(model.parameters(), lr=settings["learning_rate"])
+        self.optimizer = Adam(model.parameters(), lr=settings.learning_rate)
         self.dropout = torch.Generator(self.device)
         for head in data.heads:
             self.model.task(head).dropout.generator = self.dropout
         self.epoch = self.batch = 0
-        self.losses = torch.zeros(math.ceil(len(data) / settings["batch"]), device=self.device)
+        self.losses = torch.zeros(math.ceil(len(data) / settings.batch), device=self.device)
         self.means: list[float] = []  # of the epochs of this round
 
     def train(
@@ -85,7 +85,7 @@ class LocalSite:
         for the device.
         """
         draws = torch.Generator().manual_seed(stream(self.seed, "epoch", self.name, epoch))
-        order = batches(len(self.data), self.settings["batch"], draws)
+        order = batches(len(self.data), self.settings.batch, draws)
         values = torch.rand(4, len(self.data), generator=draws).to(self.device)
         changes = values.tensor_split(len(order), dim=1)
         order = torch.cat(order).to(self.device).tensor_split(len(order))
@@ -102,9 +102,9 @@ class LocalSite:
         self, images: Tensor, labels: Tensor, change: Tensor, correct: Callable[[], None] | None
     ) -> Tensor:
         """One step on uint8 images (b, S, S) with labels (b, heads); the loss."""
-        images = augment(to_unit(images), change, self.settings["augmentation"])
+        images = augment(to_unit(images), change, self.settings.augmentation)
         images = images.to(memory_format=torch.channels_last)
-        with autocast(self.device, self.settings["precision"]):
+        with autocast(self.device, self.settings.precision):
             logits = self.model(images, self.data.heads)
         loss = masked_loss(logits.float(), labels)
         self.optimizer.zero_grad()
@@ -171,9 +171,9 @@ def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
-def learning_rate(settings: Mapping, epoch: int, epochs: int) -> float:
+def learning_rate(settings: Training, epoch: int, epochs: int) -> float:
     """The rate of an epoch (from 0): constant, or half a cosine from learning_rate towards 0."""
-    rate = settings["learning_rate"]
-    if settings["schedule"] == "constant":
+    rate = settings.learning_rate
+    if settings.schedule == "constant":
         return rate
     return rate * (1 + math.cos(math.pi * epoch / epochs)) / 2

@@ -1,7 +1,6 @@
 """How many sites a robust combination needs. Light, so that the workflow can ask early."""
 
 import math
-from collections.abc import Mapping
 
 from chexviz.base.errors import InputError
 
@@ -11,13 +10,13 @@ def trimmed(sites: int, trim: float) -> int:
     return int(sites * trim)
 
 
-def check_sites(name: str, method: Mapping, sites: int) -> None:
-    """Raise InputError if so few sites cannot be combined as a method asks.
+def check_sites(name: str, how: str, trim: float, sites: int) -> None:
+    """Raise InputError if so few sites cannot be combined as the method of a name asks.
 
-    method: combine ('mean', 'median', 'trimmed') and trim. A median of two is their mean, and a
-    trimmed mean that leaves out nobody is the mean: neither would withstand a single wrong site.
+    how, trim: see exchange.combine. A median of two is their mean, and a trimmed mean that leaves
+    out nobody is the mean: neither would withstand a single wrong site.
     """
-    how, trim, needed = method["combine"], method["trim"], 1
+    needed = 1
     if how == "median":
         needed = 3
     if how == "trimmed" and trimmed(sites, trim) < 1:

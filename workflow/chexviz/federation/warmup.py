@@ -1,40 +1,49 @@
 """Head warm-up: train a site's task block while the representation block is frozen."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from chexviz.base.errors import run
-from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
+from chexviz.base.settings import Positive, Settings, read
+from chexviz.federation.settings import Rate
 from chexviz.federation.site import batches, masked_loss
-from chexviz.models import device
-from chexviz.models import model as models
+from chexviz.models import device, files
 from chexviz.models.adam import Adam
+from chexviz.models.architectures import ARCHITECTURES
 from chexviz.models.dataset import Dataset, load_dataset, to_unit
+from chexviz.models.model import Model
 
 
-def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) -> None:
+class Warmup(Settings, frozen=True):
+    """How a task block is warmed up."""
+
+    batch: Positive
+    threads: Positive
+    epochs: Positive
+    learning_rate: Rate
+
+
+def warm_up(model: Model, data: Dataset, settings: Warmup, seed: int) -> None:
     """Train the task block of `model` in place, on the frozen base's features of the images.
 
     The features are computed once: nothing that makes them changes, since the base is frozen,
     its BatchNorm uses its running statistics, and the images are not augmented.
-    settings: batch, epochs, learning_rate.
     """
     site, task = data.site, model.task(data.site)
     features = frozen_features(model, data)
-    optimizer = Adam(task.parameters(), lr=settings["learning_rate"])
+    optimizer = Adam(task.parameters(), lr=settings.learning_rate)
     draws = torch.Generator().manual_seed(stream(seed, "warmup", site))
     dropout = torch.Generator(features.device).manual_seed(stream(seed, "warmup dropout", site))
     task.dropout.generator = dropout
     task.train()
-    epochs = settings["epochs"]
+    epochs = settings.epochs
     with Progress(f"warm up the head on {site}", total=epochs, unit="epoch") as progress:
         for _ in range(epochs):
-            for batch in batches(len(data), settings["batch"], draws):
+            for batch in batches(len(data), settings.batch, draws):
                 loss = masked_loss(task(features[batch]), data.labels[batch, 0])
                 optimizer.zero_grad()
                 loss.backward()
@@ -42,7 +51,7 @@ def warm_up(model: models.Model, data: Dataset, settings: Mapping, seed: int) ->
             progress.step(loss=loss.item())
 
 
-def frozen_features(model: models.Model, data: Dataset) -> torch.Tensor:
+def frozen_features(model: Model, data: Dataset) -> torch.Tensor:
     """The representation block's features (n, C) of all images, in inference mode."""
     model.eval()
     parts = data.in_order(device.forward_batch(data.labels.device))
@@ -60,7 +69,7 @@ def frozen_features(model: models.Model, data: Dataset) -> torch.Tensor:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--architecture", required=True, choices=models.ARCHITECTURES)
+    parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
     parser.add_argument("--site", required=True)
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--split", required=True, type=Path)
@@ -68,17 +77,18 @@ def main(argv: list[str] | None = None) -> None:
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
     )
     parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--settings", required=True, help="JSON of a Warmup")
     parser.add_argument("--task", required=True, type=Path, help="the task block, written")
     arguments = parser.parse_args(argv)
-    where = device.choose(arguments.settings["threads"])
+    settings = read(arguments.settings, Warmup)
+    where = device.choose(settings.threads)
     data = load_dataset(arguments.site, arguments.images, arguments.split, ["train"], where)
-    model = models.initial(
+    model = files.initial(
         arguments.architecture, [arguments.site], arguments.seed, arguments.weights
     )
-    warm_up(device.place(model, where), data, arguments.settings, arguments.seed)
+    warm_up(device.place(model, where), data, settings, arguments.seed)
     about = {"architecture": arguments.architecture, "sites": [arguments.site]}
-    models.save(arguments.task, model.tasks[arguments.site].state_dict(), **about)
+    files.save(arguments.task, model.tasks[arguments.site].state_dict(), **about)
 
 
 if __name__ == "__main__":

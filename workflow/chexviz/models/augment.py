@@ -1,25 +1,35 @@
 """Augmentation of a whole batch at once, on the device, each image with its own draw."""
 
 import math
-from collections.abc import Mapping
+from typing import Annotated
 
+import msgspec
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from chexviz.base.settings import Settings
 
-def augment(images: Tensor, draws: Tensor, settings: Mapping[str, float]) -> Tensor:
+
+class Augmentation(Settings, frozen=True):
+    """How far images are changed at random."""
+
+    rotation: Annotated[float, msgspec.Meta(ge=0, le=180)]  # degrees to either side
+    zoom: Annotated[float, msgspec.Meta(ge=0, lt=1)]  # fraction, in or out
+    contrast: Annotated[float, msgspec.Meta(ge=0, le=1)]  # fraction, up or down, around the mean
+    flip: Annotated[float, msgspec.Meta(ge=0, le=1)]  # probability of a left-right flip
+
+
+def augment(images: Tensor, draws: Tensor, settings: Augmentation) -> Tensor:
     """Rotate, zoom, flip and change the contrast of each image at random.
 
     images: float32 (N, 1, S, S) in [0, 1]; so is the result. What moves in from outside is black.
     draws: uniform in [0, 1), (4, N), on the device of the images; they decide all.
-    settings: rotation (degrees to either side), zoom (fraction, in or out), flip (probability of
-    a left-right flip), contrast (fraction, up or down, around each image's mean).
     """
-    angle = (2 * draws[0] - 1) * math.radians(settings["rotation"])
-    scale = 1 + (2 * draws[1] - 1) * settings["zoom"]
-    side = torch.where(draws[2] < settings["flip"], -1.0, 1.0)
-    gain = 1 + (2 * draws[3] - 1) * settings["contrast"]
+    angle = (2 * draws[0] - 1) * math.radians(settings.rotation)
+    scale = 1 + (2 * draws[1] - 1) * settings.zoom
+    side = torch.where(draws[2] < settings.flip, -1.0, 1.0)
+    gain = 1 + (2 * draws[3] - 1) * settings.contrast
     moved = warp(images, angle, scale, side)
     mean = moved.mean(dim=(1, 2, 3), keepdim=True)
     gain = gain.view(-1, 1, 1, 1)

@@ -1,7 +1,6 @@
 """Score all sites' images with a model, and map where it looked (Grad-CAM)."""
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,16 +11,24 @@ from torch import Tensor
 
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
-from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
+from chexviz.base.settings import Positive, Settings, read
 from chexviz.base.tables.models import PREDICTIONS
 from chexviz.models import device
-from chexviz.models import model as models
 from chexviz.models.dataset import Dataset, load_datasets, to_unit
+from chexviz.models.files import load_model
+from chexviz.models.gradcam import gradcam, is_mapped
+from chexviz.models.model import Model, pooled
+
+
+class Prediction(Settings, frozen=True):
+    """How images are scored."""
+
+    threads: Positive
 
 
 def predictions(
-    trained: Sequence[models.Model], data: Dataset, heads: Sequence[str]
+    trained: Sequence[Model], data: Dataset, heads: Sequence[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """The scores of all images, and the Grad-CAM maps (n, h, w) of those that `is_mapped` names.
 
@@ -44,7 +51,7 @@ def predictions(
         for part, images in zip(parts, data.images.batches(parts), strict=True):
             for model in trained:
                 seen = model.representation(to_unit(images))
-                features = models.pooled(seen)
+                features = pooled(seen)
                 for head, task in model.tasks.items():
                     columns[head].append(torch.sigmoid(task(features)))
                 if model is mapping:
@@ -57,28 +64,6 @@ def predictions(
     for head in sorted(scored.keys() - {data.site}):
         table[f"score_{head}"] = scored[head]
     return table, torch.cat(maps).cpu().numpy()
-
-
-def is_mapped(rows: pd.DataFrame) -> pd.Series:
-    """Whether an image gets a Grad-CAM map: the evaluation images with label 1 do."""
-    return (rows["subset"] == "evaluation") & (rows["label"] == 1)
-
-
-def gradcam(maps: Tensor, task: models.TaskBlock) -> Tensor:
-    """Grad-CAM of a task block's logit (Selvaraju et al. 2017, equations 1 and 2), in closed form.
-
-    maps: (n, C, h, w), the representation block's output, after its last ReLU. Gives (n, h, w),
-    not negative: the maps weighted by the pooled gradient of the logit, summed, and cut at zero.
-
-    The task block sees the maps only through their means, so the gradient is the same at every
-    place of a channel: that of the pooled feature over the area. The forward pass that scores an
-    image and the backward pass of the task block alone are all it takes.
-    """
-    features = models.pooled(maps).detach().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(task(features).sum(), features)
-    importance = gradient / math.prod(maps.shape[2:])
-    return torch.relu(torch.einsum("nc,nchw->nhw", importance, maps))
 
 
 def used(
@@ -108,11 +93,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--task", nargs="+", required=True, help="of each site")
     parser.add_argument("--images", required=True, type=Path, help="the list of all sites' arrays")
     parser.add_argument("--split", required=True, type=Path, help="of all sites")
-    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--settings", required=True, help="JSON of a Prediction")
     parser.add_argument("--predictions", required=True, type=Path)
     parser.add_argument("--gradcam", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    where = device.choose(arguments.settings["threads"])
+    where = device.choose(read(arguments.settings, Prediction).threads)
     subsets = ["validation", "evaluation"]
     files = (arguments.images, arguments.split)
     tables, maps = [], {}
@@ -120,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
         paths, heads = used(
             data.site, arguments.site, arguments.task, arguments.model, arguments.ensemble
         )
-        trained = [device.place(models.load_model(path, data.site), where).eval() for path in paths]
+        trained = [device.place(load_model(path, data.site), where).eval() for path in paths]
         table, maps[f"map_{data.site}"] = predictions(trained, data, heads)
         maps[f"image_{data.site}"] = table["image"][is_mapped(table)].to_numpy(dtype=str)
         tables.append(table)

@@ -1,7 +1,6 @@
-"""DenseNet121's initial representation block: torchvision's ImageNet weights, or a local file."""
+"""An architecture's initial representation block: its ImageNet weights, or a local file's."""
 
 import argparse
-import re
 from pathlib import Path
 
 import torch
@@ -9,27 +8,14 @@ from safetensors.torch import load_file
 
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import sha256
-from chexviz.models import model
+from chexviz.models import files
+from chexviz.models.architectures import ARCHITECTURES
 
-
-def imagenet() -> dict[str, torch.Tensor]:
-    """torchvision's DenseNet121_Weights.IMAGENET1K_V1, downloaded once and checked by its hash."""
-    from torchvision.models import DenseNet121_Weights
-
-    try:
-        return DenseNet121_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            DenseNet121_Weights.IMAGENET1K_V1.url,
-            expected="a download of 31 MB",
-            found=str(error),
-            fix="check the network, or download it elsewhere and name the file in the config: "
-            "architectures: densenet121: weights: PATH",
-        ) from error
+IMAGENET = "imagenet"  # as a source: what the architecture itself knows
 
 
 def from_file(path: Path, expected_sha256: str | None) -> dict[str, torch.Tensor]:
-    """Tensors of a .safetensors file or of a .pth file that torchvision wrote."""
+    """Tensors of a .safetensors file or of a .pth file, as torch.save wrote it."""
     if not path.is_file():  # a pipe, say, would be waited for
         raise InputError(
             path,
@@ -69,34 +55,33 @@ def named_tensors(content: object) -> dict[str, torch.Tensor]:
     return content
 
 
-def representation_of(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The part of torchvision's DenseNet121 that the representation block has, under its names.
-
-    torchvision's file is of 2017: it has norm.1 for norm1, and does not count batches, which
-    BatchNorm has done since 2018 without a use for it here.
-    """
-    renamed = {}
-    for name, tensor in tensors.items():
-        name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
-        if name.startswith("features."):
-            renamed["layers." + name.removeprefix("features.")] = tensor
-    counts = [name.replace("running_var", "num_batches_tracked") for name in renamed]
-    return {name: torch.tensor(0) for name in counts if name not in renamed} | renamed
+def of_imagenet(architecture: str) -> dict[str, torch.Tensor]:
+    """The tensors that an architecture has of ImageNet. Raises InputError if it has none."""
+    tensors = ARCHITECTURES[architecture].imagenet()
+    if tensors is None:
+        raise InputError(
+            f"config: architectures: {architecture}: weights",
+            expected="random or the path of a file: it has no published weights",
+            found=IMAGENET,
+            fix="set weights: random, or give a file of weights of this architecture",
+        )
+    return tensors
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
     parser.add_argument("--source", required=True, help="'imagenet' or a path")
     parser.add_argument("--sha256", help="that a local file must have")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    if arguments.source == "imagenet":
-        tensors = imagenet()
+    if arguments.source == IMAGENET:
+        tensors = of_imagenet(arguments.architecture)
     else:
         tensors = from_file(Path(arguments.source), arguments.sha256)
-    block = model.DenseNet121()
-    model.load_into(block, representation_of(tensors), arguments.source)
-    model.save(arguments.output, block.state_dict(), source=arguments.source)
+    block = ARCHITECTURES[arguments.architecture]()
+    files.load_into(block, block.renamed(tensors), arguments.source)
+    files.save(arguments.output, block.state_dict(), source=arguments.source)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def check_methods(config: Config) -> None:
             fix="put a federated method, such as fedavg, first",
         )
     for name in config["run"]["methods"]:
-        check_sites(name, DEFAULTS | config["methods"][name], len(config["run"]["sites"]))
+        method = DEFAULTS | config["methods"][name]
+        check_sites(name, method["combine"], method["trim"], len(config["run"]["sites"]))
 
 
 def check_titles(config: Config) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chexviz.base.methods import BASELINE, DEFAULTS
 from chexviz.base.source_code import HOME
+from chexviz.models import sizes
 from chexviz.pipeline import release
 from chexviz.pipeline.configuration import RADIOGRAPHS, Config, drawn_by_contract
 
@@ -122,6 +123,7 @@ def paper(config: Config) -> dict:
         "sites": [title | origin(config, title["name"]) for title in titles(config)],
         "software": release.software(HOME / "envs" / "requirements.lock"),
         "code": release.code(HOME / "CITATION.cff"),
+        "sizes": sizes.facts(),
         "architectures": [
             {"name": name, **config["architectures"][name]}
             for name in config["run"]["architectures"]

@@ -4,17 +4,19 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 import pandas as pd
 import torch
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.base.options import finite_json
+from chexviz.base.settings import read
+from chexviz.federation.settings import Method, Training
 from chexviz.federation.site import ALL, LocalSite
 from chexviz.models import device
-from chexviz.models import model as models
 from chexviz.models.dataset import Dataset, Images
+from chexviz.models.model import build
 
 SECONDS = 2.0  # of measuring, for each architecture
 BATCH = 16  # images at most, so that a slow machine is done in time
@@ -41,15 +43,16 @@ def epoch(site: LocalSite) -> None:
 
 
 def images_per_second(
-    architecture: str, size: int, settings: Mapping, where: torch.device, seconds: float
+    architecture: str, size: int, settings: Training, where: torch.device, seconds: float
 ) -> float:
     """Training speed on a CPU, measured for some seconds after a batch that warms up.
 
-    settings: of a training (see pipeline.settings.train); nothing is compiled.
+    Nothing is compiled.
     """
-    settings = {**settings, "batch": min(settings["batch"], BATCH), "compile": False}
-    data = draw(settings["batch"], size, where)
-    model = models.build(architecture, data.heads, seed=1)
+    batch = min(settings.batch, BATCH)
+    settings = msgspec.structs.replace(settings, batch=batch, compile=False)
+    data = draw(batch, size, where)
+    model = build(architecture, data.heads, seed=1)
     site = LocalSite(data, model, settings, epochs=1, seed=1)
     epoch(site)
     start, taken, done = time.perf_counter(), 0.0, 0
@@ -98,24 +101,24 @@ def sentence(
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument(
-        "--work", required=True, type=finite_json, help="architecture, images: each"
-    )
-    parser.add_argument("--settings", required=True, type=finite_json, help="by architecture")
+    parser.add_argument("--work", required=True, help="JSON of architecture, images: each")
+    parser.add_argument("--settings", required=True, help="JSON of a Training by architecture")
     parser.add_argument("--size", required=True, type=int, help="side of the images, pixels")
     parser.add_argument("--side-by-side", required=True, type=int, help="trainings at a time")
     parser.add_argument(
         "--uncounted", nargs="*", default=[], help="sites whose images are not known yet"
     )
     arguments = parser.parse_args(argv)
-    where = device.choose(next(iter(arguments.settings.values()))["threads"])
+    settings = read(arguments.settings, dict[str, Training[Method]])
+    where = device.choose(next(iter(settings.values())).threads)
     if where.type != "cpu":
         return
     speeds = {
-        name: images_per_second(name, arguments.size, settings, where, SECONDS)
-        for name, settings in arguments.settings.items()
+        name: images_per_second(name, arguments.size, training, where, SECONDS)
+        for name, training in settings.items()
     }
-    said = sentence(arguments.work, speeds, arguments.side_by_side, arguments.uncounted)
+    work = read(arguments.work, list[tuple[str, int]])
+    said = sentence(work, speeds, arguments.side_by_side, arguments.uncounted)
     print(said, file=sys.stderr)
 
 

@@ -104,7 +104,8 @@ def draw(
     figure = style.new_figure(style.DOUBLE_COLUMN, TOP + len(matrices) * tall + NOTES)
     for position, model in enumerate(matrices.to_dict("records")):
         y = TOP + position * tall
-        title = f"{titles[model['site']]}, {ARCHITECTURES[model['architecture']]}"
+        architecture = ARCHITECTURES.get(model["architecture"], model["architecture"])
+        title = f"{titles[model['site']]}, {architecture}"
         look = {"fontsize": 7.5, "fontweight": "bold", "va": "baseline"}
         style.text_at(figure, EDGE, y + 3, f"{title}, {curve_title(method)}", **look)
         own = errors[(errors[MODEL] == [model[name] for name in MODEL]).all(axis=1)]

@@ -12,7 +12,6 @@ import pandas as pd
 from chexviz.base.rejections import spelt
 from chexviz.base.tables.study import SOURCES
 from chexviz.evaluation.planning import POWER, Precision, precision
-from chexviz.models import sizes
 from chexviz.reporting.paper.supplement import shown
 from chexviz.reporting.tables import characteristics, confusion, flow
 from chexviz.reporting.tables.typesetting import Layout
@@ -49,7 +48,6 @@ def of_study(results: Path, settings: dict) -> dict:
         "participants": shown(characteristics.layout(people, full_titles(sites))),
         "precision": shown(precision_layout(people, settings)),
         "margin": margin_sentence(planned(people, settings), settings["evaluation"]["margin"]),
-        "model": model(),
     }
 
 
@@ -60,18 +58,6 @@ def of_protocol(results: Path, protocol: str, sites: list[dict], method: str) ->
     return {
         "confusion": shown(confusion.layout(table, full_titles(sites))),
         "errors": error_sentence(table[table["method"] == method]),
-    }
-
-
-def model() -> dict:
-    """The sizes of the models that are built."""
-    return {
-        "standard": list(sizes.STANDARD),
-        "blocks": list(sizes.BLOCKS),
-        "growth": sizes.GROWTH,
-        "channels": sizes.DENSENET121,
-        "hidden": sizes.HIDDEN,
-        "dropout": sizes.DROPOUT,
     }
 
 

@@ -54,7 +54,8 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
         "settings": settings
         | {
             "architectures": [
-                one | {"title": ARCHITECTURES[one["name"]]} for one in settings["architectures"]
+                one | {"title": ARCHITECTURES.get(one["name"], one["name"])}
+                for one in settings["architectures"]
             ],
             "methods": [one | {"title": method_title(one["name"])} for one in settings["methods"]],
         },

@@ -1,0 +1,53 @@
+"""What a training is told: how its sites train, in how many rounds, and by which method."""
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+import msgspec
+
+from chexviz.base.settings import Positive, Settings
+from chexviz.models.augment import Augmentation
+
+Rate = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Method(Settings, frozen=True):
+    """A federated method: its algorithm, and what goes with every one (docs/methods.md).
+
+    An algorithm that needs more has a subclass of its own (see methods.FedAvg.Settings).
+    """
+
+    algorithm: str
+    weights: Literal["size", "uniform"]
+    batchnorm: Literal["average", "local", "frozen"]
+    combine: Literal["mean", "median", "trimmed"]
+    trim: Annotated[float, msgspec.Meta(ge=0, lt=0.5)]
+
+
+class Named(msgspec.Struct):
+    """What of a method says which settings it has."""
+
+    algorithm: str
+
+
+class Outline(msgspec.Struct):
+    """The same of a training, whatever else is in it."""
+
+    method: Named
+
+
+Chosen = TypeVar("Chosen", bound=Method)
+
+
+class Training(Settings, Generic[Chosen], frozen=True):
+    """A training by a method; the baseline of a site is a federation of one."""
+
+    batch: Positive
+    threads: Positive
+    precision: Literal["auto", "bfloat16", "float32"]
+    compile: bool
+    augmentation: Augmentation
+    learning_rate: Rate
+    schedule: Literal["constant", "cosine"]
+    rounds: Positive
+    local_epochs: Positive
+    method: Chosen

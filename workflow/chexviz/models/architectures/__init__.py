@@ -1,0 +1,10 @@
+"""The architectures that a configuration can name: a file and an entry here for each."""
+
+from chexviz.models.architectures.densenet121 import DenseNet121
+from chexviz.models.architectures.representation import Representation
+from chexviz.models.architectures.standard import Standard
+
+ARCHITECTURES: dict[str, type[Representation]] = {
+    "standard": Standard,
+    "densenet121": DenseNet121,
+}
