@@ -195,6 +195,15 @@ def test_mark_is_a_banner_on_the_first_page_and_a_header_on_all(three):
     assert max(plain) == 0
 
 
+def test_what_the_text_has_no_words_for_is_called_by_its_name(three):
+    settings = settings_of(three)
+    method = settings["methods"][0] | {"algorithm": "fedavgm"}
+    architectures = [*SCHEDULES, SCHEDULES[0] | {"name": "resnet18"}]
+    text = words(facts_of(three, methods=[method], architectures=architectures))
+    assert "the algorithm fedavgm as its code defines it, each site weighted" in text
+    assert "resnet18 is as configured." in text
+
+
 def test_sections_follow_the_protocols_that_ran(two, three):
     both = headings(facts_of(two))
     assert {"Published and reproduced", "Patient-wise protocol", "Supplement"} <= set(both)
