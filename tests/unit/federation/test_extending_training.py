@@ -5,12 +5,12 @@ import torch
 import torchvision
 from safetensors.torch import load_file
 
+from chexviz.base.methods import DEFAULTS
 from chexviz.federation import train
 from chexviz.federation.methods import ALGORITHMS, FedAvg
 from chexviz.federation.rounds import Federation
 from chexviz.models import predict, weights
 from chexviz.models.architectures import ARCHITECTURES
-from chexviz.pipeline.plan import METHOD
 from documented import example
 from trainings import arguments, files, local_sites, settings_of, train_round
 
@@ -61,7 +61,7 @@ def test_the_architecture_starts_from_published_weights_trains_and_predicts(fede
 
 
 def test_the_method_goes_by_momentum(federation, momentum):
-    method = METHOD | {"algorithm": "fedavgm", "momentum": 0.5}
+    method = DEFAULTS | {"algorithm": "fedavgm", "momentum": 0.5}
     settings = settings_of(method=method)
     sites = local_sites(federation, NAMES, method=method)
     made = Federation(sites, settings, ALGORITHMS["fedavgm"](settings, sites))
@@ -82,7 +82,7 @@ def test_the_method_goes_by_momentum(federation, momentum):
 
 
 def test_the_method_is_read_from_its_settings_and_trains(federation, momentum):
-    method = METHOD | {"algorithm": "fedavgm", "momentum": 0.9}
+    method = DEFAULTS | {"algorithm": "fedavgm", "momentum": 0.9}
     train.main(arguments(federation, NAMES, "fed", rounds=1, method=method))
     train.main(arguments(federation, NAMES, "plain", rounds=1))
     made, plain = (load_file(federation / f"{name}.safetensors") for name in ("fed", "plain"))

@@ -8,10 +8,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from chexviz.base.errors import InputError
+from chexviz.base.methods import DEFAULTS, ENSEMBLE
 from chexviz.federation.methods import ALGORITHMS, read_training
 from chexviz.federation.settings import Method, Training
 from chexviz.models.architectures import ARCHITECTURES
-from chexviz.pipeline import plan
+from chexviz.pipeline import settings as jobs
 from trainings import SETTINGS, settings_of
 
 COMMON = {field.name for field in msgspec.structs.fields(Method)}
@@ -50,7 +51,7 @@ def test_architectures_are_those_that_are_built(schema, config):
 
 def test_algorithms_are_those_that_are_trained_and_the_ensemble(schema):
     properties = schema["properties"]["methods"]["additionalProperties"]["properties"]
-    assert properties["algorithm"]["enum"] == [*ALGORITHMS, plan.ENSEMBLE]
+    assert properties["algorithm"]["enum"] == [*ALGORITHMS, ENSEMBLE]
     every = {field for name in ALGORITHMS for field in own(name)}
     assert properties.keys() == COMMON | every
 
@@ -74,19 +75,19 @@ def test_an_algorithm_has_its_own_settings_and_no_others(schema, config, name):
     wrong += [own(name) | {key: one} for key, one in others.items() if key not in own(name)]
     method = {"algorithm": name} | own(name)
     assert whole.is_valid(config | {"methods": {"x": method}})
-    assert settings_of(method=plan.METHOD | method).method.algorithm == name
+    assert settings_of(method=DEFAULTS | method).method.algorithm == name
     for chosen in wrong:
         method = {"algorithm": name} | chosen
         assert not whole.is_valid(config | {"methods": {"x": method}}), method
         with pytest.raises(InputError, match=r"^--settings: method\n"):
-            settings_of(method=plan.METHOD | method)
+            settings_of(method=DEFAULTS | method)
 
 
 def test_every_method_and_architecture_of_the_config_is_read(config):
     for architecture in config["architectures"]:
         for method, about in config["methods"].items():
-            if about["algorithm"] != plan.ENSEMBLE:
-                text = plan.text(plan.train(config, architecture, method))
+            if about["algorithm"] != ENSEMBLE:
+                text = jobs.text(jobs.train(config, architecture, method))
                 assert read_training(text).method.algorithm == about["algorithm"]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.tables.models import HISTORY
@@ -39,7 +40,7 @@ def stop_requests() -> Iterator[threading.Event]:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
     parser.add_argument("--site", nargs="+", required=True, help="names; one alone is a baseline")
     parser.add_argument("--images", required=True, type=Path, help="of the site, or of all sites")

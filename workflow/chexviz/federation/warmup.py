@@ -1,10 +1,10 @@
 """Head warm-up: train a site's task block while the representation block is frozen."""
 
-import argparse
 from pathlib import Path
 
 import torch
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.progress import Progress
 from chexviz.base.randomness import stream
@@ -68,7 +68,7 @@ def frozen_features(model: Model, data: Dataset) -> torch.Tensor:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
     parser.add_argument("--site", required=True)
     parser.add_argument("--images", required=True, type=Path)

@@ -1,6 +1,5 @@
 """Score all sites' images with a model, and map where it looked (Grad-CAM)."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.progress import Progress
@@ -82,7 +82,7 @@ def used(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument(
         "--model", nargs="+", required=True, type=Path, help="one of all sites, or one per site"
     )

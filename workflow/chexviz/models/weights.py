@@ -1,11 +1,11 @@
 """An architecture's initial representation block: its ImageNet weights, or a local file's."""
 
-import argparse
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
+from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import sha256
 from chexviz.models import files
@@ -69,7 +69,7 @@ def of_imagenet(architecture: str) -> dict[str, torch.Tensor]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(main)
     parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
     parser.add_argument("--source", required=True, help="'imagenet' or a path")
     parser.add_argument("--sha256", help="that a local file must have")
