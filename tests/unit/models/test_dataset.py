@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from chexviz.base.errors import InputError
+from chexviz.images.arrays import open_images
 from chexviz.models.dataset import pool
 from trainings import dataset
 
@@ -19,6 +20,15 @@ def test_dataset_is_the_subset_in_the_order_of_the_samples(federation):
     assert np.array_equal(
         data.images.pixels, np.load(federation / "north" / "images.npy")[chosen.index]
     )
+
+
+def test_the_list_of_all_sites_gives_each_its_own_images_under_any_name(federation):
+    (federation / "sites.csv").rename(federation / "both.csv")
+    for site in ("north", "south"):
+        (stack,) = open_images(federation / "both.csv", site)
+        assert np.array_equal(stack, np.load(federation / site / "images.npy"))
+    with pytest.raises(InputError, match=r"sites\.csv\n.*earlier stage"):
+        open_images(federation / "sites.csv", "north")
 
 
 def test_dataset_of_a_stranger_names_the_split(federation):

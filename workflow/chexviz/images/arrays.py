@@ -12,6 +12,7 @@ import numpy as np
 from chexviz.base.errors import InputError
 from chexviz.base.files import sha256
 from chexviz.base.tables.sites import SHARDS, SITES
+from chexviz.base.tables.table import Table, missing
 
 
 def open_images(path: str | Path, site: str | None = None) -> list[np.ndarray]:
@@ -23,10 +24,8 @@ def open_images(path: str | Path, site: str | None = None) -> list[np.ndarray]:
     path = Path(path)
     if path.suffix != ".csv":
         return [open_array(path)]
-    if path.name == SITES.name:
-        listed = SITES.read(path).query("site == @site")
-    else:
-        listed = SHARDS.read(path)
+    listed = list_of(path).read(path)
+    listed = listed[listed["site"] == site] if "site" in listed else listed
     stacks = []
     for row in listed.itertuples():
         stack = open_array(path.parent / row.file)
@@ -39,6 +38,14 @@ def open_images(path: str | Path, site: str | None = None) -> list[np.ndarray]:
             )
         stacks.append(stack)
     return stacks
+
+
+def list_of(path: Path) -> Table:
+    """Which of both lists a file is, by its first line. Raises InputError if there is no file."""
+    if not path.is_file():
+        raise missing(path)
+    with path.open(encoding="utf-8") as file:
+        return SITES if file.readline().startswith("site,") else SHARDS
 
 
 def open_array(path: Path) -> np.ndarray:
