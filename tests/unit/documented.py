@@ -4,14 +4,18 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
+PAGES = sorted((Path(__file__).resolve().parents[2] / "docs").glob("extending*.md"))
+
+
+def codes(section: str) -> list[str]:
+    """The blocks of Python code of a section, in order; those of a rule are Python as well."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    (part,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```python\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
 
 
 def example(section: str, name: str) -> ModuleType:
-    """The Python code of a section, run as a module of that name."""
-    text = PAGE.read_text(encoding="utf-8")
-    (part,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    (code,) = re.findall(r"^```python\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
+    """The first Python code of a section, run as a module of that name."""
     module = ModuleType(name)
-    exec(compile(code, f"{PAGE}: {section}", "exec"), module.__dict__)
+    exec(compile(codes(section)[0], f"docs/extending.md: {section}", "exec"), module.__dict__)
     return module

@@ -66,8 +66,8 @@ def make_paper(root: Path, **options) -> Results:
 def make_figures(made: Results, paths: list[Path]) -> None:
     first = made.root / "figures" / "figure1.pdf"
     first.parent.mkdir(parents=True)
-    settings = json.dumps({"sites": made.sites})
-    framework.main(["--settings", settings, f"--pdf={first}", f"--png={first.with_suffix('.png')}"])
+    titles = titles_argument(made.sites)
+    framework.main([titles, f"--pdf={first}", f"--png={first.with_suffix('.png')}"])
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(first.read_bytes())

@@ -392,7 +392,7 @@ def make_resources(results: Results, site: str) -> Path:
 
 def participants_arguments(results: Results) -> list[str]:
     """The command line of `participants` for these results, without its outputs."""
-    arguments = ["--settings", json.dumps({"sites": results.sites})]
+    arguments = [titles_argument(results.sites)]
     for site in results.sites:
         name, folder = site["name"], make_resources(results, site["name"])
         tables = [results.site(name, f"{table}.csv") for table in ("samples", "rejected")]
@@ -481,8 +481,7 @@ def figure_audit_arguments(results: Results) -> list[str]:
     """The command line of the audit figure for these results, without its outputs."""
     audits = [str(results.root / "audit" / f"{protocol}.csv") for protocol in results.protocols]
     labels = str(results.root / "audit" / "labels.csv")
-    settings = json.dumps({"sites": results.sites})
-    return ["--audit", *audits, "--labels", labels, "--settings", settings]
+    return ["--audit", *audits, "--labels", labels, titles_argument(results.sites)]
 
 
 def history_arguments(results: Results, protocol: str) -> list[str]:
@@ -501,8 +500,7 @@ def history_arguments(results: Results, protocol: str) -> list[str]:
 
 def figure_training_arguments(results: Results, protocol: str) -> list[str]:
     """The command line of the training figures for these results, without its outputs."""
-    settings = json.dumps({"sites": results.sites})
-    return [*history_arguments(results, protocol), "--settings", settings]
+    return [*history_arguments(results, protocol), titles_argument(results.sites)]
 
 
 def table_arguments(results: Results, protocol: str) -> list[str]:

@@ -13,7 +13,8 @@ SEVERAL = THREE | {
         **{"methods": METHODS, "seeds": [2022, 2023]},
     },
 }
-SHOWN = ["tables/paper/methods.csv", "tables/paper/table1.csv", "figures/paper/training.png"]
+SHOWN = ["tables/paper/methods.csv", "tables/paper/table1.csv"]
+SHOWN += ["figures/paper/training.png", "figures/paper/exchange.png"]
 TARGETS = ["--", *(f"results/demo/{name}" for name in SHOWN)]
 
 
@@ -88,4 +89,4 @@ def test_another_method_trains_nothing_but_itself(done):
     assert planned["train_federated"] == 2  # seeds
     assert planned["predict"] == 2
     assert "train_baseline" not in planned
-    assert planned["table_methods"] == planned["figure_training"] == 1
+    assert planned["table_methods"] == planned["figure_training"] == planned["figure_exchange"] == 1

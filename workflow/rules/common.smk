@@ -17,6 +17,7 @@ from chexviz.data.sources.registry import missing
 from chexviz.pipeline import arguments, configuration, paths, provenance, settings, study
 from chexviz.pipeline import training_work
 from chexviz.pipeline.signals import relay_termination
+from chexviz.reporting.paper.inventory import figures
 
 # Of a module Snakemake reads no `configfile:`; the other workflow's settings are an overlay too.
 overlaid = load_configfile(os.path.join(HOME, "config/config.yaml"))
@@ -108,6 +109,23 @@ def stored(site):
     if problem:
         raise WorkflowError(str(configuration.unavailable(site, address, problem)))
     return [archive]
+
+
+def reported(name):
+    """How the report shows a figure, as its module declares it; its caption is a parameter."""
+    figure = figures()[name]
+    protocol = "{protocol}" if figure.by_protocol else "all"
+    return {
+        "caption": "../report/figure.rst",
+        "category": figure.category,
+        "labels": {"shows": figure.shows, "protocol": protocol},
+    }
+
+
+def caption(name):
+    """The parameter that is a figure's caption in the report."""
+    given = {"config": config, "method": FIRST_METHOD}
+    return lambda wildcards: figures()[name].report.format(**wildcards, **given)
 
 
 def growing(amount):

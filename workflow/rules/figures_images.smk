@@ -14,12 +14,7 @@ rule figure3:
         metrics="<results>/evaluation/{protocol}/metrics.csv",
     output:
         pdf="<results>/figures/{protocol}/figure3.pdf",
-        png=report(
-            "<results>/figures/{protocol}/figure3.png",
-            caption="../report/figure3.rst",
-            category="Paper",
-            labels={"shows": "Figure 3, Grad-CAM", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/figure3.png", **reported("figure3")),
     log:
         "<logs>/figure3/{protocol}.log",
     benchmark:
@@ -41,6 +36,7 @@ rule figure3:
         ),
         titles=TITLES,
         mark=MARK,
+        caption=caption("figure3"),
     shell:
         """
         python -m chexviz.reporting.figures.gradcam_cases \
@@ -67,12 +63,7 @@ rule contact_sheet:
         scored="<results>/evaluation/{protocol}/localisation_images.csv",
     output:
         pdf="<results>/figures/{protocol}/contact_sheet.pdf",
-        png=report(
-            "<results>/figures/{protocol}/contact_sheet.png",
-            caption="../report/contact_sheet.rst",
-            category="Localisation",
-            labels={"shows": "true positives", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/contact_sheet.png", **reported("contact_sheet")),
     log:
         "<logs>/contact_sheet/{protocol}.log",
     benchmark:
@@ -92,6 +83,7 @@ rule contact_sheet:
         gradcam=lambda wildcards, input: arguments.models("--gradcam", EXAMPLES, input.gradcam),
         titles=TITLES,
         mark=MARK,
+        caption=caption("contact_sheet"),
     shell:
         """
         python -m chexviz.reporting.figures.contact_sheet \
@@ -123,12 +115,7 @@ rule failures:
         ),
         failures="<results>/evaluation/{protocol}/failures.csv",
         pdf="<results>/figures/{protocol}/failures.pdf",
-        png=report(
-            "<results>/figures/{protocol}/failures.png",
-            caption="../report/failures.rst",
-            category="Evaluation",
-            labels={"shows": "worst errors", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/failures.png", **reported("failures")),
     log:
         "<logs>/failures/{protocol}.log",
     benchmark:
@@ -151,6 +138,7 @@ rule failures:
         method=FIRST_METHOD,
         titles=TITLES,
         mark=MARK,
+        caption=caption("failures"),
     shell:
         """
         python -m chexviz.reporting.figures.failures \

@@ -9,12 +9,7 @@ rule figure2:
         comparisons="<results>/evaluation/{protocol}/comparisons.csv",
     output:
         pdf="<results>/figures/{protocol}/figure2.pdf",
-        png=report(
-            "<results>/figures/{protocol}/figure2.png",
-            caption="../report/figure2.rst",
-            category="Paper",
-            labels={"shows": "Figure 2, ROC curves", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/figure2.png", **reported("figure2")),
     log:
         "<logs>/figure2/{protocol}.log",
     benchmark:
@@ -30,6 +25,7 @@ rule figure2:
         method=FIRST_METHOD,
         titles=TITLES,
         mark=MARK,
+        caption=caption("figure2"),
     shell:
         """
         python -m chexviz.reporting.figures.roc_curves \
@@ -53,12 +49,7 @@ rule figure_calibration:
         distribution="<results>/evaluation/{protocol}/distribution.csv",
     output:
         pdf="<results>/figures/{protocol}/calibration.pdf",
-        png=report(
-            "<results>/figures/{protocol}/calibration.png",
-            caption="../report/calibration_figure.rst",
-            category="Calibration",
-            labels={"shows": "reliability diagrams", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/calibration.png", **reported("calibration")),
     log:
         "<logs>/figure_calibration/{protocol}.log",
     benchmark:
@@ -74,6 +65,7 @@ rule figure_calibration:
         method=FIRST_METHOD,
         titles=TITLES,
         mark=MARK,
+        caption=caption("calibration"),
     shell:
         """
         python -m chexviz.reporting.figures.calibration \
@@ -95,12 +87,7 @@ rule figure_decision:
         decision="<results>/evaluation/{protocol}/decision.csv",
     output:
         pdf="<results>/figures/{protocol}/decision.pdf",
-        png=report(
-            "<results>/figures/{protocol}/decision.png",
-            caption="../report/decision_figure.rst",
-            category="Calibration",
-            labels={"shows": "decision curves", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/decision.png", **reported("decision")),
     log:
         "<logs>/figure_decision/{protocol}.log",
     benchmark:
@@ -116,6 +103,7 @@ rule figure_decision:
         method=FIRST_METHOD,
         titles=TITLES,
         mark=MARK,
+        caption=caption("decision"),
     shell:
         """
         python -m chexviz.reporting.figures.decision \
@@ -135,12 +123,7 @@ rule figure_subgroups:
         table="<results>/evaluation/{protocol}/subgroups.csv",
     output:
         pdf="<results>/figures/{protocol}/subgroups.pdf",
-        png=report(
-            "<results>/figures/{protocol}/subgroups.png",
-            caption="../report/subgroups_figure.rst",
-            category="Subgroups",
-            labels={"shows": "figure", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/subgroups.png", **reported("subgroups")),
     log:
         "<logs>/figure_subgroups/{protocol}.log",
     benchmark:
@@ -156,6 +139,7 @@ rule figure_subgroups:
         method=FIRST_METHOD,
         titles=TITLES,
         mark=MARK,
+        caption=caption("subgroups"),
     shell:
         """
         python -m chexviz.reporting.figures.subgroups \
@@ -175,12 +159,7 @@ rule figure_crosstask:
         table="<results>/evaluation/{protocol}/crosstask.csv",
     output:
         pdf="<results>/figures/{protocol}/crosstask.pdf",
-        png=report(
-            "<results>/figures/{protocol}/crosstask.png",
-            caption="../report/crosstask_figure.rst",
-            category="Cross-task",
-            labels={"shows": "figure", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/crosstask.png", **reported("crosstask")),
     log:
         "<logs>/figure_crosstask/{protocol}.log",
     benchmark:
@@ -194,14 +173,15 @@ rule figure_crosstask:
     params:
         code=code("reporting.figures.crosstask"),
         method=FIRST_METHOD,
-        settings=literal({"sites": settings.titles(config)}),
+        titles=TITLES,
         mark=MARK,
+        caption=caption("crosstask"),
     shell:
         """
         python -m chexviz.reporting.figures.crosstask \
             --crosstask {input.table:q} \
             --method {params.method} \
-            --settings {params.settings:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -215,12 +195,7 @@ rule figure_localisation:
         localisation="<results>/evaluation/{protocol}/localisation.csv",
     output:
         pdf="<results>/figures/{protocol}/localisation.pdf",
-        png=report(
-            "<results>/figures/{protocol}/localisation.png",
-            caption="../report/localisation.rst",
-            category="Localisation",
-            labels={"shows": "agreement, figure", "protocol": "{protocol}"},
-        ),
+        png=report("<results>/figures/{protocol}/localisation.png", **reported("localisation")),
     log:
         "<logs>/figure_localisation/{protocol}.log",
     benchmark:
@@ -235,6 +210,7 @@ rule figure_localisation:
         code=code("reporting.figures.localisation"),
         titles=TITLES,
         mark=MARK,
+        caption=caption("localisation"),
     shell:
         """
         python -m chexviz.reporting.figures.localisation \

@@ -5,12 +5,7 @@ rule figure1:
     """Draw the framework."""
     output:
         pdf="<results>/figures/figure1.pdf",
-        png=report(
-            "<results>/figures/figure1.png",
-            caption="../report/figure1.rst",
-            category="Paper",
-            labels={"shows": "Figure 1, framework", "protocol": "all"},
-        ),
+        png=report("<results>/figures/figure1.png", **reported("figure1")),
     log:
         "<logs>/figure1.log",
     benchmark:
@@ -23,12 +18,13 @@ rule figure1:
         runtime=growing(10),
     params:
         code=code("reporting.figures.framework"),
-        settings=literal({"sites": settings.titles(config)}),
+        titles=TITLES,
         mark=MARK,
+        caption=caption("figure1"),
     shell:
         """
         python -m chexviz.reporting.figures.framework \
-            --settings {params.settings:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -43,12 +39,7 @@ rule figure_audit:
         labels="<results>/audit/labels.csv",
     output:
         pdf="<results>/figures/audit.pdf",
-        png=report(
-            "<results>/figures/audit.png",
-            caption="../report/audit_figure.rst",
-            category="Audit",
-            labels={"shows": "all of it, figure", "protocol": "all"},
-        ),
+        png=report("<results>/figures/audit.png", **reported("audit")),
     log:
         "<logs>/figure_audit.log",
     benchmark:
@@ -62,14 +53,15 @@ rule figure_audit:
     params:
         code=code("reporting.figures.audit"),
         order=PROTOCOLS,
-        settings=literal({"sites": settings.titles(config)}),
+        titles=TITLES,
         mark=MARK,
+        caption=caption("audit"),
     shell:
         """
         python -m chexviz.reporting.figures.audit \
             --audit {input.audit:q} \
             --labels {input.labels:q} \
-            --settings {params.settings:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
@@ -78,24 +70,12 @@ rule figure_audit:
 
 
 rule figure_training:
-    """Draw learning curves, drift and bytes sent of every training."""
+    """Draw the learning curves of every training."""
     input:
         histories=lambda wildcards: paths.history_files(config, wildcards.protocol),
     output:
-        training_pdf="<results>/figures/{protocol}/training.pdf",
-        training_png=report(
-            "<results>/figures/{protocol}/training.png",
-            caption="../report/training.rst",
-            category="Training",
-            labels={"shows": "learning curves", "protocol": "{protocol}"},
-        ),
-        exchange_pdf="<results>/figures/{protocol}/exchange.pdf",
-        exchange_png=report(
-            "<results>/figures/{protocol}/exchange.png",
-            caption="../report/exchange.rst",
-            category="Training",
-            labels={"shows": "drift, bytes sent", "protocol": "{protocol}"},
-        ),
+        pdf="<results>/figures/{protocol}/training.pdf",
+        png=report("<results>/figures/{protocol}/training.png", **reported("training")),
     log:
         "<logs>/figure_training/{protocol}.log",
     benchmark:
@@ -110,16 +90,53 @@ rule figure_training:
         code=code("reporting.figures.training"),
         order=study.names(study.trainings(config)),
         histories=lambda wildcards, input: arguments.histories(config, input.histories),
-        settings=literal({"sites": settings.titles(config)}),
+        titles=TITLES,
         mark=MARK,
+        caption=caption("training"),
     shell:
         """
         python -m chexviz.reporting.figures.training \
             {params.histories} \
-            --settings {params.settings:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
-            --training {output.training_pdf:q} {output.training_png:q} \
-            --exchange {output.exchange_pdf:q} {output.exchange_png:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_exchange:
+    """Draw how sites drift from their average in each round, and what they send."""
+    input:
+        histories=lambda wildcards: paths.history_files(config, wildcards.protocol),
+    output:
+        pdf="<results>/figures/{protocol}/exchange.pdf",
+        png=report("<results>/figures/{protocol}/exchange.png", **reported("exchange")),
+    log:
+        "<logs>/figure_exchange/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_exchange/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.exchange"),
+        order=study.names(study.trainings(config)),
+        histories=lambda wildcards, input: arguments.histories(config, input.histories),
+        titles=TITLES,
+        mark=MARK,
+        caption=caption("exchange"),
+    shell:
+        """
+        python -m chexviz.reporting.figures.exchange \
+            {params.histories} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
             2>&1 | tee {log:q}
         """
 
@@ -130,12 +147,7 @@ rule figure_simulation:
         simulation="<results>/evaluation/simulation.csv",
     output:
         pdf="<results>/figures/simulation.pdf",
-        png=report(
-            "<results>/figures/simulation.png",
-            caption="../report/simulation_figure.rst",
-            category="Evaluation",
-            labels={"shows": "simulation of the tests, figure", "protocol": "all"},
-        ),
+        png=report("<results>/figures/simulation.png", **reported("simulation")),
     log:
         "<logs>/figure_simulation.log",
     benchmark:
@@ -149,6 +161,7 @@ rule figure_simulation:
     params:
         code=code("reporting.figures.simulation"),
         mark=MARK,
+        caption=caption("simulation"),
     shell:
         """
         python -m chexviz.reporting.figures.simulation \
@@ -166,12 +179,7 @@ rule figure_coverage:
         coverage="<results>/evaluation/coverage.csv",
     output:
         pdf="<results>/figures/coverage.pdf",
-        png=report(
-            "<results>/figures/coverage.png",
-            caption="../report/coverage_figure.rst",
-            category="Evaluation",
-            labels={"shows": "coverage of the intervals, figure", "protocol": "all"},
-        ),
+        png=report("<results>/figures/coverage.png", **reported("coverage")),
     log:
         "<logs>/figure_coverage.log",
     benchmark:
@@ -185,6 +193,7 @@ rule figure_coverage:
     params:
         code=code("reporting.figures.coverage"),
         mark=MARK,
+        caption=caption("coverage"),
     shell:
         """
         python -m chexviz.reporting.figures.coverage \

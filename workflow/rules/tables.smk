@@ -153,12 +153,7 @@ rule participants:
         tex="<results>/tables/participants.tex",
         md="<results>/tables/participants.md",
         pdf="<results>/figures/flow.pdf",
-        png=report(
-            "<results>/figures/flow.png",
-            caption="../report/flow.rst",
-            category="Audit",
-            labels={"shows": "flow of images", "protocol": "all"},
-        ),
+        png=report("<results>/figures/flow.png", **reported("flow")),
     log:
         "<logs>/participants.log",
     benchmark:
@@ -176,14 +171,15 @@ rule participants:
             config, input.samples, input.rejected, input.manifest, input.fetched
         ),
         splits=lambda wildcards, input: arguments.splits(config, input.split),
-        settings=literal({"sites": settings.titles(config)}),
+        titles=TITLES,
         mark=MARK,
+        caption=caption("flow"),
     shell:
         """
         python -m chexviz.reporting.tables.participants \
             {params.sites} \
             {params.splits} \
-            --settings {params.settings:q} \
+            --titles {params.titles:q} \
             --mark={params.mark:q} \
             --sources {output.sources:q} \
             --flow {output.flow:q} \

@@ -4,7 +4,6 @@ import json
 import re
 from io import BytesIO
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,11 +12,12 @@ from pypdf import PdfReader
 from test_paper import TEMPLATE, facts_of, headings, words
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.study import FLOW
 from chexviz.evaluation.planning import Precision
 from chexviz.models import model, sizes
 from chexviz.pipeline import release
 from chexviz.reporting.paper import checklists, paper
-from chexviz.reporting.tables import characteristics, confusion, flow
+from chexviz.reporting.tables import characteristics, confusion
 from made_paper import REPOSITORY, make_paper
 from made_results import HOSPITAL
 
@@ -41,10 +41,10 @@ def test_a_remote_source_has_its_day_and_what_is_not_known_is_unknown():
         "fetched from https://www.kaggle.com/datasets/a/b on 2026-11-29, of an unknown release "
         "(12,089 files, 2.0 GB; SHA-256 of their list: 0123456789abcdef)"
     )
-    assert "on an unknown day" in checklists.source_sentence(source(date=np.nan))
-    own = checklists.source_sentence(source(kind="local", address=np.nan, date=np.nan))
+    assert "on an unknown day" in checklists.source_sentence(source(date=""))
+    own = checklists.source_sentence(source(kind="local", address="", date=""))
     assert own.startswith("files of this machine, of an unknown release and date (12,089 files")
-    drawn = checklists.source_sentence(source(kind="phantom", address=np.nan, date=np.nan))
+    drawn = checklists.source_sentence(source(kind="phantom", address="", date=""))
     assert drawn == "drawn by the workflow (12,089 files, 2.0 GB)"
 
 
@@ -128,7 +128,7 @@ def test_errors_that_the_baseline_makes_too_are_said():
     [(0.805, "80 %"), (0.991, "above 99 %"), (0.004, "below 1 %"), (0.99, "99 %")],
 )
 def test_a_power_is_not_rounded_to_certainty(share, said):
-    assert checklists.percent(share) == said
+    assert checklists.power_text(share) == said
 
 
 # --- release ---
@@ -270,7 +270,7 @@ def test_the_paper_says_it_of_own_data_of_unknown_patients_and_three_positives(r
 
 def test_the_paper_says_it_of_drawn_radiographs(two):
     table = pd.read_csv(two.root / "audit" / "sources.csv")
-    drawn = table.assign(kind="phantom", address=np.nan, date=np.nan)
+    drawn = table.assign(kind="phantom", address="", date="")
     try:
         drawn.to_csv(two.root / "audit" / "sources.csv", index=False)
         text = words(facts_of(two))
@@ -290,4 +290,4 @@ def test_the_numbers_of_the_tables_are_in_the_paper(two):
     for row in people.fillna({"protocol": ""}).to_dict("records"):
         for cell in characteristics.cells(row):
             assert re.sub(r"\s", "", cell) in text, cell
-    assert set(flow.COLUMNS) <= set(pd.read_csv(two.root / "audit" / "flow.csv"))
+    assert FLOW.names == list(pd.read_csv(two.root / "audit" / "flow.csv"))

@@ -7,10 +7,9 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from chexviz.base.errors import InputError
-from chexviz.base.tables.evaluation import read_metrics
+from chexviz.base.tables.evaluation import CONFUSION, FAILURES, read_metrics
 from chexviz.reporting.figures import failures, style
 from chexviz.reporting.tables import confusion
-from chexviz.reporting.titles import read_table
 from made_results import HOSPITAL, RSNA, SIIM, failures_arguments, make_results
 
 MINIMUM = 6  # pt, of text in figures
@@ -78,16 +77,16 @@ def run(results, folder):
 
 def test_the_matrices_give_the_sensitivity_and_specificity_of_the_metrics(made, tmp_path):
     paths = run(made, tmp_path)
-    table = read_table(paths["confusion"], confusion.COLUMNS)
+    table = CONFUSION.read(paths["confusion"])
     metrics = read_metrics(made.evaluation("paper", "metrics"))
-    both = table.merge(metrics, on=confusion.MODEL, validate="one_to_one")
+    both = table.merge(metrics, on=failures.MODEL, validate="one_to_one")
     assert len(both) == len(metrics) == 3 * 2 * 3 * 2
     positives = both["true_positives"] + both["false_negatives"]
     negatives = both["true_negatives"] + both["false_positives"]
     np.testing.assert_allclose(both["true_positives"] / positives, both["sensitivity"])
     np.testing.assert_allclose(both["true_negatives"] / negatives, both["specificity"])
     assert (positives + negatives == both["images"]).all()
-    errors = read_table(paths["failures"], failures.FAILURES)
+    errors = FAILURES.read(paths["failures"])
     assert set(errors["method"]) == {"fedavg"}
     assert set(errors["seed"]) == {5}
     assert ((errors["kind"] == "false positive") == (errors["score"] >= errors["threshold"])).all()
@@ -129,7 +128,7 @@ def test_a_model_that_was_not_evaluated_is_named(made, tmp_path):
 
 
 def test_the_table_has_a_row_a_model_of_the_first_seed(made, tmp_path):
-    table = read_table(run(made, tmp_path)["confusion"], confusion.COLUMNS)
+    table = CONFUSION.read(run(made, tmp_path)["confusion"])
     shown = confusion.layout(table, {site["name"]: site["title"] for site in made.sites})
     assert list(shown.groups) == ["RSNA", "SIIM-ACR", "General Hospital"]
     assert [row[0] for row in shown.groups["RSNA"]] == [

@@ -63,8 +63,6 @@ def drawn(monkeypatch):
 
 def words(made, name: str) -> list[str]:
     options = [f"--{name}", str(made.folder / f"{name}-table.csv")]
-    if name == "crosstask":
-        return [*options, "--settings", json.dumps({"sites": sites(made.tasks)})]
     return [*options, "--titles", json.dumps(sites(made.tasks))]
 
 

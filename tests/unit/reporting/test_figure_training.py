@@ -8,7 +8,7 @@ import pytest
 
 from chexviz.base.tables.models import read_histories
 from chexviz.reporting import titles
-from chexviz.reporting.figures import style, training
+from chexviz.reporting.figures import exchange, rounds, style, training
 from made_results import HOSPITAL, RSNA, SIIM, Results, figure_training_arguments, make_histories
 
 ALL = ["fedavg", "uniform", "fedprox", "fedbn", "fedfbn", "fedrep", "scaffold", "fedadam", "median"]
@@ -62,7 +62,7 @@ def lines(axes, rounds: int) -> list:
 
 def test_a_line_is_the_mean_and_its_band_the_range_of_the_seeds(all_methods, drawn):
     table = histories(all_methods)
-    figure = drawn(training.draw_curves, table, FOUR)
+    figure = drawn(training.draw, table, FOUR)
     assert len(figure.axes) == 4 * 2
     axes = figure.axes[2]  # second site, first architecture
     shown = lines(axes, 6)
@@ -79,7 +79,7 @@ def test_a_line_is_the_mean_and_its_band_the_range_of_the_seeds(all_methods, dra
 
 def test_the_pooled_loss_is_in_the_panel_of_every_site(all_methods, drawn):
     table = histories(all_methods)
-    figure = drawn(training.draw_curves, table, FOUR)
+    figure = drawn(training.draw, table, FOUR)
     pooled = table[(table["method"] == "pooled") & (table["architecture"] == "densenet121")]
     assert pooled["site"].unique().tolist() == ["rsna+siim+hospital+clinic"]
     expected = pooled.groupby("round")["loss"].mean()
@@ -89,11 +89,11 @@ def test_the_pooled_loss_is_in_the_panel_of_every_site(all_methods, drawn):
 
 
 def test_every_method_has_its_own_look():
-    looks = [training.line_look(position) for position in range(12)]
+    looks = [rounds.line_look(position) for position in range(12)]
     assert len({(look["color"], str(look["linestyle"])) for look in looks}) == 12
 
 
-@pytest.mark.parametrize("draw", [training.draw_curves, training.draw_exchange])
+@pytest.mark.parametrize("draw", [training.draw, exchange.draw])
 def test_nothing_is_cut_off_and_no_labels_overlap(all_methods, two_methods, drawn, draw):
     for made, sites in ((all_methods, FOUR), (two_methods, FOUR[:2])):
         figure = drawn(draw, histories(made), sites)
@@ -124,7 +124,7 @@ def test_nothing_is_cut_off_and_no_labels_overlap(all_methods, two_methods, draw
 
 def test_drift_and_bytes_are_those_of_methods_that_exchange(all_methods, drawn):
     table = histories(all_methods)
-    figure = drawn(training.draw_exchange, table, FOUR)
+    figure = drawn(exchange.draw, table, FOUR)
     assert len(figure.axes) == 4 * 2 + 2
     shown = lines(figure.axes[0], 6)
     assert len(shown) == len(ALL) - 2
@@ -141,23 +141,23 @@ def test_drift_and_bytes_are_those_of_methods_that_exchange(all_methods, drawn):
 
 def test_a_method_has_one_colour_in_both_figures(all_methods, drawn):
     table = histories(all_methods)
-    curves = drawn(training.draw_curves, table, FOUR)
-    exchange = drawn(training.draw_exchange, table, FOUR)
-    assert lines(curves.axes[0], 6)[1].get_color() == lines(exchange.axes[0], 6)[0].get_color()
-    bar = exchange.axes[-1].patches[0].get_facecolor()
+    curves = drawn(training.draw, table, FOUR)
+    drift = drawn(exchange.draw, table, FOUR)
+    assert lines(curves.axes[0], 6)[1].get_color() == lines(drift.axes[0], 6)[0].get_color()
+    bar = drift.axes[-1].patches[0].get_facecolor()
     assert bar == matplotlib.colors.to_rgba(lines(curves.axes[0], 6)[1].get_color())
 
 
 def test_a_run_without_exchange_says_so(two_methods, drawn):
     table = histories(two_methods)
     alone = table[table["method"] == "baseline"]
-    figure = drawn(training.draw_exchange, alone, FOUR[:2])
+    figure = drawn(exchange.draw, alone, FOUR[:2])
     assert texts(figure) == ["In this run no site exchanges anything with another."]
 
 
 def test_one_round_of_training_can_be_seen(two_methods, drawn):
     table = histories(two_methods)
-    figure = drawn(training.draw_curves, table[table["round"] == 1], FOUR[:2])
+    figure = drawn(training.draw, table[table["round"] == 1], FOUR[:2])
     assert [line.get_marker() for line in lines(figure.axes[0], 1)] == ["o", "o"]
     assert figure.axes[0].get_xticks().tolist().count(1.0) == 1
 
@@ -172,25 +172,26 @@ def test_one_round_of_training_can_be_seen(two_methods, drawn):
     ],
 )
 def test_labels_are_spread_as_little_as_needed(wanted, gap, expected):
-    np.testing.assert_allclose(sorted(training.spread(wanted, gap)), sorted(expected))
+    np.testing.assert_allclose(sorted(rounds.spread(wanted, gap)), sorted(expected))
 
 
 def test_spread_keeps_the_order_and_the_gap():
     wanted = np.random.default_rng(3).uniform(0, 1, 9).tolist()
-    heights = training.spread(wanted, 0.1)
+    heights = rounds.spread(wanted, 0.1)
     assert np.argsort(heights).tolist() == np.argsort(wanted).tolist()
     assert np.diff(np.sort(heights)).min() >= 0.1 - 1e-9
-    assert heights.min() >= training.LOWEST
+    assert heights.min() >= rounds.LOWEST
     assert heights.max() <= 1
 
 
-def test_rerun_gives_the_same_bytes_with_the_mark(two_methods, tmp_path):
-    outputs = [tmp_path / f"{name}.{kind}" for name in ("a", "b") for kind in ("pdf", "png")]
+@pytest.mark.parametrize("module", [training, exchange])
+def test_rerun_gives_the_same_bytes_with_the_mark(two_methods, tmp_path, module):
+    outputs = [tmp_path / f"a.{kind}" for kind in ("pdf", "png")]
     arguments = [*figure_training_arguments(two_methods, "paper"), "--mark", "DEMO: made up"]
-    arguments += ["--training", *map(str, outputs[:2]), "--exchange", *map(str, outputs[2:])]
-    training.main(arguments)
+    arguments += ["--pdf", str(outputs[0]), "--png", str(outputs[1])]
+    module.main(arguments)
     first = [path.read_bytes() for path in outputs]
-    training.main(arguments)
+    module.main(arguments)
     assert [path.read_bytes() for path in outputs] == first
     assert sorted(tmp_path.iterdir()) == sorted(outputs)
     assert b"CreationDate" not in first[0]

@@ -1,7 +1,5 @@
 """Figures 1 to 3 and the audit: what they say and choose, their marks, equal bytes on a rerun."""
 
-import json
-
 import matplotlib.text
 import numpy as np
 import pandas as pd
@@ -9,8 +7,10 @@ import pytest
 from PIL import Image
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import read_metrics
 from chexviz.reporting.figures import audit as figure_audit
 from chexviz.reporting.figures import framework, gradcam_cases, roc_curves, style
+from chexviz.reporting.figures.site_files import Site
 from made_results import (
     HOSPITAL,
     RSNA,
@@ -45,7 +45,7 @@ def outputs(folder) -> list[str]:
 
 
 def figure1_arguments(made) -> list[str]:
-    return ["--settings", json.dumps({"sites": made.sites})]
+    return [titles_argument(made.sites)]
 
 
 def figure2_arguments(made) -> list[str]:
@@ -157,7 +157,7 @@ def test_figure1_fits_every_number_of_sites(count):
 
 def test_figure1_needs_titles_and_tasks(tmp_path):
     with pytest.raises(InputError, match="title"):
-        framework.main(["--settings", '{"sites": [{"name": "x"}]}', *outputs(tmp_path)])
+        framework.main(["--titles", '[{"name": "x"}]', *outputs(tmp_path)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -253,21 +253,22 @@ def figure_of(made, drawn, tmp_path):
 
 
 def test_figure3_shows_the_chosen_case_its_scores_and_annotation(made, drawn, tmp_path):
-    sites, models, _ = gradcam_cases.read_sites(
-        [["rsna", "pneumonia", *(str(made.site("rsna", f)) for f in SITE_FILES)]],
+    files, seed, _ = gradcam_cases.read_models(
         [
             [*model, "2022", str(made.predictions(*key)), str(made.gradcam(*key))]
             for model in made.models
             for key in [("paper", model, 2022)]
-        ],
-        made.evaluation("paper", "metrics"),
+        ]
     )
-    assert models == made.models
-    case = gradcam_cases.choose_case(sites[0].scores, sites[0].thresholds)
+    assert (files.index.tolist(), seed) == (made.models, 2022)
+    cuts = read_metrics(made.evaluation("paper", "metrics")).set_index(gradcam_cases.MODEL)
+    site = Site("rsna", "pneumonia", *(str(made.site("rsna", name)) for name in SITE_FILES))
+    scored = gradcam_cases.read_site(site, files, cuts["threshold"], seed)
+    case = gradcam_cases.choose_case(scored.scores, scored.thresholds)
     figure = figure_of(made, drawn, tmp_path)
     shown = texts(figure)
     assert any(f"image {case.image}, one of {case.candidates} true" in text for text in shown)
-    score = sites[0].scores.loc[case.image, ("standard", "baseline")]
+    score = scored.scores.loc[case.image, ("standard", "baseline")]
     assert any(text.startswith(f"score {score:.2f} ≥") for text in shown)
     with_images = [axes for axes in figure.axes if axes.images]
     assert len(with_images) == 2 * 5 + 1  # two rows and the colours

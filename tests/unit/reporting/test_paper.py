@@ -19,7 +19,8 @@ from chexviz.base.errors import InputError
 from chexviz.base.methods import DEFAULTS
 from chexviz.models import sizes
 from chexviz.pipeline import release
-from chexviz.reporting.paper import paper
+from chexviz.reporting.paper import inventory, paper
+from chexviz.reporting.paper.facts import collect
 from made_paper import REPOSITORY, make_paper
 from made_results import HOSPITAL, RSNA, SIIM
 
@@ -57,6 +58,7 @@ def settings_of(made) -> dict:
         "software": release.software(REPOSITORY / "envs" / "requirements.lock"),
         "code": release.code(REPOSITORY / "CITATION.cff"),
         "sizes": sizes.facts(),
+        "figures": [figure.in_paper() for figure in inventory.figures().values()],
     }
 
 
@@ -93,7 +95,7 @@ def three(tmp_path_factory):
 
 
 def facts_of(made, mark="", **changes) -> dict:
-    return paper.collect(made.root, BIBLIOGRAPHY, settings_of(made) | changes, mark)
+    return collect(made.root, BIBLIOGRAPHY, settings_of(made) | changes, mark)
 
 
 def write_paper(results, settings, output, mark="") -> bytes:
@@ -215,7 +217,7 @@ def test_sections_follow_the_protocols_that_ran(two, three):
 
 def test_patient_protocol_alone_is_not_compared_with_the_published_table(two, tmp_path):
     settings = settings_of(two) | {"protocols": ["patient"]}
-    facts = paper.collect(two.root, BIBLIOGRAPHY, settings, "")
+    facts = collect(two.root, BIBLIOGRAPHY, settings, "")
     assert facts["published"] is None
     assert "Published and reproduced" not in headings(facts)
     assert write_paper(two.root, settings, tmp_path / "paper.pdf").startswith(b"%PDF-")

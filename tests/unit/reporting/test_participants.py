@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 
 from chexviz.base import rejections
-from chexviz.base.tables.study import SOURCES
+from chexviz.base.tables.study import FLOW, PARTICIPANTS, SOURCES
 from chexviz.data.sources.registry import of_kind
 from chexviz.pipeline import provenance
 from chexviz.reporting.figures import flow as figure_flow
 from chexviz.reporting.figures import style
 from chexviz.reporting.tables import characteristics, flow, participants, sources
-from chexviz.reporting.titles import read_table
 from made_results import HOSPITAL, RSNA, SIIM, make_results, participants_arguments
 
 OUTPUTS = ("flow", "sources", "csv", "tex", "md", "pdf", "png")
@@ -190,12 +189,12 @@ def run(results, folder, mark="DEMO"):
 def test_the_tables_are_those_of_the_samples_and_the_same_on_a_rerun(made, tmp_path):
     paths = run(made, tmp_path)
     first = {name: path.read_bytes() for name, path in paths.items()}
-    table = read_table(paths["csv"], characteristics.COLUMNS)
+    table = PARTICIPANTS.read(paths["csv"])
     rsna = pd.read_csv(made.site("rsna", "samples.csv"))
     (row,) = table[(table["site"] == "rsna") & (table["subset"] == "all")].to_dict("records")
     assert row["female"] == (rsna["sex"] == "F").sum()
     assert row["age_median"] == rsna["age"].median()
-    steps = read_table(paths["flow"], flow.COLUMNS)
+    steps = FLOW.read(paths["flow"])
     own = steps[steps["site"] == "siim"]
     assert images(own, "found") == [len(rsna) + 2]
     for protocol in made.protocols:

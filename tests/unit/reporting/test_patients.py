@@ -48,9 +48,9 @@ def test_a_site_without_patients_has_none_and_says_so():
     said = patients.contributed(NOBODY[0])
     assert "Its patients are unknown" in said
     assert "from" not in said
-    assert patients.of_group(40, 0, 40) == "patients unknown"
-    assert patients.of_group(40, 38, 30) == "patients known for 38"
-    assert patients.of_group(40, 40, 30) == "30 patients"
+    assert patients.evaluated(40, 0, 40) == "patients unknown"
+    assert patients.evaluated(40, 38, 30) == "patients known for 38"
+    assert patients.evaluated(40, 40, 30) == "30 patients"
 
 
 def test_drawn_radiographs_are_called_so_and_come_from_no_hospital():

@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.reporting.paper import inventory, supplement
+from chexviz.reporting.paper import (
+    calibration,
+    heads,
+    inventory,
+    labels,
+    maps,
+    original,
+    simulations,
+    subgroups,
+    supplement,
+)
 
 TITLES = {"rsna": "pneumonia", "siim": "pneumothorax"}
 FEW = {"note": "too few cases: 3 positive of at least 20"}
@@ -42,13 +52,14 @@ def test_the_protocols_are_compared_in_words(write):
     path = write(
         row(0.04, 0.01, 0.07, "rsna"),
         row(-0.02, -0.05, 0.01, "siim"),
+        mark="",
         training_paper=480,
         training_patient=420,
         auroc_paper_sd=np.nan,
         auroc_patient_sd=np.nan,
         inflation_sd=np.nan,
     )
-    facts = supplement.inflation_facts(path, TITLES, "patient-wise protocol")
+    facts = original.inflation_facts(path, TITLES, "patient-wise protocol")
     assert "a higher AUROC in 1 of 2 models, by up to 0.040 (" in facts["said"]
     assert "Pneumonia: 480 against 420; Pneumothorax: 480 against 420" in facts["said"]
     assert [group["title"] for group in facts["table"]["groups"]] == ["Pneumonia", "Pneumothorax"]
@@ -63,14 +74,14 @@ def test_calibration_ranges_leave_out_what_is_not_known(write):
         **model(),
         note="",
     )
-    assert supplement.calibration_said(path) == (
+    assert calibration.calibration_sentence(path) == (
         "the expected calibration error was 0.100, where a perfectly calibrated model would show "
         "0.020 by chance, and the slope 0.80 to 1.20."
     )
 
 
 def rates(**known) -> dict:
-    columns = supplement.with_bounds(supplement.RATES)
+    columns = [f"{name}{end}" for name in calibration.RATES for end in ("", "_low", "_high")]
     return dict.fromkeys(columns, np.nan) | known
 
 
@@ -84,7 +95,7 @@ def test_operating_points_of_the_compared_models(write):
         model(method="pooled") | chosen | rates(sensitivity=0.1),
         model("siim") | chosen | rates(),
     )
-    facts = supplement.operating_facts(path, TITLES, "fedavg")
+    facts = calibration.operating_facts(path, TITLES, "fedavg")
     assert facts["chosen"] == ["validation"]
     assert facts["table"]["groups"] == [
         {
@@ -97,7 +108,7 @@ def test_operating_points_of_the_compared_models(write):
         }
     ]
     none = write(model() | chosen | rates())
-    assert supplement.operating_facts(none, TITLES, "fedavg") is None
+    assert calibration.operating_facts(none, TITLES, "fedavg") is None
 
 
 def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
@@ -114,9 +125,9 @@ def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
         note="",
     )
     assert "at 50 to 100\u00a0% of the probabilities from 10\u00a0% to 50\u00a0%" in (
-        supplement.decision_said(path)
+        calibration.decision_sentence(path)
     )
-    assert supplement.decision_said(write(row(0.1, np.nan, np.nan), note="")) == ""
+    assert calibration.decision_sentence(write(row(0.1, np.nan, np.nan), note="")) == ""
 
 
 def test_localisation_counts_models_above_chance_and_prior(write):
@@ -128,7 +139,7 @@ def test_localisation_counts_models_above_chance_and_prior(write):
         model("siim") | {"measure": "energy", "value": 0.9, "chance": 0.1, "prior": 0.1} | FEW,
         note="",
     )
-    assert supplement.energy_said(path, TITLES) == (
+    assert maps.energy_sentence(path, TITLES) == (
         "the share of the maps’ energy inside the annotations was 30 to 50\u00a0% for pneumonia (a "
         "uniform map: 10\u00a0%, which both models beat; the mean annotation: 40\u00a0%, which one "
         "of the two models beat)."
@@ -150,7 +161,7 @@ def test_focus_is_the_difference_of_energy_expected_over_seeds(write, seeds, sai
         row(2, measure="iou"),
         row(2, method="pooled"),
     )
-    assert f"was {said}" in supplement.focus_said(path, TITLES, "fedavg", 0.95)
+    assert f"was {said}" in maps.focus_sentence(path, TITLES, "fedavg", 0.95)
 
 
 def test_the_largest_gap_is_that_of_the_largest_size(write):
@@ -166,12 +177,12 @@ def test_the_largest_gap_is_that_of_the_largest_size(write):
         gap(0.7, 0.6, 0.8) | tag,
         gap(-0.6, np.nan, np.nan) | FEW,
     )
-    said = supplement.subgroups_said(path, TITLES, "fedavg", str)
+    said = subgroups.subgroups_sentence(path, TITLES, "fedavg")
     assert "one of 2 gaps" in said
     assert "−0.090 (−0.150 to −0.030) for pneumonia, Standard w/ FL, sex F against M" in said
     assert "0.700 (0.600 to 0.800) for pneumonia" in said
     path = write(gap(np.nan, np.nan, np.nan), gap(np.nan, np.nan, np.nan) | tag)
-    said = supplement.subgroups_said(path, TITLES, "fedavg", str)
+    said = subgroups.subgroups_sentence(path, TITLES, "fedavg")
     assert "no two groups were large enough" in said
     assert "For pneumonia the view cannot tell images apart" in said
 
@@ -191,12 +202,13 @@ def test_heads_are_those_of_other_sites_by_the_sites_own_labels(write):
         row("siim", "auroc", 0.99, architecture="densenet121") | FEW,
         note="",
     )
-    assert supplement.heads_said(path, TITLES, "fedavg", "Under it, {}".format) == (
-        "Under it, for pneumonia, one head of another finding had an AUROC of 0.600; the interval "
-        "lies above 0.5 for the only head. For pneumonia, one head of the same finding elsewhere "
-        "had an AUROC of 0.800; the interval lies above 0.5 for the only head. Other heads "
-        "and the one of pneumonia called images positive together 1.5 to 2.5 times as often as "
-        "independent heads would; the interval lies above 1 for both heads."
+    sentence = heads.heads_sentence(path, TITLES, "fedavg")
+    assert supplement.under("image-wise protocol", sentence) == (
+        "Under the image-wise protocol, for pneumonia, one head of another finding had an AUROC of "
+        "0.600; the interval lies above 0.5 for the only head. For pneumonia, one head of the same "
+        "finding elsewhere had an AUROC of 0.800; the interval lies above 0.5 for the only head. "
+        "Other heads and the one of pneumonia called images positive together 1.5 to 2.5 times as "
+        "often as independent heads would; the interval lies above 1 for both heads."
     )
 
 
@@ -208,7 +220,7 @@ def test_simulation_is_told_at_its_most_replicates(write):
         repetitions=100,
         expected=0.05,
     )
-    assert supplement.simulation_said(supplement.read_simulation(path)) == (
+    assert simulations.simulation_sentence(simulations.read_simulation(path)) == (
         "In 100 simulated studies, DeLong’s test called 5\u00a0% different and the t test over "
         "replicates (1,000 replicates) called 95\u00a0% different"
     )
@@ -228,7 +240,7 @@ def test_coverage_is_told_of_designs_with_enough_cases(write):
     # 1.96 sqrt(0.95 x 0.05 / 100) = 0.0427
     known = "In 100 simulated studies of each of several designs a rate of 95\u00a0% is known to "
     known += "4.3 points."
-    assert supplement.coverage_said(path, 20) == (
+    assert simulations.coverage_sentence(path, 20) == (
         f"{known} With 20 or more patients with the finding, 95\u00a0% intervals held the truth in "
         "93 to 96\u00a0% (AUROC). Sensitivity and specificity are here those of the best of all "
         "thresholds, which the one that was chosen on the same images estimates. What that one "
@@ -238,13 +250,14 @@ def test_coverage_is_told_of_designs_with_enough_cases(write):
         "average, two equally good models were called different in 6\u00a0% by the bootstrap over "
         "patients and 12\u00a0% by DeLong’s test, where 5\u00a0% is nominal."
     )
-    assert supplement.coverage_said(path, 100) == known
+    assert simulations.coverage_sentence(path, 100) == known
 
 
 def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
     def row(site, check, group, **values):
         names = {"site": site, "check": check, "group": group, "note": ""}
-        return names | dict.fromkeys(("images", "count", "value", "low", "high"), np.nan) | values
+        numbers = dict.fromkeys(("count", "value", "low", "high"), np.nan)
+        return names | {"images": 1000} | numbers | values
 
     ratio = {"value": 2.5, "low": 1.5, "high": 4.0}
     path = write(
@@ -254,7 +267,7 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
         row("rsna", "odds ratio", "view AP against PA", **ratio),
         row("siim", "odds ratio", "view AP against PA", value=0.9, low=0.5, high=1.5),
     )
-    facts = supplement.label_facts(path, SITES)
+    facts = labels.label_facts(path, SITES)
     assert facts["rows"] == [
         {"title": "Patients (where known)", "cells": ["400 (2.50 images each)", "–"]},
         {"title": "Missing: age", "cells": ["25 of 1,000 (2.5 %)", "–"]},

@@ -1,6 +1,5 @@
 """Table 1: exact strings from known numbers, its three formats, and bad input."""
 
-import io
 import json
 import re
 
@@ -9,8 +8,11 @@ import pandas as pd
 import pytest
 
 from chexviz.base.errors import InputError
-from chexviz.reporting import titles
-from chexviz.reporting.tables import cells, table1
+from chexviz.base.tables.evaluation import METRICS
+from chexviz.base.tables.sites import SAMPLES
+from chexviz.base.tables.summaries import TABLE1
+from chexviz.reporting import titles, wording
+from chexviz.reporting.tables import cells, models, outputs, table1, typesetting
 
 SITES = [
     {"name": name, "title": title, "task": task}
@@ -86,12 +88,12 @@ def write(folder, metrics, comparisons) -> list[str]:
     ],
 )
 def test_p_value_as_readers_expect_it(p, text):
-    assert titles.p_text(p) == text
+    assert wording.p_text(p) == text
 
 
 def test_markdown_has_the_papers_rows_in_order():
-    table = cells.summarise(*evaluated(), SITES)
-    lines = table1.to_markdown(table, "").splitlines()
+    table = models.summarise(*evaluated(), SITES)
+    lines = typesetting.to_markdown(table1.layout(table), "").splitlines()
     assert lines[2] == (
         "| Pneumonia | Standard | 0.381 (0.351–0.410) | 82.6 (80.1–84.6) | 72.0 (70.0–74.0) "
         "| 0.630 (0.600–0.660) | 0.850 (0.840–0.861) | – |"
@@ -104,7 +106,7 @@ def test_markdown_has_the_papers_rows_in_order():
 def test_sites_are_named_by_their_finding_and_by_their_title_where_two_share_one():
     def names(sites: list[dict]) -> list[str]:
         pairs = [(site["name"], site["task"]) for site in sites]
-        return cells.summarise(*evaluated(*pairs), sites)["group"].drop_duplicates().tolist()
+        return models.summarise(*evaluated(*pairs), sites)["group"].drop_duplicates().tolist()
 
     assert names(SITES) == ["Pneumonia", "Pneumothorax", "Edema"]
     same = [*SITES[:2], SITES[2] | {"task": "pneumonia"}]
@@ -113,7 +115,7 @@ def test_sites_are_named_by_their_finding_and_by_their_title_where_two_share_one
 
 
 def test_several_seeds_give_mean_and_standard_deviation():
-    table = cells.summarise(*evaluated(seeds=(1, 2, 3), p=0.04), SITES)
+    table = models.summarise(*evaluated(seeds=(1, 2, 3), p=0.04), SITES)
     row = table.iloc[1]
     assert row["uncertainty"] == "SD over seeds"
     assert row["auroc"] == pytest.approx(0.87049)
@@ -125,7 +127,7 @@ def test_several_seeds_give_mean_and_standard_deviation():
     assert table.iloc[0][["difference", "difference_sd", "p"]].isna().all()
     assert cells.cell(row, "auroc") == "0.870 ± 0.020"
     assert cells.cell(row, "sensitivity") == "84.6 ± 2.0"
-    assert "over 3 seeds" in table1.to_markdown(table, "")
+    assert "over 3 seeds" in typesetting.to_markdown(table1.layout(table), "")
 
 
 def test_of_several_methods_table_1_shows_the_one_that_is_asked_for(tmp_path):
@@ -146,13 +148,15 @@ def test_of_several_methods_table_1_shows_the_one_that_is_asked_for(tmp_path):
 def test_undefined_metric_is_a_dash():
     metrics, comparisons = evaluated()
     metrics.loc[:, ["sensitivity", "sensitivity_low", "sensitivity_high"]] = np.nan
-    table = cells.summarise(metrics, comparisons, SITES)
-    assert table1.cells(table)["sensitivity"].tolist() == ["–"] * 2
+    table = models.summarise(metrics, comparisons, SITES)
+    rows = table1.layout(table).groups["Pneumonia"]
+    assert [row[1 + [*METRICS].index("sensitivity")] for row in rows] == ["–"] * 2
 
 
-def test_csv_is_tidy_and_unrounded():
-    text = cells.to_csv(cells.summarise(*evaluated(), SITES), "")
-    table = pd.read_csv(io.StringIO(text))
+def test_csv_is_tidy_and_unrounded(tmp_path):
+    path = tmp_path / "table1.csv"
+    outputs.write_marked(TABLE1, models.summarise(*evaluated(), SITES), "", path)
+    table = pd.read_csv(path)
     assert table["model"].tolist() == ["Standard", "Standard w/ FL"]
     assert table.loc[1, "auroc"] == 0.85049
     assert table.loc[1, "auroc_low"] == 0.8399
@@ -164,8 +168,8 @@ def test_csv_is_tidy_and_unrounded():
 def test_tex_escapes_and_keeps_its_columns():
     pairs = [("a", "50% & #$~^{x}\\"), ("b", "y"), ("c", "y")]
     sites = [{"name": name, "title": f"{name}_1", "task": task} for name, task in pairs]
-    table = cells.summarise(*evaluated(*pairs), sites)
-    tex = table1.to_tex(table, "DEMO_1: 5% & more")
+    table = models.summarise(*evaluated(*pairs), sites)
+    tex = typesetting.to_tex(table1.layout(table), "DEMO_1: 5% & more")
     assert r"\textbf{DEMO\_1: 5\% \& more}" in tex
     assert r"50\% \& \#\$\textasciitilde{}\textasciicircum{}\{x\}\textbackslash{} (a\_1)" in tex
     for command in (r"\toprule", r"\midrule", r"\bottomrule"):
@@ -212,7 +216,24 @@ def test_missing_file_and_column_are_named(tmp_path):
 def test_names_that_look_missing_or_numeric_stay(tmp_path):
     path = tmp_path / "samples.csv"
     path.write_text("image,patient\nNA,00012\n0012,nan\n,x\n")
-    table = titles.read_table(path, ["image", "patient"])
+    table = SAMPLES.read(path, "image", "patient")
     assert table["image"].tolist()[:2] == ["NA", "0012"]
     assert table["patient"].tolist() == ["00012", "nan", "x"]
     assert table["image"].isna().tolist() == [False, False, True]
+
+
+def test_headings_are_those_of_the_metrics_whatever_their_order(monkeypatch):
+    table = models.summarise(*evaluated(), SITES)
+    first = table1.layout(table)
+    assert first.head == ["Model", *(metric.text for metric in METRICS.values()), "p"]
+    turned = dict(reversed(METRICS.items()))
+    monkeypatch.setattr(table1, "METRICS", turned)
+    second = table1.layout(table)
+    for row, other in zip(first.groups["Pneumonia"], second.groups["Pneumonia"], strict=True):
+        found = dict(zip(second.head, other, strict=True))
+        assert found == dict(zip(first.head, row, strict=True))
+
+
+def test_an_architecture_without_a_title_stands_for_itself():
+    assert titles.architecture_title("resnet18") == "resnet18"
+    assert titles.model_title("resnet18", "fedavg") == "resnet18 w/ FL"

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from chexviz.base.errors import InputError
-from chexviz.reporting import titles
+from chexviz.base.tables import summaries
+from chexviz.reporting import wording
 from chexviz.reporting.tables import methods
 from made_results import HOSPITAL, RSNA, SIIM, history_arguments, make_results, table_arguments
 
@@ -47,7 +48,7 @@ def test_a_row_for_every_architecture_and_method_with_the_baseline_first(one_see
         for method in ("baseline", *METHODS)
         for site in ("rsna", "siim")
     ]
-    assert set(methods.COLUMNS) - {"group"} | {"mark"} == set(table.columns)
+    assert summaries.METHODS.names == list(table.columns)
 
 
 def test_the_numbers_are_those_of_the_evaluation_and_of_the_histories(one_seed, tmp_path):
@@ -69,28 +70,29 @@ def test_the_numbers_are_those_of_the_evaluation_and_of_the_histories(one_seed, 
     }
 
 
-def model(**changes) -> pd.Series:
-    row = {"uncertainty": "95 % interval", "difference": -0.0123, "difference_low": -0.0314}
+def model(**changes) -> dict:
+    row = dict.fromkeys(("auroc_low", "auroc_high", "auroc_sd"), np.nan) | {"auroc": 0.8}
+    row |= {"uncertainty": "95 % interval", "difference": -0.0123, "difference_low": -0.0314}
     row |= {"difference_high": 0.0071, "difference_sd": np.nan, "p": 0.19, "note": ""}
-    return pd.Series(row | changes)
+    return row | changes
 
 
 def test_a_difference_as_readers_see_it():
-    cell = methods.difference_cell
-    assert cell(model()) == "−0.012 (−0.031 to 0.007), p = 0.19"
-    assert cell(model(p=0.0001)) == "−0.012 (−0.031 to 0.007), p < 0.001"
+    cell = methods.model_cell
+    assert cell(model()) == "0.800\n−0.012 (−0.031 to 0.007), p = 0.19"
+    assert cell(model(p=0.0001)) == "0.800\n−0.012 (−0.031 to 0.007), p < 0.001"
     seeds = model(uncertainty="SD over seeds", difference_sd=0.0042)
-    assert cell(seeds) == "−0.012 ± 0.004, p = 0.19"
-    assert cell(model(difference=np.nan)) == ""
+    assert cell(seeds) == "0.800\n−0.012 ± 0.004, p = 0.19"
+    assert cell(model(difference=np.nan)) == "0.800"
     few = model(difference_low=np.nan, p=np.nan, note="too few cases: 3 positive of at least 20")
-    assert cell(few) == "−0.012, too few"
+    assert cell(few) == "0.800\n−0.012, too few"
 
 
 @pytest.mark.parametrize(
     ("count", "text"), [(28_153_216, "28.2"), (371_584, "0.372"), (1.04e8, "104"), (0, "–")]
 )
 def test_bytes_as_megabytes(count, text):
-    assert titles.megabytes(count) == text
+    assert wording.megabytes(count) == text
 
 
 def test_every_format_has_every_method_and_the_mark(two_seeds, tmp_path):

@@ -3,7 +3,6 @@ it is of all of them. Snakemake and the shell: tests/workflow/test_commands.py."
 
 import csv
 import html
-import io
 import json
 import re
 from html.parser import HTMLParser
@@ -21,8 +20,11 @@ from matplotlib.text import Text
 from pypdf import PdfReader
 
 import hostile
-from chexviz.reporting.figures import audit, framework, gradcam_cases, style, training
-from chexviz.reporting.tables import cells, participants, table1, typesetting
+from chexviz.base.tables.summaries import TABLE1
+from chexviz.reporting.figures import audit, exchange, framework, gradcam_cases, style, training
+from chexviz.reporting.paper import inventory
+from chexviz.reporting.tables import models, participants, table1, typesetting
+from chexviz.reporting.tables.outputs import write_marked
 from chexviz.tools import report_page
 from made_results import (
     HOSPITAL,
@@ -33,6 +35,7 @@ from made_results import (
     figure_training_arguments,
     make_results,
     participants_arguments,
+    titles_argument,
 )
 
 SITES = [RSNA | {"title": hostile.TEXT}, SIIM, HOSPITAL]
@@ -54,7 +57,7 @@ def pdf_text(path) -> str:
 
 
 FIGURES = {
-    "figure1": (framework, lambda made: ["--settings", json.dumps({"sites": made.sites})], 1),
+    "figure1": (framework, lambda made: [titles_argument(made.sites)], 1),
     "figure_audit": (audit, figure_audit_arguments, 1),
     "figure3": (gradcam_cases, lambda made: figure3_arguments(made, "paper"), 2),
 }
@@ -87,8 +90,8 @@ def test_no_text_of_a_figure_is_a_formula(made, monkeypatch, tmp_path):
     monkeypatch.setattr(style, "save", lambda figure, *_: figures.append(figure))
     outputs = [f"--{kind}={tmp_path}" for kind in ("pdf", "png")]
     framework.main([*FIGURES["figure1"][1](made), *outputs])
-    words = figure_training_arguments(made, "paper")
-    training.main([*words, "--training", "a", "b", "--exchange", "a", "b"])
+    for module in (training, exchange):
+        module.main([*figure_training_arguments(made, "paper"), *outputs])
     for figure in figures:
         assert not any(text.get_parse_math() for text in figure.findobj(Text))
         style.plt.close(figure)
@@ -102,25 +105,25 @@ TEX = (
 )
 
 
-def test_tables_show_the_mark_as_it_is(made):
-    table = cells.read_models(
+def test_tables_show_the_mark_as_it_is(made, tmp_path):
+    table = models.read_models(
         *(made.evaluation("paper", name) for name in ("metrics", "comparisons")), made.sites
     )
     sheet = typesetting.Layout(["Model", "AUROC"], {"Group": [["a", "0.8"]]}, "Caption", "Note")
-    for tex in (table1.to_tex(table, hostile.TEXT), typesetting.to_tex(sheet, hostile.TEXT)):
+    first = table1.layout(table)
+    for tex in (typesetting.to_tex(one, hostile.TEXT) for one in (first, sheet)):
         assert rf"\textbf{{{TEX}}}\par" in tex
-    for markdown in (
-        table1.to_markdown(table, hostile.TEXT),
-        typesetting.to_markdown(sheet, hostile.TEXT),
-    ):
+    for markdown in (typesetting.to_markdown(one, hostile.TEXT) for one in (first, sheet)):
         (strong,) = re.findall("<p><strong>(.*)</strong></p>", MarkdownIt().render(markdown))
         assert html.unescape(strong) == hostile.TEXT
         assert r"\$x^2\$" in markdown  # GitHub's formulas
-    titled = MarkdownIt().enable("table").render(table1.to_markdown(table, ""))
-    first = html.unescape(re.findall("<td[^>]*>(.*?)</td>", titled)[0])
-    assert first == f"Pneumonia ({hostile.TEXT})"
-    assert f"Pneumonia ({TEX})" in table1.to_tex(table, "")
-    rows = list(csv.DictReader(io.StringIO(cells.to_csv(table, hostile.TEXT))))
+    titled = MarkdownIt().enable("table").render(typesetting.to_markdown(first, ""))
+    cell = html.unescape(re.findall("<td[^>]*>(.*?)</td>", titled)[0])
+    assert cell == f"Pneumonia ({hostile.TEXT})"
+    assert f"Pneumonia ({TEX})" in typesetting.to_tex(first, "")
+    write_marked(TABLE1, table, hostile.TEXT, tmp_path / "table1.csv")
+    with (tmp_path / "table1.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     assert {row["mark"] for row in rows} == {hostile.TEXT}
 
 
@@ -177,6 +180,9 @@ def test_captions_of_the_report_hold_no_free_text(repository):
         for expression in re.findall(r"\{\{(.*?)\}\}", path.read_text()):
             numbers = expression.replace('"localisation"]["patients"', "")
             assert not free.search(numbers) or expression.strip().startswith("plain("), path
+    for figure in inventory.figures().values():
+        for value in re.findall(r"\{(.*?)\}", figure.report):
+            assert not free.search(value), figure.name
 
 
 def test_the_text_of_the_report_shows_mark_and_titles_as_they_are(repository):

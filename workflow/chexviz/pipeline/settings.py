@@ -12,6 +12,7 @@ from chexviz.base.source_code import HOME
 from chexviz.models import sizes
 from chexviz.pipeline import release
 from chexviz.pipeline.configuration import RADIOGRAPHS, Config, drawn_by_contract
+from chexviz.reporting.paper import inventory
 
 
 def text(settings: Any) -> str:
@@ -132,6 +133,7 @@ def paper(config: Config) -> dict:
             {"name": name, **DEFAULTS, **config["methods"][name]}
             for name in config["run"]["methods"]
         ],
+        "figures": [figure.in_paper() for figure in inventory.figures().values()],
     }
 
 

@@ -1,5 +1,6 @@
-"""Numbers, lists and p values as a sentence has them. Plain text: no markup, nothing escaped."""
+"""Numbers, intervals, p values and lists as readers see them: plain text, nothing escaped."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 NUMBERS = (
@@ -45,9 +46,9 @@ def listed(items: Iterable[str]) -> str:
     return f"{', '.join([first, *middle])}{',' * bool(middle)} and {last}"
 
 
-def capital(sentence: str) -> str:
-    """The first letter as a capital, the rest as it is."""
-    return sentence[:1].upper() + sentence[1:]
+def capitalised(text: str) -> str:
+    """The first letter as a capital, the rest as it is ('Pleural effusion in AP')."""
+    return text[:1].upper() + text[1:]
 
 
 def fixed(value: float, digits: int = 3) -> str:
@@ -75,9 +76,53 @@ def percent_between(shares: Sequence[float]) -> str:
     return f"{between([100 * share for share in shares], 0)}{SPACE}%"
 
 
+def share(part: float, whole: float = 1, digits: int = 1) -> str:
+    """A part of a whole in percent, as a table or figure has it: '22.5 %', '60.0 %'."""
+    return f"{100 * part / whole:.{digits}f} %"
+
+
 def interval(value: float, low: float, high: float, digits: int = 3) -> str:
-    """A number with its interval: '−0.027 (−0.064 to 0.009)'."""
+    """A difference with its interval, within a sentence too: '−0.027 (−0.064 to 0.009)'."""
     return f"{fixed(value, digits)} ({fixed(low, digits)} to {fixed(high, digits)})"
+
+
+def bracketed(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A number with its interval, as cells and figures have it: '0.842 (0.831–0.853)'.
+
+    '0.842' where there is none, '–' without a number.
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isnan(low):
+        return fixed(value, digits)
+    return f"{fixed(value, digits)} ({fixed(low, digits)}–{fixed(high, digits)})"
+
+
+def p_text(p: float) -> str:
+    """A p value as readers expect it: '<0.001', '0.004', '0.19'; '–' where there is none.
+
+    Two decimals, but three where two would hide on which side of 0.01 or 0.05 it lies.
+    """
+    if math.isnan(p):
+        return "–"
+    if p < 0.001:
+        return "<0.001"
+    if p >= 0.995:
+        return ">0.99"
+    return f"{p:.3f}" if p < 0.01 or 0.045 <= p < 0.055 else f"{p:.2f}"
+
+
+def p_phrase(p: float) -> str:
+    """A p value within a sentence: 'p = 0.19', 'p < 0.001'; 'not tested' where there is none."""
+    if math.isnan(p):
+        return "not tested"
+    text = p_text(p)
+    return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
+
+
+def megabytes(count: float) -> str:
+    """Bytes as megabytes with three digits: '28.2', '0.371'; '–' for none."""
+    return f"{count / 1e6:#.3g}".rstrip(".") if count else "–"
 
 
 def joined(sentences: Iterable[str]) -> str:

@@ -18,8 +18,8 @@ from chexviz.evaluation.over_seeds import INTERVAL, over_seeds
 from chexviz.evaluation.predictions import Model, read_foreign_predictions
 from chexviz.evaluation.resamples import Bootstrap, Resampling, Unit
 from chexviz.reporting.tables.cells import cell
-from chexviz.reporting.tables.table1 import HEADINGS
-from chexviz.reporting.tables.tests import TEST, test_cells, verdict
+from chexviz.reporting.tables.tests import HEAD, test_cells, verdict
+from chexviz.reporting.titles import metric_title
 
 MODEL = "model"
 SITE, FINDING = "predictions", "the finding"  # what messages say
@@ -92,16 +92,18 @@ def describe(metrics: pd.DataFrame, tests: pd.DataFrame, settings: Bootstrap, as
     for metric in METRICS:
         columns = [metric, f"{metric}_low", f"{metric}_high"]
         rows = [over_seeds(metric, metrics.loc[[index], columns]) for index in metrics.index]
-        shown[HEADINGS[metric]] = [cell(row | {"uncertainty": INTERVAL}, metric) for row in rows]
+        shown[metric_title(metric)] = [
+            cell(row | {"uncertainty": INTERVAL}, metric) for row in rows
+        ]
     shown["Threshold"] = [f"{value:.4g}" for value in metrics["threshold"]]
     lines += aligned([[name, *values] for name, values in shown.items()])
     lines += ["", "AUROC of the model minus that of the baseline:"]
     rows = tests.rename(columns={"low": "difference_low", "high": "difference_high"})
     rows = rows.assign(primary=tests.index == 0, uncertainty=INTERVAL, p_holm=float("nan"))
-    cells = [[*TEST], *(test_cells(row) for _, row in rows.iterrows())]
+    cells = [[*HEAD], *(test_cells(row) for _, row in rows.iterrows())]
     cells[0][-1] += f" (margin {tests['margin'].iloc[0]:g})"
     # There is one comparison, and nothing to correct.
-    holm = TEST.index("p (Holm)")
+    holm = HEAD.index("p (Holm)")
     lines += aligned([row[:holm] + row[holm + 1 :] for row in cells])
     return "\n".join(lines)
 

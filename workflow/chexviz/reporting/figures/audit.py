@@ -1,7 +1,6 @@
 """Audit figure: what evaluation images share with training, and how labels go with view and sex."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +9,31 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.base.options import finite_json
 from chexviz.base.tables.study import LABEL_CHECKS, LEAKAGE
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import full_title
+from chexviz.reporting.titles import add_titles, place_title
+from chexviz.reporting.wording import bracketed, share
 
+FIGURE = {
+    "name": "audit",
+    "by_protocol": False,
+    "caption": (
+        "*Audit.* a, share of each site's evaluation images whose patient (of those with a known "
+        "one), or near-identical copy, is among the training images of the same or another site. "
+        "b, share of positive images by view and sex, with 95\u00a0% Wilson intervals; odds ratios "
+        "with Woolf's."
+    ),
+    "alt": "Shared images and patients, and positive rates by view and sex",
+    "category": "Audit",
+    "shows": "all of it, figure",
+    "report": (
+        "a, the share of each site's evaluation images whose patient (of those with a known one), "
+        "or near-identical copy, is among the training images of the same or of another site, for "
+        "every protocol. b, the share of positive images by view and sex, with 95 % intervals, and "
+        "the odds ratios: where AP (bedside) views are more often positive, a model may learn the "
+        "view instead of the finding."
+    ),
+}
 # mm on the printed page
 LEFT, PANEL, RATES, BETWEEN, RIGHT = 33.0, 50.0, 40.0, 27.0, 30.0
 TOP, ROW, BETWEEN_SITES, AXIS = 18.0, 4.4, 11.0, 9.0
@@ -39,7 +58,7 @@ def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict
 
     audits: audit table of each protocol. sites: name, title, task.
     """
-    rates = {site["name"]: rate_rows(labels[labels["site"] == site["name"]]) for site in sites}
+    rates = {site["name"]: rate_rows(of_site(labels, site)) for site in sites}
     heights = [ROW * max(len(SHARED) + 1.5, len(rates[site["name"]])) for site in sites]
     width = LEFT + PANEL + BETWEEN + RATES + RIGHT
     note = style.wrapped(NOTE, width - 5)
@@ -51,10 +70,10 @@ def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict
     for position, (site, tall) in enumerate(zip(sites, heights, strict=True)):
         last = position == len(sites) - 1
         axes = style.axes_at(figure, LEFT, y, PANEL, tall)
-        draw_shared(axes, {name: of(table, site) for name, table in audits.items()})
+        draw_shared(axes, {name: of_site(table, site) for name, table in audits.items()})
         finish(axes, max(largest, 0.1), "Evaluation images, %" if last else "")
         heading = style.text_at(
-            figure, 2.5, y - 2, full_title(site), fontsize=7.5, fontweight="bold"
+            figure, 2.5, y - 2, place_title(site), fontsize=7.5, fontweight="bold"
         )
         style.shrink_to_fit(heading, LEFT + PANEL - 5)
         axes = style.axes_at(figure, x, y, RATES, tall)
@@ -66,13 +85,14 @@ def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict
         style.text_at(figure, across + 5, 5, title, fontsize=7.5)
     for position, protocol in enumerate(audits):
         look = {"color": style.accent(position), "fontweight": "bold", "fontsize": 7}
-        shown = PROTOCOLS[protocol] if audits[protocol]["known_images"].any() else UNKNOWN[protocol]
-        style.text_at(figure, LEFT + 34 * position, 10, shown, **look)
+        names = PROTOCOLS if audits[protocol]["known_images"].any() else UNKNOWN
+        style.text_at(figure, LEFT + 34 * position, 10, names[protocol], **look)
     style.write_note(figure, note)
     return figure
 
 
-def of(table: pd.DataFrame, site: dict) -> pd.DataFrame:
+def of_site(table: pd.DataFrame, site: dict) -> pd.DataFrame:
+    """The rows of a site."""
     return table[table["site"] == site["name"]]
 
 
@@ -95,7 +115,7 @@ def draw_shared(axes: Axes, audits: dict[str, pd.DataFrame]) -> None:
             y = row + (position - (len(audits) - 1) / 2) * step
             value, text = shared_value(audit, kind, scope)
             axes.barh(y, value, height=0.85 * step, color=colour, linewidth=0)
-            beside(axes, value, y, text, fontsize=6, color=colour)
+            style.write_right_of(axes, value, y, text, fontsize=6, color=colour)
     axes.set_yticks(range(len(SHARED)), SHARED.values())
     axes.set_ylim(len(SHARED) - 0.4, -0.6)
 
@@ -114,7 +134,7 @@ def shared_value(audit: pd.DataFrame, kind: str, scope: str) -> tuple[float, str
         return 0.0, "patients unknown"
     if not row["affected_images"]:
         return 0.0, "0"
-    return row["fraction"], f"{100 * row['fraction']:.1f} %"
+    return row["fraction"], share(row["fraction"])
 
 
 def rate_rows(labels: pd.DataFrame) -> list[pd.Series]:
@@ -128,14 +148,14 @@ def draw_rates(axes: Axes, rows: list[pd.Series]) -> None:
     """A point with its interval for each view and sex; odds ratios as text below each."""
     for y, row in enumerate(rows):
         if row["check"] == "odds ratio":
-            beside(axes, 0, y, odds_text(row), color=style.GREY, fontsize=6)
+            style.write_right_of(axes, 0, y, odds_text(row), color=style.GREY, fontsize=6)
             continue
         axes.plot([row["low"], row["high"]], [y, y], color=style.INK, linewidth=0.9)
         axes.plot(row["value"], y, "o", color=style.INK, markersize=3)
-        count = f"{100 * row['value']:.1f} % of {row['images']:,.0f}"
-        beside(axes, row["high"], y, count, fontsize=6)
-    shown = [(y, row["group"]) for y, row in enumerate(rows) if row["check"] == "positive"]
-    axes.set_yticks([y for y, _ in shown], [group_title(group) for _, group in shown])
+        count = f"{share(row['value'])} of {row['images']:,.0f}"
+        style.write_right_of(axes, row["high"], y, count, fontsize=6)
+    groups = [(y, row["group"]) for y, row in enumerate(rows) if row["check"] == "positive"]
+    axes.set_yticks([y for y, _ in groups], [group_title(group) for _, group in groups])
     axes.set_ylim(len(rows) - 0.4, -0.6)
 
 
@@ -151,28 +171,19 @@ def odds_text(row: pd.Series) -> str:
     name = " : ".join(SEXES.get(value, value) for value in values)
     if np.isnan(row["value"]):
         return f"odds ratio {name}  not defined"
-    return f"odds ratio {name}  {row['value']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
-
-
-def beside(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
-    axes.annotate(
-        text, (x, y), xytext=(3, 0), textcoords="offset points", va="center_baseline", **look
-    )
+    return f"odds ratio {name}  {bracketed(row['value'], row['low'], row['high'], 2)}"
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--audit", nargs="+", required=True, type=Path, help="a file per protocol")
     parser.add_argument("--labels", required=True, type=Path)
-    parser.add_argument("--settings", required=True, type=finite_json)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    add_titles(parser)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
     tables = [LEAKAGE.read(path) for path in arguments.audit]
     audits = {table["protocol"].iloc[0]: table for table in tables}
-    labels = LABEL_CHECKS.read(arguments.labels)
-    figure = draw(audits, labels, arguments.settings["sites"])
+    figure = draw(audits, LABEL_CHECKS.read(arguments.labels), arguments.titles)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

@@ -9,15 +9,30 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
+from chexviz.base.tables.evaluation import CALIBRATION, DISTRIBUTION, RELIABILITY
 from chexviz.evaluation.cases import first_note
 from chexviz.reporting.figures import style
-from chexviz.reporting.figures.panels import PANEL, first_seed, lay_out, of, panels, shown, warn
-from chexviz.reporting.titles import add_titles, curve_title, group_titles, in_order, read_table
+from chexviz.reporting.figures.panels import PANEL, compared_once, lay_out, panels, rows_of, warn
+from chexviz.reporting.selection import first_seed, in_order
+from chexviz.reporting.titles import add_titles, curve_title, group_titles
 
-KEYS = ("site", "task", "architecture", "method", "seed", "scaling")
-CALIBRATION = (*KEYS, "temperature", "brier", "ece", "ece_chance", "note")
-RELIABILITY = (*KEYS, "predicted", "observed", "observed_low", "observed_high")
-DISTRIBUTION = (*KEYS, "score", "positives", "negatives")
+FIGURE = {
+    "name": "calibration",
+    "caption": (
+        "*Calibration.* Observed against predicted frequency in bins of equal mass, with #level "
+        "intervals. Below, the distribution of the scores. Points below the diagonal: the finding "
+        "is rarer than the score says. #capital(protocol.title)."
+    ),
+    "alt": "Observed against predicted frequency of the finding",
+    "category": "Calibration",
+    "shows": "reliability diagrams",
+    "report": (
+        "Reliability diagrams under the protocol ``{protocol}``: observed against predicted "
+        "frequency of the finding in bins of equal mass with 95 % intervals (Wilson), the "
+        "distribution of the scores beneath. Open symbols and dashed lines: after temperature "
+        "scaling on the validation images, where the protocol has enough of them."
+    ),
+}
 # mm on the printed page
 LINE, DIAGRAM, GAP, SCORES, BETWEEN = 3.1, 52.0, 2.5, 13.0, 19.0
 NOTE = (
@@ -42,7 +57,7 @@ def draw(
     height = words + DIAGRAM + GAP + SCORES
     figure, cells = lay_out(calibration, sites, height, BETWEEN, note)
     for cell, axes in panels(figure, cells, words, DIAGRAM):
-        summary = of(calibration, cell)
+        summary = rows_of(calibration, cell)
         colours = {
             method: style.accent(position)
             for position, method in enumerate(in_order(summary["method"]))
@@ -50,12 +65,13 @@ def draw(
         title = axes.set_title(cell.heading, loc="left", pad=words * 72 / 25.4)
         style.shrink_to_fit(title, PANEL)
         style.panel_letter(axes, cell.letter, -11.5, words)
-        draw_reliability(axes, of(reliability, cell), colours)
+        draw_reliability(axes, rows_of(reliability, cell), colours)
         write_summary(axes, summary, colours)
         if note := first_note(summary["note"]):
             warn(axes, f"No intervals: {note}.")
     for cell, axes in panels(figure, cells, words + DIAGRAM + GAP, SCORES):
-        draw_scores(axes, of(distribution, cell), in_order(of(calibration, cell)["method"]))
+        methods = in_order(rows_of(calibration, cell)["method"])
+        draw_scores(axes, rows_of(distribution, cell), methods)
     return figure
 
 
@@ -148,23 +164,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--distribution", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
 
-    table = read_table(arguments.calibration, CALIBRATION)
-    calibration = shown(table, arguments.method, arguments.calibration)
+    table = CALIBRATION.read(arguments.calibration)
+    calibration = compared_once(table, arguments.method, arguments.calibration)
     seed, methods = calibration["seed"].iloc[0], calibration["method"].unique()
     reliability, distribution = (
         rows[(rows["seed"] == seed) & rows["method"].isin(methods)]
         for rows in (
-            read_table(arguments.reliability, RELIABILITY),
-            read_table(arguments.distribution, DISTRIBUTION),
+            RELIABILITY.read(arguments.reliability),
+            DISTRIBUTION.read(arguments.distribution),
         )
     )
     note = f"{NOTE}\n{scaling_note(calibration, arguments.titles)}"
-    note += first_seed(table).replace("\n", " ")
+    note += f" {first_seed(table['seed'])}".rstrip()
     figure = draw(calibration, reliability, distribution, arguments.titles, note)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 

@@ -1,7 +1,6 @@
 """Contact sheet: Grad-CAM of many true positives from best to worst, baseline beside a method."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,22 +9,36 @@ from matplotlib.figure import Figure
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.methods import BASELINE
-from chexviz.base.tables.evaluation import MEASURES
-from chexviz.base.tables.sites import ANNOTATIONS
-from chexviz.images.annotated import read_images, read_maps, upsample
+from chexviz.base.tables.evaluation import LOCALISATION_IMAGES, MEASURES
+from chexviz.base.tables.models import UNTASKED
+from chexviz.images.annotated import read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show_map
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    add_titles,
-    capitalised,
-    curve_title,
-    in_order,
-    read_table,
-    site_titles,
-)
+from chexviz.reporting.figures.site_files import Site, add_sites
+from chexviz.reporting.selection import first_seed, in_order
+from chexviz.reporting.titles import add_titles, architecture_title, curve_title, task_titles
+from chexviz.reporting.wording import capitalised
 
-MODEL = ["site", "architecture", "method", "seed"]
+FIGURE = {
+    "name": "contact_sheet",
+    "caption": (
+        "*Grad-CAM of true positives from best to worst*, at even steps of rank in the energy of "
+        "the baseline's map inside the annotation. Each map is scaled to its own maximum. "
+        "#capital(protocol.title)."
+    ),
+    "alt": "Grad-CAM maps of true positives from best to worst",
+    "limit": 215,
+    "category": "Localisation",
+    "shows": "true positives",
+    "report": (
+        "Grad-CAM of true positives from best to worst, protocol ``{protocol}``, baseline beside "
+        "the first method. Cases follow a rule: of the true positives of both models, those at "
+        "even steps of rank in the energy of the baseline's map inside the annotation, the highest "
+        "and the lowest included. Maps are taken after the last ReLU and each is scaled to its own "
+        "maximum, so colours compare places within a map and not strengths between maps."
+    ),
+}
+MODEL = [*UNTASKED]
 CASES, ACROSS = 10, 5  # of a site and architecture
 # mm on the printed page
 EDGE, GAP, WIDE_GAP, TOP, HEAD, BELOW, AFTER, NOTES = 2.0, 0.6, 2.4, 2.0, 8.2, 3.4, 2.5, 11
@@ -37,16 +50,6 @@ NOTES_TEXT = (
     "share), intersection over union.",
     "Maps: Grad-CAM after the last ReLU, each scaled to its own maximum.",
 )
-
-
-class Site(NamedTuple):
-    """The files of a site."""
-
-    name: str
-    task: str
-    images: str
-    samples: str
-    annotations: str
 
 
 def choose(scored: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -78,15 +81,15 @@ def draw(
 ) -> Figure:
     """The sheet: a block a site and architecture, pairs of maps in it.
 
-    maps: the columns architecture, method and file. names: of the sites, see titles.site_titles.
+    maps: the columns architecture, method and file. names: of the sites, see titles.task_titles.
     """
     _, method = in_order(maps["method"])
     files = maps.set_index(["architecture", "method"])["file"]
     blocks = []
     for site in sites:
         for architecture in in_order(maps["architecture"]):
-            of = (scored["site"] == site.name) & (scored["architecture"] == architecture)
-            blocks.append((site, architecture, choose(scored[of], method)))
+            own = (scored["site"] == site.name) & (scored["architecture"] == architecture)
+            blocks.append((site, architecture, choose(scored[own], method)))
     heights = [
         HEAD + max(-(-len(cases) // ACROSS), 0.3) * (PANEL + BELOW) + AFTER
         for _, _, cases in blocks
@@ -94,7 +97,7 @@ def draw(
     figure = style.new_figure(style.DOUBLE_COLUMN, TOP + sum(heights) + NOTES)
     y = TOP
     for (site, architecture, cases), height in zip(blocks, heights, strict=True):
-        title = f"{capitalised(names[site.name])}, {ARCHITECTURES.get(architecture, architecture)}"
+        title = f"{capitalised(names[site.name])}, {architecture_title(architecture)}"
         draw_head(figure, y, title, cases, method)
         if len(cases):
             pair = [files[architecture, one] for one in (BASELINE, method)]
@@ -132,8 +135,7 @@ def draw_cases(
 ) -> None:
     """The pairs of maps of a block, row by row. files: of the baseline's and the method's maps."""
     images = cases["image"].tolist()
-    radiographs = read_images(site.images, site.samples, images)
-    annotations = ANNOTATIONS.read(site.annotations)
+    radiographs, annotations = site.radiographs(images), site.outlines()
     heats = [upsample(read_maps(file, site.name, images), radiographs.shape[-1]) for file in files]
     for position, (_, case) in enumerate(cases.iterrows()):
         row, column = divmod(position, ACROSS)
@@ -158,13 +160,7 @@ def write_notes(figure: Figure, note: str) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument(
-        "--site",
-        action="append",
-        nargs=5,
-        required=True,
-        metavar=("SITE", "TASK", "IMAGES", "SAMPLES", "ANNOTATIONS"),
-    )
+    add_sites(parser)
     parser.add_argument(
         "--gradcam",
         action="append",
@@ -175,18 +171,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--scored", required=True, type=Path, help="a row an image, by `localise`")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
-    scored = read_table(arguments.scored, [*MODEL, "image", *MEASURES])
-    given = pd.DataFrame(arguments.gradcam, columns=[*MODEL[1:], "file"])
-    seeds = scored["seed"].unique()
+    scored = LOCALISATION_IMAGES.read(arguments.scored, *MODEL, "image", *MEASURES)
+    given = pd.DataFrame(arguments.gradcam, columns=[*MODEL[1:], "file"]).astype({"seed": int})
     given = given[given["seed"] == given["seed"].iloc[0]]
-    shown = scored.astype({"seed": str}).merge(given, on=MODEL[1:])
-    note = f"First of {len(seeds)} seeds ({given['seed'].iloc[0]})." if len(seeds) > 1 else ""
-    names = site_titles(arguments.titles)
-    figure = draw([Site(*site) for site in arguments.site], shown, given, names, note)
+    chosen = scored.merge(given, on=MODEL[1:])
+    sites, names = [Site(*site) for site in arguments.site], task_titles(arguments.titles)
+    figure = draw(sites, chosen, given, names, first_seed(scored["seed"]))
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

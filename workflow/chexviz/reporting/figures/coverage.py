@@ -11,24 +11,44 @@ from matplotlib.ticker import NullLocator
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import COVERAGE
-from chexviz.evaluation.coverage import CHOSEN, INTERVALS, TESTS
 from chexviz.reporting import titles
 from chexviz.reporting.figures import style
+from chexviz.reporting.wording import share
 
+FIGURE = {
+    "name": "coverage",
+    "by_protocol": False,
+    "caption": (
+        "*Coverage of the intervals.* Share of simulated studies whose 95\u00a0% intervals, made "
+        "as those of @results, hold the truth, by the number of patients with the finding; and, "
+        "for the paired tests, in which two equally good models are called different at the "
+        "5\u00a0% level. Studies with fewer than #settings.evaluation.minimum_cases such patients "
+        "show how far intervals of so few can be relied on."
+    ),
+    "alt": "Coverage of the intervals and false positives of the paired tests",
+    "category": "Evaluation",
+    "shows": "coverage of the intervals, figure",
+    "report": (
+        "How often the 95 % intervals of this study's kind hold the truth, by the number of "
+        "patients with the finding, where each patient has one image and where some have several; "
+        "and how often paired tests call two equally good models different at the level of 5 %. "
+        "{config[evaluation][coverage][repetitions]} simulated studies of each design. Tests that "
+        "take images for independent are too sure where patients have several."
+    ),
+}
 # mm on the printed page
 LEFT, TOP, PANEL, BETWEEN = 15.0, 16.0, 34.0, 8.5
 HEIGHT, BELOW, BOTTOM = 34.0, 13.0, 18.0
-TITLES = dict(
-    zip(
-        INTERVALS + CHOSEN,
-        (
-            *("AUROC", "AUPR", "Sensitivity", "Specificity"),
-            *("Sensitivity,\nchosen threshold", "Specificity,\nchosen threshold"),
-        ),
-        strict=True,
-    )
-)
-COLOURS = dict(zip(TESTS, (style.INK, style.accent(0), style.accent(2)), strict=True))
+TITLES = {
+    "auroc": "AUROC",
+    "aupr": "AUPR",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "sensitivity_chosen": "Sensitivity,\nchosen threshold",
+    "specificity_chosen": "Specificity,\nchosen threshold",
+}
+PRIMARY = "bootstrap_patients"
+TESTS = {PRIMARY: style.INK, "bootstrap_images": style.accent(0), "delong": style.accent(2)}
 DESIGNS = (style.GREY, style.accent(1))  # one image a patient; several
 # Of the axes that stand left of others with the same.
 LABELS = dict.fromkeys((0, 4), "Intervals that hold the truth (%)") | {6: "Called different (%)"}
@@ -52,7 +72,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for axes, design in zip(panels[len(TITLES) :], designs, strict=False):
         for place, test in enumerate(TESTS):
             rows = table[(table["measure"] == test) & (table["images"] == design)]
-            draw_rates(axes, rows, place - (len(TESTS) - 1) / 2, COLOURS[test])
+            draw_rates(axes, rows, place - (len(TESTS) - 1) / 2, TESTS[test])
         axes.set(ylim=(0, highest))
         axes.set_title(f"Paired tests,\n{each(design)}", loc="left", linespacing=1.0)
     for number, axes in enumerate(panels):
@@ -60,7 +80,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for number, label in LABELS.items():
         panels[number].set_ylabel(label)
     write_names(figure, designs)
-    write_note(figure, table, height)
+    write_note(figure, table)
     return figure
 
 
@@ -102,7 +122,7 @@ def write_names(figure: Figure, designs: list[float]) -> None:
     """The colours of the designs and of the tests, above the panels."""
     lines = {
         "Intervals:": zip(map(each, designs), DESIGNS, strict=False),
-        "Paired tests:": [(titles.TESTS[test], COLOURS[test]) for test in TESTS],
+        "Paired tests:": [(titles.TESTS[test], TESTS[test]) for test in TESTS],
     }
     for number, (heading, names) in enumerate(lines.items()):
         x, look = LEFT, {"fontsize": 7, "va": "center"}
@@ -112,29 +132,26 @@ def write_names(figure: Figure, designs: list[float]) -> None:
             x = LEFT + 18 if name == heading else x + width + 4
 
 
-def write_note(figure: Figure, table: pd.DataFrame, height: float) -> None:
+def write_note(figure: Figure, table: pd.DataFrame) -> None:
     """What is drawn, below the panels."""
-    share = (table["positives"] / table["patients"]).mean()
+    part = (table["positives"] / table["patients"]).mean()
     text = (
         f"Dots and bars: rates of {table['repetitions'].iloc[0]:,} simulated studies each, with "
-        f"95 % intervals. Dashed: nominal. {100 * share:.0f} % of the patients have the finding.\n"
+        "95 % intervals. Dashed: nominal. "
+        f"{share(part, digits=0)} of the patients have the finding.\n"
         "Each threshold is chosen on the same images. Above, the truth is that of the best of all "
         "thresholds, below that of the chosen one in other patients."
     )
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    note = style.text_at(figure, 2.5, height - 1.2, text, **look)
-    style.shrink_to_fit(note, style.DOUBLE_COLUMN - 5, smallest=6)
+    style.write_fitted_note(figure, text, smallest=6)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--coverage", required=True, type=Path, metavar="CSV")
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
     table = COVERAGE.read(arguments.coverage)
-    if absent := {*INTERVALS, *CHOSEN, TESTS[0]} - set(table["measure"]):
+    if absent := {*TITLES, PRIMARY} - set(table["measure"]):
         raise InputError(
             arguments.coverage,
             expected="rows of every interval and of the primary test",

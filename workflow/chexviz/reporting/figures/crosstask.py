@@ -9,18 +9,30 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.base.options import finite_json
 from chexviz.base.tables.evaluation import CROSSTASK
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    capitalised,
-    curve_title,
-    in_order,
-    site_titles,
-)
+from chexviz.reporting.selection import first_seed, in_order
+from chexviz.reporting.titles import add_titles, architecture_title, curve_title, task_titles
+from chexviz.reporting.wording import bracketed, capitalised, fixed, share
 
+FIGURE = {
+    "name": "crosstask",
+    "caption": (
+        "*Every head on the images of every site.* A head that tells another task's labels apart "
+        "responds to more than its own finding. Findings that occur together would show the same. "
+        "#capital(protocol.title)."
+    ),
+    "alt": "Scores of every head on the images of every site",
+    "category": "Cross-task",
+    "shows": "figure",
+    "report": (
+        "Scores of every head of {method} on the evaluation images of every site, protocol "
+        "``{protocol}``. A head that tells the labels of another task apart, or goes with the "
+        "other head more than expected, responds to more than its own finding; two findings that "
+        "occur together would show the same."
+    ),
+}
 # mm on the printed page
 LEFT, PANEL, VALUES, BETWEEN = 44.0, 36.0, 29.0, 3.0
 TOP, ROW, TITLE, BETWEEN_SITES, BOTTOM = 4.0, 4.2, 8.0, 9.0, 19.0
@@ -54,7 +66,7 @@ def draw(table: pd.DataFrame, sites: list[dict], note: str) -> Figure:
     """
     sites = [site for site in sites if (table["site"] == site["name"]).any()]
     architectures = in_order(table["architecture"])
-    names = site_titles(sites)
+    names = task_titles(sites)
     blocks = [lines_of(table[table["site"] == site["name"]], site, names) for site in sites]
     width = LEFT + len(architectures) * (PANEL + VALUES + BETWEEN) - BETWEEN
     height = TOP + ROW * sum(map(len, blocks)) + (TITLE + BETWEEN_SITES) * len(sites) + BOTTOM
@@ -71,17 +83,15 @@ def draw(table: pd.DataFrame, sites: list[dict], note: str) -> Figure:
         for column, architecture in enumerate(architectures):
             x = LEFT + column * (PANEL + VALUES + BETWEEN)
             look = {"fontsize": 7, "fontweight": "bold"}
-            title = ARCHITECTURES.get(architecture, architecture)
+            title = architecture_title(architecture)
             style.text_at(figure, x, y - 3, title, **look)
             axes = style.axes_at(figure, x, y, PANEL, ROW * len(lines))
-            of_site = table["site"] == site["name"]
-            draw_panel(axes, lines, table[of_site & (table["architecture"] == architecture)], names)
+            own = (table["site"] == site["name"]) & (table["architecture"] == architecture)
+            draw_panel(axes, lines, table[own], names)
             axes.set(xlim=(0, min(1.05 * ends.max(), 1)), ylim=(len(lines) - 0.5, -0.5))
             axes.set_xlabel("Score" if site is sites[-1] else "")
         y += ROW * len(lines) + BETWEEN_SITES
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    footnote = style.text_at(figure, 2.5, height - 1, note, **look)
-    style.shrink_to_fit(footnote, width - 5)
+    style.write_fitted_note(figure, note, above=1)
     return figure
 
 
@@ -171,7 +181,7 @@ def draw_box(axes: Axes, y: float, rows: pd.DataFrame, threshold: float, colour:
     ends = [y - 0.5, y + 0.5]
     axes.plot([threshold] * 2, ends, color=style.INK, linewidth=0.6, dashes=(2, 1.5), zorder=4)
     called = rows.loc["called"]
-    count = f"{100 * called['value']:.0f} % of {called['images']:,.0f}"
+    count = f"{share(called['value'], digits=0)} of {called['images']:,.0f}"
     write(axes, 1, y, count, style.GREY)
 
 
@@ -189,24 +199,15 @@ def with_interval(row: pd.Series) -> str:
     """'0.50 (0.32–0.65)', '0.50 (too few)', '1.00' without an interval, or the note of no value."""
     if pd.isna(row["value"]):
         return str(row["note"])
-    value, low, high = (f"{row[name]:.2f}".replace("-", "−") for name in ("value", "low", "high"))
     if is_too_few(row["note"]):
-        return f"{value} ({TOO_FEW})"
-    return value if pd.isna(row["low"]) else f"{value} ({low}–{high})"
+        return f"{fixed(row['value'], 2)} ({TOO_FEW})"
+    return bracketed(row["value"], row["low"], row["high"], 2)
 
 
 def write(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
     """Text from a side of the panel on (x: 0 left, 1 right), as far as the column goes."""
-    written = axes.annotate(
-        text,
-        (x, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center_baseline",
-        fontsize=6,
-        color=colour,
-    )
+    look: style.Look = {"xycoords": ("axes fraction", "data"), "fontsize": 6, "color": colour}
+    written = style.write_right_of(axes, x, y, text, **look)
     style.shrink_to_fit(written, VALUES - 1 if x else PANEL + VALUES - 1)
 
 
@@ -221,21 +222,17 @@ def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--crosstask", required=True, type=Path)
     parser.add_argument("--method", required=True, help="whose heads are shown")
-    parser.add_argument("--settings", required=True, type=finite_json)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    add_titles(parser)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
     table = CROSSTASK.read(arguments.crosstask)
     table = table[table["method"] == arguments.method]
-    seeds = table["seed"].unique()
-    note = f"{curve_title(arguments.method)}. {NOTE}"
-    if len(seeds) > 1:
-        note += f"\nFirst of {len(seeds)} seeds ({seeds[0]})."
     if table.empty:
         figure = draw_nothing(ONE_HEAD)
     else:
-        figure = draw(table[table["seed"] == seeds[0]], arguments.settings["sites"], note)
+        note = f"{curve_title(arguments.method)}. {NOTE}\n{first_seed(table['seed'])}".rstrip()
+        first = table[table["seed"] == table["seed"].iloc[0]]
+        figure = draw(first, arguments.titles, note)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

@@ -8,15 +8,29 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
+from chexviz.base.tables.evaluation import DECISION
 from chexviz.evaluation.cases import first_note
 from chexviz.reporting.figures import style
-from chexviz.reporting.figures.panels import PANEL, first_seed, lay_out, of, panels, shown, warn
-from chexviz.reporting.titles import add_titles, curve_title, in_order, read_table
+from chexviz.reporting.figures.panels import PANEL, compared_once, lay_out, panels, rows_of, warn
+from chexviz.reporting.selection import first_seed, in_order
+from chexviz.reporting.titles import add_titles, curve_title
 
-COLUMNS = (
-    *("site", "task", "architecture", "method", "seed", "scaling", "threshold"),
-    *("net_benefit", "net_benefit_low", "net_benefit_high", "all", "note"),
-)
+FIGURE = {
+    "name": "decision",
+    "caption": (
+        "*Decision curves.* Net benefit with #level bands, against treating all and treating none. "
+        "A model is of use where its curve lies above both. #capital(protocol.title)."
+    ),
+    "alt": "Net benefit against the probability at which one would act",
+    "category": "Calibration",
+    "shows": "decision curves",
+    "report": (
+        "Net benefit over the probability at which one would act, under the protocol "
+        "``{protocol}``, with 95 % bootstrap bands, against treating all and treating none "
+        "(Vickers and Elkin 2006). Probabilities are temperature scaled where the validation "
+        "images allow it."
+    ),
+}
 HEIGHT, BETWEEN = 48.0, 18.0  # mm on the printed page
 NOTE = (
     "Net benefit: true positives per image, less false positives x threshold / (1 − threshold) "
@@ -31,7 +45,7 @@ def draw(decision: pd.DataFrame, sites: list[dict], note: str) -> Figure:
     for cell, axes in panels(figure, cells, 0, HEIGHT):
         style.shrink_to_fit(axes.set_title(cell.heading, loc="left"), PANEL)
         style.panel_letter(axes, cell.letter, -11.5, 1.4)
-        draw_curves(axes, of(decision, cell))
+        draw_curves(axes, rows_of(decision, cell))
     return figure
 
 
@@ -61,8 +75,8 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
         look: style.Look = {"color": colour, "fontweight": "bold", "transform": axes.transAxes}
         axes.text(0.985, 0.985 - 0.075 * line, label, ha="right", va="top", **look)
     look = {"color": style.GREY, "fontsize": 6.5, "transform": axes.transAxes}
-    said = SCALED[curves["scaling"].iloc[0]]
-    axes.text(0.985, 0.985 - 0.075 * len(labels), said, ha="right", va="top", **look)
+    kind = SCALED[curves["scaling"].iloc[0]]
+    axes.text(0.985, 0.985 - 0.075 * len(labels), kind, ha="right", va="top", **look)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -70,17 +84,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--decision", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
 
-    table = read_table(arguments.decision, COLUMNS)
-    figure = draw(
-        shown(table, arguments.method, arguments.decision),
-        arguments.titles,
-        NOTE + first_seed(table),
-    )
+    table = DECISION.read(arguments.decision)
+    curves = compared_once(table, arguments.method, arguments.decision)
+    note = f"{NOTE}\n{first_seed(table['seed'])}".rstrip()
+    figure = draw(curves, arguments.titles, note)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

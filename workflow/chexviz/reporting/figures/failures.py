@@ -1,7 +1,6 @@
 """Confusion matrices of all models, and a sheet of the worst errors of one method."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,22 +9,34 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
 from chexviz.base.methods import BASELINE
-from chexviz.base.tables.evaluation import read_metrics, threshold_of
-from chexviz.base.tables.sites import ANNOTATIONS
-from chexviz.images.annotated import read_images
+from chexviz.base.tables.evaluation import CONFUSION, FAILURES, read_metrics, threshold_of
+from chexviz.base.tables.models import PREDICTIONS, UNTASKED
+from chexviz.base.tables.sites import SAMPLES
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, show
-from chexviz.reporting.tables.confusion import COLUMNS, KINDS, MODEL, SHARED, called, matrix, worst
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    add_titles,
-    curve_title,
-    group_titles,
-    read_table,
-)
+from chexviz.reporting.figures.site_files import Site, add_sites
+from chexviz.reporting.selection import first_seed
+from chexviz.reporting.tables.confusion import KINDS, SHARED, called, matrix, worst
+from chexviz.reporting.titles import add_titles, architecture_title, curve_title, group_titles
 
+FIGURE = {
+    "name": "failures",
+    "caption": (
+        "*Worst errors of the federated models*: false positives with the highest and false "
+        "negatives with the lowest scores. #capital(protocol.title)."
+    ),
+    "alt": "Radiographs that the federated models call wrongly, with their scores",
+    "limit": 215,
+    "category": "Evaluation",
+    "shows": "worst errors",
+    "report": (
+        "Where the first method fails, protocol ``{protocol}``: the false positives with the "
+        "highest scores and the false negatives with the lowest ones, with the baseline's score "
+        "and the tags of the file. The same cases are in ``evaluation/{protocol}/failures.csv``."
+    ),
+}
+MODEL = [*UNTASKED]
 TAGS = ["view", "sex", "age"]
-FAILURES = [*MODEL, "kind", "rank", "image", "score", "threshold", "baseline_score", *TAGS]
 EACH = 6  # errors of a kind that are shown of a model
 # mm on the printed page
 EDGE, GAP, WIDE_GAP, TOP, HEAD, BELOW, AFTER, NOTES = 2.0, 1.0, 4.0, 2.0, 8.2, 6.6, 2.5, 8.0
@@ -37,16 +48,6 @@ NOTES_TEXT = (
 )
 
 
-class Site(NamedTuple):
-    """The files of a site."""
-
-    name: str
-    task: str
-    images: str
-    samples: str
-    annotations: str
-
-
 def judge(
     sites: list[Site], predictions: list[list[str]], cuts: pd.Series, method: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -54,8 +55,11 @@ def judge(
 
     predictions: ARCHITECTURE METHOD SEED FILE. cuts: threshold by MODEL.
     """
-    columns = ["site", "image", "label", "subset", "score"]
-    tables = {tuple(key): read_table(file, columns) for *key, file in predictions}
+    columns = ("site", "image", "label", "subset", "score")
+    tables = {
+        (architecture, name, int(seed)): PREDICTIONS.read(file, *columns)
+        for architecture, name, seed, file in predictions
+    }
     first = next(seed for _, name, seed in tables if name == method)
     matrices, errors = [], []
     for site in sites:
@@ -71,13 +75,13 @@ def judge(
             matrices.append(about | matrix(rows, None if name == BASELINE else baseline))
             if (name, seed) == (method, first):
                 errors.append(described(rows, baseline, site).assign(**about))
-    table = pd.DataFrame(matrices, columns=COLUMNS).astype(dict.fromkeys(SHARED, "Int64"))
-    return table, pd.concat(errors, ignore_index=True)[FAILURES]
+    table = pd.DataFrame(matrices).astype(dict.fromkeys(SHARED, "Int64"))
+    return table, pd.concat(errors, ignore_index=True)[FAILURES.names]
 
 
 def described(rows: pd.DataFrame, baseline: pd.DataFrame, site: Site) -> pd.DataFrame:
     """The worst errors of a model, with the baseline's score and the tags of each image."""
-    tags = read_table(site.samples, ["image", *TAGS]).set_index("image")[TAGS]
+    tags = SAMPLES.read(site.samples, "image", *TAGS).set_index("image")[TAGS]
     other = baseline.set_index("image")["score"].rename("baseline_score")
     chosen = {kind: worst(rows, kind, EACH)[["image", "score"]] for kind in KINDS}
     table = pd.concat(
@@ -96,7 +100,7 @@ def draw(
 ) -> Figure:
     """The sheet: a row a site and architecture, false positives left and false negatives right.
 
-    named: see titles.site_titles. matrices: of the models that are shown.
+    named: see titles. matrices: of the models that are shown.
     """
     titles = group_titles(matrices, named)
     files = {site.name: site for site in sites}
@@ -104,8 +108,7 @@ def draw(
     figure = style.new_figure(style.DOUBLE_COLUMN, TOP + len(matrices) * tall + NOTES)
     for position, model in enumerate(matrices.to_dict("records")):
         y = TOP + position * tall
-        architecture = ARCHITECTURES.get(model["architecture"], model["architecture"])
-        title = f"{titles[model['site']]}, {architecture}"
+        title = f"{titles[model['site']]}, {architecture_title(model['architecture'])}"
         look = {"fontsize": 7.5, "fontweight": "bold", "va": "baseline"}
         style.text_at(figure, EDGE, y + 3, f"{title}, {curve_title(method)}", **look)
         own = errors[(errors[MODEL] == [model[name] for name in MODEL]).all(axis=1)]
@@ -130,8 +133,7 @@ def draw_cases(figure: Figure, x: float, y: float, cases: pd.DataFrame, site: Si
     """The radiographs of one kind of error, side by side."""
     if cases.empty:
         return
-    radiographs = read_images(site.images, site.samples, cases["image"].tolist())
-    annotations = ANNOTATIONS.read(site.annotations)
+    radiographs, annotations = site.radiographs(cases["image"].tolist()), site.outlines()
     for position, case in enumerate(cases.to_dict("records")):
         axes = style.axes_at(figure, x + position * (PANEL + GAP), y, PANEL, PANEL)
         axes.axis("off")
@@ -153,13 +155,7 @@ def tags(case: dict) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument(
-        "--site",
-        action="append",
-        nargs=5,
-        required=True,
-        metavar=("SITE", "TASK", "IMAGES", "SAMPLES", "ANNOTATIONS"),
-    )
+    add_sites(parser)
     parser.add_argument(
         "--prediction",
         action="append",
@@ -177,17 +173,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
     sites = [Site(*site) for site in arguments.site]
-    cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index(MODEL)["threshold"]
+    cuts = read_metrics(arguments.metrics).set_index(MODEL)["threshold"]
     matrices, errors = judge(sites, arguments.prediction, cuts, arguments.method)
-    seeds = matrices["seed"].unique()
-    of_first = (matrices["method"] == arguments.method) & (matrices["seed"] == seeds[0])
-    note = f"First of {len(seeds)} seeds ({seeds[0]})." if len(seeds) > 1 else ""
-    shown = matrices[of_first], errors, arguments.method, note
-    figure = draw(sites, arguments.titles, *shown)
+    first = matrices["seed"] == matrices["seed"].iloc[0]
+    chosen = matrices[first & (matrices["method"] == arguments.method)]
+    note = first_seed(matrices["seed"])
+    figure = draw(sites, arguments.titles, chosen, errors, arguments.method, note)
     outputs = {"confusion": arguments.confusion, "failures": arguments.failures}
     with replacing_all(outputs) as temporaries:
-        for name, table in (("confusion", matrices), ("failures", errors)):
-            table.to_csv(temporaries[name], index=False, lineterminator="\n")
+        CONFUSION.write(matrices, temporaries["confusion"])
+        FAILURES.write(errors, temporaries["failures"])
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

@@ -13,6 +13,21 @@ from chexviz.reporting.figures import style
 from chexviz.reporting.tables import flow
 from chexviz.reporting.tables.characteristics import TITLES
 
+FIGURE = {
+    "name": "flow",
+    "by_protocol": False,
+    "caption": (
+        "*Flow of images* from the files found to the subsets. Patients: those that are known."
+    ),
+    "alt": "Images found, rejected and in each subset, by site",
+    "category": "Audit",
+    "shows": "flow of images",
+    "report": (
+        "What became of the radiographs of each site: found, rejected by reason, usable, without a "
+        "label, and in which subset under each protocol. The numbers are in ``audit/flow.csv``. Of "
+        "more than four sites, the sums."
+    ),
+}
 SITES = 4  # drawn one by one; of more, all together
 REASONS = 5  # kinds of rejection that are named; all are in flow.csv
 # mm on the printed page
@@ -63,6 +78,7 @@ def draw_site(axes: Axes, rows: pd.DataFrame, y: float) -> None:
 
 
 def box_height(lines: int) -> float:
+    """Of a box with so many lines, mm."""
     return 2 * PAD + lines * LINE
 
 
@@ -135,11 +151,13 @@ def box(
 
 
 def arrow(axes: Axes, x: float, end: float, y: float, down: float | None = None) -> None:
+    """An arrow from x to end at the height y, or from there down to another one."""
     look = {"arrowstyle": "-|>", "color": style.INK, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 1}
     axes.annotate("", (end, y if down is None else down), (x, y), arrowprops=look)
 
 
 def write(axes: Axes, x: float, y: float, lines: list[str]) -> None:
+    """Lines of grey text, from their upper left corner down."""
     for position, line in enumerate(lines):
         look: style.Look = {"fontsize": SIZE, "color": style.GREY, "va": "center_baseline"}
         axes.text(x, y + (position + 0.5) * LINE, line, **look)

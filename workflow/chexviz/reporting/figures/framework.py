@@ -1,31 +1,44 @@
 """Figure 1: the CheXViz framework. What each site keeps, what it sends, and the global model."""
 
 import json
-from pathlib import Path
-from typing import Literal
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import (
-    Circle,
-    Ellipse,
-    FancyArrowPatch,
-    FancyBboxPatch,
-    Patch,
-    Polygon,
-    Rectangle,
-)
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.base.options import finite_json
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import capitalised
+from chexviz.reporting.figures.shapes import (
+    arrow,
+    box,
+    fitted,
+    radiograph,
+    representation,
+    step,
+    task_block,
+)
+from chexviz.reporting.titles import add_titles
+from chexviz.reporting.wording import capitalised
 
-Point = tuple[float, float]
-Colour = str | tuple[float, float, float]
-
+FIGURE = {
+    "name": "figure1",
+    "by_protocol": False,
+    "caption": (
+        "*The CheXViz framework.* *a*, in each round every site trains on its own images (1), "
+        "sends its representation block to the server (2), which averages them (3) and returns the "
+        "average (4). Images, labels and task blocks never leave the site. *b*, the averaged "
+        "representation with the task blocks of all sites is one model for every task."
+    ),
+    "alt": "Sites send representation blocks to a server, which averages them",
+    "category": "Paper",
+    "shows": "Figure 1, framework",
+    "report": (
+        "The CheXViz framework for the sites of this run. In each round every site trains on its "
+        "own images and sends its representation block to the server, which averages the blocks "
+        "and returns the mean. Images, labels and task blocks stay at the sites. The global model "
+        "is the averaged representation with every site's task block."
+    ),
+}
 # All lengths are mm on the printed page; y grows upwards.
 HEIGHT = 97.0
 FEDERATION = 119.0  # width of panel a
@@ -34,7 +47,14 @@ GLOBAL_WIDTH = 56.0
 CARD_BOTTOM, CARD_TOP = 15.0, 58.0
 SERVER_BOTTOM, SERVER_TOP = 71.0, 90.0
 GAP = 3.0
-STEPS = ("train locally", "send representation", "average", "return the average")
+# What a round's numbered steps are, and where the key has them: mm from the left edge.
+STEPS = {
+    "train locally": 2.8,
+    "send representation": 29.0,
+    "average": 64.0,
+    "return the average": 87.0,
+}
+STEPS_LINE, BLOCKS_LINE = 9.2, 3.5  # heights of the key's two lines
 
 
 def draw(sites: list[dict]) -> Figure:
@@ -132,162 +152,30 @@ def draw_global_model(axes: Axes, sites: list[dict]) -> None:
 
 def draw_key(axes: Axes) -> None:
     """What the discs and the two kinds of block mean, below the panels."""
-    for number, (text, x) in enumerate(zip(STEPS, (2.8, 29.0, 64.0, 87.0), strict=True), start=1):
-        step(axes, x, 9.2, str(number), style.INK)
-        axes.text(x + 2.8, 9.2, text, va="center_baseline")
-    representation(axes, 1.0, 1.0, 5.6, 5, style.GREY)
-    axes.text(8.0, 3.5, "representation block, shared and averaged", va="center_baseline")
-    task_block(axes, 65.4, 1.0, 4.4, 5, style.GREY)
-    axes.text(71.2, 3.5, "task block, never averaged", va="center_baseline")
+    for number, (text, x) in enumerate(STEPS.items(), start=1):
+        step(axes, x, STEPS_LINE, str(number), style.INK)
+        axes.text(x + 2.8, STEPS_LINE, text, va="center_baseline")
+    high = 5.0
+    low = BLOCKS_LINE - high / 2
+    representation(axes, 1.0, low, 5.6, high, style.GREY)
+    axes.text(8.0, BLOCKS_LINE, "representation block, shared and averaged", va="center_baseline")
+    task_block(axes, 65.4, low, 4.4, high, style.GREY)
+    axes.text(71.2, BLOCKS_LINE, "task block, never averaged", va="center_baseline")
 
 
 def heading(axes: Axes, x: float, letter: str, text: str) -> None:
+    """A panel's letter and title."""
     axes.text(x, HEIGHT - 4.2, letter, fontsize=9, fontweight="bold", va="baseline")
     axes.text(x + 4, HEIGHT - 4.2, text, fontsize=8, va="baseline")
 
 
-def fitted(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    width: float,
-    *,
-    align: Literal["left", "center", "right"] = "center",
-    weight: str = "normal",
-    size: float = 7.0,
-    colour: str = style.INK,
-) -> None:
-    """Text in the middle of the line at y, shrunk if it is wider than `width` mm."""
-    label = axes.text(
-        x, y, text, ha=align, va="center_baseline", fontsize=size, fontweight=weight, color=colour
-    )
-    style.shrink_to_fit(label, width)
-
-
-def box(
-    axes: Axes, x: float, y: float, width: float, height: float, face: Colour, edge: Colour
-) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x + 1.5, y + 1.5),
-            width - 3,
-            height - 3,
-            boxstyle="round,pad=1.5,rounding_size=2",
-            facecolor=face,
-            edgecolor=edge,
-            linewidth=0.8,
-            zorder=0,
-        )
-    )
-
-
-def arrow(axes: Axes, start: Point, end: Point, colour: str, head: float = 6) -> None:
-    axes.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>",
-            mutation_scale=head,
-            shrinkA=0,
-            shrinkB=0,
-            color=colour,
-            linewidth=1.1,
-            zorder=2,
-        )
-    )
-
-
-def step(axes: Axes, x: float, y: float, number: str, colour: str) -> None:
-    """A numbered disc."""
-    axes.add_patch(Circle((x, y), 1.75, facecolor=colour, edgecolor="none", zorder=3))
-    look: style.Look = {"color": "white", "fontsize": 6.5, "fontweight": "bold", "zorder": 4}
-    axes.text(x, y - 0.05, number, ha="center", va="center_baseline", **look)
-
-
-def representation(
-    axes: Axes, x: float, y: float, width: float, height: float, colour: str
-) -> None:
-    """A representation block: feature maps that get smaller and more numerous."""
-    middle, count = y + height / 2, 4
-    pitch = width / count
-    for position in range(count):
-        tall = height * (1 - 0.2 * position)
-        axes.add_patch(
-            Rectangle(
-                (x + position * pitch, middle - tall / 2),
-                pitch * 0.74,
-                tall,
-                facecolor=style.tint(colour, 0.30 + 0.15 * position),
-                edgecolor=colour,
-                linewidth=0.6,
-                zorder=2,
-            )
-        )
-
-
-def task_block(axes: Axes, x: float, y: float, width: float, height: float, colour: str) -> None:
-    """A task block: a small fully connected head."""
-    axes.add_patch(
-        FancyBboxPatch(
-            (x, y),
-            width,
-            height,
-            boxstyle="round,pad=0,rounding_size=0.8",
-            facecolor="white",
-            edgecolor=colour,
-            linewidth=0.9,
-            zorder=2,
-        )
-    )
-    units = y + height * np.array([0.22, 0.5, 0.78])
-    radius = min(0.8, height * 0.1, width * 0.12)
-    near, far = x + width * 0.28, x + width * 0.72
-    for unit in units:
-        axes.plot([near, far], [unit, y + height / 2], color=colour, lw=0.5, zorder=2.5)
-        axes.add_patch(Circle((near, unit), radius, facecolor=colour, edgecolor="none", zorder=3))
-    axes.add_patch(Circle((far, y + height / 2), radius, color=colour, linewidth=0, zorder=3))
-
-
-HALF_TORSO = ((0.06, 0), (0.1, 0.62), (0.38, 0.86), (0.42, 1))
-TORSO = (*HALF_TORSO, *((1 - across, up) for across, up in reversed(HALF_TORSO)))
-
-
-def radiograph(axes: Axes, x: float, y: float, size: float) -> None:
-    """A small drawn chest radiograph with its lower left corner at (x, y)."""
-    frame = Rectangle((x, y), size, size, facecolor="#1C1C1C", edgecolor="white", linewidth=0.6)
-    frame.set_zorder(2)
-    axes.add_patch(frame)
-
-    def at(across: float, up: float) -> Point:
-        return x + size * across, y + size * up
-
-    def ellipse(
-        across: float, up: float, width: float, height: float, colour: str, angle: float = 0.0
-    ) -> Ellipse:
-        return Ellipse(at(across, up), size * width, size * height, angle=angle, facecolor=colour)
-
-    parts: list[Patch] = [Polygon([at(*place) for place in TORSO], facecolor="#8C8C8C")]
-    for across, tilt in ((0.3, -6), (0.7, 6)):
-        parts.append(ellipse(across, 0.48, 0.3, 0.62, "#333333", tilt))
-        ribs = (0.32, 0.44, 0.56, 0.68)
-        parts += [ellipse(across, up, 0.26, 0.03, "#5E5E5E", -2 * tilt) for up in ribs]
-    parts.append(ellipse(0.56, 0.3, 0.34, 0.3, "#AAAAAA"))
-    parts.append(Rectangle(at(0.465, 0), 0.07 * size, size, facecolor="#AAAAAA"))
-    for part in parts:
-        part.set(linewidth=0, zorder=2)
-        axes.add_patch(part)
-        part.set_clip_path(frame)
-
-
-def read_sites(settings: dict) -> list[dict]:
-    """The sites of the settings, checked. Raises InputError unless each has a title and a task."""
-    sites = settings.get("sites", [])
+def checked(sites: list[dict]) -> list[dict]:
+    """The sites with a capital task. Raises InputError unless each has a title and a task."""
     if not sites or not all({"title", "task"} <= set(site) for site in sites):
         raise InputError(
-            "--settings",
-            expected='{"sites": [{"name": ..., "title": ..., "task": ...}, ...]}',
-            found=json.dumps(settings),
+            "--titles",
+            expected='[{"name": ..., "title": ..., "task": ...}, ...]',
+            found=json.dumps(sites),
             fix="give every site a title and a task",
         )
     return [{**site, "task": capitalised(site["task"])} for site in sites]
@@ -295,12 +183,10 @@ def read_sites(settings: dict) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument("--settings", required=True, type=finite_json)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    add_titles(parser)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
-    figure = draw(read_sites(arguments.settings))
+    figure = draw(checked(arguments.titles))
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

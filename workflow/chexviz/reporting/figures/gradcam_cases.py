@@ -1,6 +1,5 @@
 """Figure 3: Grad-CAM of true positives, baseline beside CheXViz, on cases chosen by a rule."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,23 +9,38 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
-from chexviz.base.errors import InputError, run
-from chexviz.base.tables.evaluation import read_metrics
-from chexviz.base.tables.sites import ANNOTATIONS
-from chexviz.images.annotated import read_images, read_maps, upsample
+from chexviz.base.errors import run
+from chexviz.base.tables.evaluation import read_metrics, threshold_of
+from chexviz.base.tables.models import PREDICTIONS, UNTASKED
+from chexviz.images.annotated import read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show, show_map
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    add_titles,
-    capitalised,
-    curve_title,
-    in_order,
-    read_table,
-    site_titles,
-)
+from chexviz.reporting.figures.site_files import Site, add_sites
+from chexviz.reporting.selection import first_seed, in_order
+from chexviz.reporting.titles import add_titles, architecture_title, curve_title, task_titles
+from chexviz.reporting.wording import capitalised
 
-KEYS = ["site", "architecture", "method", "seed"]
+FIGURE = {
+    "name": "figure3",
+    "caption": (
+        "*Grad-CAM of true positives*, #protocol.title. Chosen by rule, not by eye: of the "
+        "positive evaluation images that all shown models call positive (or, if there is none, "
+        "most of them), the one with the median mean score. Maps are taken after the last ReLU, "
+        "and each is scaled to its own maximum."
+    ),
+    "alt": "Grad-CAM maps of baselines and federated models",
+    "limit": 215,
+    "category": "Paper",
+    "shows": "Figure 3, Grad-CAM",
+    "report": (
+        "Grad-CAM of one true positive for each site, protocol ``{protocol}``. The case follows a "
+        "rule: of the positive evaluation images that all models call positive (or, if there is "
+        "none, most of them), the one with the median mean score. Maps are taken after the last "
+        "ReLU, and each is scaled to its own maximum, so colours compare places within a map and "
+        "not strengths between maps. The outline is the annotation of the dataset."
+    ),
+}
+MODEL = [*UNTASKED]
 # mm on the printed page
 LEFT, GAP, WIDE_GAP, RIGHT, TOP, BELOW, NOTE_LINE = 7.0, 1.2, 3.0, 1.0, 9.5, 6.5, 3.2
 WIDEST = 42.0  # of a panel
@@ -37,21 +51,17 @@ RULE = (
 BASICS = "Maps: after the last ReLU, each scaled to its own maximum. Below: score and threshold."
 
 
-@dataclass
-class Site:
-    """A site's files, and the shown models' scores and maps.
+Model = tuple[str, str]  # architecture and method
 
-    scores: evaluation images with label 1 (index: image) by model, a (architecture, method).
-    """
 
-    name: str
-    task: str
-    images: str
-    samples: str
-    annotations: str
-    scores: pd.DataFrame = field(default_factory=pd.DataFrame, init=False)
-    thresholds: dict = field(default_factory=dict, init=False)
-    gradcam: dict = field(default_factory=dict, init=False)
+class Scored(NamedTuple):
+    """A site, and by model the scores of its evaluation images with label 1 (index: image), the
+    threshold, and the file of the maps."""
+
+    site: Site
+    scores: pd.DataFrame
+    thresholds: dict[Model, float]
+    gradcam: dict[Model, str]
 
 
 class Case(NamedTuple):
@@ -78,9 +88,7 @@ def choose_case(scores: pd.DataFrame, thresholds: dict) -> Case | None:
     return Case(order[(len(order) - 1) // 2][1], int(calls.max()), len(order))
 
 
-def draw(
-    sites: list[Site], models: list[tuple[str, str]], extra: str, titles: list[dict]
-) -> Figure:
+def draw(sites: list[Scored], models: list[Model], extra: str, titles: list[dict]) -> Figure:
     """The figure: a row a site; the radiograph, then a map a model. `extra` ends the notes."""
     gaps = [WIDE_GAP if opens(models, index) else GAP for index in range(len(models))]
     room = style.DOUBLE_COLUMN - LEFT - RIGHT - sum(gaps)
@@ -89,28 +97,26 @@ def draw(
     height = TOP + len(sites) * (panel + BELOW) + NOTE_LINE * (len(sites) + 2)
     figure = style.new_figure(lefts[-1] + panel + RIGHT, height)
     draw_head(figure, models, lefts, panel)
-    names = site_titles(titles)
+    names = task_titles(titles)
     notes = []
-    for row, site in enumerate(sites):
-        label = capitalised(names[site.name])
+    for row, scored in enumerate(sites):
+        label = capitalised(names[scored.site.name])
         y = TOP + row * (panel + BELOW)
         look = {"rotation": 90, "ha": "center", "va": "center", "fontweight": "bold"}
         title = style.text_at(figure, 3.2, y + panel / 2, label, fontsize=7.5, **look)
         style.shrink_to_fit(title, panel, along=1)
         frames = [style.axes_at(figure, x, y, panel, panel) for x in lefts]
-        notes.append(f"{label}: {draw_row(frames, site, models)}")
+        notes.append(f"{label}: {draw_row(frames, scored, models)}")
     write_notes(figure, [*notes, RULE + extra, BASICS])
     return figure
 
 
-def opens(models: list[tuple[str, str]], index: int) -> bool:
+def opens(models: list[Model], index: int) -> bool:
     """Whether this model is the first of its architecture."""
     return index == 0 or models[index][0] != models[index - 1][0]
 
 
-def draw_head(
-    figure: Figure, models: list[tuple[str, str]], lefts: list[float], panel: float
-) -> None:
+def draw_head(figure: Figure, models: list[Model], lefts: list[float], panel: float) -> None:
     """Column titles: architectures above a rule over their methods."""
     look = {"ha": "center", "va": "baseline"}
     style.text_at(figure, lefts[0] + panel / 2, 8.3, "Radiograph", **look)
@@ -119,7 +125,7 @@ def draw_head(
         if opens(models, index):
             last = max(i for i, model in enumerate(models) if model[0] == architecture)
             left, right = lefts[index + 1], lefts[last + 1] + panel
-            title = ARCHITECTURES.get(architecture, architecture)
+            title = architecture_title(architecture)
             middle = (left + right) / 2
             style.text_at(figure, middle, 3.6, title, fontsize=7.5, fontweight="bold", **look)
             rule = style.axes_at(figure, left, 5, right - left, 0.2)
@@ -137,24 +143,24 @@ def write_notes(figure: Figure, notes: list[str]) -> None:
     draw_colours(style.axes_at(figure, width - 26, height - 4, 18, 2))
 
 
-def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> str:
+def draw_row(frames: list[Axes], scored: Scored, models: list[Model]) -> str:
     """Draw one site's case and say in words which it is and how it was chosen."""
     for frame in frames:
         frame.axis("off")
-    case = choose_case(site.scores, site.thresholds)
+    case = choose_case(scored.scores, scored.thresholds)
     if case is None:
         text = "no evaluation image with label 1"
         frames[0].text(0.5, 0.5, text.replace("image ", "image\n"), ha="center", va="center")
         return text
-    (grey,) = read_images(site.images, site.samples, [case.image])
-    annotations = ANNOTATIONS.read(site.annotations)
+    (grey,), annotations = scored.site.radiographs([case.image]), scored.site.outlines()
     outlines = annotations[annotations["image"] == case.image]
     show(frames[0], np.repeat(grey[..., np.newaxis] / 255, 3, axis=2), outlines, linewidth=1.1)
     below(frames[0], "annotation outlined" if len(outlines) else "not annotated")
     for frame, model in zip(frames[1:], models, strict=True):
-        (heat,) = upsample(read_maps(site.gradcam[model], site.name, [case.image]), len(grey))
+        maps = read_maps(scored.gradcam[model], scored.site.name, [case.image])
+        (heat,) = upsample(maps, len(grey))
         show_map(frame, grey, heat, outlines)
-        score, threshold = site.scores.loc[case.image, model], site.thresholds[model]
+        score, threshold = scored.scores.loc[case.image, model], scored.thresholds[model]
         below(frame, f"score {score:.2f} {'≥' if score >= threshold else '<'} {threshold:.2f}")
     if case.positive == len(models):
         whole = case.candidates
@@ -166,55 +172,32 @@ def draw_row(frames: list[Axes], site: Site, models: list[tuple[str, str]]) -> s
     )
 
 
-def read_sites(
-    sites: list[list[str]], predictions: list[list[str]], metrics_path: Path
-) -> tuple[list[Site], list[tuple[str, str]], str]:
-    """The sites with the shown models' scores, the models in order, and a word on the seeds.
+def read_models(predictions: list[list[str]]) -> tuple[pd.DataFrame, int, str]:
+    """The files of the shown models (index: architecture, method), their seed, the note on it.
 
-    sites: SITE TASK IMAGES SAMPLES ANNOTATIONS. predictions: ARCHITECTURE METHOD SEED PREDICTIONS
-    GRADCAM; of several seeds the first given is shown.
+    predictions: ARCHITECTURE METHOD SEED PREDICTIONS GRADCAM; of several seeds the first given is
+    shown.
     """
-    given = pd.DataFrame(predictions, columns=[*KEYS[1:], "predictions", "gradcam"])
-    seeds = given["seed"].unique()
-    given = given[given["seed"] == seeds[0]].set_index(["architecture", "method"])
-    models = [
-        (architecture, method)
-        for architecture in in_order(given.index.to_frame()["architecture"])
-        for method in in_order(given.loc[architecture].index.to_series())
-    ]
-    metrics = read_metrics(metrics_path).astype({"seed": str}).set_index(KEYS)["threshold"]
-    columns = ["site", "image", "label", "subset", "score"]
-    tables = {model: read_table(given.loc[model, "predictions"], columns) for model in models}
-    found = [Site(*site) for site in sites]
-    for site in found:
-        scores = {}
-        for model, table in tables.items():
-            key = (site.name, *model, seeds[0])
-            if key not in metrics.index:
-                raise InputError(
-                    metrics_path,
-                    expected=f"a row for {' '.join(key)}",
-                    found="none",
-                    fix="make the evaluation of this protocol again",
-                )
-            chosen = (table["site"] == site.name) & (table["subset"] == "evaluation")
-            scores[model] = table[chosen & (table["label"] == 1)].set_index("image")["score"]
-            site.thresholds[model] = float(metrics[key])
-            site.gradcam[model] = given.loc[model, "gradcam"]
-        site.scores = pd.DataFrame(scores).dropna()
-    extra = f"First of {len(seeds)} seeds ({seeds[0]})." if len(seeds) > 1 else ""
-    return found, models, extra
+    given = pd.DataFrame(predictions, columns=[*MODEL[1:], "predictions", "gradcam"])
+    seed = given["seed"].iloc[0]
+    files = given[given["seed"] == seed].set_index(["architecture", "method"])
+    return files, int(seed), first_seed(given["seed"])
+
+
+def read_site(site: Site, files: pd.DataFrame, cuts: pd.Series, seed: int) -> Scored:
+    """The shown models' scores and maps of a site. files: read_models. cuts: see threshold_of."""
+    scores, thresholds = {}, {}
+    for model, file in files["predictions"].items():
+        table = PREDICTIONS.read(file, "site", "image", "label", "subset", "score")
+        chosen = (table["site"] == site.name) & (table["subset"] == "evaluation")
+        scores[model] = table[chosen & (table["label"] == 1)].set_index("image")["score"]
+        thresholds[model] = threshold_of(cuts, site.name, *model, seed)
+    return Scored(site, pd.DataFrame(scores).dropna(), thresholds, files["gradcam"].to_dict())
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument(
-        "--site",
-        action="append",
-        nargs=5,
-        required=True,
-        metavar=("SITE", "TASK", "IMAGES", "SAMPLES", "ANNOTATIONS"),
-    )
+    add_sites(parser)
     parser.add_argument(
         "--prediction",
         action="append",
@@ -224,12 +207,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
-    read = read_sites(arguments.site, arguments.prediction, arguments.metrics)
-    figure = draw(*read, arguments.titles)
+    files, seed, note = read_models(arguments.prediction)
+    models = [
+        (architecture, method)
+        for architecture in in_order(files.index.to_frame()["architecture"])
+        for method in in_order(files.loc[architecture].index.to_series())
+    ]
+    cuts = read_metrics(arguments.metrics).set_index(MODEL)["threshold"]
+    sites = [read_site(Site(*site), files.loc[models], cuts, seed) for site in arguments.site]
+    figure = draw(sites, models, note, arguments.titles)
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

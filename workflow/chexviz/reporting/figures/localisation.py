@@ -11,27 +11,45 @@ from matplotlib.figure import Figure
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.methods import BASELINE
+from chexviz.base.tables.evaluation import LOCALISATION
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import over_seeds, p_value
 from chexviz.reporting.figures import style
+from chexviz.reporting.selection import in_order
 from chexviz.reporting.titles import (
-    ARCHITECTURES,
     MEASURES,
     add_titles,
+    architecture_title,
     group_titles,
-    in_order,
     method_title,
-    p_text,
-    read_table,
 )
+from chexviz.reporting.wording import p_text
 
-COLUMNS = [
-    *("site", "task", "architecture", "method", "seed", "measure", "images"),
-    *("value", "low", "high", "chance", "prior", "difference", "standard_error", "p", "note"),
-]
+FIGURE = {
+    "name": "localisation",
+    "caption": (
+        "*Agreement of Grad-CAM maps with the annotations* of all true positives, with #level "
+        "intervals. Below chance (a uniform map) a map misleads. Below the mean annotation it "
+        "tells less than where such findings usually are. #capital(protocol.title)."
+    ),
+    "alt": "Agreement of Grad-CAM maps with the annotations",
+    "category": "Localisation",
+    "shows": "agreement, figure",
+    "report": (
+        "Agreement of Grad-CAM maps with the annotations, on the true positives of each model, "
+        "protocol ``{protocol}``. A map that does not beat chance (a uniform map) tells nothing "
+        "about where the finding is; one that does not beat the mean annotation tells no more than "
+        "where such findings usually are. Maps are taken after the last ReLU, so they show what "
+        "the task block sees; one that is all zero scores 0."
+    ),
+}
 KEYS = ["site", "architecture", "method", "measure"]
 # mm on the printed page
 LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6, 5, 7, 13.5
+UNTESTED = (
+    "p is not corrected for several tests. Open: too few cases for an interval, or "
+    "all score alike. A map that is all zero scores 0."
+)
 P_COLUMN = 0.2  # of a panel's width, right of the values
 
 
@@ -48,7 +66,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         if len(runs) > 1:
             low, high = value - spread, value + spread
         row |= {"value": value, "low": low, "high": high, "p": p_value(runs)}
-        row["note"] = next(iter(runs["note"].dropna()), "")
+        row["note"] = next(filter(None, runs["note"]), "")
         row["alike"] = runs["note"].str.contains("differences: all alike").any()
         rows.append(row)
     return pd.DataFrame(rows)
@@ -135,7 +153,7 @@ def name_lines(figure: Figure, top: float, rows: pd.DataFrame, lines: dict) -> N
     write(0, LEFT - 3, "images", ha="right", color=style.GREY)
     for (architecture, method), line in lines.items():
         if method == BASELINE:
-            write(line - 1, 2.5, ARCHITECTURES.get(architecture, architecture))
+            write(line - 1, 2.5, architecture_title(architecture))
         write(line, 5, method_title(method))
         if (architecture, method) in images.index:
             count = f"{images[architecture, method]:,.0f}"
@@ -165,15 +183,18 @@ def write_notes(figure: Figure, seeds: int, dash: str) -> None:
     look: style.Look = {"markersize": 3.2, "markerfacecolor": "white", "markeredgewidth": 0.7}
     axes.plot(109, 3, "D", color=style.GREY, **look)
     p = "p" if seeds == 1 else "p (of all seeds)"
-    for x, y, text in (
-        (8.5, 3, mean),
-        (68, 3, "chance: a uniform map"),
-        (111.5, 3, "the mean annotation of the images that do not evaluate"),
-        (3, 7, f"{p}: paired test against the baseline of the architecture, on the true positives "
-         f"of both{dash}."),
-        (3, 10.5, "p is not corrected for several tests. Open: too few cases for an interval, or "
-         "all score alike. A map that is all zero scores 0."),
-    ):  # fmt: skip
+    tested = (
+        f"{p}: paired test against the baseline of the architecture, on the true positives "
+        f"of both{dash}."
+    )
+    texts = {
+        (8.5, 3): mean,
+        (68, 3): "chance: a uniform map",
+        (111.5, 3): "the mean annotation of the images that do not evaluate",
+        (3, 7): tested,
+        (3, 10.5): UNTESTED,
+    }
+    for (x, y), text in texts.items():
         axes.text(x, y, text, fontsize=6.5, color=style.GREY, va="center_baseline")
 
 
@@ -181,11 +202,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--localisation", required=True, type=Path)
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
-    table = read_table(arguments.localisation, COLUMNS)
+    table = LOCALISATION.read(arguments.localisation)
     if table.empty:
         raise InputError(
             arguments.localisation,

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import ARCHITECTURES, compared, group_titles, in_order
+from chexviz.reporting.selection import compared, in_order
+from chexviz.reporting.titles import architecture_title, group_titles
 
 # mm on the printed page
 PANEL, LEFT, RIGHT, BETWEEN, TOP, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 9.0
@@ -32,7 +33,7 @@ def lay_out(
 ) -> tuple[Figure, list[Cell]]:
     """A figure for the table's sites and architectures, with `note` below, and its Cells.
 
-    sites: see titles.site_titles. height: of a panel; between: from a panel down to the next one's
+    sites: see titles. height: of a panel; between: from a panel down to the next one's
     top (mm).
     """
     titles, architectures = group_titles(table, sites), in_order(table["architecture"])
@@ -45,7 +46,7 @@ def lay_out(
     cells = [
         Cell(
             *(site, architecture),
-            f"{title}, {ARCHITECTURES.get(architecture, architecture)}",
+            f"{title}, {architecture_title(architecture)}",
             chr(ord("a") + row * columns + column),
             *(LEFT + column * (PANEL + BETWEEN), TOP + row * (height + between)),
         )
@@ -61,22 +62,16 @@ def panels(figure: Figure, cells: list[Cell], top: float, height: float) -> Iter
         yield cell, style.axes_at(figure, cell.x, cell.y + top, PANEL, height)
 
 
-def of(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+def rows_of(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     """The rows of one panel."""
     mine = (table["site"] == cell.site) & (table["architecture"] == cell.architecture)
     return table[mine]
 
 
-def shown(table: pd.DataFrame, method: str, path: Path) -> pd.DataFrame:
-    """The rows of the baseline and of `method`, of the first seed."""
+def compared_once(table: pd.DataFrame, method: str, path: Path) -> pd.DataFrame:
+    """The rows of the baseline and of `method`, of the first seed. See selection.compared."""
     rows = compared(table, method, path)
     return rows[rows["seed"] == table["seed"].iloc[0]]
-
-
-def first_seed(table: pd.DataFrame) -> str:
-    """A line that says which seed is shown; '' if there is but one."""
-    seeds = table["seed"].unique()
-    return f"\nFirst of {len(seeds)} seeds ({seeds[0]})." if len(seeds) > 1 else ""
 
 
 def warn(axes: Axes, note: str) -> None:

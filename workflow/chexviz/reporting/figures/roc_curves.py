@@ -8,24 +8,38 @@ from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.base.tables.evaluation import read_comparisons, read_metrics
+from chexviz.base.tables.evaluation import ROC, read_comparisons, read_metrics
 from chexviz.evaluation.cases import is_too_few
 from chexviz.reporting.figures import style
+from chexviz.reporting.figures.panels import PANEL, lay_out, panels, rows_of
+from chexviz.reporting.selection import compared, first_seed, in_order
 from chexviz.reporting.tables.cells import few_note
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    add_titles,
-    compared,
-    curve_title,
-    group_titles,
-    in_order,
-    p_phrase,
-    read_table,
-)
+from chexviz.reporting.titles import add_titles, curve_title, grouped, task_titles
+from chexviz.reporting.wording import bracketed, p_phrase
 
-ROC_COLUMNS = ("site", "architecture", "method", "seed", "fpr", "tpr", "low", "high")
-# mm on the printed page
-PANEL, LEFT, RIGHT, BETWEEN, TOP, BETWEEN_ROWS, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 18.0, 9.0
+FIGURE = {
+    "name": "figure2",
+    "caption": (
+        "*ROC curves of the baselines and the federated models*, #protocol.title. Bands: #level "
+        "bootstrap intervals of sensitivity at each specificity. _p_: paired test of AUROC against "
+        "the baseline, not corrected for several tests."
+    ),
+    "alt": "ROC curves of baselines and federated models",
+    "limit": 165,
+    "category": "Paper",
+    "shows": "Figure 2, ROC curves",
+    "report": (
+        "ROC curves of baseline and federated models under the protocol ``{protocol}``, a panel "
+        "for each task and architecture. Bands are bootstrap intervals of the sensitivity at each "
+        "specificity, numbers are AUROC with interval, and *p* is the paired test against the "
+        "baseline, not corrected for several tests. With several seeds the first is shown."
+    ),
+}
+BETWEEN = 18.0  # mm on the printed page
+NOTE = (
+    "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC, "
+    "not corrected for several tests."
+)
 
 
 def draw(
@@ -36,31 +50,16 @@ def draw(
     note: str,
 ) -> Figure:
     """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
-    titles = group_titles(metrics, sites)
-    architectures = in_order(metrics["architecture"])
-    rows, columns = len(titles), len(architectures)
-    width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
-    note = style.wrapped(note, width - 5)
-    height = TOP + rows * PANEL + (rows - 1) * BETWEEN_ROWS + AXIS + style.note_height(note)
-    figure = style.new_figure(width, height)
-    for row, (site, title) in enumerate(titles.items()):
-        for column, architecture in enumerate(architectures):
-            x, y = LEFT + column * (PANEL + BETWEEN), TOP + row * (PANEL + BETWEEN_ROWS)
-            axes = style.axes_at(figure, x, y, PANEL, PANEL)
-            heading = f"{title}, {ARCHITECTURES.get(architecture, architecture)}"
-            tables = (of(table, site, architecture) for table in (roc, metrics, comparisons))
-            draw_panel(axes, heading, *tables)
-            style.panel_letter(axes, chr(ord("a") + row * columns + column), -11.5, 1.4)
-    style.write_note(figure, note)
+    figure, cells = lay_out(metrics, sites, PANEL, BETWEEN, note)
+    for cell, axes in panels(figure, cells, 0, PANEL):
+        axes.set_title(cell.heading, loc="left")
+        draw_panel(axes, *(rows_of(table, cell) for table in (roc, metrics, comparisons)))
+        style.panel_letter(axes, cell.letter, -11.5, 1.4)
     return figure
 
 
-def of(table: pd.DataFrame, site: str, architecture: str) -> pd.DataFrame:
-    return table[(table["site"] == site) & (table["architecture"] == architecture)]
-
-
 def draw_panel(
-    axes: Axes, title: str, roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame
+    axes: Axes, roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame
 ) -> None:
     """The curves of one site and architecture, with AUROC and p written beside their colour."""
     axes.plot([0, 1], [0, 1], color=style.LIGHT, linewidth=0.8, zorder=0)
@@ -72,7 +71,6 @@ def draw_panel(
         )
         axes.plot(curve["fpr"], curve["tpr"], color=colour, solid_joinstyle="round")
         write_label(axes, len(methods) - 1 - position, method, metrics, comparisons, colour)
-    axes.set_title(title, loc="left")
     axes.set(xlim=(0, 1), ylim=(0, 1.005), xlabel="1 − specificity", ylabel="Sensitivity")
     ticks = [0, 0.25, 0.5, 0.75, 1]
     axes.set_xticks(ticks, ["0", "0.25", "0.5", "0.75", "1"])
@@ -89,9 +87,7 @@ def write_label(
 ) -> None:
     """Write a curve's name, AUROC with interval and p in its colour; line 0 is the lowest."""
     auroc = metrics[metrics["method"] == method].iloc[0]
-    value = f"{auroc['auroc']:.3f}"
-    if not is_too_few(auroc["note"]):
-        value += f" ({auroc['auroc_low']:.3f}–{auroc['auroc_high']:.3f})"
+    value = bracketed(auroc["auroc"], auroc["auroc_low"], auroc["auroc_high"])
     test = comparisons[comparisons["method"] == method]
     y = 0.045 + 0.068 * line
     axes.text(0.985, y, value, color=colour, ha="right", va="baseline")
@@ -123,30 +119,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
 
-    roc = read_table(arguments.roc, ROC_COLUMNS)
+    roc = ROC.read(arguments.roc)
     metrics = compared(read_metrics(arguments.metrics), arguments.method, arguments.metrics)
     comparisons = read_comparisons(arguments.comparisons)
-    seeds = metrics["seed"].unique()
-    note = (
-        "AUROC with 95 % interval; bands: 95 % intervals of sensitivity; p: paired test of AUROC, "
-        "not corrected for several tests."
-    )
-    if len(seeds) > 1:
-        note += f"\nFirst of {len(seeds)} seeds ({seeds[0]})."
-    titles = group_titles(metrics, arguments.titles)
-    few = few_note(metrics.assign(group=metrics["site"].map(titles)))
-    note += f"\n{few}" * bool(few)
+    seed = metrics["seed"].iloc[0]
+    few = few_note(grouped(metrics, task_titles(arguments.titles)))
     figure = draw(
-        of_seed(roc, seeds[0], arguments.roc),
-        of_seed(metrics, seeds[0], arguments.metrics),
-        of_seed(comparisons, seeds[0], arguments.comparisons),
+        of_seed(roc, seed, arguments.roc),
+        of_seed(metrics, seed, arguments.metrics),
+        of_seed(comparisons, seed, arguments.comparisons),
         arguments.titles,
-        note,
+        "\n".join(filter(None, [NOTE, first_seed(metrics["seed"]), few])),
     )
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 

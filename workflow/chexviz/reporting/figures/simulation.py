@@ -14,6 +14,27 @@ from chexviz.base.tables.evaluation import LEVEL, SIMULATION
 from chexviz.reporting.figures import style
 from chexviz.reporting.titles import TESTS
 
+FIGURE = {
+    "name": "simulation",
+    "by_protocol": False,
+    "caption": (
+        "*False positives of the tests.* Share of simulated studies in which two equally good "
+        "models are called different at the 5\u00a0% level, by the number of bootstrap replicates. "
+        "A test keeps its level if it stays there however many replicates are drawn."
+    ),
+    "alt": "False positives of each test by the number of replicates",
+    "category": "Evaluation",
+    "shows": "simulation of the tests, figure",
+    "report": (
+        "Two equally good models (AUROC {config[evaluation][simulation][auroc]}, correlation of "
+        "scores {config[evaluation][simulation][correlation]}, "
+        "{config[evaluation][simulation][images]} images, prevalence "
+        "{config[evaluation][simulation][prevalence]}), and how often a paired test at the level "
+        "of 5 % calls them different. The t-test over bootstrap replicates nearly always does: its "
+        "t grows with the square root of their number. The difference divided by the standard "
+        "deviation of its replicates, and DeLong's test, keep to their level."
+    ),
+}
 # mm on the printed page
 LEFT, TOP, RIGHT, BOTTOM, HEIGHT = 17.0, 4.0, 46.0, 17.0, 52.0
 COLOURS = {
@@ -46,9 +67,7 @@ def draw(table: pd.DataFrame) -> Figure:
         f"Dashed: the nominal {100 * LEVEL:g} %. Bootstrap: difference over standard deviation of "
         "its replicates. DeLong's test needs no replicates."
     )
-    look = {"fontsize": 6.5, "color": style.GREY, "va": "bottom"}
-    note = style.text_at(figure, 2.5, TOP + HEIGHT + BOTTOM - 1.2, text, **look)
-    style.shrink_to_fit(note, style.DOUBLE_COLUMN - 5)
+    style.write_fitted_note(figure, text)
     return figure
 
 
@@ -64,6 +83,7 @@ def draw_delong(axes: Axes, row: pd.Series, last: float) -> None:
 
 
 def draw_rates(axes: Axes, x: Sequence[float], rows: pd.DataFrame, colour: str) -> None:
+    """Rates with their intervals in percent, at these numbers of replicates."""
     rates = 100 * rows["rate"].astype(float)
     ends = [rates - 100 * rows["low"].astype(float), 100 * rows["high"].astype(float) - rates]
     look: style.Look = {"color": colour, "elinewidth": 0.9, "capsize": 1.8, "clip_on": False}
@@ -89,9 +109,7 @@ def name_lines(axes: Axes, table: pd.DataFrame, last: float) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--simulation", required=True, type=Path, metavar="CSV")
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
     table = SIMULATION.read(arguments.simulation)
     if not set(COLOURS) <= set(table["test"]):

@@ -1,5 +1,6 @@
 """The one look of every figure: physical sizes, colours, and files that never differ on a rerun."""
 
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ plt.style.use(Path(__file__).with_suffix(".mplstyle"))
 
 
 def inches(millimetres: float) -> float:
+    """A length in the unit of matplotlib."""
     return millimetres / 25.4
 
 
@@ -84,6 +86,25 @@ def write_note(figure: Figure, text: str) -> None:
     text_at(figure, 2.5, height - 1, text, fontsize=NOTE, color=GREY, va="bottom")
 
 
+def write_fitted_note(
+    figure: Figure, text: str, *, above: float = 1.2, smallest: float = 4.5
+) -> None:
+    """The same of a note that is not wrapped but, if it is wider than the figure, set smaller.
+
+    above: mm from the lower edge. smallest: points.
+    """
+    width, height = size_mm(figure)
+    note = text_at(figure, 2.5, height - above, text, fontsize=NOTE, color=GREY, va="bottom")
+    shrink_to_fit(note, width - 5, smallest=smallest)
+
+
+def write_right_of(axes: Axes, x: float, y: float, text: str, **look: Any) -> Text:
+    """Text right of a point of the axes, at its height."""
+    return axes.annotate(
+        text, (x, y), xytext=(3, 0), textcoords="offset points", va="center_baseline", **look
+    )
+
+
 def accent(position: int) -> str:
     """The colour of the site or method at this position; the palette repeats after six."""
     return ACCENTS[position % len(ACCENTS)]
@@ -108,6 +129,13 @@ def panel_letter(axes: Axes, letter: str, dx: float, dy: float) -> None:
         ha="left",
         va="bottom",
     )
+
+
+def add_outputs(parser: ArgumentParser) -> None:
+    """Add the options of the mark and of a figure's two files."""
+    parser.add_argument("--mark", default="", help="a text that the figure shows")
+    parser.add_argument("--pdf", required=True, type=Path, help="output")
+    parser.add_argument("--png", required=True, type=Path, help="output")
 
 
 def save(figure: Figure, pdf: Path, png: Path, mark: str) -> None:

@@ -12,16 +12,26 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import ALL, SUBGROUPS, UNKNOWN
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    add_titles,
-    capitalised,
-    compared,
-    curve_title,
-    group_titles,
-    in_order,
-)
+from chexviz.reporting.selection import compared, in_order
+from chexviz.reporting.titles import add_titles, architecture_title, curve_title, group_titles
+from chexviz.reporting.wording import bracketed, capitalised
 
+FIGURE = {
+    "name": "subgroups",
+    "caption": (
+        "*AUROC by view, sex and age*, with #level intervals. Diamonds: what ranking by the tag "
+        "alone reaches. A model that is better over all than within its groups may have learnt the "
+        "tag. #known.counting #capital(protocol.title)."
+    ),
+    "alt": "AUROC by view, sex and age",
+    "category": "Subgroups",
+    "shows": "figure",
+    "report": (
+        "AUROC by view, sex and age of the baselines and of {method}, protocol ``{protocol}``, "
+        "with 95 % intervals. Diamonds are what the tag alone reaches: a model that is no better "
+        "within its groups than 0.5, but better over all, may have learnt the tag."
+    ),
+}
 # mm on the printed page
 LEFT, PANEL, VALUES, BETWEEN = 45.0, 40.0, 24.0, 4.0
 TOP, ROW, TITLE, BETWEEN_SITES, AXIS = 5.0, 4.9, 8.0, 9.0, 9.0
@@ -118,7 +128,7 @@ def draw_panel(
             note = rows["note"].iloc[0]
             # How many cases there are stands beside, and what it takes below.
             text = f"no AUROC ({TOO_FEW})" if is_too_few(note) else note
-            beside(axes, 0, number, text, style.GREY, PANEL + VALUES)
+            write(axes, 0, number, text, style.GREY)
             continue
         for position, method in enumerate(methods):
             y = number + (position - (len(methods) - 1) / 2) * step
@@ -131,11 +141,11 @@ def draw_panel(
 def draw_tag(axes: Axes, y: float, row: pd.Series) -> None:
     """The AUROC of ranking by the tag alone, which one group of all images cannot have."""
     if np.isnan(row["value"]):
-        beside(axes, 1, y, f"{row['attribute']} alone: one group", style.GREY, VALUES - 1)
+        write(axes, 1, y, f"{row['attribute']} alone: one group", style.GREY)
         return
     axes.plot(row["value"], y, "D", color=style.GREY, markersize=2.5, clip_on=False)
     text = f"{row['attribute']} alone {row['value']:.2f}"
-    beside(axes, 1, y, text, style.GREY, VALUES - 1)
+    write(axes, 1, y, text, style.GREY)
 
 
 def draw_method(axes: Axes, y: float, runs: pd.DataFrame, colour: str, group: str) -> None:
@@ -152,25 +162,16 @@ def draw_method(axes: Axes, y: float, runs: pd.DataFrame, colour: str, group: st
         others, np.full(len(others), y), "o", color=colour, mfc="white", markersize=2, mew=0.5
     )
     few = is_too_few(first["note"])
-    text = f"{first['value']:.2f} "
-    text += f"({TOO_FEW})" if few else f"({first['low']:.2f}–{first['high']:.2f})"
-    beside(axes, 1, y, text, colour, VALUES - 1)
+    text = bracketed(first["value"], first["low"], first["high"], 2)
+    write(axes, 1, y, f"{first['value']:.2f} ({TOO_FEW})" if few else text, colour)
 
 
-def beside(axes: Axes, x: float, y: float, text: str, colour: str, length: float) -> None:
-    """Text from a side of the panel on (x: 0 left, 1 right), at most `length` mm long."""
-    written = axes.annotate(
-        text,
-        (x, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center_baseline",
-        fontsize=6,
-        color=colour,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-    )
-    style.shrink_to_fit(written, length)
+def write(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
+    """Text from a side of the panel on (x: 0 left, 1 right), as far as the column goes."""
+    look: style.Look = {"xycoords": ("axes fraction", "data"), "fontsize": 6, "color": colour}
+    look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    written = style.write_right_of(axes, x, y, text, **look)
+    style.shrink_to_fit(written, VALUES - 1 if x else PANEL + VALUES)
 
 
 def write_methods(
@@ -178,7 +179,7 @@ def write_methods(
 ) -> None:
     """The heading of a panel: its architecture, and each method in its colour."""
     look = {"fontsize": 7, "fontweight": "bold"}
-    style.text_at(figure, x, y, ARCHITECTURES.get(architecture, architecture), **look)
+    style.text_at(figure, x, y, architecture_title(architecture), **look)
     for position, method in enumerate(reversed(methods)):
         at = x + PANEL + VALUES - 1 - 16 * position
         colour = style.accent(len(methods) - 1 - position)
@@ -190,9 +191,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--subgroups", required=True, type=Path)
     parser.add_argument("--method", required=True, help="shown beside the baseline")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that the figure shows")
-    parser.add_argument("--pdf", required=True, type=Path)
-    parser.add_argument("--png", required=True, type=Path)
+    style.add_outputs(parser)
     arguments = parser.parse_args(argv)
     table = SUBGROUPS.read(arguments.subgroups)
     tags = table[table["measure"] == "tag alone"]

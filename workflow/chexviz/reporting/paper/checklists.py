@@ -10,25 +10,24 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base.rejections import spelt
-from chexviz.base.tables.study import SOURCES
+from chexviz.base.tables.evaluation import CONFUSION
+from chexviz.base.tables.study import FLOW, PARTICIPANTS, SOURCES
 from chexviz.evaluation.planning import POWER, Precision, precision
-from chexviz.reporting.paper.supplement import shown
 from chexviz.reporting.tables import characteristics, confusion, flow
-from chexviz.reporting.tables.typesetting import Layout
-from chexviz.reporting.titles import full_titles, read_table
-from chexviz.reporting.wording import tally
+from chexviz.reporting.tables.typesetting import Layout, to_json
+from chexviz.reporting.titles import place_titles
+from chexviz.reporting.wording import share, tally
 
 DRAWN, OWN = ("phantom",), ("local", "storage")  # kinds of sources; the others are public
 REASONS = 3  # kinds of rejection that a sentence names
 
 
-def of_study(results: Path, settings: dict) -> dict:
-    """What is said of the whole run. settings: those of the paper (see pipeline.settings.paper)."""
+def study_facts(results: Path, settings: dict) -> dict:
+    """What is said of the whole run. settings: those of the paper (see plan.paper)."""
     sites = settings["sites"]
     found = SOURCES.read(results / "audit" / "sources.csv").set_index("site")
-    steps = read_table(results / "audit" / "flow.csv", flow.COLUMNS)
-    people = read_table(results / "tables" / "participants.csv", characteristics.COLUMNS)
-    people["protocol"] = people["protocol"].fillna("")
+    steps = FLOW.read(results / "audit" / "flow.csv")
+    people = PARTICIPANTS.read(results / "tables" / "participants.csv")
     every = people[people["subset"] == characteristics.ALL].set_index("site")
     kinds = [found.loc[site["name"], "kind"] for site in sites]
     return {
@@ -41,29 +40,26 @@ def of_study(results: Path, settings: dict) -> dict:
                 "source": source_sentence(found.loc[site["name"]].to_dict()),
                 "flow": flow_sentence(site["title"], steps[steps["site"] == site["name"]]),
                 "acquisition": acquisition_sentence(every.loc[site["name"]].to_dict()),
-                "address": text(found.loc[site["name"], "address"]),
+                "address": found.loc[site["name"], "address"],
             }
             for site, kind in zip(sites, kinds, strict=True)
         ],
-        "participants": shown(characteristics.layout(people, full_titles(sites))),
-        "precision": shown(precision_layout(people, settings)),
+        "participants": to_json(characteristics.layout(people, place_titles(sites))),
+        "precision": to_json(precision_layout(people, settings)),
         "margin": margin_sentence(planned(people, settings), settings["evaluation"]["margin"]),
     }
 
 
-def of_protocol(results: Path, protocol: str, sites: list[dict], method: str) -> dict:
+def protocol_facts(results: Path, protocol: str, sites: list[dict], method: str) -> dict:
     """What is said of the errors under one protocol. method: the one the paper compares."""
     path = results / "evaluation" / protocol / "confusion.csv"
-    table = read_table(path, confusion.COLUMNS)
+    table = CONFUSION.read(path)
     return {
-        "confusion": shown(confusion.layout(table, full_titles(sites))),
+        "confusion": to_json(confusion.layout(table, place_titles(sites))),
         "errors": error_sentence(table[table["method"] == method]),
     }
 
 
-def text(value: object) -> str:
-    """A cell of a table, '' if it is empty."""
-    return value if isinstance(value, str) else ""
 
 
 # --- where images come from ----------------------------------------------------------------------
@@ -84,7 +80,7 @@ def dataset(reader: str, kind: str) -> str:
 
 def source_sentence(source: dict) -> str:
     """Where the files of a site come from, and which they are. source: a row of sources.csv."""
-    kind, address, date = (text(source[key]) for key in ("kind", "address", "date"))
+    kind, address, date = (source[key] for key in ("kind", "address", "date"))
     size = f"{source['files']:,} files, {source['bytes'] / 1e9:,.1f} GB"
     if kind in DRAWN:
         return f"drawn by the workflow ({size})"
@@ -148,12 +144,12 @@ def precision_layout(people: pd.DataFrame, settings: dict) -> Layout:
     """The precision of all evaluation sets: a group a site, a row a protocol."""
     evaluation = settings["evaluation"]
     plan, least = evaluation["simulation"], evaluation["minimum_cases"]
-    names = full_titles(settings["sites"])
+    names = place_titles(settings["sites"])
     groups: dict[str, list[list[str]]] = {}
     for one, gives in planned(people, settings):
         cells = ["too few"] * 3
         if gives:
-            power = percent(gives.non_inferior)
+            power = power_text(gives.non_inferior)
             cells = [f"± {gives.half_width:.3f}", f"{gives.detectable:.3f}", power]
         counts = [f"{one['images']:,}", f"{one['positives']:,}"]
         row = [one["protocol"], *counts, *cells]
@@ -168,7 +164,7 @@ def precision_layout(people: pd.DataFrame, settings: dict) -> Layout:
         note=f"Planned with two equally good models of AUROC {plan['auroc']:g} whose scores are "
         f"correlated by {plan['correlation']:g} within a class, and with independent images: where "
         "patients have several, intervals are wider and power is lower. Detectable: the smallest "
-        f"true difference of AUROC that is found with a power of {percent(POWER)}. "
+        f"true difference of AUROC that is found with a power of {power_text(POWER)}. "
         f"Non-inferiority: of ruling out a loss of {evaluation['margin']:g}. "
         f"Too few: fewer than {least} positive or negative images.",
     )
@@ -180,7 +176,7 @@ def margin_sentence(sets: list[tuple[dict, Precision | None]], margin: float) ->
     few = len(sets) - len(powers)
     if not powers:
         return "No evaluation set is large enough to plan with."
-    low, high = percent(min(powers)), percent(max(powers))
+    low, high = power_text(min(powers)), power_text(max(powers))
     span = low if low == high else f"{low} to {high}"
     said = f"A federation that loses nothing would be shown to lose less than {margin:g} with a "
     said += f"power of {span}"
@@ -191,11 +187,11 @@ def margin_sentence(sets: list[tuple[dict, Precision | None]], margin: float) ->
     return f"{said}."
 
 
-def percent(share: float) -> str:
+def power_text(power: float) -> str:
     """'81 %'; what is nearly all or nothing is not rounded to it."""
-    if share > 0.99:
+    if power > 0.99:
         return "above 99 %"
-    return "below 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+    return "below 1 %" if power < 0.01 else share(power, digits=0)
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -208,15 +204,15 @@ def error_sentence(models: pd.DataFrame) -> str:
     """
     seeds = models["seed"].unique()
     first = models[models["seed"] == seeds[0]]
-    of = f" of the first of {len(seeds)} seeds" if len(seeds) > 1 else ""
+    which = f" of the first of {len(seeds)} seeds" if len(seeds) > 1 else ""
     errors = int(first[["false_negatives", "false_positives"]].sum().sum())
     shared = int(first[list(confusion.SHARED)].sum().sum())
     if not errors:
-        return f"the federated models{of} made no error."
+        return f"the federated models{which} made no error."
     missed, alarms = (int(first[f"false_{kind}s"].sum()) for kind in ("negative", "positive"))
-    also = f"{shared:,} of them ({100 * shared / errors:.0f} %)" if shared else "none of them"
+    also = f"{shared:,} of them ({share(shared, errors, digits=0)})" if shared else "none of them"
     return (
-        f"the federated models{of} made {tally(errors, 'error')} "
+        f"the federated models{which} made {tally(errors, 'error')} "
         f"({tally(missed, 'false negative')}, {tally(alarms, 'false positive')}); the baselines "
         f"made {also} as well."
     )

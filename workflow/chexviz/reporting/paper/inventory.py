@@ -1,7 +1,16 @@
-"""The result files that the paper reads, below the folder of results."""
+"""The result files that the paper reads, below the folder of results, and the figures of a run.
 
+Read by the workflow before any environment of a rule is there, so modules of figures are read for
+what they declare, and not imported.
+"""
+
+import ast
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
+FIGURES = Path(__file__).parents[1] / "figures"
 TABLES = ("published", "grim", "inflation")
 BY_PROTOCOL = {
     "evaluation/{protocol}/{name}.csv": (
@@ -9,19 +18,61 @@ BY_PROTOCOL = {
         *("localisation", "subgroups", "crosstask", "confusion"),
     ),
     "tables/{protocol}/{name}.csv": ("table1", "methods", "tests"),
-    "figures/{protocol}/{name}.pdf": (
-        *("figure2", "figure3", "training", "exchange", "calibration", "decision"),
-        *("localisation", "contact_sheet", "subgroups", "crosstask", "failures"),
-    ),
     "{name}/{protocol}.csv": ("splits", "audit"),
 }
 BY_SITE = ("samples", "rejected")
 ALONE = (
-    *("figures/figure1.pdf", "figures/audit.pdf", "figures/flow.pdf"),
-    *("figures/simulation.pdf", "figures/coverage.pdf"),
     *("audit/labels.csv", "audit/flow.csv", "audit/sources.csv", "tables/participants.csv"),
     *("evaluation/simulation.csv", "evaluation/coverage.csv"),
 )
+
+
+class Figure(NamedTuple):
+    """A figure, as FIGURE in its module declares it: a dictionary of these, of constants alone.
+
+    name: of its files, figures/{name}.pdf and .png, in a folder of its protocol if there is one
+    under each (by_protocol). caption: in the paper, as Typst markup, in which there are `protocol`
+    (its title and name, if by_protocol), `capital`, `level` (of intervals), `known` (of patients)
+    and `settings`. alt: its text for those who cannot see it. limit: its height at most, in mm.
+    category, shows, report: where the report has the figure, its label there, and its caption as
+    reStructuredText, in which {protocol}, {method} (the first) and {config[...]} stand for values.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    category: str
+    shows: str
+    report: str
+    by_protocol: bool = True
+    limit: int = 200
+
+    def in_paper(self) -> dict:
+        """What the paper's template needs of it."""
+        return {
+            key: getattr(self, key) for key in ("name", "by_protocol", "caption", "alt", "limit")
+        }
+
+    def files(self, protocols: Iterable[str]) -> list[str]:
+        """The PDFs of a run of these protocols."""
+        if not self.by_protocol:
+            return [f"figures/{self.name}.pdf"]
+        return [f"figures/{protocol}/{self.name}.pdf" for protocol in protocols]
+
+
+def declared(source: str) -> Figure | None:
+    """The figure that a module declares, from its text; None if it declares none."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FIGURE":
+            return Figure(**ast.literal_eval(node.value))
+    return None
+
+
+@cache
+def figures() -> dict[str, Figure]:
+    """Every figure by its name: all that modules of the folder of figures declare."""
+    found = [declared(path.read_text(encoding="utf-8")) for path in sorted(FIGURES.glob("*.py"))]
+    return {figure.name: figure for figure in found if figure}
 
 
 def study_tables(protocols: list[str]) -> list[str]:
@@ -34,6 +85,7 @@ def files(protocols: list[str], sites: Iterable[str]) -> list[str]:
     """All of them, as paths below the results, for a run of these protocols and sites."""
     return [
         *ALONE,
+        *(file for figure in figures().values() for file in figure.files(protocols)),
         *(f"tables/{name}.csv" for name in study_tables(protocols)),
         *(
             pattern.format(protocol=protocol, name=name)

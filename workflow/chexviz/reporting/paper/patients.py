@@ -162,7 +162,7 @@ def limits(sites: Sequence[Site]) -> str:
     return f"Patients are unknown for {listed(unknown)}; whoever is on them can be on both sides."
 
 
-def of_group(images: int, known: int, patients: int) -> str:
+def evaluated(images: int, known: int, patients: int) -> str:
     """How many patients some evaluation images are of, as Table 1 has it.
 
     patients: with each image of an unknown one as a patient of its own.

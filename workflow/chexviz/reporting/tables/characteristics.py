@@ -4,13 +4,9 @@ import pandas as pd
 
 from chexviz.base.tables.study import SUBSETS
 from chexviz.reporting.tables.typesetting import Layout
+from chexviz.reporting.wording import share
 
 ALL = "all"  # labelled images of a site
-COLUMNS = [
-    *("site", "protocol", "subset", "images", "positives", "patients", "patients_unknown"),
-    *("female", "male", "sex_unknown", "age_median", "age_low", "age_high", "age_unknown"),
-    *("ap", "pa", "view_other", "view_unknown"),
-]
 TITLES = {"train": "training", "validation": "validation", "evaluation": "evaluation"}
 UNKNOWN = "unknown"
 
@@ -18,9 +14,10 @@ UNKNOWN = "unknown"
 def describe(
     site: str, samples: pd.DataFrame, splits: dict[str, pd.DataFrame]
 ) -> list[dict[str, object]]:
-    """A row (COLUMNS) of all labelled images of a site, then one of each subset of each protocol.
+    """A row (see PARTICIPANTS) of all labelled images of a site, then one of each subset of each
+    protocol.
 
-    samples: of the site, as in its table; patient_known bool. splits: of all sites, by protocol.
+    samples: of the site, as in its table. splits: of all sites, by protocol.
     """
     labelled = samples[samples["label"].notna()]
     rows = [{"site": site, "protocol": "", "subset": ALL} | counts(labelled)]
@@ -80,17 +77,17 @@ def cells(one: dict) -> list[str]:
     return [
         subset,
         f"{images:,}",
-        share(one["positives"], images),
+        count_of(one["positives"], images),
         known(f"{one['patients']:,}", images, {"images unknown": one["patients_unknown"]}),
-        known(share(one["female"], of_sex), images, {UNKNOWN: one["sex_unknown"]}),
+        known(count_of(one["female"], of_sex), images, {UNKNOWN: one["sex_unknown"]}),
         known(age, images, {UNKNOWN: one["age_unknown"]}),
-        known(share(one["ap"], of_view), images, others),
+        known(count_of(one["ap"], of_view), images, others),
     ]
 
 
-def share(count: int, of: int) -> str:
+def count_of(count: int, whole: int) -> str:
     """'12 (30 %)'; of nothing only the count."""
-    return f"{count:,} ({100 * count / of:.0f} %)" if of else f"{count:,}"
+    return f"{count:,} ({share(count, whole, 0)})" if whole else f"{count:,}"
 
 
 def known(text: str, images: int, others: dict[str, int]) -> str:

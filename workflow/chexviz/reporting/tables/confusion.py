@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.methods import BASELINE
+from chexviz.reporting.selection import first_seed
 from chexviz.reporting.tables.typesetting import Layout
-from chexviz.reporting.titles import ARCHITECTURES, method_title
+from chexviz.reporting.titles import architecture_title, method_title
 
-MODEL = ["site", "architecture", "method", "seed"]
 CELLS = ["true_positives", "false_negatives", "false_positives", "true_negatives"]
 SHARED = ["shared_false_negatives", "shared_false_positives"]
-COLUMNS = [*MODEL, "threshold", *CELLS, *SHARED]
 KINDS = ("false positive", "false negative")
 
 
@@ -50,8 +49,7 @@ def layout(table: pd.DataFrame, titles: dict[str, str]) -> Layout:
 
     titles: of the sites.
     """
-    seeds = table["seed"].unique()
-    first = table[table["seed"] == seeds[0]]
+    first = table[table["seed"] == table["seed"].iloc[0]]
     groups = {
         title: [cells(one) for one in first[first["site"] == site].to_dict("records")]
         for site, title in titles.items()
@@ -62,21 +60,19 @@ def layout(table: pd.DataFrame, titles: dict[str, str]) -> Layout:
         caption="Confusion matrices on the evaluation images.",
         note="TP, FN, FP, TN: true positives, false negatives, false positives and true negatives. "
         "Last column: how many of a model's false negatives and false positives the baseline "
-        "of the same architecture makes as well."
-        + (f" First of {len(seeds)} seeds ({seeds[0]})." if len(seeds) > 1 else ""),
+        "of the same architecture makes as well." + f" {first_seed(table['seed'])}".rstrip(),
     )
 
 
 def cells(one: dict) -> list[str]:
     """The row of a model."""
-    architecture = ARCHITECTURES.get(one["architecture"], one["architecture"])
     shared = "–"
     if one["method"] != BASELINE:
         missed, alarms = (f"{one[name]:,.0f}" for name in SHARED)
         shared = f"FN {missed}, FP {alarms}"
     counts = [f"{one[name]:,}" for name in CELLS]
     return [
-        f"{architecture}, {method_title(one['method'])}",
+        f"{architecture_title(one['architecture'])}, {method_title(one['method'])}",
         f"{one['threshold']:.3g}",
         *counts,
         shared,

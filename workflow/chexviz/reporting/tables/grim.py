@@ -13,19 +13,15 @@ import pandas as pd
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.reporting.tables.cells import to_csv, write
+from chexviz.base.tables.summaries import GRIM
 from chexviz.reporting.tables.original import read_data, read_table1
-from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
-from chexviz.reporting.titles import capitalised, read_table
+from chexviz.reporting.tables.outputs import add_outputs, write
+from chexviz.reporting.tables.typesetting import Layout
+from chexviz.reporting.wording import capitalised
 
 # A percentage, and the images of the evaluation set that it is a share of.
 SHARES = {"sensitivity": "positives", "specificity": "negatives"}
 EVALUATION = 5  # one image in so many evaluates: a fifth, as is the custom
-COLUMNS = (
-    *("task", "metric", "of", "percentages", "counts", "smallest", "fitting", "sizes"),
-    *("fifth", "divisions", "by_chance", "in_fifth"),
-)
-
 WHOLE_NUMBERS = {"smallest": "Int64", "in_fifth": "Int64"}
 
 
@@ -84,7 +80,7 @@ def count(percentage: str, size: int) -> int:
 
 
 def check(published: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
-    """A row for each task and share, with COLUMNS.
+    """A row for each task and share, as in GRIM.
 
     smallest: the smallest size that fits. fitting: how many sizes do, of `sizes`, the images of
     that class in the whole dataset. fifth: images of a fifth of the dataset. divisions: in how many
@@ -106,15 +102,22 @@ def check(published: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
             smallest = sizes[0] if len(sizes) else None
             chosen = only or smallest
             counts = [count(each, chosen) for each in percentages] if chosen else []
-            row = [dataset.task, metric, group, " ".join(percentages), " ".join(map(str, counts))]
-            row += [smallest, len(sizes), of_class[group]]
-            rows.append([*row, fifth, len(ways), chance, only])
-    return pd.DataFrame(rows, columns=COLUMNS).astype(WHOLE_NUMBERS)
+            rows.append(
+                {
+                    **{"task": dataset.task, "metric": metric, "of": group},
+                    "percentages": " ".join(percentages),
+                    "counts": " ".join(map(str, counts)),
+                    **{"smallest": smallest, "fitting": len(sizes), "sizes": of_class[group]},
+                    **{"fifth": fifth, "divisions": len(ways), "by_chance": chance},
+                    "in_fifth": only,
+                }
+            )
+    return pd.DataFrame(rows).astype(WHOLE_NUMBERS)
 
 
 def read(path: Path) -> pd.DataFrame:
     """Read grim.csv as it was written."""
-    return read_table(path, COLUMNS).astype(WHOLE_NUMBERS)
+    return GRIM.read(path).astype(WHOLE_NUMBERS)
 
 
 def layout(table: pd.DataFrame) -> Layout:
@@ -155,21 +158,11 @@ def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--published", required=True, type=Path, help="the original's Table 1")
     parser.add_argument("--data", required=True, type=Path, help="the original's datasets")
-    parser.add_argument("--mark", default="", help="a text that every output shows")
-    parser.add_argument("--csv", required=True, type=Path)
-    parser.add_argument("--tex", required=True, type=Path)
-    parser.add_argument("--md", required=True, type=Path)
+    add_outputs(parser)
     arguments = parser.parse_args(argv)
 
     table = check(read_table1(arguments.published), read_data(arguments.data))
-    shown = layout(table)
-    write(
-        {
-            arguments.csv: to_csv(table, arguments.mark),
-            arguments.tex: to_tex(shown, arguments.mark),
-            arguments.md: to_markdown(shown, arguments.mark),
-        }
-    )
+    write(GRIM, table, layout(table), arguments)
 
 
 if __name__ == "__main__":

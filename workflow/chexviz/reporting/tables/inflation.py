@@ -8,28 +8,20 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import read_metrics
+from chexviz.base.tables.study import SPLIT
+from chexviz.base.tables.summaries import INFLATION
 from chexviz.evaluation.cases import TOO_FEW, first_note
 from chexviz.evaluation.over_seeds import INTERVAL, bounds, over_seeds, uncertainty
-from chexviz.reporting.tables.cells import (
-    cell,
-    few_note,
-    signed_cell,
-    to_csv,
-    write,
-)
-from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
-from chexviz.reporting.titles import add_titles, group_titles, in_order, model_title, read_table
+from chexviz.reporting.selection import in_order
+from chexviz.reporting.tables.cells import cell, few_note, signed_cell
+from chexviz.reporting.tables.outputs import add_outputs, write
+from chexviz.reporting.tables.typesetting import Layout
+from chexviz.reporting.titles import add_titles, group_titles, model_title
 from chexviz.reporting.wording import fixed, tally
 
 KEYS = ["site", "task", "architecture", "method", "seed"]
-VALUES = ("auroc_paper", "auroc_patient", "inflation")
 PROTOCOLS = ("paper", "patient")
 TRAINING = [f"training_{protocol}" for protocol in PROTOCOLS]
-COLUMNS = [
-    *("task", "site", "model", "architecture", "method", "seeds", "uncertainty", *TRAINING),
-    *(f"{value}{end}" for value in VALUES for end in ("", "_low", "_high", "_sd")),
-    *("verdict", "note"),
-]
 AUROC = ["auroc", "auroc_low", "auroc_high"]
 CONFIDENCE = 0.95
 HIGHER, LOWER, UNCLEAR = "higher", "lower", "not told apart"
@@ -57,10 +49,11 @@ def compare(
     training: dict[str, pd.Series],
     sites: list[dict],
 ) -> pd.DataFrame:
-    """A row for each site, architecture and method: both AUROCs and the inflation, with COLUMNS.
+    """A row for each site, architecture and method: both AUROCs and the inflation, as in
+    INFLATION.
 
     paper, patient: metrics.csv of the protocols. training: images that train, by protocol and site.
-    sites: see titles.site_titles.
+    sites: see titles.
     Of several seeds: mean and standard deviation of each, and the interval of the inflation that is
     expected over trainings. verdict: of that interval. Raises ValueError unless both hold the same
     models.
@@ -173,7 +166,7 @@ def sizes(table: pd.DataFrame) -> str:
 
 def read_training(path: Path) -> pd.Series:
     """How many images of each site train under a protocol; path: its split."""
-    split = read_table(path, ["site", "subset"])
+    split = SPLIT.read(path, "site", "subset")
     return split[split["subset"] == "train"].groupby("site").size()
 
 
@@ -217,10 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--paper-split", required=True, type=Path, help="which images train")
     parser.add_argument("--patient-split", required=True, type=Path, help="likewise")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that every output shows")
-    parser.add_argument("--csv", required=True, type=Path)
-    parser.add_argument("--tex", required=True, type=Path)
-    parser.add_argument("--md", required=True, type=Path)
+    add_outputs(parser)
     arguments = parser.parse_args(argv)
 
     splits = arguments.paper_split, arguments.patient_split
@@ -235,14 +225,7 @@ def main(argv: list[str] | None = None) -> None:
             found=str(error),
             fix="make the evaluation of both protocols again",
         ) from None
-    shown = layout(table)
-    write(
-        {
-            arguments.csv: to_csv(table, arguments.mark),
-            arguments.tex: to_tex(shown, arguments.mark),
-            arguments.md: to_markdown(shown, arguments.mark),
-        }
-    )
+    write(INFLATION, table, layout(table), arguments)
 
 
 if __name__ == "__main__":

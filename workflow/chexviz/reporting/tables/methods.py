@@ -8,33 +8,16 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.models import read_histories
+from chexviz.base.tables.summaries import METHODS
 from chexviz.evaluation.cases import TOO_FEW
-from chexviz.reporting.tables.cells import (
-    cell,
-    escape_markdown,
-    escape_tex,
-    note,
-    p_cell,
-    read_models,
-    signed_cell,
-    to_csv,
-    write,
-)
-from chexviz.reporting.titles import (
-    ARCHITECTURES,
-    add_titles,
-    megabytes,
-    method_title,
-    p_phrase,
-    sent_per_round,
-)
+from chexviz.reporting.histories import add_histories, sent_per_round
+from chexviz.reporting.tables.cells import cell, note, p_cell, signed_cell
+from chexviz.reporting.tables.models import read_models
+from chexviz.reporting.tables.outputs import add_outputs, write
+from chexviz.reporting.tables.typesetting import Layout
+from chexviz.reporting.titles import add_titles, architecture_title, method_title
+from chexviz.reporting.wording import megabytes, p_phrase
 
-COLUMNS = (
-    *("group", "task", "site", "architecture", "method", "images", "positives", "seeds"),
-    "uncertainty",
-    *(f"{value}{end}" for value in ("auroc", "difference") for end in ("", "_low", "_high", "_sd")),
-    *("p", "sent", "note"),
-)
 READING = (
     "Below each AUROC: its difference from the baseline of the same architecture, and p of the "
     "paired test, not corrected for the number of methods. MB: megabytes that a site sends in a "
@@ -43,7 +26,10 @@ READING = (
 
 
 def compare(models: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
-    """A row for each architecture, method and site, with COLUMNS; sent: bytes a round."""
+    """A row for each architecture, method and site: `group`, then the columns of METHODS.
+
+    models: see models.summarise.
+    """
     sent = sent_per_round(histories).rename("sent")
     table = models.merge(sent, how="left", left_on=["architecture", "method"], right_index=True)
     # An ensemble is not trained, and has no history.
@@ -53,102 +39,52 @@ def compare(models: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
         key=lambda column: column.map(list(column.drop_duplicates()).index),
         kind="stable",
     )
-    return ordered[[*COLUMNS]].reset_index(drop=True)
+    columns = [name for name in METHODS.names if name != "mark"]
+    return ordered[["group", *columns]].reset_index(drop=True)
 
 
-def cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as readers see it, all text, a row an architecture and method.
+def layout(table: pd.DataFrame) -> Layout:
+    """The table as readers see it: a group an architecture, a row a method, a column a site.
 
-    Columns: architecture, method, one a group of two lines (AUROC; difference and p), sent.
+    A site's cell has two lines: AUROC; difference from the baseline and p.
     """
-    rows = []
-    for (architecture, method), models in table.groupby(["architecture", "method"], sort=False):
-        row = {"architecture": ARCHITECTURES.get(architecture, architecture)}
-        row["method"] = method_title(method)
-        for _, model in models.iterrows():
-            row[model["group"]] = f"{cell(model, 'auroc')}\n{difference_cell(model)}"
-        row["sent"] = megabytes(models["sent"].iloc[0])
-        rows.append(row)
-    return pd.DataFrame(rows).fillna("–\n")
+    sites = list(table["group"].drop_duplicates())
+    groups: dict[str, list[list[str]]] = {}
+    for (architecture, method), rows in table.groupby(["architecture", "method"], sort=False):
+        models = {row["group"]: model_cell(row) for row in rows.to_dict("records")}
+        cells = [models.get(site, "–") for site in sites]
+        row = [method_title(method), *cells, megabytes(rows["sent"].iloc[0])]
+        groups.setdefault(architecture_title(architecture), []).append(row)
+    return Layout(
+        head=["Method", *sites, "MB"],
+        groups=groups,
+        caption="AUROC of all methods on the evaluation sets.",
+        note=f"{note(table)} {READING}",
+        group_head="Architecture",
+    )
 
 
-def difference_cell(row: pd.Series) -> str:
-    """'−0.012 (−0.031 to 0.007), p = 0.19', '−0.012 ± 0.004, p = 0.19'; '' for a baseline."""
+def model_cell(row: dict) -> str:
+    """'0.812 (0.790–0.834)'; below it, but for a baseline, '−0.012 (−0.031 to 0.007), p = 0.19'."""
     if np.isnan(row["difference"]):
-        return ""
+        return cell(row, "auroc")
     p = p_cell(row)
-    return f"{signed_cell(row, 'difference')}, {p if p == TOO_FEW else p_phrase(row['p'])}"
-
-
-def to_markdown(table: pd.DataFrame, mark: str) -> str:
-    """A GitHub table; the architecture is named on its first row."""
-    shown = cells(table)
-    groups = list(shown.columns[2:-1])
-    head = ["Architecture", "Method", *map(escape_markdown, groups), "MB"]
-    lines = [f"**{escape_markdown(mark)}**", ""] if mark else []
-    lines += ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(groups) + 1)]
-    shown["architecture"] = shown["architecture"].where(~shown["architecture"].duplicated(), "")
-    for row in shown.itertuples(index=False):
-        text = [part.strip().replace("|", r"\|").replace("\n", "<br>") for part in row]
-        lines.append("| " + " | ".join(text) + " |")
-    return "\n".join([*lines, "", escape_markdown(f"{note(table)} {READING}"), ""])
-
-
-def to_tex(table: pd.DataFrame, mark: str) -> str:
-    """A booktabs tabular inside table*, to be read by \\input; needs \\usepackage{booktabs}."""
-    shown = cells(table)
-    groups = list(shown.columns[2:-1])
-    lines = [
-        r"\begin{table*}",
-        r"\centering",
-        r"\footnotesize",
-        r"\caption{AUROC of all methods on the evaluation sets.}",
-        *([rf"\textbf{{{escape_tex(mark)}}}\par\smallskip"] if mark else []),
-        r"\begin{tabular}{l" + "r" * (len(groups) + 1) + "}",
-        r"\toprule",
-        " & ".join(["Method", *map(escape_tex, groups), "MB"]) + r" \\",
-    ]
-    for architecture, rows in shown.groupby("architecture", sort=False):
-        title = rf"\textit{{{escape_tex(architecture)}}}"
-        lines += [r"\midrule", rf"\multicolumn{{{len(groups) + 2}}}{{l}}{{{title}}} \\"]
-        for method, *values, sent in rows.iloc[:, 1:].itertuples(index=False):
-            above, below = zip(*(value.split("\n") for value in values), strict=True)
-            lines.append(" & ".join(map(escape_tex, [method, *above, sent])) + r" \\")
-            if any(below):
-                small = [rf"\scriptsize {escape_tex(text)}" if text else "" for text in below]
-                lines.append(" & ".join(["", *small, ""]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip"]
-    lines += [rf"\footnotesize {escape_tex(f'{note(table)} {READING}')}", r"\end{table*}"]
-    return "\n".join(lines) + "\n"
+    tested = p if p == TOO_FEW else p_phrase(row["p"])
+    return f"{cell(row, 'auroc')}\n{signed_cell(row, 'difference')}, {tested}"
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
-    parser.add_argument(
-        "--history",
-        action="append",
-        nargs=4,
-        required=True,
-        metavar=("ARCHITECTURE", "METHOD", "SEED", "FILE"),
-    )
+    add_histories(parser)
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that every output shows")
-    parser.add_argument("--csv", required=True, type=Path)
-    parser.add_argument("--tex", required=True, type=Path)
-    parser.add_argument("--md", required=True, type=Path)
+    add_outputs(parser)
     arguments = parser.parse_args(argv)
 
     models = read_models(arguments.metrics, arguments.comparisons, arguments.titles)
     table = compare(models, read_histories(arguments.history))
-    write(
-        {
-            arguments.csv: to_csv(table, arguments.mark),
-            arguments.tex: to_tex(table, arguments.mark),
-            arguments.md: to_markdown(table, arguments.mark),
-        }
-    )
+    write(METHODS, table, layout(table), arguments)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,23 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.options import finite_json
-from chexviz.base.tables.evaluation import METRICS, read_metrics
+from chexviz.base.tables.evaluation import read_metrics
+from chexviz.base.tables.summaries import PUBLISHED
 from chexviz.evaluation.over_seeds import bounds
 from chexviz.reporting.tables import grim
-from chexviz.reporting.tables.cells import PERCENT, read_models, to_csv, write
-from chexviz.reporting.tables.original import read_data, read_table1
-from chexviz.reporting.tables.table1 import HEADINGS
-from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
-from chexviz.reporting.titles import ARCHITECTURES, capitalised, group_titles, p_text, read_table
+from chexviz.reporting.tables.models import read_models
+from chexviz.reporting.tables.original import VALUES, read_data, read_table1
+from chexviz.reporting.tables.outputs import add_outputs, write
+from chexviz.reporting.tables.typesetting import Layout
+from chexviz.reporting.titles import (
+    architecture_title,
+    group_titles,
+    is_percent,
+    metric_title,
+)
+from chexviz.reporting.wording import bracketed, capitalised, p_text
 
 INSIDE, ABOVE, BELOW, NOT_COMPARABLE = "inside", "above", "below", "not comparable"
-COLUMNS = (
-    *("group", "task", "model", "metric", "published", "site", "ours", "low", "high", "seeds"),
-    *("verdict", "reason"),
-)
 CONFIDENCE = 0.95  # of the bounds, and of the intervals that they are made from
 EVALUATION = 0.2  # of the images; the percentages of the original fit it, see `grim`
 # As the original states it: section 2.2, experimental setup.
@@ -43,7 +46,6 @@ P_REASON = (
     "the test is not stated in full, and its literal reading, a t test over bootstrap replicates, "
     "is no test"
 )
-VALUES = (*METRICS, "p")
 
 
 def compare(
@@ -53,9 +55,9 @@ def compare(
     metrics: pd.DataFrame,
     settings: dict,
 ) -> pd.DataFrame:
-    """A row for each published value, with COLUMNS; sensitivity and specificity in percent.
+    """A row for each published value, as in PUBLISHED with `group`; rates in percent.
 
-    published, data: see `original`. models: see cells.summarise. metrics: metrics.csv. settings:
+    published, data: see `original`. models: see models.summarise. metrics: metrics.csv. settings:
     sites and architectures of the run. A task that several sites share is compared on the first of
     them.
     """
@@ -75,7 +77,8 @@ def compare(
                     row["reason"] = "; ".join(reasons(model, metric, data, size, settings))
                 row["verdict"] = NOT_COMPARABLE if row["reason"] else verdict(row)
                 rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"seeds": "Int64"})
+    columns = [name for name in PUBLISHED.names if name != "mark"]
+    return pd.DataFrame(rows, columns=["group", *columns]).astype({"seeds": "Int64"})
 
 
 def ours(model: pd.Series, metrics: pd.DataFrame, metric: str, images: int) -> dict:
@@ -87,7 +90,7 @@ def ours(model: pd.Series, metrics: pd.DataFrame, metric: str, images: int) -> d
         return {"ours": model["p"], "low": np.nan, "high": np.nan}
     keys = ["site", "architecture", "method"]
     runs = metrics[(metrics[keys] == model[keys].to_list()).all(axis=1)]
-    scale = 100 if metric in PERCENT else 1
+    scale = 100 if is_percent(metric) else 1
     found = scale * runs[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
     low, high = repetition(found, model["images"] / images)
     return {"ours": found[:, 0].mean(), "low": low, "high": high}
@@ -160,13 +163,7 @@ def other_training(architecture: str, training: dict) -> str:
     differing = [key for key in stated if chosen.get(key) != stated[key]]
     if not differing:
         return ""
-    return f"{ARCHITECTURES[architecture]} trained otherwise ({', '.join(differing)})"
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Read published.csv as it was written, without the groups."""
-    table = read_table(path, [column for column in COLUMNS if column != "group"])
-    return table.fillna({"reason": ""})
+    return f"{architecture_title(architecture)} trained otherwise ({', '.join(differing)})"
 
 
 def letters(table: pd.DataFrame) -> dict[str, str]:
@@ -181,9 +178,8 @@ def our_text(row: pd.Series) -> str:
         return "–"
     if row["metric"] == "p":
         return p_text(row["ours"])
-    decimals = 1 if row["metric"] in PERCENT else 3
-    value, low, high = (f"{row[name]:.{decimals}f}" for name in ("ours", "low", "high"))
-    return value if np.isnan(row["low"]) else f"{value} ({low}–{high})"
+    digits = 1 if is_percent(row["metric"]) else 3
+    return bracketed(row["ours"], row["low"], row["high"], digits)
 
 
 def layout(table: pd.DataFrame) -> Layout:
@@ -194,8 +190,8 @@ def layout(table: pd.DataFrame) -> Layout:
         cells = dict.fromkeys(VALUES, "–")
         for _, row in rows.iterrows():
             why = ", ".join(sorted(marks[each] for each in row["reason"].split("; ") if each))
-            said = f"({why})" if why else row["verdict"]
-            cells[row["metric"]] = f"{row['published']} {said}\n{our_text(row)}"
+            judged = f"({why})" if why else row["verdict"]
+            cells[row["metric"]] = f"{row['published']} {judged}\n{our_text(row)}"
         groups.setdefault(group, []).append([model, *cells.values()])
     why = "; ".join(f"({letter}) {each}" for each, letter in marks.items())
     several = (table["seeds"] > 1).any()
@@ -203,7 +199,7 @@ def layout(table: pd.DataFrame) -> Layout:
         ", as our seeds do." if several else " only if there are several seeds, and so not here."
     )
     return Layout(
-        head=["Model", *HEADINGS.values(), "p"],
+        head=["Model", *map(metric_title, VALUES)],
         groups=groups,
         caption="The original's Table 1 beside ours.",
         note="Above: the published value, and whether it lies inside, above or below the bounds "
@@ -221,10 +217,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--settings", required=True, type=finite_json)
-    parser.add_argument("--mark", default="", help="a text that every output shows")
-    parser.add_argument("--csv", required=True, type=Path)
-    parser.add_argument("--tex", required=True, type=Path)
-    parser.add_argument("--md", required=True, type=Path)
+    add_outputs(parser)
     arguments = parser.parse_args(argv)
 
     sites = arguments.settings["sites"]
@@ -232,14 +225,7 @@ def main(argv: list[str] | None = None) -> None:
     metrics = read_metrics(arguments.metrics)
     original = read_table1(arguments.published), read_data(arguments.data)
     table = compare(*original, models, metrics, arguments.settings)
-    shown = layout(table)
-    write(
-        {
-            arguments.csv: to_csv(table, arguments.mark),
-            arguments.tex: to_tex(shown, arguments.mark),
-            arguments.md: to_markdown(shown, arguments.mark),
-        }
-    )
+    write(PUBLISHED, table, layout(table), arguments)
 
 
 if __name__ == "__main__":

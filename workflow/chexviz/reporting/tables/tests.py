@@ -9,32 +9,24 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL
+from chexviz.base.tables.summaries import TESTS
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import SPREAD, holm, over_seeds, over_trainings, uncertainty
-from chexviz.reporting.tables.cells import (
-    few_note,
-    signed_cell,
-    to_csv,
-    write,
-)
-from chexviz.reporting.tables.typesetting import Layout, to_markdown, to_tex
-from chexviz.reporting.titles import (
-    TESTS,
-    add_titles,
-    compared,
-    group_titles,
-    model_title,
-    p_phrase,
-    p_text,
-)
+from chexviz.reporting.selection import compared
+from chexviz.reporting.tables.cells import few_note, signed_cell
+from chexviz.reporting.tables.outputs import add_outputs, write
+from chexviz.reporting.tables.typesetting import Layout
+from chexviz.reporting.titles import TESTS as TITLES
+from chexviz.reporting.titles import add_titles, group_titles, model_title
+from chexviz.reporting.wording import fixed, p_phrase, p_text
 
-TEST = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
+HEAD = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
 ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % interval
 
 
 def summarise(tests: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
     """A row for each comparison and test, over all seeds. tests: of one method, see COMPARISONS.
-    sites: see titles.site_titles.
+    sites: see titles.
 
     Of several seeds: mean and standard deviation of the difference, and the test of the difference
     that is expected over trainings (see over_seeds.expected), but of the t-test over replicates,
@@ -96,29 +88,22 @@ def verdict(tested: Mapping) -> str:
     return "non-inferior" if tested["p_non_inferior"] < ONE_SIDED else "not shown"
 
 
-def test_cells(row: pd.Series) -> list[str]:
-    """One test as readers see it, by the headings TEST; row: as from summarise."""
+def test_cells(row: Mapping) -> list[str]:
+    """One test as readers see it, by the headings HEAD; row: as from summarise."""
     literal = row["test"] == LITERAL
     remark = " (primary)" * bool(row["primary"]) + " (anti-conservative)" * literal
     letter = "t" if literal or row["uncertainty"] == SPREAD else "z"
-    statistic = f"{letter} = {row['statistic']:.2f}".replace("-", "−")
-    shown = {"non-inferior": "yes", "not shown": "no"}.get(row["verdict"])
+    answer = {"non-inferior": "yes", "not shown": "no"}.get(row["verdict"])
     untested = TOO_FEW if row["verdict"] == TOO_FEW else "–"
     return [
-        TESTS[row["test"]] + remark,
+        TITLES[row["test"]] + remark,
         signed_cell(row, "difference"),
         "–" if np.isnan(row["standard_error"]) else f"{row['standard_error']:.4f}",
-        "–" if np.isnan(row["statistic"]) else statistic,
+        "–" if np.isnan(row["statistic"]) else f"{letter} = {fixed(row['statistic'], 2)}",
         untested if np.isnan(row["p"]) else p_text(row["p"]),
         p_text(row["p_holm"]),
-        f"{shown}, {p_phrase(row['p_non_inferior'])}" if shown else untested,
+        f"{answer}, {p_phrase(row['p_non_inferior'])}" if answer else untested,
     ]
-
-
-def cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as readers see it, all text: columns group, model, then TEST."""
-    shown = [[row["group"], row["model"], *test_cells(row)] for _, row in table.iterrows()]
-    return pd.DataFrame(shown, columns=["group", "model", *TEST])
 
 
 def note(table: pd.DataFrame) -> str:
@@ -131,7 +116,7 @@ def note(table: pd.DataFrame) -> str:
         else f"Mean ± standard deviation over {seeds} seeds; tested is the difference that is "
         "expected over trainings, whose variance is that of the images and that between seeds"
     )
-    said = (
+    reading = (
         f"Difference: AUROC of the federated model minus that of its baseline. {spread}. "
         f"p (Holm): corrected, within each test, for the {family} comparisons of this table. "
         f"Non-inferior: no loss of {table['margin'].max():g} or more (one-sided p < {ONE_SIDED}, "
@@ -139,17 +124,17 @@ def note(table: pd.DataFrame) -> str:
         "patients respects. The t-test takes bootstrap replicates for observations: its p falls "
         "with their number, and it rejects true null hypotheses."
     )
-    return " ".join(filter(None, [said, few_note(table)]))
+    return " ".join(filter(None, [reading, few_note(table)]))
 
 
 def layout(table: pd.DataFrame) -> Layout:
     """The table as readers see it: a group a comparison, a row a test."""
     groups = {
-        f"{group}, {model}": rows[[*TEST]].to_numpy().tolist()
-        for (group, model), rows in cells(table).groupby(["group", "model"], sort=False)
+        f"{group}, {model}": [test_cells(row) for row in rows.to_dict("records")]
+        for (group, model), rows in table.groupby(["group", "model"], sort=False)
     }
     caption = "Paired tests of AUROC, federated models against their baselines."
-    return Layout([*TEST], groups, caption, note(table))
+    return Layout([*HEAD], groups, caption, note(table))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -157,24 +142,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--comparisons", required=True, type=Path)
     parser.add_argument("--method", required=True, help="compared with the baselines")
     add_titles(parser)
-    parser.add_argument("--mark", default="", help="a text that every output shows")
-    parser.add_argument("--csv", required=True, type=Path)
-    parser.add_argument("--tex", required=True, type=Path)
-    parser.add_argument("--md", required=True, type=Path)
+    add_outputs(parser)
     arguments = parser.parse_args(argv)
 
     tests = compared(
         COMPARISONS.read(arguments.comparisons), arguments.method, arguments.comparisons
     )
     table = summarise(tests, arguments.titles)
-    shown = layout(table)
-    write(
-        {
-            arguments.csv: to_csv(table, arguments.mark),
-            arguments.tex: to_tex(shown, arguments.mark),
-            arguments.md: to_markdown(shown, arguments.mark),
-        }
-    )
+    write(TESTS, table, layout(table), arguments)
 
 
 if __name__ == "__main__":

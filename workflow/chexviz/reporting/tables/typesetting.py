@@ -1,27 +1,44 @@
-"""A table of text cells, in groups, as Markdown and as LaTeX."""
+"""A table of text cells, in groups, as Markdown, as LaTeX and as JSON."""
 
+import re
 from typing import NamedTuple
 
-from chexviz.reporting.tables.cells import escape_markdown, escape_tex
+TEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": "$<$", ">": "$>$", "±": r"$\pm$", "−": "$-$", "–": "--", "ü": r"\"u"},
+}
 
 
 class Layout(NamedTuple):
     """head: a title for each column. groups: title and rows of cells, in the order they are shown.
 
     A cell may have a second line ('0.85 inside\\n0.842 (0.831–0.853)'), which is set smaller.
+    group_head: of the column that Markdown has the groups in. variables: titles that LaTeX sets as
+    mathematics. size: of the letters in LaTeX.
     """
 
     head: list[str]
     groups: dict[str, list[list[str]]]
     caption: str
     note: str
+    group_head: str = ""
+    variables: tuple[str, ...] = ()
+    size: str = "footnotesize"
+
+
+def to_json(layout: Layout) -> dict:
+    """What the paper's template shows of a table."""
+    groups = [{"title": title, "rows": rows} for title, rows in layout.groups.items()]
+    return {"head": layout.head, "groups": groups, "note": layout.note}
 
 
 def to_markdown(layout: Layout, mark: str) -> str:
     """A GitHub table; a group is named on its first row."""
     lines = [f"**{escape_markdown(mark)}**", ""] if mark else []
-    lines += ["| " + " | ".join(["", *layout.head]) + " |"]
-    lines += ["|:--|:--|" + "--:|" * (len(layout.head) - 1)]
+    head = [layout.group_head, *map(escape_markdown, layout.head)]
+    lines += ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(layout.head) - 1)]
     for title, rows in layout.groups.items():
         for position, row in enumerate(rows):
             parts = [part.replace("|", r"\|").replace("\n", "<br>") for part in row]
@@ -32,15 +49,18 @@ def to_markdown(layout: Layout, mark: str) -> str:
 
 def to_tex(layout: Layout, mark: str) -> str:
     """A booktabs tabular inside table*, to be read by \\input; needs \\usepackage{booktabs}."""
+    head = [
+        f"${title}$" if title in layout.variables else escape_tex(title) for title in layout.head
+    ]
     lines = [
         r"\begin{table*}",
         r"\centering",
-        r"\footnotesize",
+        rf"\{layout.size}",
         rf"\caption{{{escape_tex(layout.caption)}}}",
         *([rf"\textbf{{{escape_tex(mark)}}}\par\smallskip"] if mark else []),
         r"\begin{tabular}{l" + "r" * (len(layout.head) - 1) + "}",
         r"\toprule",
-        " & ".join(map(escape_tex, layout.head)) + r" \\",
+        " & ".join(head) + r" \\",
     ]
     for title, rows in layout.groups.items():
         spanned = rf"\multicolumn{{{len(layout.head)}}}{{l}}{{\textit{{{escape_tex(title)}}}}} \\"
@@ -54,3 +74,13 @@ def to_tex(layout: Layout, mark: str) -> str:
     lines += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip"]
     lines += [rf"\footnotesize {escape_tex(layout.note)}", r"\end{table*}"]
     return "\n".join(lines) + "\n"
+
+
+def escape_tex(text: str) -> str:
+    """`text` with every character that TeX would read as a command written out."""
+    return "".join(TEX.get(character, character) for character in text)
+
+
+def escape_markdown(text: str) -> str:
+    """`text` with every character that GitHub's Markdown would read as markup written out."""
+    return re.sub(r"[\\`*_\[\]<>|~$&#]", r"\\\g<0>", text)

@@ -4,14 +4,18 @@ import math
 
 import pytest
 
-from chexviz.reporting.paper import observations
-from chexviz.reporting.paper.observations import Area, Calibration, Energy, Focus, Gap, Head, View
+from chexviz.reporting.paper import calibration, heads, labels, maps, subgroups
+from chexviz.reporting.paper.calibration import Calibration
+from chexviz.reporting.paper.heads import Head
+from chexviz.reporting.paper.labels import View
+from chexviz.reporting.paper.maps import Energy, Focus
+from chexviz.reporting.paper.subgroups import Area, Gap
 
 NAN = math.nan
 
 
 def test_calibration_says_what_is_known():
-    said = observations.calibration(
+    said = calibration.calibration(
         Calibration([0.031, 0.256], [0.044, 0.074], [0.021, 0.043], [0.46, 2.29])
     )
     assert said == (
@@ -19,16 +23,16 @@ def test_calibration_says_what_is_known():
         "would show 0.044 to 0.074 by chance, and the slope 0.46 to 2.29. Temperature scaling on "
         "the validation images gave 0.021 to 0.043."
     )
-    said = observations.calibration(Calibration([0.1], [0.02], [], []))
+    said = calibration.calibration(Calibration([0.1], [0.02], [], []))
     assert said == (
         "the expected calibration error was 0.100, where a perfectly calibrated model would show "
         "0.020 by chance."
     )
-    assert observations.calibration(Calibration([], [], [], [])).startswith("there were too few")
+    assert calibration.calibration(Calibration([], [], [], [])).startswith("there were too few")
 
 
 def test_decisions():
-    assert observations.decisions([0.17, 0.93], (0.01, 0.99)) == (
+    assert calibration.decisions([0.17, 0.93], (0.01, 0.99)) == (
         "Acting on a score was better than treating all and treating none at 17 to 93\u00a0% of "
         "the probabilities from 1\u00a0% to 99\u00a0%, by model."
     )
@@ -39,21 +43,21 @@ def gap(value: float, low: float, high: float) -> Gap:
 
 
 def test_gaps_count_intervals_without_0_and_name_the_largest():
-    assert observations.gaps([]) == "no two groups were large enough to compare."
-    assert observations.gaps([gap(0.02, -0.01, 0.05), gap(-0.09, -0.15, -0.03)]) == (
+    assert subgroups.gaps([]) == "no two groups were large enough to compare."
+    assert subgroups.gaps([gap(0.02, -0.01, 0.05), gap(-0.09, -0.15, -0.03)]) == (
         "one of 2 gaps between a group and the largest one of its kind had an interval without 0, "
         "uncorrected for their number. The largest was −0.090 (−0.150 to −0.030) for pneumonia, "
         "Standard w/ FL, view AP against PA."
     )
-    assert "the only gap" in observations.gaps([gap(0.02, -0.01, 0.05)])
+    assert "the only gap" in subgroups.gaps([gap(0.02, -0.01, 0.05)])
 
 
 def test_the_view_alone_reaches_nothing_where_no_image_has_one():
-    assert observations.view_alone([Area("pneumonia", 0.678, 0.59, 0.76)], []) == (
+    assert subgroups.view_alone([Area("pneumonia", 0.678, 0.59, 0.76)], []) == (
         "The view alone, without any pixel, would reach an AUROC of 0.678 (0.590 to 0.760) "
         "for pneumonia."
     )
-    said = observations.view_alone([], ["pneumothorax"])
+    said = subgroups.view_alone([], ["pneumothorax"])
     assert said == (
         "For pneumothorax the view cannot tell images apart: all have the same, or none is stated."
     )
@@ -99,19 +103,19 @@ def head(auroc, low, high, both=(NAN, NAN, NAN), same=False, task="pneumothorax"
     ],
 )
 def test_heads_are_said_to_tell_labels_apart_only_where_their_intervals_do(rows, said):
-    assert observations.heads(rows) == said
+    assert heads.heads(rows) == said
     assert "not trained for" not in said
 
 
 def test_energy_counts_the_models_that_beat_chance_and_the_mean_annotation():
-    said = observations.energy([Energy("pneumonia", [0.02, 0.06], [0.07, 0.08], [0.21, 0.23])])
+    said = maps.energy([Energy("pneumonia", [0.02, 0.06], [0.07, 0.08], [0.21, 0.23])])
     assert said == (
         "the share of the maps’ energy inside the annotations was 2 to 6\u00a0% for pneumonia (a "
         "uniform map: 7 to 8\u00a0%, which neither of the two models beat; the mean annotation: "
         "21 to 23\u00a0%, which neither of the two models beat)."
     )
     assert "none of the two" not in said
-    assert observations.energy([]).startswith("there were too few")
+    assert maps.energy([]).startswith("there were too few")
 
 
 def focus(difference: float, p: float) -> Focus:
@@ -141,11 +145,11 @@ def focus(difference: float, p: float) -> Focus:
     ],
 )
 def test_the_claim_that_federation_focuses_maps_is_answered(rows, said):
-    assert observations.focus(rows).endswith(said)
+    assert maps.focus(rows).endswith(said)
 
 
 def test_the_answer_names_what_differs():
-    said = observations.focus([focus(0.014, 0.04), focus(-0.086, 0.02), focus(0.0, 0.9)])
+    said = maps.focus([focus(0.014, 0.04), focus(-0.086, 0.02), focus(0.0, 0.9)])
     assert (
         "was larger than that of the baseline in one (pneumonia with Standard, 0.014 (0.004 to "
         "0.024), p = 0.04) and smaller in one (pneumonia with Standard, −0.086 (−0.096 to "
@@ -156,17 +160,17 @@ def test_the_answer_names_what_differs():
 def test_the_view_is_tied_to_the_label_only_where_the_interval_says_so():
     tied = View("RSNA", 6.13, 3.92, 9.59)
     loose, unknown = View("SIIM-ACR", 1.44, 0.98, 2.13), View("Hospital", NAN, NAN, NAN)
-    assert observations.confounding([tied, loose]) == (
+    assert labels.confounding([tied, loose]) == (
         "The view is tied to the label: AP images are more often positive at RSNA (odds ratio 6.13 "
         "(3.92–9.59)). A model may learn the view instead of the finding."
     )
-    assert observations.confounding([loose]) == (
+    assert labels.confounding([loose]) == (
         "In no dataset is the view (AP or PA) tied to the label beyond chance."
     )
-    assert observations.confounding([loose, unknown]) == (
+    assert labels.confounding([loose, unknown]) == (
         "At SIIM-ACR the view (AP or PA) is not shown to be tied to the label. For Hospital that "
         "is not known."
     )
-    assert observations.confounding([unknown]) == (
+    assert labels.confounding([unknown]) == (
         "Whether the view (AP or PA) is tied to the label is not known."
     )

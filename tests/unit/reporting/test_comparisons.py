@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from chexviz.reporting.paper import conclusions
-from chexviz.reporting.paper.conclusions import HIGHER, LOWER, MIXED, SAME, UNTESTED, Comparison
+from chexviz.reporting.paper import comparisons
+from chexviz.reporting.paper.comparisons import HIGHER, LOWER, MIXED, SAME, UNTESTED, Comparison
 
 NAN = math.nan
 BOTH = ("image-wise protocol", "patient-wise protocol")
@@ -26,17 +26,17 @@ def untested() -> Comparison:
 
 
 def test_verdict_is_that_of_the_p_value():
-    assert conclusions.verdict(0.05, [-0.1]) == SAME
-    assert conclusions.verdict(0.049, [-0.1, -0.2]) == LOWER
-    assert conclusions.verdict(0.049, [0.1]) == HIGHER
-    assert conclusions.verdict(0.049, [0.1, 0.2, -0.001]) == MIXED
-    assert conclusions.verdict(NAN, [0.1]) == UNTESTED
+    assert comparisons.verdict(0.05, [-0.1]) == SAME
+    assert comparisons.verdict(0.049, [-0.1, -0.2]) == LOWER
+    assert comparisons.verdict(0.049, [0.1]) == HIGHER
+    assert comparisons.verdict(0.049, [0.1, 0.2, -0.001]) == MIXED
+    assert comparisons.verdict(NAN, [0.1]) == UNTESTED
 
 
 def test_results_go_by_task():
     few = untested()._replace(note="too few cases: 3 positive")
     rows = [row(SAME, 0.1), row(LOWER, 0.0001, task="pneumothorax"), few]
-    assert conclusions.results(rows) == (
+    assert comparisons.results(rows) == (
         "For pneumonia, the federated model and its baseline had an AUROC of 0.84 and 0.85 with "
         "Standard (p = 0.10) and 0.84 and 0.85 with Standard (too few cases: 3 positive). For "
         "pneumothorax, the federated model and its baseline had an AUROC of 0.84 and 0.85 with "
@@ -99,7 +99,7 @@ def test_results_go_by_task():
     ],
 )
 def test_the_summary_follows_the_p_values(rows, said):
-    assert conclusions.summary(rows) == said
+    assert comparisons.summary(rows) == said
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_summary_follows_the_p_values(rows, said):
     ],
 )
 def test_it_is_said_whether_p_values_are_corrected(rows, said):
-    assert conclusions.correction(rows) == said
+    assert comparisons.correction(rows) == said
 
 
 # --- what it means -------------------------------------------------------------------------------
@@ -188,107 +188,38 @@ def test_it_is_said_whether_p_values_are_corrected(rows, said):
     ],
 )
 def test_the_interpretation_follows_the_p_values(rows, said):
-    assert conclusions.interpretation(rows, "95 %").endswith(said)
+    assert comparisons.interpretation(rows, "95 %").endswith(said)
 
 
 def test_one_significant_and_one_not_are_no_difference_of_protocols():
     main, other = [row(LOWER, 0.04), row(SAME, 0.3)], [row(SAME, 0.06), row(SAME, 0.3)]
-    said = conclusions.of_both(main, other, BOTH)
+    said = comparisons.both_protocols(main, other, BOTH)
     assert said == (
         "The patient-wise protocol gave no significant difference, the image-wise protocol one. "
         "That one of two tests is significant does not show that their results differ, and the "
         "protocols train and evaluate on different images."
     )
     assert "depends on how images are split" not in said
-    said = conclusions.of_both(other, main, BOTH)
+    said = comparisons.both_protocols(other, main, BOTH)
     assert "gave one significant difference, the image-wise protocol none." in said
 
 
 def test_a_protocol_without_any_test_agrees_with_none():
     for main in ([row(LOWER, 0.01)], [untested()]):
-        assert conclusions.of_both(main, [untested()], BOTH) == (
+        assert comparisons.both_protocols(main, [untested()], BOTH) == (
             "Under the patient-wise protocol there were too few cases for any test."
         )
 
 
 def test_protocols_that_agree_and_that_contradict():
     lower, same = [row(LOWER, 0.04), row(SAME, 0.3)], [row(SAME, 0.4), row(SAME, 0.3)]
-    assert conclusions.of_both(lower, lower, BOTH) == (
+    assert comparisons.both_protocols(lower, lower, BOTH) == (
         "The patient-wise protocol gave the same significant difference, in the same direction."
     )
-    assert conclusions.of_both(same, same, BOTH) == (
+    assert comparisons.both_protocols(same, same, BOTH) == (
         "The patient-wise protocol gave no significant difference either."
     )
-    assert conclusions.of_both(lower, [row(HIGHER, 0.04, 0.1), row(SAME, 0.3)], BOTH) == (
+    assert comparisons.both_protocols(lower, [row(HIGHER, 0.04, 0.1), row(SAME, 0.3)], BOTH) == (
         "Under the patient-wise protocol the difference of pneumonia with Standard was significant "
         "in the opposite direction."
-    )
-
-
-def test_tests_count_what_each_calls_significant():
-    said = conclusions.tests(2, [("the bootstrap", 0), ("DeLong’s test", 1)], 0, 0.05, 0)
-    assert said == (
-        "the significant differences among two comparisons were, without correction, none by the "
-        "bootstrap and one by DeLong’s test. Holm’s correction of the primary test left none. A "
-        "loss of 0.05 or more in AUROC could be ruled out in neither of the two comparisons."
-    )
-    assert "none of the two" not in said
-    assert conclusions.tests(0, [], 0, 0.05, 0) == "no comparison had enough cases to be tested."
-
-
-def test_simulated_studies():
-    rows = [("the t test over replicates", 1000, 0.95), ("DeLong’s test", None, 0.03)]
-    assert conclusions.simulated(rows, 200) == (
-        "In 200 simulated studies, the t test over replicates (1,000 replicates) called "
-        "95\u00a0% different and DeLong’s test called 3\u00a0% different"
-    )
-
-
-def test_published_values():
-    assert conclusions.published(40, 0, 0, 0).startswith("None of its 40 values can be compared")
-    assert conclusions.published(40, 30, 5, 5) == (
-        "Of 40 values, 40 can be compared with ours; 30 (75\u00a0%) lie where 95\u00a0% of "
-        "repetitions of our evaluation would, 5 above and 5 below."
-    )
-    assert conclusions.published(40, 40, 0, 0).endswith(
-        "The reproduction agrees with the original throughout."
-    )
-
-
-def test_why_published_values_differ_is_not_known():
-    assert conclusions.discrepancy(0, 0, 0) == ""
-    assert conclusions.discrepancy(8, 0, 0) == (
-        "All 8 published values that can be compared are compatible with ours."
-    )
-    said = conclusions.discrepancy(6, 1, 1)
-    assert "75\u00a0% are compatible with ours. Why the others are not is unknown" in said
-    assert "as likely" not in said
-
-
-def test_published_p_values_are_not_said_to_be_irreproducible():
-    said = conclusions.published_p([0.76, 0.1, 0.19, 0.71], 0.95, 1000)
-    assert said == (
-        "The published p values are not compared with ours: the original does not state its test "
-        "in full. Read literally, as a t test over bootstrap replicates, it calls 95\u00a0% of "
-        "equally good models different with 1,000 replicates, whereas the published p are from "
-        "0.10 to 0.76."
-    )
-
-
-def test_the_original_split_is_suggested_with_what_chance_would_give():
-    said = conclusions.original_split("pneumonia", 1, [1205, 4131], 0.0558)
-    assert "fit 1,205 positive and 4,131 negative images" in said
-    assert "(0.056 such divisions are to be expected of unrelated percentages)" in said
-    assert "That suggests a plain random fifth." in said
-    assert "follows from its table" not in said
-    assert "does not follow from its table" in conclusions.original_split("pneumonia", 0, [], 0.05)
-
-
-def test_sizes_that_fit():
-    assert conclusions.sizes("pneumothorax", 2409, 0, [], [460, 1663]) == (
-        "For pneumothorax, no division of 2,409 images, a fifth of the dataset, fits. The smallest "
-        "classes that do have 460 and 1,663 images."
-    )
-    assert "and no other division of 5,336 images" in conclusions.sizes(
-        "pneumonia", 5336, 1, [1205, 4131], [1205, 1024]
     )

@@ -1,25 +1,25 @@
-"""What the comparisons of models with their baselines allow to say: from numbers to sentences."""
+"""What comparisons of models with their baselines allow to say: from numbers to sentences."""
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from chexviz.evaluation.over_seeds import holm
-from chexviz.reporting.titles import p_phrase, p_text
+from chexviz.evaluation.cases import first_note
+from chexviz.evaluation.over_seeds import effect, holm
+from chexviz.reporting.tables.cells import cell
+from chexviz.reporting.titles import architecture_title
 from chexviz.reporting.wording import (
-    capital,
+    capitalised,
     counted,
     fixed,
     in_words,
     joined,
     listed,
-    part_of,
-    percent,
-    percent_between,
-    tally,
+    p_phrase,
+    p_text,
 )
 
 SIGNIFICANCE = 0.05  # as in the original paper
@@ -46,6 +46,34 @@ class Comparison(NamedTuple):
     note: str = ""
 
 
+def compare(
+    table: pd.DataFrame, comparisons: pd.DataFrame, titles: dict[str, str], confidence: float
+) -> list[Comparison]:
+    """Every federated model against its baseline, in the order of the table.
+
+    The interval of several seeds is that of the expected difference (see over_seeds.expected). With
+    too few cases there is neither that nor p, and note says how many there are.
+    """
+    found = []
+    for keys, rows in comparisons.groupby(["site", "architecture", "method"], sort=False):
+        chosen = (table[["site", "architecture"]] == list(keys[:2])).all(axis=1)
+        model = table[chosen & (table["method"] == keys[2])].iloc[0]
+        baseline = table[chosen & (table["method"] == rows["reference"].iloc[0])].iloc[0]
+        tested = effect(rows, confidence)
+        found.append(
+            Comparison(
+                task=titles[keys[0]],
+                architecture=architecture_title(keys[1]),
+                auroc=cell(model, "auroc"),
+                baseline=cell(baseline, "auroc"),
+                **tested._asdict(),
+                verdict=verdict(tested.p, rows["difference"].tolist()),
+                note=first_note(rows["note"]),
+            )
+        )
+    return found
+
+
 def verdict(p: float, differences: Sequence[float]) -> str:
     """What a test of the mean of one or several seeds says.
 
@@ -62,6 +90,7 @@ def verdict(p: float, differences: Sequence[float]) -> str:
 
 
 def having(rows: Sequence[Comparison], *verdicts: str) -> list[Comparison]:
+    """The comparisons with one of these verdicts."""
     return [row for row in rows if row.verdict in verdicts]
 
 
@@ -69,9 +98,6 @@ def p_range(rows: Sequence[Comparison]) -> str:
     """'p = 0.10', or 'p from 0.10 to 0.76'."""
     low, high = (p_text(end(row.p for row in rows)) for end in (min, max))
     return p_phrase(rows[0].p) if low == high else f"p from {low} to {high}"
-
-
-# --- the comparisons of one protocol -------------------------------------------------------------
 
 
 def results(rows: Sequence[Comparison]) -> str:
@@ -135,7 +161,7 @@ def summary(rows: Sequence[Comparison]) -> str:
         )
     if untested:
         sentences.append(
-            f"{capital(in_words(len(untested)))} could not be tested, with too few cases."
+            f"{capitalised(in_words(len(untested)))} could not be tested, with too few cases."
         )
     return joined(sentences)
 
@@ -194,6 +220,7 @@ def interpretation(rows: Sequence[Comparison], level: str) -> str:
 
 
 def no_difference(rows: Sequence[Comparison], level: str) -> str:
+    """What it means that nothing differs significantly. level: of the intervals, '95 %'."""
     low = min(row.low for row in rows if row.verdict != UNTESTED)
     return (
         "Sharing the representation block, while each site kept its task block, did not change the "
@@ -233,10 +260,7 @@ def price(
     return f"{sentence}."
 
 
-# --- two protocols -------------------------------------------------------------------------------
-
-
-def of_both(
+def both_protocols(
     main: Sequence[Comparison], other: Sequence[Comparison], titles: tuple[str, str]
 ) -> str:
     """Whether another protocol says the same. titles: of both ('image-wise protocol')."""
@@ -266,168 +290,4 @@ def of_both(
         f"{again} {found}, the {titles[0]} {beside}. That one of two tests is significant "
         "does not show that their results differ, and the protocols train and evaluate on "
         "different images."
-    )
-
-
-# --- tests ---------------------------------------------------------------------------------------
-
-
-def tests(
-    comparisons: int, significant: Sequence[tuple[str, int]], holm: int, margin: float, shown: int
-) -> str:
-    """How many of so many comparisons each test calls significant.
-
-    significant: what a sentence calls a test, and its number. holm: that of the primary test after
-    correction. shown: of the comparisons, in how many a loss of `margin` in AUROC is ruled out.
-    """
-    if not comparisons:
-        return "no comparison had enough cases to be tested."
-    by_test = listed(
-        f"{in_words(number) if number else 'none'} by {title}" for title, number in significant
-    )
-    return (
-        f"the significant differences among {counted(comparisons, 'comparison')} were, without "
-        f"correction, {by_test}. Holm’s correction of the primary test left "
-        f"{in_words(holm) if holm else 'none'}. A loss of {margin:g} or more in AUROC could be "
-        f"ruled out in {part_of(shown, comparisons, 'comparison')}."
-    )
-
-
-def simulated(rows: Sequence[tuple[str, int | None, float]], repetitions: int) -> str:
-    """How often tests called equally good models different: title, replicates (if any), rate."""
-    found = listed(
-        f"{title}{f' ({replicates:,} replicates)' if replicates else ''} called {percent(rate)} "
-        "different"
-        for title, replicates, rate in rows
-    )
-    return f"In {tally(repetitions, 'simulated study', 'simulated studies')}, {found}"
-
-
-def coverage(
-    repetitions: int,
-    positives: int | None,
-    intervals: Sequence[tuple[str, Sequence[float]]],
-    chosen: Sequence[float],
-    tests: Sequence[tuple[float, Sequence[tuple[str, Sequence[float]]]]],
-) -> str:
-    """How often 95 % intervals held the truth, and tests called equal models different.
-
-    repetitions: studies of a design. positives: the fewest patients with the finding of the designs
-    that are told; None where none is. intervals: what each is of, and its rates. chosen: rates of
-    the sensitivity of the chosen threshold. tests: images a patient, and the rates of each test.
-    """
-    error = 100 * NormalDist().inv_cdf(0.975) * (0.95 * 0.05 / repetitions) ** 0.5
-    said = (
-        f"In {tally(repetitions, 'simulated study', 'simulated studies')} of each of several "
-        f"designs a rate of {percent(0.95)} is known to {fixed(error, 1)} points."
-    )
-    if positives is None:
-        return said
-    held = listed(f"{percent_between(rates)} ({title})" for title, rates in intervals)
-    sentences = [
-        f"{said} With {positives} or more patients with the finding, {percent(0.95)} intervals "
-        f"held the truth in {held}. Sensitivity and specificity are here those of the best of all "
-        "thresholds, which the one that was chosen on the same images estimates. What that one "
-        "itself finds in other patients, its interval of sensitivity held in "
-        f"{percent_between(chosen)}."
-    ]
-    for images, found in tests:
-        had = "one image each" if images == 1 else f"{fixed(images, 1)} images on average"
-        called = listed(f"{percent_between(rates)} by {title}" for title, rates in found)
-        sentences.append(
-            f"Where patients had {had}, two equally good models were called different in {called}, "
-            f"where {percent(0.05)} is nominal."
-        )
-    return joined(sentences)
-
-
-# --- the original --------------------------------------------------------------------------------
-
-
-def published(values: int, inside: int, above: int, below: int) -> str:
-    """How many published values agree with ours."""
-    compared = inside + above + below
-    if not compared:
-        return (
-            f"None of its {values} values can be compared with ours, for the reasons below the "
-            "table."
-        )
-    sentence = (
-        f"Of {values} values, {compared} can be compared with ours; {inside} "
-        f"({percent(inside / compared)}) lie where {percent(0.95)} of repetitions of our "
-        f"evaluation would, {above} above and {below} below."
-    )
-    if inside == values:
-        sentence += " The reproduction agrees with the original throughout."
-    return sentence
-
-
-def discrepancy(inside: int, above: int, below: int) -> str:
-    """What is made of the published values that lie outside; '' if none can be compared."""
-    compared = inside + above + below
-    if not compared:
-        return ""
-    if inside == compared:
-        return f"All {compared} published values that can be compared are compatible with ours."
-    return (
-        f"Of the published values that can be compared, {percent(inside / compared)} are "
-        "compatible with ours. Why the others are not is unknown: the original does not state its "
-        "batch, augmentation, learning-rate schedule and input size, and nothing here tells their "
-        "effect from chance. Sensitivity and specificity, in addition, move in opposite directions "
-        "with the threshold."
-    )
-
-
-def published_p(values: Sequence[float], rate: float, replicates: int) -> str:
-    """Why the published p values are not compared.
-
-    values: as printed. rate: at which the literal test, over so many replicates, calls equally good
-    models different.
-    """
-    printed = sorted(values)
-    return (
-        "The published p values are not compared with ours: the original does not state its test "
-        "in full. Read literally, as a t test over bootstrap replicates, it calls "
-        f"{percent(rate)} of equally good models different with {replicates:,} replicates, "
-        f"whereas the published p are from {printed[0]:.2f} to {printed[-1]:.2f}."
-    )
-
-
-def original_split(task: str, divisions: int, parts: Sequence[int], by_chance: float) -> str:
-    """What the published percentages say of how the original was split.
-
-    divisions: in how many ways a fifth of the dataset divides into classes that fit them, if one
-    into these parts. by_chance: how many are to be expected of unrelated percentages.
-    """
-    if divisions != 1:
-        return (
-            "How the original was split does not follow from its table: a fifth of the dataset "
-            f"divides in {in_words(divisions)} ways that fit the published percentages for {task}."
-        )
-    expected = f"{by_chance:.2g}" if by_chance >= 0.001 else "fewer than 0.001"
-    return (
-        f"The published percentages for {task} fit {parts[0]:,} positive and {parts[1]:,} negative "
-        f"images, a fifth of the dataset, and no other division of it ({expected} such divisions "
-        "are to be expected of unrelated percentages). That suggests a plain random fifth. It does "
-        "not tell a draw of images from one of patients."
-    )
-
-
-def sizes(
-    task: str, fifth: int, divisions: int, parts: Sequence[int], smallest: Sequence[int]
-) -> str:
-    """Which evaluation sets the published percentages fit. smallest: classes that fit at all."""
-    images = f"{fifth:,} images, a fifth of the dataset"
-    if divisions == 1:
-        return (
-            f"The published percentages for {task} fit {parts[0]:,} positive and {parts[1]:,} "
-            f"negative images, and no other division of {images}."
-        )
-    number = f"{divisions:,} divisions" if divisions else "no division"
-    sentence = f"For {task}, {number} of {images}, fit{'' if divisions else 's'}."
-    if not smallest:
-        return sentence
-    return (
-        f"{sentence} The smallest classes that do have {listed(f'{size:,}' for size in smallest)} "
-        "images."
     )

@@ -1,0 +1,232 @@
+"""Everything that the paper says, as JSON values, from the result files and the run's settings."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from chexviz.base.errors import InputError
+from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
+from chexviz.base.tables.sites import REJECTED, SAMPLES
+from chexviz.base.tables.study import LEAKAGE, SPLIT, SUBSETS
+from chexviz.base.tables.summaries import TABLE1
+from chexviz.base.tables.table import missing
+from chexviz.base.user_tables import NAMELESS
+from chexviz.evaluation.over_seeds import SPREAD
+from chexviz.reporting.paper import checklists, comparisons, inventory, patients, supplement
+from chexviz.reporting.selection import compared
+from chexviz.reporting.tables import table1
+from chexviz.reporting.tables.cells import few_note
+from chexviz.reporting.titles import (
+    architecture_title,
+    grouped,
+    method_title,
+    task_titles,
+)
+from chexviz.reporting.wording import capitalised, percent
+
+SETTINGS = (
+    *("sites", "protocols", "architectures", "methods", "seeds"),
+    *("preprocess", "split", "training", "evaluation", "software", "code", "figures"),
+)
+
+
+def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dict:
+    """Everything the template says, as JSON values; text where it is to be printed as it is.
+
+    results: the folder of results. settings: the run's sites and schedules.
+    Raises InputError for a file or setting that is missing.
+    """
+    require(results, settings)
+    sites = [site_facts(site, results) for site in settings["sites"]]
+    protocols = [protocol_facts(name, results, settings, sites) for name in settings["protocols"]]
+    return {
+        "mark": mark,
+        "alpha": comparisons.SIGNIFICANCE,
+        # Typst finds a path below its root, which is '/'.
+        "results": str(results.resolve()),
+        "bibliography": str(bibliography.resolve()),
+        "settings": settings
+        | {
+            "architectures": [
+                one | {"title": architecture_title(one["name"])}
+                for one in settings["architectures"]
+            ],
+            "methods": [one | {"title": method_title(one["name"])} for one in settings["methods"]],
+        },
+        "sites": [
+            site._asdict()
+            | {"said": patients.contributed(site), "real": bool(patients.real([site]))}
+            for site in sites
+        ],
+        "known": {
+            "across": patients.across(sites),
+            "disjoint": patients.disjoint(sites),
+            "limits": patients.limits(sites),
+            "counting": patients.counting(sites),
+            "independence": patients.independence(
+                sites, settings["evaluation"]["bootstrap"]["unit"]
+            ),
+        },
+        "protocols": [facts for facts, _ in protocols],
+        "both": both_facts([rows for _, rows in protocols], [facts for facts, _ in protocols]),
+        **supplement.study_facts(
+            *(results, settings["protocols"], settings["sites"], task_titles(settings["sites"])),
+            settings["evaluation"]["minimum_cases"],
+            patients.title("patient", sites),
+        ),
+        "reporting": checklists.study_facts(results, settings),
+    }
+
+
+def require(results: Path, settings: dict) -> None:
+    """Raise InputError unless every setting and file is there."""
+    absent = [key for key in SETTINGS if key not in settings]
+    if absent:
+        raise InputError(
+            "--settings",
+            expected="the keys " + ", ".join(SETTINGS),
+            found="no " + ", ".join(absent),
+            fix="give the missing part of the configuration",
+        )
+    sites = [site["name"] for site in settings["sites"]]
+    for name in inventory.files(settings["protocols"], sites):
+        if not (results / name).is_file():
+            raise missing(results / name)
+
+
+def site_facts(site: dict, results: Path) -> patients.Site:
+    """What is known of one site's radiographs."""
+    folder = results / "sites" / site["name"]
+    columns = ("image", "patient", "patient_known", "label")
+    samples = SAMPLES.read(folder / "samples.csv", *columns)
+    rejected = REJECTED.read(folder / "rejected.csv")
+    copies = rejected["reason"].str.startswith("second copy of ")  # a mirror holds all files twice
+    known = samples.loc[samples["patient_known"], "patient"]
+    return patients.Site(
+        title=site["title"],
+        task=site["task"],
+        images=len(samples),
+        labelled=int(samples["label"].notna().sum()),
+        positives=int((samples["label"] == 1).sum()),
+        known=len(known),
+        patients=int(known.nunique()),
+        nameless=bool(known.str.startswith(NAMELESS).any()),
+        table=site["table"],
+        rejected=int((~copies).sum()),
+        reader=site["reader"],
+        phantom=site["phantom"],
+    )
+
+
+def protocol_facts(
+    protocol: str, results: Path, settings: dict, sites: list[patients.Site]
+) -> tuple[dict, list[comparisons.Comparison]]:
+    """Subsets, tables, leakage audit and sentences of one protocol; its comparisons."""
+    titles, method = task_titles(settings["sites"]), settings["methods"][0]["name"]
+    confidence = settings["evaluation"]["bootstrap"]["confidence"]
+    title = patients.title(protocol, sites)
+    path = results / "tables" / protocol / "table1.csv"
+    table = grouped(TABLE1.read(path), titles)
+    path = results / "evaluation" / protocol / "comparisons.csv"
+    tests = compared(read_comparisons(path), method, path)
+    rows = comparisons.compare(table, tests, titles, confidence)
+    audit = LEAKAGE.read(results / "audit" / f"{protocol}.csv")
+    leaks = leaks_of(audit, settings["sites"])
+    facts = {
+        "name": protocol,
+        "title": title,
+        "headings": [one.text for one in METRICS.values()],
+        "groups": group_facts(results, protocol, table, audit),
+        "mean_auroc": float(table["auroc"].mean()),
+        "few": few_note(table),
+        "spread": bool((table["uncertainty"] == SPREAD).any()),
+        "results": comparisons.results(rows),
+        "summary": comparisons.summary(rows),
+        "correction": comparisons.correction(rows),
+        "interpretation": comparisons.interpretation(rows, percent(confidence)),
+        "subsets": subset_facts(results / "splits" / f"{protocol}.csv", titles),
+        "audit": audit_facts(audit, settings["sites"]),
+        "leakage": patients.leakage(leaks, title),
+        "optimism": patients.optimism(leaks),
+    }
+    said = supplement.protocol_facts(results, protocol, titles, method, confidence, title)
+    said |= checklists.protocol_facts(results, protocol, settings["sites"], method)
+    return facts | said, rows
+
+
+def both_facts(rows: list[list[comparisons.Comparison]], facts: list[dict]) -> str:
+    """What the second protocol says beside the first; '' of one."""
+    if len(rows) == 1:
+        return ""
+    titles = facts[0]["title"], facts[1]["title"]
+    return comparisons.both_protocols(rows[0], rows[1], titles)
+
+
+def group_facts(
+    results: Path, protocol: str, table: pd.DataFrame, audit: pd.DataFrame
+) -> list[dict]:
+    """The groups of Table 1: a site's models, with the images and patients they evaluate on."""
+    cells = table1.layout(table).groups
+    metrics = read_metrics(results / "evaluation" / protocol / "metrics.csv")
+    counts = metrics.drop_duplicates("site").set_index("site")["patients"]
+    whole = audit[(audit["scope"] == "any") & (audit["shared"] == "patient")].set_index("site")
+    return [
+        {
+            "title": rows["group"].iloc[0],
+            "images": int(rows["images"].iloc[0]),
+            "positives": int(rows["positives"].iloc[0]),
+            "patients": patients.evaluated(
+                int(whole["evaluation_images"][site]),
+                int(whole["known_images"][site]),
+                int(counts[site]),
+            ),
+            "rows": cells[rows["group"].iloc[0]],
+        }
+        for site, rows in table.groupby("site", sort=False)
+    ]
+
+
+def subset_facts(path: Path, titles: dict[str, str]) -> list[dict]:
+    """Images (and positive ones) of each site in each subset."""
+    splits = SPLIT.read(path, "site", "image", "label", "subset")
+    facts = []
+    for site, title in titles.items():
+        rows = splits[splits["site"] == site]
+        counts = {}
+        for subset in SUBSETS:
+            labels = rows.loc[rows["subset"] == subset, "label"]
+            counts[subset] = {"images": len(labels), "positives": int((labels == 1).sum())}
+        facts.append({"title": capitalised(title), **counts})
+    return facts
+
+
+def audit_facts(audit: pd.DataFrame, sites: list[dict]) -> list[dict]:
+    """The leakage audit: a row for each pair of sites and for all sites together."""
+    titles = {site["name"]: site["title"] for site in sites}
+    rows = audit[audit["other"].notna() | (audit["scope"] == "any")]
+    return [
+        {
+            "site": titles[row.site],
+            "other": "Any" if row.scope == "any" else titles[row.other],
+            "scope": row.scope,
+            "shared": row.shared,
+            "images": int(row.evaluation_images),
+            "affected": int(row.affected_images),
+            "fraction": None if np.isnan(row.fraction) else float(row.fraction),
+            "note": row.note,
+        }
+        for row in rows.itertuples()
+    ]
+
+
+def leaks_of(audit: pd.DataFrame, sites: list[dict]) -> list[patients.Shared]:
+    """The same as numbers for sentences."""
+    titles = {site["name"]: site["title"] for site in sites}
+    return [
+        patients.Shared(
+            titles[row.site],
+            *(row.scope, row.shared, row.known_images, row.affected_images, row.fraction),
+        )
+        for row in audit.itertuples()
+    ]

@@ -1,0 +1,137 @@
+"""Where the maps look: what the table of their agreement with the annotations says."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from chexviz.base.tables.evaluation import LOCALISATION
+from chexviz.evaluation.cases import enough
+from chexviz.evaluation.over_seeds import effect
+from chexviz.reporting.paper.comparisons import SIGNIFICANCE
+from chexviz.reporting.titles import architecture_title
+from chexviz.reporting.wording import (
+    counted,
+    in_words,
+    interval,
+    p_phrase,
+    part_of,
+    percent_between,
+)
+
+
+def energy_sentence(path: Path, titles: dict[str, str]) -> str:
+    """Energy inside the annotation at each site: of the maps, by chance, of the mean annotation."""
+    table = LOCALISATION.read(path, "site", "measure", "value", "chance", "prior", "note")
+    table = enough(table[(table["measure"] == "energy") & table["value"].notna()])
+    return energy(
+        [
+            Energy(titles[site], *(rows[name].tolist() for name in ("value", "chance", "prior")))
+            for site, rows in table.groupby("site", sort=False)
+        ]
+    )
+
+
+class Energy(NamedTuple):
+    """Shares of energy inside the annotations of all models of a task, of uniform maps and of the
+    mean annotation, in the same order."""
+
+    task: str
+    values: list[float]
+    chance: list[float]
+    prior: list[float]
+
+
+def energy(rows: Sequence[Energy]) -> str:
+    """Where the maps look; follows 'Under the protocol,'."""
+    if not rows:
+        return "there were too few annotated true positives to judge the maps."
+    shares = []
+    for row in rows:
+        beat = [
+            part_of(int(np.greater(row.values, references).sum()), len(row.values), "model")
+            for references in (row.chance, row.prior)
+        ]
+        shares.append(
+            f"{percent_between(row.values)} for {row.task} (a uniform map: "
+            f"{percent_between(row.chance)}, which {beat[0]} beat; the mean "
+            f"annotation: {percent_between(row.prior)}, which {beat[1]} beat)"
+        )
+    return f"the share of the maps’ energy inside the annotations was {'; '.join(shares)}."
+
+
+def focus_sentence(path: Path, titles: dict[str, str], method: str, confidence: float) -> str:
+    """Whether maps of the compared method have more energy inside than those of the baselines."""
+    ends = {"difference_low": "low", "difference_high": "high"}
+    numbers = ("difference", *ends, "standard_error", "p")
+    table = LOCALISATION.read(path, "site", "architecture", "method", "measure", *numbers)
+    table = table.rename(columns=ends)
+    table = table[(table["measure"] == "energy") & (table["method"] == method)]
+    rows = []
+    for (site, architecture), runs in table.groupby(["site", "architecture"], sort=False):
+        found = effect(runs, confidence)
+        rows.append(Focus(titles[site], architecture_title(architecture), *found))
+    return focus(rows)
+
+
+class Focus(NamedTuple):
+    """The share of a map's energy inside the annotations: a federated model minus its baseline, on
+    the true positives of both. NaN where too few leave no number."""
+
+    task: str
+    architecture: str
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def focus(rows: Sequence[Focus]) -> str:
+    """Whether maps of the federated model are more focused than the baseline's, as the original
+    has it; follows 'Under the protocol,'."""
+    tested = [row for row in rows if not math.isnan(row.p)]
+    if not tested:
+        return "there were too few annotated true positives to test that."
+    more = [row for row in tested if row.p < SIGNIFICANCE and row.difference > 0]
+    less = [row for row in tested if row.p < SIGNIFICANCE and row.difference < 0]
+    sides = [
+        f"larger than that of the baseline in {differing(more)}" if more else "",
+        f"{'smaller' if more else 'smaller than that of the baseline'} in {differing(less)}"
+        if less
+        else "",
+    ]
+    total = counted(len(tested), "comparison")
+    found = f"{' and '.join(filter(None, sides))} of {total}"
+    if not (more or less):
+        where = total if len(tested) == 1 else f"any of {total}"
+        found = f"not significantly different from that of the baseline in {where}"
+    return (
+        "the share of the federated map’s energy inside the annotation, on the true positives of "
+        f"both and without correction for several tests, was {found}: "
+        f"{answer(len(more), len(less), len(tested))}."
+    )
+
+
+def differing(rows: Sequence[Focus]) -> str:
+    """'one (pneumonia with Standard, 0.021 (0.004 to 0.038), p = 0.02)'."""
+    names = "; ".join(
+        f"{row.task} with {row.architecture}, {interval(row.difference, row.low, row.high)}, "
+        f"{p_phrase(row.p)}"
+        for row in rows
+    )
+    return f"{in_words(len(rows))} ({names})"
+
+
+def answer(more: int, less: int, total: int) -> str:
+    """What so many significant differences say of the claim."""
+    if more == total:
+        return "that agrees with the original"
+    if more and not less:
+        return "that agrees with the original in part"
+    if less and not more:
+        return "that does not support the original, and speaks against it"
+    if more and less:
+        return "that agrees with the original in part, and speaks against it in part"
+    return "that does not support the original, and does not refute it"
