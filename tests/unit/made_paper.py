@@ -17,17 +17,16 @@ from chexviz.reporting.tables import (
     table1,
     tests,
 )
-from made_results import (
-    Results,
+from made_arguments import (
     failures_arguments,
     history_arguments,
     inflation_arguments,
     localise_arguments,
-    make_results,
     participants_arguments,
     table_arguments,
     titles_argument,
 )
+from made_results import Results, make_results
 
 REPOSITORY = Path(__file__).parents[2]
 ORIGINAL = {

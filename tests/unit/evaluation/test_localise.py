@@ -16,16 +16,8 @@ from chexviz.evaluation import localise, resamples
 from chexviz.evaluation.overlap import energy_inside
 from chexviz.images.annotated import masks, upsample
 from chexviz.reporting.figures import contact_sheet, localisation, style
-from made_results import (
-    HOSPITAL,
-    RSNA,
-    SIIM,
-    blinded,
-    contact_sheet_arguments,
-    localise_arguments,
-    make_results,
-    titles_argument,
-)
+from made_arguments import contact_sheet_arguments, localise_arguments, titles_argument
+from made_results import HOSPITAL, RSNA, SIIM, blinded, make_results
 
 MODEL = ["site", "architecture", "method", "seed"]
 

@@ -21,8 +21,8 @@ from chexviz.reporting.figures import roc_curves
 from chexviz.reporting.paper import paper
 from chexviz.reporting.tables import methods, published, table1
 from chexviz.reporting.tables import tests as table_tests
+from made_arguments import table_arguments, titles_argument
 from made_paper import make_paper
-from made_results import table_arguments, titles_argument
 
 THREE = "too few cases: 3 positive of at least 20"
 

@@ -6,8 +6,8 @@ from test_paper import facts_of, headings, settings_of, squeezed, words
 from chexviz.reporting.figures import style
 from chexviz.reporting.paper import inventory
 from documented import codes, example
+from made_arguments import titles_argument
 from made_paper import make_paper
-from made_results import titles_argument
 
 
 @pytest.fixture(scope="module")

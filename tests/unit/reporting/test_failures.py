@@ -10,7 +10,8 @@ from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import CONFUSION, FAILURES, read_metrics
 from chexviz.reporting.figures import failures, style
 from chexviz.reporting.tables import confusion
-from made_results import HOSPITAL, RSNA, SIIM, failures_arguments, make_results
+from made_arguments import failures_arguments
+from made_results import HOSPITAL, RSNA, SIIM, make_results
 
 MINIMUM = 6  # pt, of text in figures
 

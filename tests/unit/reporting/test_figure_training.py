@@ -9,7 +9,8 @@ import pytest
 from chexviz.base.tables.models import read_histories
 from chexviz.reporting import titles
 from chexviz.reporting.figures import exchange, rounds, style, training
-from made_results import HOSPITAL, RSNA, SIIM, Results, figure_training_arguments, make_histories
+from made_arguments import figure_training_arguments
+from made_results import HOSPITAL, RSNA, SIIM, Results, make_histories
 
 ALL = ["fedavg", "uniform", "fedprox", "fedbn", "fedfbn", "fedrep", "scaffold", "fedadam", "median"]
 ALL += ["pooled", "ensemble"]

@@ -11,16 +11,8 @@ from chexviz.base.tables.evaluation import read_metrics
 from chexviz.reporting.figures import audit as figure_audit
 from chexviz.reporting.figures import framework, gradcam_cases, roc_curves, style
 from chexviz.reporting.figures.site_files import Site
-from made_results import (
-    HOSPITAL,
-    RSNA,
-    SIIM,
-    blinded,
-    figure3_arguments,
-    figure_audit_arguments,
-    make_results,
-    titles_argument,
-)
+from made_arguments import figure3_arguments, figure_audit_arguments, titles_argument
+from made_results import HOSPITAL, RSNA, SIIM, blinded, make_results
 
 MARK = "DEMO: phantom radiographs"
 RED = (179, 38, 30)

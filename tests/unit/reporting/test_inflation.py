@@ -12,7 +12,8 @@ from scipy.stats import binomtest
 from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import read_metrics
 from chexviz.reporting.tables import inflation
-from made_results import inflation_arguments, make_results, titles_argument
+from made_arguments import inflation_arguments, titles_argument
+from made_results import make_results
 
 
 def wilson(count: int, size: int) -> np.ndarray:

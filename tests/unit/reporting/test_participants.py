@@ -15,7 +15,8 @@ from chexviz.pipeline import provenance
 from chexviz.reporting.figures import flow as figure_flow
 from chexviz.reporting.figures import style
 from chexviz.reporting.tables import characteristics, flow, participants, sources
-from made_results import HOSPITAL, RSNA, SIIM, make_results, participants_arguments
+from made_arguments import participants_arguments
+from made_results import HOSPITAL, RSNA, SIIM, make_results
 
 OUTPUTS = ("flow", "sources", "csv", "tex", "md", "pdf", "png")
 MINIMUM = 6  # pt, of text in figures

@@ -11,13 +11,14 @@ from scipy.special import expit
 from scipy.stats import t as student
 
 from chexviz.base.errors import InputError
-from chexviz.base.tables.evaluation import METRICS
+from chexviz.base.tables.evaluation import METRICS, Heading
 from chexviz.evaluation.metrics import MEASURED, Measures
 from chexviz.evaluation.resamples import resamples
 from chexviz.pipeline import settings as job_settings
 from chexviz.reporting.tables import published
-from chexviz.reporting.tables.original import read_data, read_table1
-from made_results import HOSPITAL, RSNA, SIIM, make_results, table_arguments
+from chexviz.reporting.tables.original import VALUES, read_data, read_table1
+from made_arguments import table_arguments
+from made_results import HOSPITAL, RSNA, SIIM, make_results
 
 ARCHITECTURES = {
     "standard": {
@@ -319,3 +320,10 @@ def test_missing_file_and_column_are_named(one_seed, files, tmp_path):
         write(one_seed, (tmp_path / "gone.csv", files[1]), tmp_path, settings_of(one_seed))
     with pytest.raises(InputError, match=r"published_table1\.csv[\s\S]*no dataset, reader"):
         write(one_seed, (files[0], files[0]), tmp_path, settings_of(one_seed))
+
+
+def test_a_metric_that_the_original_has_not_leaves_its_table_as_it_is(files, monkeypatch):
+    before = read_table1(files[0])
+    monkeypatch.setitem(METRICS, "brier", Heading("Brier"))
+    assert read_table1(files[0]).equals(before)
+    assert {*VALUES} - {"p"} <= {*METRICS}

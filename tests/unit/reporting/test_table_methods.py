@@ -10,7 +10,8 @@ from chexviz.base.errors import InputError
 from chexviz.base.tables import summaries
 from chexviz.reporting import wording
 from chexviz.reporting.tables import methods
-from made_results import HOSPITAL, RSNA, SIIM, history_arguments, make_results, table_arguments
+from made_arguments import history_arguments, table_arguments
+from made_results import HOSPITAL, RSNA, SIIM, make_results
 
 METHODS = ("fedavg", "scaffold", "pooled", "ensemble")
 

@@ -15,7 +15,8 @@ from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL, read_
 from chexviz.evaluation.over_seeds import expected, holm
 from chexviz.reporting import titles
 from chexviz.reporting.tables import tests
-from made_results import HOSPITAL, RSNA, SIIM, titles_argument
+from made_arguments import titles_argument
+from made_results import HOSPITAL, RSNA, SIIM
 
 METHODS = ("fedavg", "scaffold")
 SITES = (RSNA, SIIM, HOSPITAL)

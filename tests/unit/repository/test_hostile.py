@@ -26,17 +26,14 @@ from chexviz.reporting.paper import inventory
 from chexviz.reporting.tables import models, participants, table1, typesetting
 from chexviz.reporting.tables.outputs import write_marked
 from chexviz.tools import report_page
-from made_results import (
-    HOSPITAL,
-    RSNA,
-    SIIM,
+from made_arguments import (
     figure3_arguments,
     figure_audit_arguments,
     figure_training_arguments,
-    make_results,
     participants_arguments,
     titles_argument,
 )
+from made_results import HOSPITAL, RSNA, SIIM, make_results
 
 SITES = [RSNA | {"title": hostile.TEXT}, SIIM, HOSPITAL]
 

@@ -276,7 +276,7 @@ def read_comparisons(path: str | Path) -> "pd.DataFrame":
     return COMPARISONS.read(path).drop_duplicates(COMPARED, ignore_index=True)
 
 
-def threshold_of(cuts: "pd.Series", *model: str) -> float:
+def threshold_of(cuts: "pd.Series", *model: str | int) -> float:
     """The threshold of a model on a site, from those of all; their index: site and the rest.
 
     Raises InputError if the metrics have none.
@@ -284,7 +284,7 @@ def threshold_of(cuts: "pd.Series", *model: str) -> float:
     if model not in cuts.index:
         raise InputError(
             "--metrics",
-            expected=f"a row for {' '.join(model)}",
+            expected=f"a row for {' '.join(map(str, model))}",
             found="none",
             fix="make the evaluation of this protocol again",
         )

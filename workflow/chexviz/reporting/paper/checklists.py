@@ -60,8 +60,6 @@ def protocol_facts(results: Path, protocol: str, sites: list[dict], method: str)
     }
 
 
-
-
 # --- where images come from ----------------------------------------------------------------------
 
 
