@@ -1,6 +1,7 @@
 """The examples of docs/extending.md, as the modules that they become."""
 
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,6 @@ def codes(section: str) -> list[str]:
 
 def example(section: str, name: str) -> ModuleType:
     """The first Python code of a section, run as a module of that name."""
-    module = ModuleType(name)
+    module = sys.modules[name] = ModuleType(name)
     exec(compile(codes(section)[0], f"docs/extending.md: {section}", "exec"), module.__dict__)
     return module

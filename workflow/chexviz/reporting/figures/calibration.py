@@ -152,9 +152,9 @@ def scaling_note(calibration: pd.DataFrame, sites: list[dict]) -> str:
     if bare.nunique() == 1 and len(bare) == scaled["site"].nunique():
         return f"{UNSCALED}{bare.iloc[0]}."
     titles = group_titles(calibration, sites)
-    said = "; ".join(f"{titles[site]}: {note}" for site, note in bare.items())
-    shown = f"{SCALED} " * bool(scaled["brier"].notna().any())
-    return f"{shown}None for {said}."
+    reasons = "; ".join(f"{titles[site]}: {note}" for site, note in bare.items())
+    scaling = f"{SCALED} " * bool(scaled["brier"].notna().any())
+    return f"{scaling}None for {reasons}."
 
 
 def main(argv: list[str] | None = None) -> None:

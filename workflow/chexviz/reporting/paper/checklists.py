@@ -96,17 +96,17 @@ def flow_sentence(title: str, steps: pd.DataFrame) -> str:
     found, usable = int(by_step[flow.FOUND]), int(by_step[flow.USABLE])
     unlabelled = int(by_step[flow.UNLABELLED])
     rejected = steps[steps["step"] == flow.REJECTED]
-    said = f"Of {found:,} radiographs found at {title}, {usable:,} are usable"
+    sentence = f"Of {found:,} radiographs found at {title}, {usable:,} are usable"
     if found > usable:
         reasons = [
             f"{int(one.images):,} {spelt(one.reason)}" for one in rejected[:REASONS].itertuples()
         ]
         if len(rejected) > REASONS:
             reasons.append(f"{int(rejected['images'][REASONS:].sum()):,} for other reasons")
-        said += f" and {found - usable:,} were rejected ({'; '.join(reasons)})"
+        sentence += f" and {found - usable:,} were rejected ({'; '.join(reasons)})"
     if unlabelled:
-        said += f"; {unlabelled:,} usable ones have no label and are in no subset"
-    return f"{said}."
+        sentence += f"; {unlabelled:,} usable ones have no label and are in no subset"
+    return f"{sentence}."
 
 
 def acquisition_sentence(people: dict) -> str:
@@ -176,13 +176,15 @@ def margin_sentence(sets: list[tuple[dict, Precision | None]], margin: float) ->
         return "No evaluation set is large enough to plan with."
     low, high = power_text(min(powers)), power_text(max(powers))
     span = low if low == high else f"{low} to {high}"
-    said = f"A federation that loses nothing would be shown to lose less than {margin:g} with a "
-    said += f"power of {span}"
-    said += " by evaluation set"
-    said += f" ({tally(few, 'set')} left out, too small to plan with)" if few else ""
+    sentence = (
+        f"A federation that loses nothing would be shown to lose less than {margin:g} with a "
+    )
+    sentence += f"power of {span}"
+    sentence += " by evaluation set"
+    sentence += f" ({tally(few, 'set')} left out, too small to plan with)" if few else ""
     if min(powers) < POWER:
-        said += "; where the power is low, a margin that is not met says little"
-    return f"{said}."
+        sentence += "; where the power is low, a margin that is not met says little"
+    return f"{sentence}."
 
 
 def power_text(power: float) -> str:

@@ -191,12 +191,12 @@ def correction(rows: Sequence[Comparison]) -> str:
     tested = [row for row in rows if row.verdict != UNTESTED]
     if len(tested) < 2:
         return ""
-    said = "These p values are not corrected for several tests"
+    sentence = "These p values are not corrected for several tests"
     if len(having(tested, SAME)) == len(tested):
-        return f"{said}."
+        return f"{sentence}."
     left = {0: "no difference is", 1: "one difference is"}
     found = left.get(len(kept(rows)), f"{in_words(len(kept(rows)))} differences are")
-    return f"{said}; after Holm’s correction {found} significant."
+    return f"{sentence}; after Holm’s correction {found} significant."
 
 
 def interpretation(rows: Sequence[Comparison], level: str) -> str:
@@ -285,9 +285,9 @@ def both_protocols(
             "opposite direction."
         )
     found = counted(len(here), "significant difference") if here else "no significant difference"
-    beside = in_words(len(there)) if there else "none"
+    count = in_words(len(there)) if there else "none"
     return (
-        f"{again} {found}, the {titles[0]} {beside}. That one of two tests is significant "
+        f"{again} {found}, the {titles[0]} {count}. That one of two tests is significant "
         "does not show that their results differ, and the protocols train and evaluate on "
         "different images."
     )

@@ -150,9 +150,9 @@ def protocol_facts(
         "leakage": patients.leakage(leaks, title),
         "optimism": patients.optimism(leaks),
     }
-    said = supplement.protocol_facts(results, protocol, titles, method, confidence, title)
-    said |= checklists.protocol_facts(results, protocol, settings["sites"], method)
-    return facts | said, rows
+    supplemented = supplement.protocol_facts(results, protocol, titles, method, confidence, title)
+    supplemented |= checklists.protocol_facts(results, protocol, settings["sites"], method)
+    return facts | supplemented, rows
 
 
 def both_facts(rows: list[list[comparisons.Comparison]], facts: list[dict]) -> str:

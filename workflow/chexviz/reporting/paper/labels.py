@@ -82,14 +82,16 @@ def confounding(rows: Sequence[View]) -> str:
             f"{bracketed(row.ratio, row.low, row.high, 2)})"
             for row in tied
         )
-        said = f"The view is tied to the label: AP images are {sites}. A model may learn the view "
-        return joined([f"{said}instead of the finding.", blind])
+        sentence = (
+            f"The view is tied to the label: AP images are {sites}. A model may learn the view "
+        )
+        return joined([f"{sentence}instead of the finding.", blind])
     known = [row.site for row in rows if row.site not in unknown]
     if not known:
         return "Whether the view (AP or PA) is tied to the label is not known."
-    said = (
+    sentence = (
         f"At {listed(known)} the view (AP or PA) is not shown to be tied to the label."
         if unknown
         else "In no dataset is the view (AP or PA) tied to the label beyond chance."
     )
-    return joined([said, blind])
+    return joined([sentence, blind])

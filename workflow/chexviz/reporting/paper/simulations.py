@@ -86,15 +86,15 @@ def coverage(
     the sensitivity of the chosen threshold. tests: images a patient, and the rates of each test.
     """
     error = 100 * NormalDist().inv_cdf(0.975) * (0.95 * 0.05 / repetitions) ** 0.5
-    said = (
+    sentence = (
         f"In {tally(repetitions, 'simulated study', 'simulated studies')} of each of several "
         f"designs a rate of {percent(0.95)} is known to {fixed(error, 1)} points."
     )
     if positives is None:
-        return said
+        return sentence
     held = listed(f"{percent_between(rates)} ({title})" for title, rates in intervals)
     sentences = [
-        f"{said} With {positives} or more patients with the finding, {percent(0.95)} intervals "
+        f"{sentence} With {positives} or more patients with the finding, {percent(0.95)} intervals "
         f"held the truth in {held}. Sensitivity and specificity are here those of the best of all "
         "thresholds, which the one that was chosen on the same images estimates. What that one "
         "itself finds in other patients, its interval of sensitivity held in "

@@ -125,29 +125,29 @@ def words(table: pd.DataFrame, patient: str) -> str:
     ends = (fixed(end) for end in (found["inflation"].min(), found["inflation"].max()))
     span = " to ".join(dict.fromkeys(ends))
     if higher.empty and lower.empty:
-        said = (
+        sentence = (
             f"In none of {total} can the AUROC under the image-wise protocol be told from that "
             f"under the {patient}: every interval holds 0 (differences: {span}). "
             "These evaluation sets show neither that leakage adds anything nor that it does not."
         )
     elif lower.empty:
-        said = (
+        sentence = (
             f"The image-wise protocol gave a higher AUROC in {len(higher)} of {total}, by up to "
             f"{fixed(higher.max())} (differences: {span}), as leakage would."
         )
     elif higher.empty:
-        said = (
+        sentence = (
             f"The image-wise protocol gave a lower AUROC in {len(lower)} of {total}, by up to "
             f"{fixed(-lower.min())} (differences: {span}): the opposite of what leakage does."
         )
     else:
-        said = (
+        sentence = (
             f"The image-wise protocol gave a higher AUROC in {len(higher)} and a lower one in "
             f"{len(lower)} of {total} (differences: {span}), which leakage alone does not."
         )
     few = len(table) - len(found)
     left = f" For {few} more there are too few cases." * bool(few)
-    return f"{said}{left} {sizes(table)}"
+    return f"{sentence}{left} {sizes(table)}"
 
 
 def sizes(table: pd.DataFrame) -> str:
@@ -190,7 +190,7 @@ def layout(table: pd.DataFrame) -> Layout:
         else f"AUROC: mean ± standard deviation over {seeds} seeds. Difference: with the 95 % "
         "interval of the mean, whose variance is that of the images and that between seeds."
     )
-    said = (
+    sentence = (
         f"{spread} Not corrected for the number of models. Besides leakage, the difference holds "
         "that the protocols train on other numbers of images (training: of the site) and evaluate "
         "other ones."
@@ -199,7 +199,7 @@ def layout(table: pd.DataFrame) -> Layout:
         head=["Model", "Training (paper)", "AUROC", "Training (patient)", "AUROC", "Difference"],
         groups=groups,
         caption="AUROC under both protocols, and the difference.",
-        note=" ".join(filter(None, [said, few_note(table)])),
+        note=" ".join(filter(None, [sentence, few_note(table)])),
     )
 
 
