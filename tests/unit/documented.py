@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-PAGES = sorted((Path(__file__).resolve().parents[2] / "docs").glob("extending*.md"))
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
 
 
 def codes(section: str) -> list[str]:
     """The blocks of Python code of a section, in order; those of a rule are Python as well."""
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    text = PAGE.read_text(encoding="utf-8")
     (part,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
     return re.findall(r"^```python\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
 

@@ -16,7 +16,7 @@ from chexviz.evaluation.calibration_measures import fit_temperature, scale
 from chexviz.evaluation.intervals import wilson
 from chexviz.reporting.figures import calibration as figure_calibration
 from chexviz.reporting.figures import decision as figure_decision
-from chexviz.reporting.figures import style
+from drawings import texts
 
 BOOTSTRAP = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
 MARK = "DEMO: phantom radiographs"
@@ -297,20 +297,6 @@ def test_neither_the_order_of_rows_nor_a_rerun_changes_a_byte(study):
 def test_wrong_settings_are_refused(study, settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         study.run(**settings)
-
-
-def texts(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Catch the figure that a main would save, and close it after the test."""
-    figures = []
-    monkeypatch.setattr(style, "save", lambda figure, *rest: figures.append(figure))
-    yield figures
-    for figure in figures:
-        style.plt.close(figure)
 
 
 @pytest.mark.parametrize("module", [figure_calibration, figure_decision])

@@ -16,6 +16,7 @@ from chexviz.evaluation import localise, resamples
 from chexviz.evaluation.overlap import energy_inside
 from chexviz.images.annotated import masks, upsample
 from chexviz.reporting.figures import contact_sheet, localisation, style
+from drawings import texts
 from made_arguments import contact_sheet_arguments, localise_arguments, titles_argument
 from made_results import HOSPITAL, RSNA, SIIM, blinded, make_results
 
@@ -246,19 +247,6 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 # ---------------------------------------------------------------- figures
-
-
-def texts(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    figures = []
-    monkeypatch.setattr(style, "save", lambda figure, *rest: figures.append(figure))
-    yield figures
-    for figure in figures:
-        style.plt.close(figure)
 
 
 def arguments_of(module, results) -> list[str]:

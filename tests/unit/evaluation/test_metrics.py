@@ -28,18 +28,9 @@ from chexviz.evaluation.metrics import (
 )
 from chexviz.evaluation.resamples import positive_units, resamples
 from chexviz.evaluation.roc import Ranking, auroc
+from made_scores import drawn
 
 EXACT = {"rtol": 0, "atol": 1e-12}
-
-
-def drawn(count=400, seed=0, levels=None):
-    """Labels, probabilities (on `levels` distinct values if given) and patients of two images."""
-    draws = np.random.default_rng(seed)
-    labels = (draws.random(count) < 0.3).astype(int)
-    scores = 1 / (1 + np.exp(-draws.normal(1.2 * labels - 1)))
-    if levels:
-        scores = np.round(scores * levels) / levels
-    return labels, scores, np.arange(count) // 2
 
 
 def test_youden_by_hand():

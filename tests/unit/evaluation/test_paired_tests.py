@@ -118,16 +118,6 @@ def test_a_copy_of_every_image_halves_the_variance():
     assert twice.standard_error**2 == pytest.approx(once.standard_error**2 / 2, rel=0.01)
 
 
-def drawn(count=400, seed=0, levels=None):
-    """Labels, probabilities (on `levels` distinct values if given) and patients of two images."""
-    draws = np.random.default_rng(seed)
-    labels = (draws.random(count) < 0.3).astype(int)
-    scores = 1 / (1 + np.exp(-draws.normal(1.2 * labels - 1)))
-    if levels:
-        scores = np.round(scores * levels) / levels
-    return labels, scores, np.arange(count) // 2
-
-
 def test_comparison_by_hand():
     replicates = np.array([0.01, 0.02, 0.03, 0.04, 0.05])
     result = compare(0.03, replicates, 0.5)

@@ -12,6 +12,7 @@ from chexviz.evaluation import crosstask, subgroups
 from chexviz.reporting.figures import crosstask as figure_crosstask
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures import subgroups as figure_subgroups
+from drawings import texts
 from made_heads import Federation
 
 FOUR = {"rsna": "pneumonia", "siim": "pneumothorax", "hospital": "pneumothorax", "clinic": "x"}
@@ -64,10 +65,6 @@ def drawn(monkeypatch):
 def words(made, name: str) -> list[str]:
     options = [f"--{name}", str(made.folder / f"{name}-table.csv")]
     return [*options, "--titles", json.dumps(sites(made.tasks))]
-
-
-def texts(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
 
 
 def require_on_page(figure) -> None:

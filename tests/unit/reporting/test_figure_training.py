@@ -9,6 +9,7 @@ import pytest
 from chexviz.base.tables.models import read_histories
 from chexviz.reporting import titles
 from chexviz.reporting.figures import exchange, rounds, style, training
+from drawings import texts
 from made_arguments import figure_training_arguments
 from made_results import HOSPITAL, RSNA, SIIM, Results, make_histories
 
@@ -51,10 +52,6 @@ def drawn():
     yield draw
     for figure in figures:
         style.plt.close(figure)
-
-
-def texts(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
 
 
 def lines(axes, rounds: int) -> list:

@@ -11,6 +11,7 @@ from chexviz.base.tables.evaluation import read_metrics
 from chexviz.reporting.figures import audit as figure_audit
 from chexviz.reporting.figures import framework, gradcam_cases, roc_curves, style
 from chexviz.reporting.figures.site_files import Site
+from drawings import texts
 from made_arguments import figure3_arguments, figure_audit_arguments, titles_argument
 from made_results import HOSPITAL, RSNA, SIIM, blinded, make_results
 
@@ -58,20 +59,6 @@ def all_arguments(made):
 def pixels(path) -> np.ndarray:
     with Image.open(path) as image:
         return np.array(image.convert("RGB"))
-
-
-def texts(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Catch the figure that a main would save, and close it after the test."""
-    figures = []
-    monkeypatch.setattr(style, "save", lambda figure, *rest: figures.append(figure))
-    yield figures
-    for figure in figures:
-        style.plt.close(figure)
 
 
 @pytest.mark.parametrize("module", [framework, roc_curves, gradcam_cases, figure_audit])
