@@ -53,7 +53,8 @@ def make_paper(root: Path, **options) -> Results:
     Tables are made by their own stages. For figures, which other tests draw, Figure 1 stands in.
     """
     made = make_results(root, **options)
-    names = inventory.files(made.protocols, [site["name"] for site in made.sites])
+    sites = [site["name"] for site in made.sites]
+    names = inventory.files(made.protocols, sites, inventory.shown_figures())
     make_figures(made, [made.root / name for name in names if name.endswith(".pdf")])
     for protocol in made.protocols:
         make_evaluation(made, protocol)

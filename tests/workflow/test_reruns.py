@@ -166,7 +166,7 @@ def test_edited_files_of_the_repository(moved):
     """Exactly what depends on them, if the edit is only a comment, or older than the results."""
     library = moved.repository / "workflow" / "chexviz"
     edits = {
-        library / "reporting" / "tables" / "table1.py": {"table1", "published", "paper"},
+        library / "reporting" / "tables" / "table1.py": {"table1", "paper"},
         library / "reporting" / "figures" / "style.mplstyle": {
             "figure1",
             "figure2",
@@ -190,13 +190,13 @@ def test_edited_files_of_the_repository(moved):
 
 
 def test_an_edit_is_found_in_the_record(moved):
-    module = moved.repository / "workflow" / "chexviz" / "reporting" / "tables" / "table1.py"
+    module = moved.repository / "workflow" / "chexviz" / "reporting" / "tables" / "models.py"
     module.write_text(module.read_text() + "\n# an edit\n")
     said = moved.verify().stderr
     assert "results/demo/tables/paper/table1.csv: code\n" in said
     assert "results/demo/tables/published.csv: code\n" in said
     assert "metrics.csv" not in said
-    assert re.search(r"changed code:\n  workflow/.*/table1\.py: \w{12}, now \w{12}\n", said)
+    assert re.search(r"changed code:\n  workflow/.*/models\.py: \w{12}, now \w{12}\n", said)
 
 
 # --- every file that a job opens -----------------------------------------------------------------

@@ -58,7 +58,7 @@ def settings_of(made) -> dict:
         "software": release.software(REPOSITORY / "envs" / "requirements.lock"),
         "code": release.code(REPOSITORY / "CITATION.cff"),
         "sizes": sizes.facts(),
-        "figures": [figure.in_paper() for figure in inventory.figures().values()],
+        "figures": inventory.shown_figures(),
     }
 
 

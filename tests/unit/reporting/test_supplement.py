@@ -290,7 +290,7 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
 )
 def test_what_a_run_cannot_tell_is_not_read(protocols, tables):
     assert inventory.study_tables(protocols) == tables
-    files = inventory.files(protocols, ["one"])
+    files = inventory.files(protocols, ["one"], inventory.shown_figures())
     assert len(files) == len(set(files))
     read = {name for name in ("published", "grim", "inflation") if f"tables/{name}.csv" in files}
     assert read == set(tables)

@@ -86,7 +86,8 @@ def study_tables(config: Config) -> list[str]:
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
     run = config["run"]
-    return [f"<results>/{name}" for name in inventory.files(run["protocols"], run["sites"])]
+    files = inventory.files(run["protocols"], run["sites"], inventory.shown_figures())
+    return [f"<results>/{name}" for name in files]
 
 
 # --- files from elsewhere ------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def paper(config: Config) -> dict:
             {"name": name, **DEFAULTS, **config["methods"][name]}
             for name in config["run"]["methods"]
         ],
-        "figures": [figure.in_paper() for figure in inventory.figures().values()],
+        "figures": inventory.shown_figures(),
     }
 
 

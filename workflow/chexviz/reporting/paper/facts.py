@@ -90,7 +90,7 @@ def require(results: Path, settings: dict) -> None:
             fix="give the missing part of the configuration",
         )
     sites = [site["name"] for site in settings["sites"]]
-    for name in inventory.files(settings["protocols"], sites):
+    for name in inventory.files(settings["protocols"], sites, settings["figures"]):
         if not (results / name).is_file():
             raise missing(results / name)
 

@@ -5,9 +5,9 @@ what they declare, and not imported.
 """
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 FIGURES = Path(__file__).parents[1] / "figures"
@@ -53,12 +53,6 @@ class Figure(NamedTuple):
             key: getattr(self, key) for key in ("name", "by_protocol", "caption", "alt", "limit")
         }
 
-    def files(self, protocols: Iterable[str]) -> list[str]:
-        """The PDFs of a run of these protocols."""
-        if not self.by_protocol:
-            return [f"figures/{self.name}.pdf"]
-        return [f"figures/{protocol}/{self.name}.pdf" for protocol in protocols]
-
 
 def declared(source: str) -> Figure | None:
     """The figure that a module declares, from its text; None if it declares none."""
@@ -75,17 +69,31 @@ def figures() -> dict[str, Figure]:
     return {figure.name: figure for figure in found if figure}
 
 
+def shown_figures() -> list[dict]:
+    """All figures, each as the paper's template needs it."""
+    return [figure.in_paper() for figure in figures().values()]
+
+
 def study_tables(protocols: list[str]) -> list[str]:
     """The tables of the whole study: what the original reports, and what both protocols tell."""
     made = {"published": "paper" in protocols, "grim": True, "inflation": len(protocols) == 2}
     return [name for name in TABLES if made[name]]
 
 
-def files(protocols: list[str], sites: Iterable[str]) -> list[str]:
-    """All of them, as paths below the results, for a run of these protocols and sites."""
+def figure_files(figure: Mapping, protocols: Iterable[str]) -> list[str]:
+    """The PDFs of a figure, which is as `in_paper` gives it, in a run of these protocols."""
+    folders = protocols if figure["by_protocol"] else [""]
+    return [str(PurePosixPath("figures", folder, f"{figure['name']}.pdf")) for folder in folders]
+
+
+def files(protocols: list[str], sites: Iterable[str], shown: Iterable[Mapping]) -> list[str]:
+    """All of them, as paths below the results, for a run of these protocols and sites.
+
+    shown: the figures, as `in_paper` gives them.
+    """
     return [
         *ALONE,
-        *(file for figure in figures().values() for file in figure.files(protocols)),
+        *(file for figure in shown for file in figure_files(figure, protocols)),
         *(f"tables/{name}.csv" for name in study_tables(protocols)),
         *(
             pattern.format(protocol=protocol, name=name)
