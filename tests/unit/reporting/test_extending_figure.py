@@ -19,7 +19,7 @@ def made(tmp_path_factory):
 def test_a_figure_is_a_module_and_a_rule(made):
     module, rule = codes("A figure")
     figure = inventory.declared(module)
-    (name,) = figure.files(["patient"])
+    (name,) = inventory.figure_files(figure.in_paper(), ["patient"])
     path = made.root / name
     outputs = [f"--pdf={path}", f"--png={path.with_suffix('.png')}"]
     drawing = example("A figure", figure.name)
