@@ -1,17 +1,20 @@
 """The leakage of the published split, counted on the complete label tables."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from chexviz.cohort.label_checks import check
 from chexviz.cohort.leakage import audit, person, prove_disjoint
-from chexviz.cohort.split import by_image, by_patient, groups
+from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient, groups
 from chexviz.data.readers import rsna
 from chexviz.data.readers.patients import patients
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
-FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
+IMAGES = partial(ImageSplit, evaluation=0.2)
+PATIENTS = partial(PatientSplit, evaluation=0.2, validation=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def test_the_audit_counts_the_patients_and_the_images_of_those_who_have_several(
 
 def leaking(images: pd.DataFrame, seed: int) -> pd.Series:
     """The audit's count of patients shared within the site, under the paper's protocol."""
-    divided = images.assign(subset=by_image(images, FRACTIONS, seed))
+    divided = images.assign(subset=by_image(images, IMAGES(seed=seed)))
     return audit(divided, NO_PAIRS, "paper").set_index(["scope", "shared"]).loc["within", "patient"]
 
 
@@ -67,7 +70,7 @@ def test_as_many_leak_as_probability_says(images):
 
 def test_the_patient_protocol_does_not_leak(images):
     images = images.assign(group=groups(images, NO_PAIRS))
-    images["subset"] = by_patient(images, FRACTIONS, 2022)
+    images["subset"] = by_patient(images, PATIENTS(seed=2022))
     prove_disjoint(images, NO_PAIRS)
     assert audit(images, NO_PAIRS, "patient")["affected_images"].sum() == 0
     share = (images["subset"] == "evaluation").groupby(images["label"]).mean()

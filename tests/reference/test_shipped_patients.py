@@ -1,5 +1,7 @@
 """The shipped tables of patients: what they hold, and the leakage that they show."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,12 @@ import pytest
 from chexviz.base.source_code import HOME
 from chexviz.base.user_tables import NAMELESS
 from chexviz.cohort.leakage import audit, person, prove_disjoint
-from chexviz.cohort.split import by_image, by_patient, groups
+from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient, groups
 from chexviz.data.readers.patients import patients
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
-FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
+IMAGES = partial(ImageSplit, evaluation=0.2)
+PATIENTS = partial(PatientSplit, evaluation=0.2, validation=0.1)
 # Labelled images, positive ones, patients known for so many images, patients, those of several.
 KNOWN = {"rsna": (26_684, 6_012, 26_586, 11_410), "siim": (12_047, 2_669, 12_047, 6_166)}
 SEVERAL = {"rsna": (4_342, 19_518), "siim": (1_954, 7_835)}
@@ -55,7 +58,7 @@ def test_a_random_fifth_shares_patients_with_the_rest(site):
     own = images(site)
     shares = []
     for seed in range(20):
-        divided = own.assign(subset=by_image(own, FRACTIONS, seed))
+        divided = own.assign(subset=by_image(own, IMAGES(seed=seed)))
         rows = audit(divided, NO_PAIRS, "paper").set_index(["scope", "shared"])
         row = rows.loc["within", "patient"]
         assert row["evaluation_images"] == KNOWN[site][0] // 5
@@ -68,7 +71,7 @@ def test_a_random_fifth_shares_patients_with_the_rest(site):
 def test_under_the_patient_protocol_none_does_and_nobody_knows_across_the_two():
     both = images("rsna", "siim")
     both["group"] = groups(both, NO_PAIRS)
-    both["subset"] = by_patient(both, FRACTIONS, 2022)
+    both["subset"] = by_patient(both, PATIENTS(seed=2022))
     prove_disjoint(both, NO_PAIRS)
     table = audit(both, NO_PAIRS, "patient")
     assert table["affected_images"].sum() == 0

@@ -117,11 +117,11 @@ def sites():
 
 
 def test_a_pair_needs_the_hash_and_the_pixels(sites):
-    found = duplicates.find(*sites, {"hamming": 8, "difference": 6.0})
+    found = duplicates.find(*sites, duplicates.Nearness(hamming=8, difference=6.0))
     assert found.values.tolist() == [["north", "a", "south", "b", 1, 0.0, True]]
 
 
 def test_no_pair_is_an_empty_table_with_its_header(sites):
-    found = duplicates.find(*sites, {"hamming": 0, "difference": 6.0})
+    found = duplicates.find(*sites, duplicates.Nearness(hamming=0, difference=6.0))
     assert list(found.columns) == DUPLICATES.names
     assert found.empty

@@ -1,6 +1,7 @@
 """Both protocols, their groups and their leakage."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from chexviz.cohort.leakage import audit, prove_disjoint
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
+IMAGES = partial(split.ImageSplit, evaluation=0.2)
+PATIENTS = partial(split.PatientSplit, evaluation=0.2, validation=0.1)
 
 
 def table(count: int = 400, patients: int = 150, seed: int = 0) -> pd.DataFrame:
@@ -38,7 +41,7 @@ def pairs(*rows) -> pd.DataFrame:
 def test_paper_takes_floor_of_the_fraction_of_each_site():
     images = pd.DataFrame({"site": ["rsna"] * 26684 + ["siim"] * 12047})
     images["image"] = [str(number) for number in range(len(images))]
-    subset = split.by_image(images, {"evaluation": 0.2}, seed=1)
+    subset = split.by_image(images, IMAGES(seed=1))
     counts = subset.groupby([images["site"], subset]).size()
     assert counts["rsna", "evaluation"] == 5336  # 1,205 + 4,131 of the published Table 1
     assert counts["siim", "evaluation"] == 2409
@@ -47,10 +50,10 @@ def test_paper_takes_floor_of_the_fraction_of_each_site():
 def test_paper_of_one_site_depends_on_its_own_images_and_the_seed_alone():
     images = table()
     alone = images[images["site"] == "siim"].sample(frac=1, random_state=3)
-    both = split.by_image(images, FRACTIONS, seed=1)
-    only = split.by_image(alone, FRACTIONS, seed=1)
+    both = split.by_image(images, IMAGES(seed=1))
+    only = split.by_image(alone, IMAGES(seed=1))
     assert (both[only.index] == only).all()
-    assert (split.by_image(images, FRACTIONS, seed=2) != both).any()
+    assert (split.by_image(images, IMAGES(seed=2)) != both).any()
 
 
 def test_groups_join_patients_and_duplicates_across_sites():
@@ -73,7 +76,7 @@ def test_patient_protocol_shares_no_group_between_subsets(seed, patients):
     images = table(seed=seed % 100, patients=patients)
     near = pairs(["rsna", "0000", "siim", "0399"], ["rsna", "0001", "rsna", "0002"])
     images["group"] = split.groups(images, near)
-    images["subset"] = split.by_patient(images, FRACTIONS, seed)
+    images["subset"] = split.by_patient(images, PATIENTS(seed=seed))
     assert (images.groupby("group")["subset"].nunique() == 1).all()
     prove_disjoint(images, near)
     assert audit(images, near, "patient")["affected_images"].sum() == 0
@@ -82,7 +85,7 @@ def test_patient_protocol_shares_no_group_between_subsets(seed, patients):
 def test_patient_protocol_meets_the_fractions_in_each_site_and_class():
     images = table(count=2000, patients=900)
     images["group"] = split.groups(images, NO_PAIRS)
-    images["subset"] = split.by_patient(images, FRACTIONS, seed=5)
+    images["subset"] = split.by_patient(images, PATIENTS(seed=5))
     share = images.groupby(["site", "label"])["subset"].value_counts(normalize=True).unstack()
     assert np.allclose(share["evaluation"], 0.2, atol=0.03)
     assert np.allclose(share["validation"], 0.1, atol=0.03)

@@ -103,7 +103,7 @@ def decoded(path: Path, columns: Sequence[str], fix: str) -> str:
         except UnicodeDecodeError:
             text = ""
         if text:
-            say(f"{path}: not in UTF-8, so it is read as Latin-1 (Windows-1252)")
+            remark(f"{path}: not in UTF-8, so it is read as Latin-1 (Windows-1252)")
             return text
         problem = str(error)
     fix = "save it as CSV in UTF-8"
@@ -205,6 +205,6 @@ def identifier(name: str) -> str:
 
 
 @cache
-def say(text: str) -> None:
+def remark(text: str) -> None:
     """Say once what was done to read an input."""
     print(f"NOTE {text}", file=sys.stderr)

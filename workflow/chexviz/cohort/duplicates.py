@@ -4,16 +4,18 @@ from collections.abc import Iterable
 from itertools import combinations
 from math import comb
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from msgspec import Meta
 from PIL import Image
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
-from chexviz.base.options import finite_json
 from chexviz.base.progress import Progress
+from chexviz.base.settings import Settings, read
 from chexviz.base.tables.sites import SAMPLES
 from chexviz.base.tables.study import DUPLICATES
 from chexviz.images.arrays import locate, open_images
@@ -25,6 +27,13 @@ ENTROPY, SORTING = 0.72, 10
 MOST_GROUPS = 6  # enough for a million hashes
 THUMBNAIL = 64  # pixels; what differs below this scale is noise and compression
 BLOCK = 256  # pairs confirmed at once: 8 MB
+
+
+class Nearness(Settings, frozen=True):
+    """Near-identical images differ by at most so many bits of 64, and so many grey levels."""
+
+    hamming: Annotated[int, Meta(ge=0, le=BITS)]
+    difference: Annotated[float, Meta(ge=0)]
 
 
 def close_pairs(hashes: np.ndarray, radius: int) -> np.ndarray:
@@ -126,20 +135,19 @@ def differences(stacks: list[np.ndarray], where: np.ndarray, pairs: np.ndarray) 
 
 
 def find(
-    sites: list[str], samples: list[pd.DataFrame], stacks: list[np.ndarray], settings: dict
+    sites: list[str], samples: list[pd.DataFrame], stacks: list[np.ndarray], settings: Nearness
 ) -> pd.DataFrame:
     """The table of near-identical pairs (DUPLICATES), ordered as the sites and samples are.
 
-    stacks: the arrays that hold all images in this order. settings: hamming (bits) and difference
-    (grey levels): at most so much, both.
+    stacks: the arrays that hold all images in this order. settings: what is near.
     """
     all_samples = pd.concat(samples, ignore_index=True)
     site = np.repeat(np.array(sites, dtype=object), [len(table) for table in samples])
     hashes = np.array([int(text, 16) for text in all_samples["phash"]], dtype=np.uint64)
     where = np.column_stack(locate(stacks, np.arange(len(all_samples))))
-    pairs = close_pairs(hashes, settings["hamming"])
+    pairs = close_pairs(hashes, settings.hamming)
     difference = differences(stacks, where, pairs)
-    near = difference <= settings["difference"]
+    near = difference <= settings.difference
     pairs, difference = pairs[near], difference[near]
     one, two = (all_samples.iloc[pairs[:, side]] for side in (0, 1))
     return pd.DataFrame(
@@ -160,12 +168,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
-    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--settings", required=True, help="JSON, see Nearness")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
     samples = [SAMPLES.read(path, "image", "sha256", "phash") for path in arguments.samples]
     stacks = [stack for path in arguments.images for stack in open_images(path)]
-    table = find(arguments.site, samples, stacks, arguments.settings)
+    table = find(arguments.site, samples, stacks, read(arguments.settings, Nearness))
     with replacing(arguments.output) as temporary:
         DUPLICATES.write(table, temporary)
 

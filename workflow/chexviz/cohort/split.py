@@ -12,37 +12,51 @@ from scipy.sparse.csgraph import connected_components
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
-from chexviz.base.options import finite_json
 from chexviz.base.randomness import stream
-from chexviz.base.tables.study import DUPLICATES, PAIR, SPLIT, SUBSETS
+from chexviz.base.settings import Settings, Share, read
+from chexviz.base.tables.study import DUPLICATES, PAIR, SPLIT
 from chexviz.cohort.leakage import positions, prove_disjoint, read_samples
 
 
-def by_image(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
+class ImageSplit(Settings, frozen=True):
+    """evaluation: the fraction of each site's n images that evaluates, floor(fraction x n)."""
+
+    seed: int
+    evaluation: Share
+
+
+class PatientSplit(Settings, frozen=True):
+    """evaluation, validation: fractions of all images, met as nearly as whole groups allow."""
+
+    seed: int
+    evaluation: Share
+    validation: Share
+
+
+def by_image(images: pd.DataFrame, settings: ImageSplit) -> pd.Series:
     """The paper's protocol: a random fraction of each site's images evaluates, the rest trains.
 
-    images: columns site, image. settings: evaluation (fraction; floor(fraction x n) images).
-    The draw of one site depends on the seed and its own images alone.
+    images: columns site, image. The draw of one site depends on the seed and its own images alone.
     """
     subset = pd.Series("train", index=images.index)
     for site, rows in images.groupby("site", sort=True):
-        draws = np.random.default_rng(stream(seed, "split", "paper", str(site)))
+        draws = np.random.default_rng(stream(settings.seed, "split", "paper", str(site)))
         order = draws.permutation(rows.sort_values("image").index)
-        subset[order[: int(settings["evaluation"] * len(rows))]] = "evaluation"
+        subset[order[: int(settings.evaluation * len(rows))]] = "evaluation"
     return subset
 
 
-def by_patient(images: pd.DataFrame, settings: Mapping, seed: int) -> pd.Series:
+def by_patient(images: pd.DataFrame, settings: PatientSplit) -> pd.Series:
     """The patient protocol: no group is in two subsets; sites and classes are balanced.
 
-    images: columns site, label, group. settings: evaluation, validation (fractions of all images,
-    met as nearly as whole groups and 1 / round(1 / fraction) allow).
+    images: columns site, label, group. Fractions are taken as 1 / round(1 / fraction).
     """
+    seed = settings.seed
     subset = pd.Series("train", index=images.index)
-    evaluation = fold(images, settings["evaluation"], stream(seed, "split", "evaluation"))
+    evaluation = fold(images, settings.evaluation, stream(seed, "split", "evaluation"))
     subset[evaluation] = "evaluation"
     rest = images[subset == "train"]
-    share = settings["validation"] / (1 - settings["evaluation"])
+    share = settings.validation / (1 - settings.evaluation)
     subset[fold(rest, share, stream(seed, "split", "validation"))] = "validation"
     return subset
 
@@ -117,20 +131,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--site", nargs="+", required=True)
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--duplicates", type=Path, help="protocol patient keeps them together")
-    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--settings", required=True, help="JSON, see ImageSplit, PatientSplit")
     parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
     arguments = parser.parse_args(argv)
-    settings = arguments.settings
     images = read_samples(arguments.site, arguments.samples)
     if arguments.protocol == "paper":
-        images["subset"] = by_image(images, settings, settings["seed"])
+        images["subset"] = by_image(images, read(arguments.settings, ImageSplit))
+        used = ["evaluation", "train"]
     else:
         pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
         images["group"] = groups(images, pairs)
-        images["subset"] = by_patient(images, settings, settings["seed"])
+        images["subset"] = by_patient(images, read(arguments.settings, PatientSplit))
+        used = ["evaluation", "validation", "train"]
         prove_disjoint(images, pairs)
     files = dict(zip(arguments.site, arguments.split, strict=True))
-    require_both_classes(images, files, [one for one in (*settings, "train") if one in SUBSETS])
+    require_both_classes(images, files, used)
     with replacing_all(files) as temporaries:
         for site, temporary in temporaries.items():
             SPLIT.write(images.loc[images["site"] == site, SPLIT.names], temporary)

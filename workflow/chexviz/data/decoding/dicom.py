@@ -55,7 +55,7 @@ def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = 
             # Not before the first such file: to import pydicom takes as long as 100 plain ones.
             from chexviz.data.decoding import dicom_transforms
 
-            pixels, shape, text = dicom_transforms.shown(data, enough, max_pixels)
+            pixels, shape, text = dicom_transforms.read_displayed(data, enough, max_pixels)
         if text("PresentationIntentType") == "FOR PROCESSING":
             raise Unreadable("not to be displayed: its PresentationIntentType is FOR PROCESSING")
         check_levels(pixels)

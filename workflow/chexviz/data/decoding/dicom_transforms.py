@@ -22,7 +22,7 @@ from chexviz.data.decoding.pixeldata import LOSSY_JPEG, check_frame, check_lengt
 from chexviz.data.decoding.plain_jpeg import AS_DISPLAYED, TRANSFORMS
 
 
-def shown(
+def read_displayed(
     data: bytes, enough: int | None, max_pixels: int | None
 ) -> tuple[np.ndarray, tuple[int, int], Callable[[str], str]]:
     """A file's grey levels as displayed, its height and width, and what gives a keyword's text.

@@ -62,7 +62,7 @@ def mention_patients(path: Path, table: pd.DataFrame) -> None:
     found = [name for name in table if name == "patient"]
     found += user_tables.near_misses(table, "patient", ["patientId"])
     if found:
-        user_tables.say(
+        user_tables.remark(
             f"{path}: its column {', '.join(found)} is not read; a table that `patients` of the "
             "site names says who is on the images"
         )
