@@ -56,9 +56,8 @@ rehearsal: resources/rehearsal/imagenet.pth ## run the paper's size on phantom r
 resources/rehearsal/imagenet.pth: | $(VENV)/requirements.lock
 	PYTHONPATH=workflow python -m chexviz.tools.phantom_weights --seed 2022 --output $@
 
-# One worker more than cores, since some tests wait: for servers, signals and other programs.
 test: $(VENV)/requirements.lock ## run all tests
-	python -m pytest -n $$(python -c 'import os; print(os.cpu_count() + 1)') --dist loadfile --no-loadscope-reorder
+	python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 test-paper: $(VENV)/requirements.lock ## run the paper's own configuration, on few phantom images
 	python -m pytest tests/paper
