@@ -7,7 +7,8 @@ from made_results import SIZE, Results, make_resources, trainings
 
 def titles_argument(sites) -> str:
     """The option that names the sites, which tables and figures have."""
-    return f"--titles={json.dumps(list(sites))}"
+    named = [{key: site[key] for key in ("name", "title", "task")} for site in sites]
+    return f"--titles={json.dumps(named)}"
 
 
 def participants_arguments(results: Results) -> list[str]:

@@ -126,7 +126,11 @@ def make_study(made: Results) -> None:
     made_tables = inventory.study_tables(made.protocols)
     grim.main([*original, *formats(folder, "grim")])
     if "published" in made_tables:
-        sites = [site | {"reader": site["name"], "source": ["local:raw"]} for site in made.sites]
+        sites = [
+            {key: site[key] for key in ("name", "title", "task")}
+            | {"reader": site["name"], "source": ["local:raw"]}
+            for site in made.sites
+        ]
         config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
         settings = json.dumps({"sites": sites, "architectures": config["architectures"]})
         arguments = [*original, *table_arguments(made, "paper")[:2], "--settings", settings]

@@ -1,6 +1,6 @@
 """Typed settings: what is read, and how a wrong value is named."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -57,3 +57,9 @@ def test_a_wrong_value_is_named(old, new, where, expected, found):
         expected or "JSON of what the section of the configuration holds"
     )
     assert found in caught.value.found
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_no_number_is_infinite_in_whatever_section(number):
+    with pytest.raises(InputError, match="--titles"):
+        read(f'{{"a": [0, {number}]}}', dict[str, list[Any]], "--titles")

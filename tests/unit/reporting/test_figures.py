@@ -1,5 +1,7 @@
 """Figures 1 to 3 and the audit: what they say and choose, their marks, equal bytes on a rerun."""
 
+import re
+
 import matplotlib.text
 import numpy as np
 import pandas as pd
@@ -134,9 +136,18 @@ def test_figure1_fits_every_number_of_sites(count):
     style.plt.close(figure)
 
 
-def test_figure1_needs_titles_and_tasks(tmp_path):
-    with pytest.raises(InputError, match="title"):
-        framework.main(["--titles", '[{"name": "x"}]', *outputs(tmp_path)])
+@pytest.mark.parametrize(
+    ("titles", "said"),
+    [
+        ('[{"name": "x"}]', r"--titles: \[0\].*missing required field title"),
+        ("[]", "--titles: expected at least one site"),
+        ('[{"name": "x", "title": "X", "task": 3}]', r"\[0\]\.task.*expected: str.*found: +int"),
+    ],
+)
+def test_figure1_needs_titles_and_tasks(tmp_path, capsys, titles, said):
+    with pytest.raises(SystemExit):
+        framework.main(["--titles", titles, *outputs(tmp_path)])
+    assert re.search(said, capsys.readouterr().err, re.DOTALL)
     assert list(tmp_path.iterdir()) == []
 
 

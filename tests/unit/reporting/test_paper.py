@@ -299,7 +299,7 @@ def test_missing_input_is_named(two, tmp_path):
         write_paper(two.root, settings_of(two), tmp_path / "paper.pdf")
     settings = settings_of(two)
     del settings["training"]
-    with pytest.raises(InputError, match="no training"):
+    with pytest.raises(InputError, match="missing required field training"):
         write_paper(two.root, settings, tmp_path / "paper.pdf")
     assert list(tmp_path.iterdir()) == []
 

@@ -65,7 +65,8 @@ def with_images(made, images: dict):
 def settings_of(made, **sources) -> dict:
     """The settings of a run on the public datasets; sources: of sites that have another one."""
     sites = [
-        site | {"reader": READERS[site["name"]], "source": sources.get(site["name"], ["local:x"])}
+        {key: site[key] for key in ("name", "title", "task")}
+        | {"reader": READERS[site["name"]], "source": sources.get(site["name"], ["local:x"])}
         for site in made.sites
     ]
     return {"sites": sites, "architectures": ARCHITECTURES}

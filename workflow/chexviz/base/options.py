@@ -1,10 +1,8 @@
 """Numbers that reach an entry point on its command line: finite, and within bounds."""
 
-import json
 import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from typing import Any
 
 SEED = 2**32 - 1  # the largest, as in the schema of the configuration
 
@@ -15,11 +13,6 @@ def finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text} is no finite number")
     return value
-
-
-def finite_json(text: str) -> Any:
-    """What a JSON text holds. Raises ValueError if that is no JSON, or has a number not finite."""
-    return json.loads(text, parse_float=finite, parse_constant=finite)
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

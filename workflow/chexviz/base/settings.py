@@ -19,8 +19,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
 
 
-def read(text: str, kind: type[Kind]) -> Kind:
-    """The settings that a JSON text holds. Raises InputError that names the value at fault."""
+def read(text: str, kind: type[Kind], option: str = "--settings") -> Kind:
+    """The settings that a JSON text holds. Raises InputError that names the value at fault.
+
+    option: of the command line, whose text this is.
+    """
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
@@ -29,7 +32,7 @@ def read(text: str, kind: type[Kind]) -> Kind:
         expected, _, found = message.removeprefix("Expected ").partition(", got ")
         said = message.startswith("Expected")
         raise InputError(
-            f"--settings: {place}" if place else "--settings",
+            f"{option}: {place}" if place else option,
             expected=expected if said else "JSON of what the section of the configuration holds",
             found=(found or value(text, place)) if said else message,
             fix="correct the configuration; config/README.md says what it holds",

@@ -2,10 +2,12 @@
 
 import argparse
 
+import msgspec
 import pandas as pd
 
+from chexviz.base.errors import InputError
 from chexviz.base.methods import BASELINE
-from chexviz.base.options import finite_json
+from chexviz.base.settings import Settings, read
 from chexviz.base.tables.evaluation import LITERAL, METRICS
 from chexviz.reporting.wording import capitalised
 
@@ -28,6 +30,14 @@ MEASURES = {
     "pointing": "Pointing game",
     "iou": "Intersection over union",
 }
+
+
+class Site(Settings, frozen=True):
+    """What readers call a site of the run. task: what its images are labelled for."""
+
+    name: str
+    title: str
+    task: str
 
 
 def architecture_title(architecture: str) -> str:
@@ -105,12 +115,23 @@ def place_titles(sites: list[dict]) -> dict[str, str]:
     return {site["name"]: place_title(site) for site in sites}
 
 
+def read_sites(text: str) -> list[dict]:
+    """The sites of the run from their JSON, at least one; the type of an option."""
+    try:
+        sites = read(text, list[Site], "--titles")
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not sites:
+        raise argparse.ArgumentTypeError("expected at least one site")
+    return msgspec.to_builtins(sites)
+
+
 def add_titles(parser: argparse.ArgumentParser) -> None:
     """Add the option that tells the sites of the run: name, title and task of each."""
     parser.add_argument(
         "--titles",
         required=True,
-        type=finite_json,
+        type=read_sites,
         metavar="JSON",
         help="name, title and task of every site of the run",
     )

@@ -1,12 +1,10 @@
 """Figure 1: the CheXViz framework. What each site keeps, what it sends, and the global model."""
 
-import json
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chexviz.base.command import argument_parser
-from chexviz.base.errors import InputError, run
+from chexviz.base.errors import run
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.shapes import (
     arrow,
@@ -169,24 +167,12 @@ def heading(axes: Axes, x: float, letter: str, text: str) -> None:
     axes.text(x + 4, HEIGHT - 4.2, text, fontsize=8, va="baseline")
 
 
-def checked(sites: list[dict]) -> list[dict]:
-    """The sites with a capital task. Raises InputError unless each has a title and a task."""
-    if not sites or not all({"title", "task"} <= set(site) for site in sites):
-        raise InputError(
-            "--titles",
-            expected='[{"name": ..., "title": ..., "task": ...}, ...]',
-            found=json.dumps(sites),
-            fix="give every site a title and a task",
-        )
-    return [{**site, "task": capitalised(site["task"])} for site in sites]
-
-
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     add_titles(parser)
     style.add_outputs(parser)
     arguments = parser.parse_args(argv)
-    figure = draw(checked(arguments.titles))
+    figure = draw([site | {"task": capitalised(site["task"])} for site in arguments.titles])
     style.save(figure, arguments.pdf, arguments.png, arguments.mark)
 
 

@@ -1,11 +1,12 @@
 """Everything that the paper says, as JSON values, from the result files and the run's settings."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from chexviz.base.errors import InputError
+from chexviz.base.settings import Settings
 from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
 from chexviz.base.tables.sites import REJECTED, SAMPLES
 from chexviz.base.tables.study import LEAKAGE, SPLIT, SUBSETS
@@ -18,6 +19,7 @@ from chexviz.reporting.selection import compared
 from chexviz.reporting.tables import table1
 from chexviz.reporting.tables.cells import few_note
 from chexviz.reporting.titles import (
+    Site,
     architecture_title,
     grouped,
     method_title,
@@ -25,17 +27,38 @@ from chexviz.reporting.titles import (
 )
 from chexviz.reporting.wording import capitalised, percent
 
-SETTINGS = (
-    *("sites", "protocols", "architectures", "methods", "seeds"),
-    *("preprocess", "split", "training", "evaluation", "software", "code", "figures"),
-)
+
+class PaperSite(Site, frozen=True):
+    """A site of the run, and where its images and the table of its patients ('': none) are from."""
+
+    table: str
+    reader: str
+    phantom: bool
+
+
+class PaperSettings(Settings, frozen=True):
+    """What the paper's text says about the settings; sections are as the configuration has them."""
+
+    sites: list[PaperSite]
+    protocols: list[str]
+    architectures: list[dict[str, Any]]
+    methods: list[dict[str, Any]]
+    seeds: list[int]
+    preprocess: dict[str, Any]
+    split: dict[str, Any]
+    training: dict[str, Any]
+    evaluation: dict[str, Any]
+    software: list[Any]
+    code: dict[str, Any]
+    sizes: dict[str, Any]
+    figures: list[dict[str, Any]]
 
 
 def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dict:
     """Everything the template says, as JSON values; text where it is to be printed as it is.
 
-    results: the folder of results. settings: the run's sites and schedules.
-    Raises InputError for a file or setting that is missing.
+    results: the folder of results. settings: PaperSettings.
+    Raises InputError for a file that is missing.
     """
     require(results, settings)
     sites = [site_facts(site, results) for site in settings["sites"]]
@@ -80,15 +103,7 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
 
 
 def require(results: Path, settings: dict) -> None:
-    """Raise InputError unless every setting and file is there."""
-    absent = [key for key in SETTINGS if key not in settings]
-    if absent:
-        raise InputError(
-            "--settings",
-            expected="the keys " + ", ".join(SETTINGS),
-            found="no " + ", ".join(absent),
-            fix="give the missing part of the configuration",
-        )
+    """Raise InputError unless every file is there."""
     sites = [site["name"] for site in settings["sites"]]
     for name in inventory.files(settings["protocols"], sites, settings["figures"]):
         if not (results / name).is_file():

@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
+import msgspec
 import typst
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
-from chexviz.base.options import finite_json
+from chexviz.base.settings import read
 from chexviz.base.tables.table import missing
-from chexviz.reporting.paper.facts import collect
+from chexviz.reporting.paper.facts import PaperSettings, collect
 
 
 def typeset(template: Path, facts: dict) -> bytes:
@@ -39,15 +40,16 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--bibliography", required=True, type=Path)
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
-    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--settings", required=True, help="JSON, see PaperSettings")
     parser.add_argument("--mark", default="", help="a text that every page shows")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
     for path in (*arguments.template, arguments.bibliography):
         if not path.is_file():
             raise missing(path)
+    settings = msgspec.to_builtins(read(arguments.settings, PaperSettings))
     inputs = arguments.results, arguments.bibliography
-    facts = collect(*inputs, arguments.settings, arguments.mark)
+    facts = collect(*inputs, settings, arguments.mark)
     pdf = typeset(arguments.template[0], facts)
     with replacing(arguments.output) as temporary:
         temporary.write_bytes(pdf)

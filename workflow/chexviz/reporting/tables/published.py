@@ -2,13 +2,15 @@
 
 from pathlib import Path
 from string import ascii_lowercase
+from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.base.options import finite_json
+from chexviz.base.settings import Settings, read
 from chexviz.base.tables.evaluation import read_metrics
 from chexviz.base.tables.summaries import PUBLISHED
 from chexviz.evaluation.over_seeds import bounds
@@ -18,6 +20,7 @@ from chexviz.reporting.tables.original import VALUES, read_data, read_table1
 from chexviz.reporting.tables.outputs import add_outputs, write
 from chexviz.reporting.tables.typesetting import Layout
 from chexviz.reporting.titles import (
+    Site,
     architecture_title,
     group_titles,
     is_percent,
@@ -46,6 +49,20 @@ P_REASON = (
     "the test is not stated in full, and its literal reading, a t test over bootstrap replicates, "
     "is no test"
 )
+
+
+class ExperimentSite(Site, frozen=True):
+    """A site of the run, and where its images come from."""
+
+    reader: str
+    source: list[str]
+
+
+class Experiment(Settings, frozen=True):
+    """What tells whether a run repeats the original's. architectures: how each is trained."""
+
+    sites: list[ExperimentSite]
+    architectures: dict[str, dict[str, Any]]
 
 
 def compare(
@@ -216,15 +233,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", required=True, type=Path, help="the original's datasets")
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
-    parser.add_argument("--settings", required=True, type=finite_json)
+    parser.add_argument("--settings", required=True, help="JSON, see Experiment")
     add_outputs(parser)
     arguments = parser.parse_args(argv)
 
-    sites = arguments.settings["sites"]
+    settings = msgspec.to_builtins(read(arguments.settings, Experiment))
+    sites = settings["sites"]
     models = read_models(arguments.metrics, arguments.comparisons, sites)
     metrics = read_metrics(arguments.metrics)
     original = read_table1(arguments.published), read_data(arguments.data)
-    table = compare(*original, models, metrics, arguments.settings)
+    table = compare(*original, models, metrics, settings)
     write(PUBLISHED, table, layout(table), arguments)
 
 
