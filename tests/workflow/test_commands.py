@@ -6,6 +6,7 @@ them. So a default, a branch or a command that only the paper uses is tried with
 
 import argparse
 import importlib
+import json
 import os
 import re
 import shlex
@@ -88,11 +89,10 @@ def test_every_command_suits_its_program(tmp_path, repository, parse, name, caps
             pytest.fail(f"{entry} {shlex.join(words)}\n{capsys.readouterr().err}")
         marks |= {arguments[option] for option in ("mark",) if option in arguments}
         titles |= {site["title"] for site in arguments.get("titles", [])}
-        settings = arguments.get("settings")
-        if isinstance(settings, dict):  # read by the parser
-            sites = [*settings.get("sites", []), settings]
-            titles |= {site["title"] for site in sites if "title" in site}
-            sources |= {source for site in sites for source in site.get("source", [])}
+        settings = json.loads(arguments.get("settings", "{}"))
+        sites = [*settings.get("sites", []), settings]
+        titles |= {site["title"] for site in sites if "title" in site}
+        sources |= {source for site in sites for source in site.get("source", [])}
     assert marks == {overlay.get("mark", DEMO if study == "demo" else "")}
     rsna = overlay.get("sites", {}).get("rsna", {})
     if "rsna" in overlay.get("run", {}).get("sites", ["rsna"]):
