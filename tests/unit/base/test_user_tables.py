@@ -39,7 +39,9 @@ SPELLINGS = {
     "old Macs": PLAIN.replace("\n", "\r"),
     "empty lines": PLAIN.replace("\n", "\n\n,,\n"),
     "no end of the last line": PLAIN.rstrip(),
-    "an index of pandas": "".join(f"{n},{row}\n" for n, row in zip(" 01", PLAIN.split("\n"))),  # noqa: B905
+    "an index of pandas": "".join(
+        f"{n},{row}\n" for n, row in zip(" 01", PLAIN.splitlines(), strict=True)
+    ),
     "a column twice": PLAIN.replace("place", "place,file")
     .replace("Zürich", "Zürich,a.dcm")
     .replace("Genève", "Genève,b.dcm"),
