@@ -3,4 +3,7 @@
 BASELINE = "baseline"  # a model for each site, trained on its images alone
 POOLED = "pooled"  # one model, trained on the images of all sites in one place
 ENSEMBLE = "ensemble"  # all baselines together
-DEFAULTS = {"weights": "size", "batchnorm": "average", "combine": "mean", "trim": 0.0}
+DEFAULTS = {
+    **{"weights": "size", "batchnorm": "average", "heads": "private"},
+    **{"combine": "mean", "trim": 0.0},
+}

@@ -9,10 +9,12 @@ from chexviz.pipeline.configuration import Config
 Files = Sequence[str]
 
 
-def tasks(config: Config) -> str:
-    """--task SITE TASK of each site."""
-    pairs = zip(config["run"]["sites"], study.tasks(config), strict=True)
-    return " ".join(shlex.join(["--task", *pair]) for pair in pairs)
+def findings(config: Config) -> str:
+    """--findings SITE ROLE FINDING... of each site."""
+    sites = ((site, config["sites"][site]) for site in config["run"]["sites"])
+    return " ".join(
+        shlex.join(["--findings", site, about["role"], *about["findings"]]) for site, about in sites
+    )
 
 
 def samples(config: Config, files: Files) -> str:
@@ -22,8 +24,8 @@ def samples(config: Config, files: Files) -> str:
 
 
 def sites(config: Config, *files: Files) -> str:
-    """--site SITE TASK FILE... of each site, with its file of every kind."""
-    rows = zip(config["run"]["sites"], study.tasks(config), *files, strict=True)
+    """--site SITE FILE... of each site, with its file of every kind."""
+    rows = zip(config["run"]["sites"], *files, strict=True)
     return " ".join(shlex.join(["--site", *row]) for row in rows)
 
 

@@ -15,6 +15,7 @@ from chexviz.federation.site_minimum import check_sites
 
 Config = Mapping
 CONTRACT = "contract"  # as many images of a phantom as the contract of its site says
+GIVEN = "given"  # a site's split is the one that its dataset comes with
 RADIOGRAPHS = "*.dcm"  # the files of a contract that are radiographs
 SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names of a query
 

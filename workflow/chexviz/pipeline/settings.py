@@ -11,7 +11,7 @@ from chexviz.base.methods import BASELINE, DEFAULTS
 from chexviz.base.source_code import HOME
 from chexviz.models import sizes
 from chexviz.pipeline import release
-from chexviz.pipeline.configuration import RADIOGRAPHS, Config, drawn_by_contract
+from chexviz.pipeline.configuration import GIVEN, RADIOGRAPHS, Config, drawn_by_contract
 from chexviz.reporting.paper import inventory
 
 
@@ -42,7 +42,10 @@ def scaled(agreed: Mapping, scale: int) -> dict:
     def divided(count: int) -> int:
         return max(min(count, 1), round(count / scale))
 
-    counts = {key: divided(agreed[key]) for key in ("images", "positives")}
+    counts = {
+        "images": divided(agreed["images"]),
+        "positives": {finding: divided(count) for finding, count in agreed["positives"].items()},
+    }
     ids = divided(agreed["ids"]) if agreed.get("ids") else None
     rows = agreed.get("rows") if scale == 1 else None
     files = {pattern: divided(count) for pattern, count in agreed["files"].items()}
@@ -68,8 +71,11 @@ def download(config: Config, site: str) -> dict:
 
 def preprocess(config: Config, site: str) -> dict:
     """How a site's files become arrays."""
-    about = take(config["sites"][site], "reader", "task", "findings", "labels", "patients")
-    return about | {"contract": contract(config, site)} | config["preprocess"]
+    about = config["sites"][site]
+    told = take(about, "reader", "labels", "patients", "columns", "annotations", "uncertain")
+    told |= {"findings": about["findings"] + about["evaluated_findings"]}
+    told |= {"given_split": about["split"] == GIVEN}
+    return told | {"contract": contract(config, site)} | config["preprocess"]
 
 
 def split(config: Config, protocol: str) -> dict:
@@ -109,7 +115,7 @@ def localise(config: Config) -> dict:
 
 def published(config: Config) -> dict:
     """What tells whether a run repeats the original's experiment: its data and training."""
-    run, keys = config["run"], ("name", "title", "task", "reader", "source")
+    run, keys = config["run"], ("name", "title", "role", "findings", "reader", "source")
     sites = {site: {"name": site} | config["sites"][site] for site in run["sites"]}
     return {
         "sites": [take(site, *keys) for site in sites.values()],
@@ -148,8 +154,8 @@ def origin(config: Config, site: str) -> dict:
 
 
 def titles(config: Config) -> list[dict]:
-    """Name, title and task of every site of the run."""
+    """Name, title, role and findings of every site of the run."""
     return [
-        {"name": site, **take(config["sites"][site], "title", "task")}
+        {"name": site, **take(config["sites"][site], "title", "role", "findings")}
         for site in config["run"]["sites"]
     ]

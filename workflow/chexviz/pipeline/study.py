@@ -1,12 +1,28 @@
-"""What a run consists of: the tasks of its sites, its trainings and the models that are scored."""
+"""What a run consists of: its sites and their roles, its trainings and the models that are scored."""
 
 from chexviz.base.methods import BASELINE, ENSEMBLE
 from chexviz.pipeline.configuration import Config
 
 
-def tasks(config: Config) -> list[str]:
-    """The task of every site of the run."""
-    return [config["sites"][site]["task"] for site in config["run"]["sites"]]
+def training_sites(config: Config) -> list[str]:
+    """The sites of the run that train."""
+    return of_role(config, "train")
+
+
+def external_sites(config: Config) -> list[str]:
+    """The sites of the run that train nothing: all their images evaluate."""
+    return of_role(config, "external")
+
+
+def of_role(config: Config, role: str) -> list[str]:
+    """The sites of the run that have a role, in order."""
+    return [site for site in config["run"]["sites"] if config["sites"][site]["role"] == role]
+
+
+def learned_findings(config: Config, sites: list[str]) -> list[str]:
+    """The findings that any of these sites labels, in the order in which they name them."""
+    named = (finding for site in sites for finding in config["sites"][site]["findings"])
+    return list(dict.fromkeys(named))
 
 
 def sharded_sites(config: Config) -> list[str]:
@@ -33,7 +49,7 @@ def trainings(config: Config) -> list[dict]:
     """Every training: architecture, method, seed, and the name of its files."""
     run = config["run"]
     trained = [method for method in run["methods"] if not is_ensemble(config, method)]
-    names = [(BASELINE, site) for site in run["sites"]]
+    names = [(BASELINE, site) for site in training_sites(config)]
     names += [(method, "global") for method in trained]
     return [
         {"architecture": architecture, "method": method, "seed": seed, "name": name}

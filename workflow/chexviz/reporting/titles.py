@@ -1,6 +1,7 @@
 """What readers call sites, architectures, methods, tests and measures."""
 
 import argparse
+from typing import Literal
 
 import msgspec
 import pandas as pd
@@ -33,11 +34,15 @@ MEASURES = {
 
 
 class Site(Settings, frozen=True):
-    """What readers call a site of the run. task: what its images are labelled for."""
+    """What readers call a site of the run, and what it is there for.
+
+    role: train, or external (trains nothing). findings: what its images are labelled for.
+    """
 
     name: str
     title: str
-    task: str
+    role: Literal["train", "external"]
+    findings: list[str]
 
 
 def architecture_title(architecture: str) -> str:

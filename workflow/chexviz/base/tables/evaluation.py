@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from chexviz.base.errors import InputError
-from chexviz.base.tables.models import MODEL, UNTASKED
+from chexviz.base.tables.models import MODEL
 from chexviz.base.tables.table import Column, Table, bounds, flag, note, number, text, whole
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ MODEL_METRICS = Table(
     **all_bounds(*METRICS),
     note=note(FEW),
 )
-COMPARED = [*[*MODEL][:4], "reference", "seed"]
+COMPARED = [*[*MODEL][:-1], "reference", "reference_head", "seed"]
 COMPARISONS = Table(
     "comparisons.csv",
     "a row for each comparison and test, the primary test first ([evaluation.md](evaluation.md))",
-    **{name: MODEL[name] for name in [*MODEL][:4]},
+    **{name: MODEL[name] for name in [*MODEL][:-1]},
     reference=text("baseline"),
+    reference_head=text("the site of that baseline"),
     seed=whole(),
     test=text(f"`bootstrap_patients`, `bootstrap_images`, `delong`, `{LITERAL}`"),
     difference=number("AUROC of method minus reference"),
@@ -70,7 +71,7 @@ COMPARISONS = Table(
 ROC = Table(
     "roc.csv",
     "a row for each point of a model's curve",
-    **UNTASKED,
+    **MODEL,
     fpr=number(),
     tpr=number(),
     low=number(),
@@ -183,13 +184,12 @@ CROSSTASK = Table(
     "crosstask.csv",
     "a row for each head of a model and measure, on the images of `site`",
     **MODEL,
-    head=text("of which site"),
-    head_task=text(),
+    own=note("finding of the site's own head that this one is compared with; empty: with none"),
     measure=text(
         "threshold; score_q05 to score_q95: quantiles; called: share called positive; auroc; with "
-        "the site's own head: both_observed, both_expected, both_ratio, rank_correlation"
+        "the site's own head of `own`: both_observed, both_expected, both_ratio, rank_correlation"
     ),
-    finding=note("which images, or by whose labels, as `label`"),
+    labels=note("finding by whose labels, or which images, as `label`"),
     label=number("of these images; empty: of both"),
     images=whole(),
     patients=whole(),
@@ -220,7 +220,7 @@ LOCALISATION = Table(
 LOCALISATION_IMAGES = Table(
     "localisation_images.csv",
     "a row for each true positive with an annotation",
-    **UNTASKED,
+    **MODEL,
     image=text(),
     patient=text(),
     **{measure: number() for measure in MEASURES},
@@ -231,7 +231,7 @@ LOCALISATION_IMAGES = Table(
 CONFUSION = Table(
     "confusion.csv",
     "a row for each model: its evaluation images; a score at the threshold is positive",
-    **UNTASKED,
+    **MODEL,
     threshold=number(),
     true_positives=whole(),
     false_negatives=whole(),
@@ -245,7 +245,7 @@ CONFUSION = Table(
 FAILURES = Table(
     "failures.csv",
     "a row for each image of the sheet, of the first method and seed",
-    **UNTASKED,
+    **MODEL,
     kind=text("false positive, false negative"),
     rank=whole("1: the score farthest from the threshold"),
     image=text(),
@@ -259,7 +259,7 @@ FAILURES = Table(
 
 
 def read_metrics(path: str | Path) -> "pd.DataFrame":
-    """Read metrics.csv: a row for each (site, architecture, method, seed). Raises InputError."""
+    """Read metrics.csv: a row for each model, see MODEL. Raises InputError."""
     table = MODEL_METRICS.read(path)
     if table.empty:
         raise InputError(
@@ -277,7 +277,7 @@ def read_comparisons(path: str | Path) -> "pd.DataFrame":
 
 
 def threshold_of(cuts: "pd.Series", *model: str | int) -> float:
-    """The threshold of a model on a site, from those of all; their index: site and the rest.
+    """The threshold of a model, from those of all; their index: MODEL.
 
     Raises InputError if the metrics have none.
     """

@@ -1,5 +1,6 @@
 """The tables of trainings and of what models say: histories and predictions."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from chexviz.base.tables.table import Column, Table, number, text, whole
@@ -8,14 +9,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+SHARED, MEAN = "shared", "mean"  # heads that are of no single site
+HEAD = (
+    f"the site whose task block it is; `{SHARED}`: of all sites that label the finding; `{MEAN}`: the "
+    "mean probability of several such"
+)
 MODEL: dict[str, Column] = {
-    "site": text(),
-    "task": text(),
+    "site": text("whose images"),
+    "finding": text(),
+    "head": text(HEAD),
     "architecture": text(),
     "method": text(),
     "seed": whole(),
 }
-UNTASKED = {name: column for name, column in MODEL.items() if name != "task"}
 HISTORY = Table(
     "history.csv",
     "a row for each round and site; an ensemble has no history",
@@ -35,15 +41,26 @@ HISTORY = Table(
 )
 PREDICTIONS = Table(
     "predictions",
-    "a row for each image that does not train",
+    "a row for each image that does not train, finding and head that knows it; a head's rows follow "
+    "each other",
     site=text(),
     image=text(),
     patient=text(),
-    label=whole(),
     subset=text("validation, evaluation"),
-    score=number("probability of the site's own task"),
-    score_=number("and the name of a site: of each other head of the model; empty at its own"),
+    finding=text(),
+    label=number("of the finding: 1, 0, empty = unknown, or not labelled at the site"),
+    head=text(HEAD),
+    score=number("probability of the finding by this head"),
 )
+
+
+def answer(site: str, heads: Iterable[str]) -> str:
+    """Which of the heads that know a finding is a model's answer at a site.
+
+    The site's own; else the shared one, or the mean of several; else the only one that there is.
+    """
+    known = list(heads)
+    return next((name for name in (site, SHARED, MEAN) if name in known), known[0])
 
 
 def read_histories(trainings: list[list[str]]) -> "pd.DataFrame":

@@ -18,7 +18,7 @@ FETCHED = Table(
     ),
     address=text("where others find the same; empty: of files on this machine and of drawn ones"),
 )
-LABEL = "1, 0, empty = not annotated"
+LABEL = "1, 0, empty = unknown"
 SAMPLES = Table(
     "samples.csv",
     "a row for each image, in the order of the arrays, sorted by image",
@@ -28,7 +28,10 @@ SAMPLES = Table(
     patient_known=flag(
         "False: the source does not say who it is, so the image stands for a patient of its own"
     ),
-    label=number(LABEL),
+    subset=text(
+        "of the split that the dataset comes with: train, validation, evaluation; empty: in none, or "
+        "it has none"
+    ),
     view=text("AP, PA, ..., empty"),
     sex=text("F, M, empty"),
     age=number("years up to 120, empty"),
@@ -36,7 +39,10 @@ SAMPLES = Table(
     spacing=number("mm per pixel of images.npy, empty"),
     sha256=text("of the file"),
     phash=text("16 hexadecimal digits"),
-    label_=number("and the name of a finding: as `label`, for each of the site's `findings`"),
+    label_=number(
+        f"and the name of a finding, for each of the site's `findings` and `evaluated_findings`: "
+        f"{LABEL}"
+    ),
 )
 ANNOTATIONS = Table(
     "annotations.csv",

@@ -15,13 +15,13 @@ DUPLICATES = Table(
 )
 SPLIT = Table(
     "splits",
-    "a row for each labelled image; of one site, and of all",
+    "a row for each image that has a label of one of its site's findings; of one site, and of all",
     site=text(),
     image=text(),
     patient=text(),
-    label=number(LABEL),
     subset=text("train, validation, evaluation"),
     position=whole("among the packed images of the site"),
+    label_=number(f"and the name of a finding, as in samples.csv: {LABEL}"),
 )
 LEAKAGE = Table(
     "audit/{protocol}.csv",
@@ -51,11 +51,11 @@ LABEL_CHECKS = Table(
     site=text(),
     check=text(
         "shared patient, shared duplicate, shared exact: with the site in `group`; conflicting "
-        "labels: of near-identical images at the site in `group`, for each finding that both "
-        "label, as `label` or `label_<finding>`; patients: known ones; several images: of patients "
+        "labels: of near-identical images at the site in `group`, if both label the finding; patients: known ones; several images: of patients "
         "who have more than one; missing, impossible: the tag in `group`; positive: in `group`; "
         "odds ratio: of a positive label"
     ),
+    finding=note("whose labels; empty: of no finding"),
     group=text(),
     images=whole("looked at"),
     count=number("found"),
@@ -88,7 +88,7 @@ FLOW = Table(
     subset=note(),
     reason=note("names and sizes in it are '...'"),
     images=whole(),
-    positives=number(),
+    positives=number("images with at least one of the site's findings"),
     patients=number("known ones; empty: none is known, or the images were not opened"),
     mark=note(),
 )
@@ -99,7 +99,7 @@ PARTICIPANTS = Table(
     protocol=note(),
     subset=text("all: the labelled images of the site"),
     images=whole(),
-    positives=whole(),
+    positives=whole("images with at least one of the site's findings"),
     patients=number("known ones"),
     patients_unknown=whole("images of others"),
     female=whole("images, as all that follow but the ages"),
@@ -113,5 +113,7 @@ PARTICIPANTS = Table(
     pa=whole(),
     view_other=whole(),
     view_unknown=whole(),
+    positives_=number("and the name of a finding: images with it; empty: not a finding of the site"),
+    known_=number("and the name of a finding: images whose label of it is known; likewise"),
     mark=note(),
 )

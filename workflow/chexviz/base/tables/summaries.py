@@ -4,8 +4,8 @@ from chexviz.base.tables.evaluation import METRICS
 from chexviz.base.tables.table import Column, Table, bounds, flag, note, number, text, whole
 
 SEEDS = {"seeds": whole(), "uncertainty": text("95 % interval, or SD over seeds")}
-MODEL = {"site": text(), "model": text("as readers call it"), "architecture": text()}
-MODEL |= {"method": text()}
+MODEL = {"finding": text(), "site": text(), "model": text("as readers call it")}
+MODEL |= {"architecture": text(), "method": text()}
 FEW = "of too few cases, which have neither intervals nor p"
 
 
@@ -17,7 +17,6 @@ def spreads(*names: str) -> dict[str, Column]:
 TABLE1 = Table(
     "table1.csv",
     "a row for each model: the baselines and the first method of `run: methods:`, a federation",
-    task=text(),
     **MODEL,
     images=whole(),
     positives=whole(),
@@ -28,10 +27,27 @@ TABLE1 = Table(
     p=number(),
     mark=note(),
 )
+EXTERNAL = Table(
+    "external.csv",
+    "a row for each finding of an external site and model: every baseline, every head of a method, "
+    "and its answer once for every baseline; made where the run has an external site",
+    **MODEL,
+    head=text("as in metrics.csv; of a baseline: the site that it was trained at"),
+    images=whole(),
+    positives=whole(),
+    **SEEDS,
+    **spreads(*METRICS),
+    note=note(FEW),
+    reference=note("site of the baseline that the difference is from; empty: none"),
+    **bounds("difference", "of AUROC from that baseline", spread=True),
+    p=number(),
+    p_holm=number(),
+    mark=note(),
+)
 METHODS = Table(
     "methods.csv",
     "a row for each architecture, method (baseline first) and site",
-    task=text(),
+    finding=text(),
     site=text(),
     architecture=text(),
     method=text(),
@@ -47,7 +63,6 @@ METHODS = Table(
 TESTS = Table(
     "tests.csv",
     "a row for each architecture, site and test of the first method, over all seeds",
-    task=text(),
     **MODEL,
     **SEEDS,
     test=text(),
@@ -66,7 +81,7 @@ TESTS = Table(
 PUBLISHED = Table(
     "published.csv",
     "a row for each value of the original's Table 1; made where the protocol `paper` is",
-    task=text(),
+    finding=text(),
     model=text(),
     metric=text(),
     published=text("as it is printed there"),
@@ -81,8 +96,8 @@ PUBLISHED = Table(
 )
 GRIM = Table(
     "grim.csv",
-    "a row for each task and class of the original",
-    task=text(),
+    "a row for each finding and class of the original",
+    finding=text(),
     metric=text(),
     of=text(),
     percentages=text(),
@@ -99,7 +114,6 @@ GRIM = Table(
 INFLATION = Table(
     "inflation.csv",
     "a row for each model: its AUROC under both protocols; made where both are",
-    task=text(),
     **MODEL,
     **SEEDS,
     **spreads("auroc_paper", "auroc_patient", "inflation"),

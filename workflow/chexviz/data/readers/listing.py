@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -11,19 +12,35 @@ from chexviz.base.settings import Settings
 BOX = ["x", "y", "width", "height"]
 
 
+class Columns(Settings, frozen=True):
+    """What a hospital's table calls its columns. findings: by finding; else as the finding."""
+
+    file: str = "file"
+    patient: str | None = "patient"
+    view: str | None = None
+    sex: str | None = None
+    age: str | None = None
+    subset: str | None = None
+    findings: dict[str, str] = {}
+
+
 class Options(Settings, frozen=True):
     """What of a site's settings is for its reader.
 
-    task: the finding that is labelled. findings: other columns of a hospital's table that are
-    labels. labels: the label table; None: under its usual name. patients: a table that says who is
-    on the images; None: none. Paths are relative to the data folder if they exist there, else to
-    the working directory.
+    findings: whose labels are read. labels: the label table; None: under its usual name. patients:
+    a table that says who is on the images; None: none. annotations: a table of boxes or masks
+    beside a hospital's table. Paths are relative to the data folder if they exist there, else to
+    the working directory. columns: what a hospital's table calls its columns. given_split: whether
+    the dataset's own split is asked for. uncertain: what the label -1 means; None: nobody said.
     """
 
-    task: str
     findings: list[str]
     labels: str | None
     patients: str | None
+    annotations: str | None
+    columns: Columns
+    given_split: bool
+    uncertain: Literal["ignore", "positive", "negative"] | None
 
 
 @dataclass(frozen=True)
@@ -52,9 +69,12 @@ class LabelTable:
 class Listing:
     """What a site's files are, before any of them is opened.
 
-    records: file (relative to the data folder), image, patient, patient_known, label ('1', '0' or
-    '' for not annotated), one row an image; then label_<finding>, likewise, for each other finding
-    that the site's options name. boxes: image, x, y, width, height. runs: image, runs (absolute,
+    records: file (relative to the data folder), image, patient, patient_known, one row an image;
+    then label_<finding> ('1', '0' or '' for unknown) for each finding of the site's options, which
+    a reader that has no labels of it refuses. Where the dataset's tables have them also subset
+    (train, validation, evaluation or ''; with given_split alone), view, sex and age (text, as they
+    would be in a DICOM header), which count where the file itself says nothing. boxes: image, x, y,
+    width, height. runs: image, runs (absolute,
     column-major, see `run_lengths`). side: boxes and runs are in pixels of images of so many pixels
     a side; None: there are none. rejected: file, reason, for every other DICOM file and every label
     without an image. others: files that are no DICOM, nor a table that was read.
