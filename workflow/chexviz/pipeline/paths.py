@@ -52,7 +52,7 @@ def task_files(config: Config, wildcards: Any) -> list[str]:
     if not study.warmed_up(config, wildcards.architecture):
         return []
     folder = model_folder(wildcards.protocol, wildcards.architecture, "warmup", wildcards.seed)
-    method = wildcards.get("method")
+    method = getattr(wildcards, "method", None)
     if method and study.has_shared_heads(config, method):
         return [f"{folder}/shared/{method}.safetensors"]
     sites = study.training_sites(config) if method else [wildcards.site]
