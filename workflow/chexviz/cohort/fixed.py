@@ -124,14 +124,14 @@ def accounts(
         if site.kind == EXTERNAL:
             yield f"site {name} is external: all {len(own):,} labelled images evaluate"
         if site.kind == GIVEN:
-            line = f"site {name} has the split of its dataset: {counts(own['subset'])}"
-            made = (own["fixed"] != own["subset"]).any()
-            line += "; validation is taken from train, by whole groups" * made
-            left_out = (everything["site"] == name).sum() - len(own)
-            line += f"; {left_out:,} labelled images are in none" * bool(left_out)
-            leaking = (here & shared).sum()
-            line += f"; {leaking:,} share a group with another of its subsets" * bool(leaking)
-            yield line
+            said = [f"site {name} has the split of its dataset: {counts(own['subset'])}"]
+            if (own["fixed"] != own["subset"]).any():
+                said.append("validation is taken from train, by whole groups")
+            if left_out := (everything["site"] == name).sum() - len(own):
+                said.append(f"{left_out:,} labelled images are in none")
+            if leaking := (here & shared).sum():
+                said.append(f"{leaking:,} share a group with another of its subsets")
+            yield "; ".join(said)
         if (here & followed).any():
             yield (
                 f"site {name}: {(here & followed).sum():,} images follow others of their group, "
