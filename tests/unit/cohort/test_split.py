@@ -96,13 +96,6 @@ def test_a_finding_that_the_samples_do_not_have_is_named(tmp_path):
     assert "found:    no column label_edema" in str(caught.value)
 
 
-@pytest.mark.parametrize("words", [["rsna"], ["rsna", "train"], ["rsna", "both", "pneumonia"]])
-def test_a_site_without_role_or_finding_is_refused(tmp_path, words):
-    with pytest.raises(InputError, match="--findings") as caught:
-        run_split(tmp_path, made_samples(), sites={words[0]: words[1:]})
-    assert f"found:    {' '.join(words)}\n" in str(caught.value)
-
-
 def test_a_site_that_is_one_patient_cannot_be_in_every_subset(tmp_path):
     samples = made_samples(400)
     samples.loc[samples["site"] == "siim", "patient"] = "one"

@@ -2,61 +2,29 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import permutations
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from chexviz.base.errors import InputError
+from chexviz.base.sites import Site
 from chexviz.base.tables.study import SUBSETS
 from chexviz.cohort.leakage import sharing
 
-DRAWN, GIVEN, EXTERNAL = "drawn", "given", "external"
 
-
-class Site(NamedTuple):
-    """How a site comes by its subsets (DRAWN, GIVEN or EXTERNAL), and the findings it labels."""
-
-    kind: str
-    findings: list[str]
-
-
-def read_sites(findings: list[list[str]], given: Collection[str]) -> dict[str, Site]:
-    """The sites by name, in order. findings: lists of SITE ROLE FINDING... given: named sites.
-
-    All images of an external site evaluate, whatever split it comes with. Raises InputError.
-    """
-    sites = {}
-    for name, *rest in findings:
-        if len(rest) < 2 or rest[0] not in ("train", EXTERNAL):
-            raise InputError(
-                "--findings",
-                expected=f"SITE, train or {EXTERNAL}, and at least one FINDING",
-                found=" ".join([name, *rest]),
-                fix="name the role and the findings of the site",
-            )
-        drawn_or_given = GIVEN if name in given else DRAWN
-        sites[name] = Site(EXTERNAL if rest[0] == EXTERNAL else drawn_or_given, rest[1:])
-    return sites
-
-
-def named(sites: Mapping[str, Site], kind: str) -> list[str]:
-    """The sites of a kind, in order."""
-    return [name for name, site in sites.items() if site.kind == kind]
-
-
-def fix(images: pd.DataFrame, sites: Mapping[str, Site]) -> pd.DataFrame:
+def fix(images: pd.DataFrame, sites: Mapping[str, Site], given: Collection[str]) -> pd.DataFrame:
     """The images that are in a subset, with the column `fixed`: which one; NaN: it is drawn.
 
-    images: columns site, subset (of the split that the dataset comes with; NaN: in none).
+    images: columns site, subset (of the split that the dataset comes with; NaN: in none). given:
+    the training sites whose own splits count.
     """
-    given = images["site"].isin(named(sites, GIVEN))
-    external = images["site"].isin(named(sites, EXTERNAL))
-    fixed = images["subset"].where(given).mask(external, "evaluation")
-    return images.assign(fixed=fixed)[fixed.notna() | ~given]
+    external = images["site"].isin([name for name, site in sites.items() if not site.trains])
+    own = images["site"].isin(given)
+    fixed = images["subset"].where(own).mask(external, "evaluation")
+    return images.assign(fixed=fixed)[fixed.notna() | ~own]
 
 
-def to_validate(images: pd.DataFrame, given: list[str]) -> pd.DataFrame:
+def to_validate(images: pd.DataFrame, given: Collection[str]) -> pd.DataFrame:
     """The images that validation may take from given splits that have none: those that train.
 
     images: columns site, group, fixed. A group that also trains at a site whose own split has
@@ -78,7 +46,7 @@ def follow(images: pd.DataFrame) -> pd.Series:
     return strictness.groupby(images["group"]).transform("max").map(dict(enumerate(SUBSETS)))
 
 
-def torn(images: pd.DataFrame, given: list[str]) -> pd.Series:
+def torn(images: pd.DataFrame, given: Collection[str]) -> pd.Series:
     """Images (bool) of given splits that have one group in several subsets.
 
     images: columns site, group, fixed. What these share, the audit counts.
@@ -87,7 +55,7 @@ def torn(images: pd.DataFrame, given: list[str]) -> pd.Series:
     return several & images["site"].isin(given)
 
 
-def require_apart(images: pd.DataFrame, pairs: pd.DataFrame, given: list[str]) -> None:
+def require_apart(images: pd.DataFrame, pairs: pd.DataFrame, given: Collection[str]) -> None:
     """Refuse a given split that shares something with another subset that is fixed elsewhere.
 
     images: columns site, image, patient, sha256, fixed. pairs: duplicates.csv.
@@ -109,7 +77,10 @@ def require_apart(images: pd.DataFrame, pairs: pd.DataFrame, given: list[str]) -
 
 
 def accounts(
-    everything: pd.DataFrame, images: pd.DataFrame, sites: Mapping[str, Site]
+    everything: pd.DataFrame,
+    images: pd.DataFrame,
+    sites: Mapping[str, Site],
+    given: Collection[str],
 ) -> Iterator[str]:
     """What to tell of each site whose images are not all drawn.
 
@@ -117,13 +88,13 @@ def accounts(
     `fix` has it), subset.
     """
     followed = images["fixed"].isna() & follow(images).notna()
-    shared = torn(images, named(sites, GIVEN))
+    shared = torn(images, given)
     for name, site in sites.items():
         here = images["site"] == name
         own = images[here]
-        if site.kind == EXTERNAL:
+        if not site.trains:
             yield f"site {name} is external: all {len(own):,} labelled images evaluate"
-        if site.kind == GIVEN:
+        if name in given:
             said = [f"site {name} has the split of its dataset: {counts(own['subset'])}"]
             if (own["fixed"] != own["subset"]).any():
                 said.append("validation is taken from train, by whole groups")

@@ -1,7 +1,7 @@
 """Which images train, choose thresholds and evaluate, by either protocol."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
 from chexviz.base.randomness import stream
 from chexviz.base.settings import Settings, Share, read
+from chexviz.base.sites import Site, add_findings, sites_of
 from chexviz.base.tables.study import DUPLICATES, PAIR, SPLIT, SUBSETS
 from chexviz.cohort import fixed
-from chexviz.cohort.fixed import DRAWN, EXTERNAL, GIVEN, Site
 from chexviz.cohort.grouping import fold, groups, strata
 from chexviz.cohort.leakage import LABEL, as_written, prove_disjoint, read_samples
 
@@ -94,19 +94,23 @@ def validating(images: pd.DataFrame, settings: PatientSplit, *key: str) -> pd.In
 
 
 def by_group(
-    images: pd.DataFrame, pairs: pd.DataFrame, sites: Mapping[str, Site], settings: PatientSplit
+    images: pd.DataFrame,
+    pairs: pd.DataFrame,
+    sites: Mapping[str, Site],
+    given: Collection[str],
+    settings: PatientSplit,
 ) -> pd.Series:
     """The patient protocol where some subsets are fixed: what is grouped with them follows.
 
-    images: columns site, image, patient, sha256, group, fixed, label_<finding>. A given split that
-    has no validation images gets some of its training images, by whole groups.
+    images: columns site, image, patient, sha256, group, fixed, label_<finding>. given: the sites
+    with a split of their own. If that has no validation images, it gets whole groups of training
+    images.
     """
-    given = fixed.named(sites, GIVEN)
     findings = {name: site.findings for name, site in sites.items()}
     images = images.assign(stratum=strata(images, findings))
     offered = fixed.to_validate(images, given)
     if len(offered):
-        images.loc[validating(offered, settings, GIVEN), "fixed"] = "validation"
+        images.loc[validating(offered, settings, "given"), "fixed"] = "validation"
     fixed.require_apart(images, pairs, given)
     images["subset"] = images["fixed"].fillna(fixed.follow(images))
     drawn = by_patient(images[images["subset"].isna()], settings)
@@ -115,17 +119,12 @@ def by_group(
     return images["subset"]
 
 
-FIXES = {
-    DRAWN: "add images of the missing class and of other patients to the site, or change split: "
-    "seed",
-    GIVEN: "set `split: protocol` for the site, or leave the finding to `evaluated_findings`",
-    EXTERNAL: "add images of the missing class to the site, or leave the finding to "
-    "`evaluated_findings`",
-}
-
-
 def require_both_classes(
-    images: pd.DataFrame, sites: Mapping[str, Site], files: Mapping[str, Path], used: list[str]
+    images: pd.DataFrame,
+    sites: Mapping[str, Site],
+    given: Collection[str],
+    files: Mapping[str, Path],
+    used: list[str],
 ) -> None:
     """Refuse a split that no AUROC can be computed on, or no threshold chosen on.
 
@@ -134,7 +133,7 @@ def require_both_classes(
     """
     for name, site in sites.items():
         own = images[images["site"] == name]
-        needed = {*own["subset"], *([] if site.kind == EXTERNAL else used)}
+        needed = {*own["subset"], *(used if site.trains else ["evaluation"])}
         for subset, finding in product(sorted(needed), site.findings):
             labels = own.loc[own["subset"] == subset, f"{LABEL}{finding}"].dropna()
             positive = int(labels.sum())
@@ -144,28 +143,40 @@ def require_both_classes(
                     expected="images of both classes",
                     found=f"{positive} positive and {len(labels) - positive} negative images; "
                     f"patients of the site: {own['patient'].nunique()}",
-                    fix=FIXES[site.kind],
+                    fix=remedy(site, given),
                 )
+
+
+def remedy(site: Site, given: Collection[str]) -> str:
+    """What to do about a subset of a site in which a finding has one class."""
+    add, leave = "add images of the missing class", "leave the finding to `evaluated_findings`"
+    if not site.trains:
+        return f"{add} to the site, or {leave}"
+    if site.name in given:
+        return f"set `split: protocol` for the site, or {leave}"
+    return f"{add} and of other patients to the site, or change split: seed"
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--protocol", required=True, choices=("paper", "patient"))
+    add_findings(parser)
     parser.add_argument(
-        "--findings", nargs="+", action="append", required=True, help="SITE ROLE FINDING..."
-    )
-    parser.add_argument(
-        "--given", nargs="*", default=[], help="sites that keep the split of their dataset"
+        "--given",
+        nargs="*",
+        default=[],
+        help="sites that train and keep the split of their dataset",
     )
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--duplicates", type=Path, help="protocol patient keeps them together")
     parser.add_argument("--settings", required=True, help="JSON, see ImageSplit, PatientSplit")
     parser.add_argument("--split", nargs="+", required=True, type=Path, help="a file per site")
     arguments = parser.parse_args(argv)
-    sites = fixed.read_sites(arguments.findings, arguments.given)
+    sites = sites_of(arguments.findings)
+    given = [name for name in sites if sites[name].trains and name in arguments.given]
     tables = labelled(sites, arguments.samples)
     everything = pd.concat(tables.values(), ignore_index=True)
-    images = fixed.fix(everything, sites)
+    images = fixed.fix(everything, sites, given)
     if arguments.protocol == "paper":
         images["group"] = np.arange(len(images))  # none follows another
         drawn = by_image(images[images["fixed"].isna()], read(arguments.settings, ImageSplit))
@@ -175,11 +186,11 @@ def main(argv: list[str] | None = None) -> None:
         pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
         images["group"] = groups(images, pairs)
         settings = read(arguments.settings, PatientSplit)
-        images["subset"] = by_group(images, pairs, sites, settings)
+        images["subset"] = by_group(images, pairs, sites, given, settings)
         used = [*SUBSETS]
     files = dict(zip(sites, arguments.split, strict=True))
-    require_both_classes(images, sites, files, used)
-    for line in fixed.accounts(everything, images, sites):
+    require_both_classes(images, sites, given, files, used)
+    for line in fixed.accounts(everything, images, sites, given):
         print(f"split {arguments.protocol}, {line}", file=sys.stderr)
     with replacing_all(files) as temporaries:
         for name, temporary in temporaries.items():
