@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexviz.cohort.grouping import groups, strata
 from chexviz.cohort.label_checks import check
 from chexviz.cohort.leakage import audit, person, prove_disjoint
-from chexviz.cohort.grouping import groups, strata
 from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient
 from chexviz.data.readers import rsna
 from chexviz.data.readers.patients import patients
