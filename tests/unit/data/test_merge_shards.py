@@ -50,7 +50,7 @@ def boxed(data, count=30):
     rows.append("absent,,,,,0")
     (data / "labels.csv").unlink()
     (data / "stage_2_train_labels.csv").write_text("\n".join(rows) + "\n")
-    return {"reader": "rsna", "task": "pneumonia"}
+    return {"reader": "rsna", "findings": ["pneumonia"]}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_readers_find_an_image_in_whichever_shard_it_is(data, tmp_path):
     preprocess.main(arguments(data, tmp_path / "whole"))
     index = sharded(data, tmp_path / "parts", 3)
     samples = pd.read_csv(index.with_name("samples.csv"), dtype=str)
-    split = samples[["image", "patient", "label"]].assign(site="north", subset="train")
+    split = samples[["image", "patient", "label_pneumothorax"]].assign(site="north", subset="train")
     split["position"] = range(len(split))
     split.loc[::4, "subset"] = "evaluation"
     split.to_csv(tmp_path / "split.csv", index=False)
@@ -141,8 +141,8 @@ def test_shards_that_do_not_fit_their_tables_are_refused(data, tmp_path):
     with pytest.raises(InputError, match="11 images"):
         merge_shards.merge("north", None, shards, outputs)
     shutil.copy(tmp_path / "kept.npy", first / "images.npy")
-    (second / "samples.csv").write_text("image,label\na,1\n")
-    with pytest.raises(InputError, match="image,label"):
+    (second / "samples.csv").write_text("image,label_pneumothorax\na,1\n")
+    with pytest.raises(InputError, match="image,label_pneumothorax"):
         merge_shards.merge("north", None, shards, outputs)
     assert not index.exists()
 

@@ -25,10 +25,13 @@ from made_dicoms import chest, make_manifest, write_dicom
 NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
 SETTINGS = {
     "reader": "table",
-    "task": "pneumothorax",
-    "findings": [],
+    "findings": ["pneumothorax"],
     "labels": None,
     "patients": None,
+    "annotations": None,
+    "columns": {},
+    "given_split": False,
+    "uncertain": None,
     "contract": None,
     "size": 32,
     "fit": "pad",
@@ -161,8 +164,8 @@ def test_rows_describe_their_images(data):
     hospital(data, 6, broken=(1,))
     write_dicom(data / "005.dcm", chest(5, (64, 48)), PixelSpacing=["0.2", "0.2"], PatientSex="F")
     images, samples, _, _ = run(data)
-    assert list(samples.columns) == module.SAMPLES.names
-    assert samples["label"].tolist() == ["1", "0", "0", "1", "0"]
+    assert list(samples.columns) == [*module.SAMPLES.names, "label_pneumothorax"]
+    assert samples["label_pneumothorax"].tolist() == ["1", "0", "0", "1", "0"]
     assert samples["patient"].tolist() == ["p000", "p001", "p001", "p002", "p002"]
     assert samples["phash"].tolist() == perceptual_hashes(images)
     last = samples.iloc[-1]
@@ -196,7 +199,7 @@ def test_it_runs_as_a_program(data):
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
     )
     assert done.returncode == 0, done.stderr
-    assert "preprocess north: 20 images, 5 positive, 0 rejected" in done.stderr
+    assert "preprocess north: 20 images, 5 with pneumothorax, 0 rejected" in done.stderr
     # Their ages break the standard, on which pydicom would warn for every file.
     assert "Warning" not in done.stderr
     assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
@@ -208,7 +211,7 @@ def test_the_summary_counts_the_reasons(data, capsys):
     run(data)
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == (
-        "preprocess north: 4 images, 2 positive, 3 rejected "
+        "preprocess north: 4 images, 2 with pneumothorax, 3 rejected "
         "(2 x not a DICOM file; 1 x no row in labels.csv); "
         "3 patients are known, of 4 images"
     )
@@ -225,7 +228,7 @@ def test_unlabelled_images_stay_without_label(data):
     table = (data / "labels.csv").read_text().replace("001.dcm,p000,0", "001.dcm,p000,")
     (data / "labels.csv").write_text(table)
     _, samples, _, _ = run(data)
-    assert samples["label"].tolist() == ["1", "", "0", "0"]
+    assert samples["label_pneumothorax"].tolist() == ["1", "", "0", "0"]
 
 
 def convert_or_die(tasks, images, size, fit, max_pixels):
@@ -381,8 +384,8 @@ def test_boxes_and_masks_reach_the_table(data):
         write_dicom(data / f"{name}.dcm", chest(1))
     (data / "train-rle.csv").write_text("ImageId, EncodedPixels\na,0 8 56 8\nb,-1\n")
     _, _, annotations, _ = run(data, reader="siim")
-    assert list(annotations.columns) == ["image", "x", "y", "width", "height", "runs"]
-    assert annotations.values.tolist() == [["a", "0.0", "0.0", "1.0", "4.0", "0 4"]]
+    assert list(annotations.columns) == ["image", "finding", "x", "y", "width", "height", "runs"]
+    assert annotations.values.tolist() == [["a", "pneumothorax", "0.0", "0.0", "1.0", "4.0", "0 4"]]
 
 
 @pytest.mark.usefixtures("drawn_on_64")
@@ -392,24 +395,29 @@ def test_an_annotation_that_does_not_fit_ends_the_run(data):
     table = "patientId,x,y,width,height,Target\na,0,0,64,64,1\nb,60,0,9,9,1\nc,,,,,0\n"
     (data / "stage_2_train_labels.csv").write_text(table)
     with pytest.raises(InputError, match="boxes within its 64 x 64 pixels") as caught:
-        run(data, reader="rsna")
+        run(data, reader="rsna", findings=["pneumonia"])
     assert caught.value.where.endswith("b.dcm")
     assert_nothing_left(data)
 
 
 @pytest.mark.parametrize(
-    ("reader", "name", "table"),
+    ("reader", "findings", "name", "table"),
     [
-        ("rsna", "stage_2_train_labels.csv", "patientId,x,y,width,height,Target\na,9,9,9,9,1\n"),
-        ("siim", "train-rle.csv", "ImageId, EncodedPixels\na,9 9\n"),
+        (
+            "rsna",
+            ["pneumonia"],
+            "stage_2_train_labels.csv",
+            "patientId,x,y,width,height,Target\na,9,9,9,9,1\n",
+        ),
+        ("siim", ["pneumothorax"], "train-rle.csv", "ImageId, EncodedPixels\na,9 9\n"),
     ],
 )
-def test_a_resized_copy_of_a_challenge_ends_the_run(data, reader, name, table):
+def test_a_resized_copy_of_a_challenge_ends_the_run(data, reader, findings, name, table):
     """Their boxes and masks are in pixels of 1024 x 1024: on these they would lie elsewhere."""
     write_dicom(data / "a.dcm", chest(1))
     (data / name).write_text(table)
     with pytest.raises(InputError, match="1024 x 1024 pixels, on which its boxes") as caught:
-        run(data, reader=reader)
+        run(data, reader=reader, findings=findings)
     assert caught.value.found == "64 x 64"
     assert_nothing_left(data)
 
@@ -420,8 +428,8 @@ def test_files_that_are_no_dicom_and_in_no_table_are_counted(data, capsys):
         (data / name).write_text("no DICOM")
     run(data)
     assert capsys.readouterr().err.splitlines()[0] == (
-        "preprocess north: 4 other files were not read, being neither DICOM nor in the label "
-        "table: 2 x .png, 1 x no suffix, 1 x .txt"
+        "preprocess north: 4 other files were not read, being neither radiographs nor in the "
+        "label table: 2 x .png, 1 x no suffix, 1 x .txt"
     )
 
 
@@ -429,10 +437,13 @@ def test_what_is_kept_meets_the_contract_or_the_run_ends(data, capsys):
     """Files that cannot be decoded are in the table: 6 images, 2 positive, as it is expected."""
     hospital(data, 6, broken=(4,))
     agreed = {"strict": True, "files": {}, "columns": {}, "rows": 6, "ids": 6}
-    agreed |= {"images": 6, "positives": 2}
+    agreed |= {"images": 6, "positives": {"pneumothorax": 2}}
     with pytest.raises(InputError, match="2 of its checks differ") as caught:
         run(data, contract=agreed)
-    for words in ("kept images: expected 6; found 5", "kept positives: expected 2; found 1"):
+    for words in (
+        "kept images: expected 6; found 5",
+        "kept positives of pneumothorax: expected 2; found 1",
+    ):
         assert words in caught.value.found
     assert "1 x not a DICOM file" in caught.value.found
     assert_nothing_left(data)
@@ -443,9 +454,9 @@ def test_what_is_kept_meets_the_contract_or_the_run_ends(data, capsys):
         "rows of the label table": "as expected",
         "ids of the label table": "as expected",
         "images": "as expected",
-        "positives": "as expected",
+        "positives of pneumothorax": "as expected",
         "kept images": "differs",
-        "kept positives": "differs",
+        "kept positives of pneumothorax": "differs",
     }
 
 
@@ -559,7 +570,7 @@ from chexviz.data.convert import Task, convert
 from test_preprocess import peak
 data = Path(sys.argv[1]).read_bytes()
 before = peak()
-convert(data, Task(0, Path(sys.argv[1]), "x", [], ""), 224, "pad", 36_000_000)
+convert(data, Task(0, Path(sys.argv[1]), "x", [], []), 224, "pad", 36_000_000)
 print(peak() - before)
 """
 
@@ -579,7 +590,7 @@ def test_a_deep_image_takes_few_bytes_a_pixel(tmp_path):
         ({"reader": "nih"}, "rsna, siim, table"),
         ({"labels": "none.csv"}, "none.csv"),
         ({"patients": "none.csv"}, "none.csv"),
-        ({"task": "pneumonia"}, "pneumonia"),
+        ({"findings": ["pneumonia"]}, "pneumonia"),
     ],
 )
 def test_bad_settings_leave_nothing(data, settings, said):
