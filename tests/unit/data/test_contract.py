@@ -58,10 +58,11 @@ def data(tmp_path):
     return siim(tmp_path / "data")
 
 
-def checked(data, contract=CONTRACT, reader="siim", **changes):
+def checked(data, contract=CONTRACT, reader="siim", findings=("pneumothorax",), **changes):
     """The outcome of a contract by check: (expected, found, verdict)."""
     files = make_manifest(data)
-    listing = read(reader, data, files, msgspec.convert(OPTIONS, Options))
+    options = msgspec.convert(OPTIONS | {"findings": list(findings)}, Options)
+    listing = read(reader, data, files, options)
     table = check("north", contract and Contract(**contract | changes), data, files, listing)
     return {row.check: (row.expected, row.found, row.verdict) for row in table.itertuples()}
 
@@ -89,6 +90,21 @@ def test_without_a_contract_the_table_says_what_is_there(data):
         "ids of the label table": ("", "3", "not checked"),
         "images": ("", "3", "not checked"),
         "positives of pneumothorax": ("", "2", "not checked"),
+    }
+
+
+def test_the_positives_of_each_finding_of_the_site_are_compared(tmp_path):
+    data = tmp_path / "data"
+    for number in range(3):
+        write_dicom(data / f"{number}.dcm", chest(number, (16, 16)))
+    (data / "labels.csv").write_text("file,mass,edema\n0.dcm,1,1\n1.dcm,,1\n2.dcm,0,0\n")
+    agreed = {"strict": False, "files": {}, "columns": {}}
+    agreed["positives"] = {"mass": 1, "edema": 3, "fracture": 7}
+    found = checked(data, agreed, "table", findings=["mass", "edema"])
+    positives = {name: outcome for name, outcome in found.items() if "positives" in name}
+    assert positives == {
+        "positives of mass": ("1", "1", "as expected"),
+        "positives of edema": ("3", "2", "differs"),
     }
 
 

@@ -14,7 +14,7 @@ from chexviz.data.readers import rsna
 from chexviz.images.annotated import read_images
 from chexviz.images.arrays import open_images
 from chexviz.models.dataset import load_dataset
-from made_dicoms import make_manifest
+from made_dicoms import chest, make_manifest, write_dicom
 from trainings import CPU
 
 TABLES = NAMES[1:]
@@ -75,6 +75,28 @@ def test_the_number_of_shards_changes_no_byte(data, tmp_path, layout, count, fil
     stacks = open_images(index)
     assert 1 < len(stacks) <= count
     np.testing.assert_array_equal(np.concatenate(stacks), whole)
+
+
+def test_shards_of_a_site_of_several_findings(data, tmp_path):
+    """One shard has no known label of one of them, the other none of the other."""
+    rows = [
+        f"{number:03d}.dcm,p{number},{label}" for number, label in enumerate(("1,", ",0", ",1"))
+    ]
+    for number in range(3):
+        write_dicom(data / f"{number:03d}.dcm", chest(number))
+    (data / "labels.csv").write_text("\n".join(["file,patient,mass,edema", *rows]))
+    make_manifest(data)
+    settings = {"findings": ["mass", "edema"]}
+    preprocess.main(arguments(data, tmp_path / "whole", **settings))
+    index = sharded(data, tmp_path / "parts", 3, **settings)
+    for name in TABLES:
+        assert index.with_name(name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    samples = pd.read_csv(index.with_name("samples.csv"), dtype=str, keep_default_na=False)
+    assert samples[["label_mass", "label_edema"]].values.tolist() == [
+        ["1", ""],
+        ["", "0"],
+        ["", "1"],
+    ]
 
 
 def test_readers_find_an_image_in_whichever_shard_it_is(data, tmp_path):

@@ -400,6 +400,87 @@ def test_an_annotation_that_does_not_fit_ends_the_run(data):
     assert_nothing_left(data)
 
 
+FINDINGS = """image,ward,view,sex,age,set,Pleural Effusion,mass
+in/a.dcm,p1,ap,Female,45.0,train,1,
+in/b.dcm,p1,PA,M,,test,-1,0
+in/c.dcm,p2,,,,val,,1
+in/d.dcm,,lateral,F,9,,0,
+"""
+COLUMNS = {"file": "image", "patient": "ward", "view": "view", "sex": "sex", "age": "age"}
+COLUMNS |= {"subset": "set", "findings": {"pleural_effusion": "Pleural Effusion"}}
+SEVERAL = {
+    "findings": ["pleural_effusion", "mass"],
+    "columns": COLUMNS,
+    "given_split": True,
+    "uncertain": "negative",
+}
+
+
+def several(data):
+    """A site of two findings, whose files say little; of d, the age that it says is impossible."""
+    for number, name in enumerate("abcd"):
+        tags = {"b": {"ViewPosition": "AP", "PatientAge": "030Y"}, "d": {"PatientAge": "155"}}
+        write_dicom(data / f"in/{name}.dcm", chest(number), **tags.get(name, {}))
+    (data / "labels.csv").write_text(FINDINGS)
+    return data
+
+
+def test_a_site_of_several_findings(data, capsys):
+    several(data)
+    boxes = "image,finding,x,y,width,height,segmentation\na,mass,16,32,8,4,\n"
+    mask = '"{""size"":[64,64],""counts"":[64,64,3968]}"'
+    boxes += f"in/a.dcm,pleural_effusion,,,,,{mask}\nc,mass,0,0,64,64,\n"
+    (data / "boxes.csv").write_text(boxes)
+    _, samples, annotations, _ = run(data, annotations="boxes.csv", **SEVERAL)
+    labels = ["label_pleural_effusion", "label_mass"]
+    assert list(samples.columns) == [*module.SAMPLES.names, *labels]
+    columns = ["image", "patient", "subset", "view", "sex", "age", "age_stated", *labels]
+    assert samples[columns].values.tolist() == [
+        ["a", "p1", "train", "AP", "F", "45", "45.0", "1", ""],
+        ["b", "p1", "evaluation", "AP", "M", "30", "030Y", "0", "0"],
+        ["c", "p2", "validation", "", "", "", "", "", "1"],
+        ["d", "d", "", "LATERAL", "F", "", "155", "0", ""],
+    ]
+    assert annotations.drop(columns="runs").values.tolist() == [
+        ["a", "mass", "8.0", "16.0", "4.0", "2.0"],
+        ["a", "pleural_effusion", "0.5", "0.0", "0.5", "32.0"],
+        ["c", "mass", "0.0", "0.0", "32.0", "32.0"],
+    ]
+    assert annotations["runs"].tolist() == ["", "0 32", ""]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "4 images, 1 with pleural_effusion, 1 with mass, 0 rejected; 2 patients" in line
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("image,finding,x,y,width,height\nb,mass,60,60,9,9\n", "boxes within its 64 x 64"),
+        (
+            'image,finding,segmentation\nb,mass,"{""size"":[32,48],""counts"":[1,1535]}"\n',
+            "48 x 32 pixels, on which its boxes or masks were drawn",
+        ),
+        ("image,finding,EncodedPixels\nb,mass,4090 9\n", "a mask within its 64 x 64 pixels"),
+    ],
+)
+def test_a_hospitals_annotation_that_does_not_fit_ends_the_run(data, table, said):
+    several(data)
+    (data / "boxes.csv").write_text(table)
+    with pytest.raises(InputError, match=said) as caught:
+        run(data, annotations="boxes.csv", **SEVERAL)
+    assert caught.value.where.endswith("in/b.dcm")
+    assert_nothing_left(data)
+
+
+def test_a_site_of_unknown_labels_is_empty_where_those_that_are_known_cannot_be_read(data):
+    several(data)
+    for name in ("a", "b", "d"):
+        (data / f"in/{name}.dcm").write_text("no image")
+    with pytest.raises(InputError, match="empty site") as caught:
+        run(data, **SEVERAL | {"findings": ["pleural_effusion"]})
+    assert "1 images, 0 with pleural_effusion, 3 rejected" in caught.value.found
+    assert_nothing_left(data)
+
+
 @pytest.mark.parametrize(
     ("reader", "findings", "name", "table"),
     [

@@ -231,8 +231,8 @@ def misfit(path: Path, expected: str, found: str) -> InputError:
         path,
         expected=expected,
         found=found,
-        fix="boxes and masks are in pixels of the files that were published with them, so "
-        "take those: on a resized, cropped or rotated copy they lie elsewhere",
+        fix="boxes and masks are in pixels of the files that they came with, so take "
+        "those: on a resized, cropped or rotated copy they lie elsewhere",
     )
 
 

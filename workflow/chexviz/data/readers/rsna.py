@@ -7,6 +7,7 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.user_tables import identifier
+from chexviz.data.readers.annotation_tables import boxes_of
 from chexviz.data.readers.label_tables import (
     check_findings,
     check_labels,
@@ -54,13 +55,4 @@ def read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         columns={"patientId": "image"}
     )
     boxes.insert(1, "finding", FINDING)
-    boxes[BOX] = boxes[BOX].apply(pd.to_numeric, errors="coerce")
-    wrong = boxes[boxes[BOX].isna().any(axis=1) | (boxes[["width", "height"]] <= 0).any(axis=1)]
-    if len(wrong):
-        raise InputError(
-            f"{path}, row {wrong.index[0]}",
-            expected="a box of numbers, width and height above 0, where Target is 1",
-            found=", ".join(table.loc[wrong.index[0], BOX]),
-            fix="correct the row, or download the table again",
-        )
-    return labels.reset_index(drop=True), boxes.reset_index(drop=True)
+    return labels.reset_index(drop=True), boxes_of(path, boxes)

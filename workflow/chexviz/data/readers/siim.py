@@ -7,6 +7,7 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.user_tables import identifier
+from chexviz.data.readers.annotation_tables import masks_of
 from chexviz.data.readers.label_tables import (
     check_findings,
     label_table,
@@ -14,7 +15,6 @@ from chexviz.data.readers.label_tables import (
     mention_patients,
 )
 from chexviz.data.readers.listing import LABEL, Listing, Options, kept, no_boxes
-from chexviz.images import run_lengths
 
 FINDING = "pneumothorax"
 SIDE = 1024  # pixels of the challenge's images, in which its table has masks
@@ -51,30 +51,9 @@ def read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             found=f"{len(both)} images with both, the first is {min(both)}",
             fix="correct the table, or download it again",
         )
-    masks = table[~negative]
-    runs = [absolute_runs(path, row, text) for row, text in masks["EncodedPixels"].items()]
-    runs = pd.DataFrame(
-        {"image": masks["ImageId"], "runs": pd.Series(runs, masks.index, dtype=str)}
-    )
-    runs = runs.groupby("image", sort=False)["runs"].agg(" ".join).reset_index()
-    runs.insert(1, "finding", FINDING)
+    masks = table[~negative].rename(columns={"ImageId": "image"}).assign(finding=FINDING)
     labels = pd.DataFrame(
         {"image": table["ImageId"], f"{LABEL}{FINDING}": negative.map({True: "0", False: "1"})}
     )
+    runs, _ = masks_of(path, masks, "EncodedPixels")
     return labels.drop_duplicates().reset_index(drop=True), runs
-
-
-def absolute_runs(path: Path, row: int, relative: str) -> str:
-    """The mask of one table row as absolute runs. Raises InputError naming the row."""
-    try:
-        if relative:
-            return run_lengths.absolute(relative)
-        problem = "an empty cell"
-    except ValueError as error:
-        problem = str(error)
-    raise InputError(
-        f"{path}, row {row}",
-        expected="-1, or run lengths 'gap length gap length ...'",
-        found=problem,
-        fix="correct the row, or download the table again",
-    )

@@ -1,7 +1,6 @@
 """A hospital's folder of radiographs, with a table of its own."""
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,8 +11,15 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.data.described import gender, years
-from chexviz.data.readers.files import image_ids, spelling, stem
-from chexviz.data.readers.label_tables import label_table, labels_of, with_patients
+from chexviz.data.readers.annotation_tables import read_annotations
+from chexviz.data.readers.files import image_ids
+from chexviz.data.readers.label_tables import (
+    label_table,
+    labels_of,
+    letters,
+    locate,
+    with_patients,
+)
 from chexviz.data.readers.listing import (
     Columns,
     LabelTable,
@@ -23,8 +29,8 @@ from chexviz.data.readers.listing import (
     no_runs,
     rejections,
 )
+from chexviz.data.readers.named_files import files_named
 
-ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 COLUMNS = ("file", "patient", "view", "sex", "age", "subset")  # beside those of labels
 SUBSETS = {"": "", "train": "train", "training": "train"}
 SUBSETS |= dict.fromkeys(("validation", "valid", "val"), "validation")
@@ -50,7 +56,12 @@ def read(folder: Path, files: pd.DataFrame, images: pd.DataFrame, options: Optio
     rejected = [(file, f"in {path.name}, but there is no such file") for file in lost]
     rejected += [(file, f"no row in {path.name}") for file in unlisted]
     table = LabelTable(path, len(labels), lost, unlisted)
-    return Listing(with_patients(records), no_boxes(), no_runs(), rejections(rejected), table)
+    listing = Listing(with_patients(records), no_boxes(), no_runs(), rejections(rejected), table)
+    if options.annotations:
+        annotations = locate(folder, options.annotations)
+        drawn = read_annotations(annotations, folder, listing.records, options)
+        listing.boxes, listing.runs, listing.sizes = drawn
+    return listing
 
 
 def read_labels(path: Path, options: Options) -> pd.DataFrame:
@@ -101,9 +112,8 @@ def named_columns(
 
 def hint(name: str, column: str, table: pd.DataFrame, is_finding: bool) -> str:
     """How `columns` names the column of a finding or of something else, if one resembles it."""
-    plain = {re.sub(r"[\W_]+", "", found).casefold(): found for found in table}
-    wanted = re.sub(r"[\W_]+", "", column).casefold()
-    alike = [plain[words] for words in get_close_matches(wanted, plain, n=1, cutoff=ALIKE)]
+    plain = {letters(found): found for found in table}
+    alike = [plain[found] for found in get_close_matches(letters(column), plain, 1, ALIKE)]
     said = f"{name}: {json.dumps((alike or ['...'])[0], ensure_ascii=False)}"
     return f"`columns: {{findings: {{{said}}}}}`" if is_finding else f"`columns: {{{said}}}`"
 
@@ -126,7 +136,7 @@ def mention_unknown(path: Path, name: str, values: pd.Series, parsed: Callable[[
     lost = values[(values != "") & (values.map(parsed) == "")]
     if len(lost):
         user_tables.remark(
-            f"{path}: {len(lost)} of its rows have a {name} that is none, such as "
+            f"{path}: {len(lost)} values in its column {values.name} are no {name}, such as "
             f"{lost.iloc[0]!r}, and count as unknown"
         )
 
@@ -143,59 +153,3 @@ def subsets(path: Path, column: pd.Series) -> pd.Series:
             fix="correct them, or set `split: protocol` of the site in the config",
         )
     return values
-
-
-def files_named(path: Path, names: pd.Series, folder: Path, files: pd.Series) -> list[str]:
-    """The file of the site that each name in a table means; '' where there is none.
-
-    names: relative to the table, by row; other spellings are understood if they mean one file.
-    files: relative to `folder`. Raises InputError for paths that lead elsewhere, names that mean
-    several files, and files with several rows.
-    """
-    base = path.relative_to(folder).parent.as_posix() if path.is_relative_to(folder) else "."
-    roots = (f"{folder.absolute().as_posix()}/", f"{folder.resolve().as_posix()}/")
-    if elsewhere := [n for n in names if ABSOLUTE.match(n) and not n.startswith(roots)]:
-        raise InputError(
-            path,
-            expected="paths relative to the folder of the table, or within the site's data",
-            found=f"{len(elsewhere)} that lead elsewhere, such as {elsewhere[0]}",
-            fix="write them relative to the folder of the table",
-        )
-    within = [relative(name, base, roots) for name in names]
-    exact, by_spelling = set(files), {}
-    if not exact.issuperset(within):
-        by_spelling = spellings(files)
-    chosen: list[str] = []
-    taken: set[str] = set()
-    for row, name in zip(names.index, within, strict=True):
-        found = [name] if name in exact else by_spelling.get(spelling(name), [""])
-        if len(found) > 1 or found[0] in taken:
-            raise InputError(
-                f"{path}, row {row}",
-                expected="one file a row, and one row a file",
-                found=f"another row for {found[0]}" if len(found) == 1 else ", ".join(found),
-                fix="correct the row, or remove it",
-            )
-        chosen += found
-        taken.update(filter(None, found))
-    return chosen
-
-
-def spellings(files: pd.Series) -> dict[str, list[str]]:
-    """The files that a name may mean, in any spelling, by that; it may lack its suffix."""
-    found: dict[str, list[str]] = {}
-    for file in files:
-        for name in {spelling(file), spelling(stem(file))}:
-            found.setdefault(name, []).append(file)
-    return found
-
-
-def relative(name: str, base: str, roots: Sequence[str]) -> str:
-    """A path of a table as seen from the data folder.
-
-    base: the table's folder there. roots: where the data folder is, with a slash.
-    """
-    for root in roots:
-        if name.startswith(root):
-            return name.removeprefix(root)
-    return name if base == "." else f"{base}/{name}"
