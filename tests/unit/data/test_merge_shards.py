@@ -13,7 +13,7 @@ from chexviz.data import merge_shards, preprocess
 from chexviz.data.readers import rsna
 from chexviz.images.annotated import read_images
 from chexviz.images.arrays import open_images
-from chexviz.models.dataset import load_dataset
+from chexviz.models.dataset import load_datasets
 from made_dicoms import chest, make_manifest, write_dicom
 from trainings import CPU
 
@@ -109,8 +109,9 @@ def test_readers_find_an_image_in_whichever_shard_it_is(data, tmp_path):
     split["position"] = range(len(split))
     split.loc[::4, "subset"] = "evaluation"
     split.to_csv(tmp_path / "split.csv", index=False)
-    one, other = (
-        load_dataset("north", images, tmp_path / "split.csv", ["train"], CPU)
+    heads = {"north": ["pneumothorax"]}
+    (one,), (other,) = (
+        load_datasets(heads, images, tmp_path / "split.csv", ["train"], [CPU])
         for images in (tmp_path / "whole" / "images.npy", index)
     )
     assert len(other.images.stacks) == 3
