@@ -503,14 +503,14 @@ def test_a_resized_copy_of_a_challenge_ends_the_run(data, reader, findings, name
     assert_nothing_left(data)
 
 
-def test_files_that_are_no_dicom_and_in_no_table_are_counted(data, capsys):
+def test_files_that_are_no_radiographs_and_in_no_table_are_counted(data, capsys):
     hospital(data, 4)
-    for name in ("notes.txt", "a.png", "b.PNG", "README"):
+    for name in ("notes.txt", "a.pdf", "b.PDF", "README"):
         (data / name).write_text("no DICOM")
     run(data)
     assert capsys.readouterr().err.splitlines()[0] == (
         "preprocess north: 4 other files were not read, being neither radiographs nor in the "
-        "label table: 2 x .png, 1 x no suffix, 1 x .txt"
+        "label table: 2 x .pdf, 1 x no suffix, 1 x .txt"
     )
 
 

@@ -714,9 +714,9 @@ def test_a_missing_label_table(data, reader, table):
         listing(reader, data, labels="elsewhere.csv")
 
 
-def test_no_dicom_at_all(data):
+def test_no_radiograph_at_all(data):
     (data / "train-rle.csv").write_text(SIIM)
-    (data / "a.png").write_bytes(b"image")
+    (data / "a.pdf").write_bytes(b"image")
     with pytest.raises(InputError, match="empty site: 2 files, none of them a radiograph"):
         listing("siim", data)
 
