@@ -28,7 +28,7 @@ from pydicom import dcmread
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz.base.allocator import keep_freed_memory
 from chexviz.data.convert import OVERSAMPLING, Task, convert_chunk, slot_start
-from chexviz.data.decoding.dicom import radiograph
+from chexviz.data.decoding.radiograph import radiograph
 from chexviz.data.phantom import site
 from chexviz.data.preprocess import CHUNK
 from chexviz.data.workers import KEPT, LARGE

@@ -41,7 +41,7 @@ def left_with(data, amount):
 
 
 def outcome(data):
-    from chexviz.data.decoding.dicom import radiograph
+    from chexviz.data.decoding.radiograph import radiograph
 
     try:
         radiograph(data)
@@ -53,7 +53,7 @@ def outcome(data):
 
 
 def main(paths):
-    from chexviz.data.decoding.dicom import radiograph
+    from chexviz.data.decoding.radiograph import radiograph
 
     for path in paths:
         radiograph(Path(path).read_bytes())  # what is loaded once is there

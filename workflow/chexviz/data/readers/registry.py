@@ -7,7 +7,7 @@ import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.data.readers import rsna, siim, table
-from chexviz.data.readers.files import is_dicom
+from chexviz.data.readers.files import is_radiograph
 from chexviz.data.readers.label_tables import locate
 from chexviz.data.readers.listing import Listing, Options, empty_site
 from chexviz.data.readers.patients import identified
@@ -35,7 +35,7 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Options) -> Li
             found=reader,
             fix="correct `reader` of the site in the config",
         )
-    dicoms = files[[is_dicom(folder, file) for file in files["file"]]]
+    dicoms = files[[is_radiograph(folder, file) for file in files["file"]]]
     if dicoms.empty:
         raise empty_site(folder, f"{len(files)} files, none of them DICOM")
     listing = READERS[reader](folder, files, dicoms, options)
