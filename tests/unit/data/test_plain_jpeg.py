@@ -17,8 +17,8 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12
 
 from chexviz.base.errors import Unreadable
 from chexviz.data.decoding import dicom
-from chexviz.data.decoding.radiograph import radiograph
 from chexviz.data.decoding.plain_jpeg import REQUIRED, TAGS, plain_jpeg
+from chexviz.data.decoding.radiograph import radiograph
 from made_dicoms import chest, read_radiograph, tagged, write_dicom
 
 WRITTEN = {

@@ -15,7 +15,7 @@ from chexviz.data.decoding.limits import check_size, common_channel
 def read_jpeg(
     data: bytes, enough: int | None, max_pixels: int | None
 ) -> tuple[np.ndarray, tuple[int, int], dict]:
-    """Decode a JPEG file's bytes: 8 bits, grey or in colours that all are grey, as many encoders do.
+    """Decode a JPEG file's bytes: of 8 bits, grey or in colours that all are grey.
 
     Returns uint8 pixels, the file's height and width, and nothing else: see radiograph.READERS.
     Raises Unreadable if it is in colour, of another kind or damaged.

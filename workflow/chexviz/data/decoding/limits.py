@@ -1,4 +1,4 @@
-"""What every radiograph keeps to, however it is stored: a size at most, grey, levels that differ."""
+"""What every radiograph keeps to, however it is stored: its size, no colours, several levels."""
 
 import numpy as np
 

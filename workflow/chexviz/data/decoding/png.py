@@ -1,12 +1,11 @@
 """A PNG file of grey levels to pixels; whatever is damaged is refused."""
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
+from kornia_rs.io import decode_image_png_u8, decode_image_png_u16
 
 from chexviz.base.allocator import require_room
 from chexviz.base.errors import Unreadable
@@ -16,9 +15,15 @@ SIGNATURE = 8  # bytes
 CHUNK = struct.Struct(">I4s")  # length of the content, name
 CHECKSUM = struct.Struct(">I")  # of name and content
 HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, colour type, how it is stored
-CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of colour types; the last one of 4 and 6 is the opacity
-PALETTE = 3
-REFUSED = {b"acTL": "an animated PNG", b"tRNS": "a PNG with a transparent level"}
+# What a pixel of each colour type holds: grey or red, green, blue, and how opaque it is.
+GREY, COLOUR, PALETTE, GREY_OPACITY, COLOUR_OPACITY = 0, 2, 3, 4, 6
+CHANNELS = {GREY: 1, COLOUR: 3, GREY_OPACITY: 2, COLOUR_OPACITY: 4}
+MODES = {GREY: "mono", COLOUR: "rgb", COLOUR_OPACITY: "rgba"}  # by the names of the decoder
+REFUSED = {
+    b"IHDR": "a PNG of two headers",
+    b"acTL": "an animated PNG",
+    b"tRNS": "a PNG with a transparent level",
+}
 
 
 def read_png(
@@ -45,15 +50,14 @@ def read_png(
         if name == b"sBIT":
             stated = content[0]
     require_room(height, width)
-    values = only_channel(decoded(data).reshape(height, width, CHANNELS[colour]))
+    values = only_channel(decoded(data, (height, width), bits, colour))
     return (levels(values, stated) if bits == 16 else values), (height, width), {}
 
 
 def read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """The name and the content of each chunk of a PNG file, up to the one that ends it.
 
-    Raises Unreadable if the file ends before, or a chunk is not what its checksum says. Pillow
-    would take damaged pixels as they are.
+    Raises Unreadable if the file ends before, or a chunk is not what its checksum says.
     """
     view, start, name = memoryview(data), SIGNATURE, b""
     while name != b"IEND":
@@ -82,12 +86,29 @@ def check_kind(bits: int, colour: int) -> None:
         raise Unreadable(f"a PNG of {CHANNELS[colour]} channels of 16 bits, where 8 are read")
 
 
-def decoded(data: bytes) -> np.ndarray:
-    """The values of a PNG, uint8 or uint16 (H, W) or (H, W, channels). Raises Unreadable."""
+def decoded(data: bytes, shape: tuple[int, int], bits: int, colour: int) -> np.ndarray:
+    """The values (H, W, channels) of a PNG, uint8 or uint16. Raises Unreadable if it is damaged."""
+    if colour == GREY_OPACITY:
+        # Unknown to the decoder, but stored as the high and the low byte of 16 bits are.
+        both = decoded(as_deep_grey(data), shape, 16, GREY)
+        return both.astype(">u2").view(np.uint8)
+    decode = decode_image_png_u16 if bits == 16 else decode_image_png_u8
     try:
-        return np.asarray(Image.open(io.BytesIO(data), formats=["PNG"]))
-    except (OSError, SyntaxError) as error:
-        raise Unreadable(f"damaged PNG: {error}") from error
+        return decode(data, shape, MODES[colour])
+    # All that it raises is of this class.
+    except Exception as error:
+        detail = str(error).removeprefix("Failed to decode the png image. ")
+        raise Unreadable(f"damaged PNG: {detail}") from error
+
+
+def as_deep_grey(data: bytes) -> bytes:
+    """A PNG under the header of one of 16 bits and grey."""
+    start = SIGNATURE + CHUNK.size
+    width, height, _, _, *stored = HEADER.unpack_from(data, start)
+    header = HEADER.pack(width, height, 16, GREY, *stored)
+    checksum = CHECKSUM.pack(zlib.crc32(b"IHDR" + header))
+    end = start + len(header)
+    return data[:start] + header + checksum + data[end + len(checksum) :]
 
 
 def only_channel(values: np.ndarray) -> np.ndarray:

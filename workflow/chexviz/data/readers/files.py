@@ -35,7 +35,7 @@ def name_of(file: str) -> str:
 
 
 def stem(file: str) -> str:
-    """A file or path without the suffix of a radiograph; SOP instance UIDs have dots of their own."""
+    """A file or path without the suffix of a radiograph; names have other dots, too."""
     return file.removesuffix(suffix(file))
 
 
