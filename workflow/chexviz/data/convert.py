@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from chexviz.base.errors import InputError, Unreadable
-from chexviz.data.decoding.dicom import Radiograph, radiograph
+from chexviz.data.decoding.radiograph import Radiograph, radiograph
 from chexviz.data.workers import how_ended
 from chexviz.images import run_lengths
 from chexviz.images.resizing import Square, on_square, resized, square

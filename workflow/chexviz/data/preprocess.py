@@ -37,7 +37,7 @@ from chexviz.data.convert import (
     slot_start,
 )
 from chexviz.data.described import DESCRIPTIONS, completed
-from chexviz.data.readers.files import is_named_dicom
+from chexviz.data.readers.files import is_named_radiograph
 from chexviz.data.readers.listing import (
     BOX,
     Listing,
@@ -169,7 +169,7 @@ def list_shard(
     The shard's files, and those that are no image, are known to be those of the manifest then, but
     for the bytes of images, which are compared when they are decoded.
     """
-    named = files["file"].map(is_named_dicom)
+    named = files["file"].map(is_named_radiograph)
     check_files(folder, files[~named])  # which the reader opens
     listing = read(settings.reader, folder, files, settings)
     listing.records = listing.records.sort_values("image").reset_index(drop=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from chexviz.base.errors import InputError
 from chexviz.base.files import sha256
 from chexviz.data.convert import Done, Task, unreachable
-from chexviz.data.readers.files import is_named_dicom
+from chexviz.data.readers.files import is_named_radiograph
 
 
 def check_files(folder: Path, files: pd.DataFrame) -> None:
@@ -31,7 +31,7 @@ def check_tables(folder: Path, files: pd.DataFrame, images: set[str]) -> None:
     images: files whose bytes are compared when they are decoded.
     """
     for file, expected in zip(files["file"], files["sha256"], strict=True):
-        if file not in images and not is_named_dicom(file):
+        if file not in images and not is_named_radiograph(file):
             compare(folder / file, expected, sha256(folder / file))
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.data.readers import rsna, siim, table
-from chexviz.data.readers.files import is_dicom
+from chexviz.data.readers.files import is_radiograph
 from chexviz.data.readers.label_tables import locate
 from chexviz.data.readers.listing import Listing, Options, empty_site, label_columns
 from chexviz.data.readers.patients import identified
@@ -36,7 +36,7 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Options) -> Li
             found=reader,
             fix="correct `reader` of the site in the config",
         )
-    images = files[[is_dicom(folder, file) for file in files["file"]]]
+    images = files[[is_radiograph(folder, file) for file in files["file"]]]
     if images.empty:
         raise empty_site(folder, f"{len(files)} files, none of them a radiograph")
     listing = READERS[reader](folder, files, images, options)
