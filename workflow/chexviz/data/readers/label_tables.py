@@ -121,15 +121,16 @@ def match(
 ) -> tuple[pd.DataFrame, pd.DataFrame, LabelTable]:
     """Bring files and the labels of a table together by file name: records, rejected, table.
 
-    files: the radiographs of the manifest. labels: image (the name of its file; of DICOM without
-    suffix) once each, then what becomes of the columns of records: label_<finding>, and what there
-    is of patient ('' if unknown), subset, view, sex and age. An image of nobody known stands for a
-    patient of its own. A name that occurs again in a deeper folder is rejected, saying whether it
-    is the same file.
+    files: the radiographs of the manifest; with `image`, if their names do not say it. labels:
+    image (the name of its file; of DICOM without suffix) once each, then what becomes of the
+    columns of records: label_<finding>, and what there is of patient ('' if unknown), subset, view,
+    sex and age; and `refused`, if not all are taken: why an image is not, or ''. An image of nobody
+    known stands for a patient of its own. A name that occurs again in a deeper folder is rejected,
+    saying whether it is the same file.
     """
-    files = files.sort_values("file", key=nesting).assign(
-        image=files["file"].map(name_of).map(identifier)
-    )
+    files = files.sort_values("file", key=nesting)
+    if "image" not in files:
+        files = files.assign(image=files["file"].map(name_of).map(identifier))
     first = files.drop_duplicates("image").set_index("image")
     rejected = []
     for row in files[files["image"].duplicated()].itertuples():
@@ -139,9 +140,14 @@ def match(
         rejected.append((row.file, f"{reason} {one['file']}"))
     unlisted = first.loc[~first.index.isin(labels["image"]), "file"].tolist()
     rejected += [(file, f"no annotation in {path.name}") for file in unlisted]
-    lost = labels.loc[~labels["image"].isin(first.index), "image"].tolist()
+    labels = labels if "refused" in labels else labels.assign(refused="")
+    named = first.reset_index()[["file", "image"]].merge(labels, on="image")
+    refused = named[named["refused"] != ""]
+    rejected += zip(refused["file"], refused["refused"], strict=True)
+    absent = ~labels["image"].isin(first.index) & (labels["refused"] == "")
+    lost = labels.loc[absent, "image"].tolist()
     rejected += [(path.name, f"no file for image {image}") for image in lost]
-    records = first.reset_index()[["file", "image"]].merge(labels, on="image")
+    records = named[named["refused"] == ""].drop(columns="refused").reset_index(drop=True)
     table = LabelTable(path, len(labels), lost, unlisted)
     return with_patients(records), rejections(rejected), table
 
