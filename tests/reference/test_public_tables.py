@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 import pytest
+import yaml
 
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
@@ -65,6 +66,13 @@ def positives(found: Listing) -> dict[str, int]:
     return {name.removeprefix("label_"): (found.records[name] == "1").sum() for name in columns}
 
 
+@pytest.fixture(scope="module")
+def contracts(repository) -> dict[str, dict]:
+    """What config/five_sites.yaml says that datasets hold."""
+    sites = yaml.safe_load((repository / "config/five_sites.yaml").read_text())["sites"]
+    return {name: site["contract"] for name, site in sites.items()}
+
+
 def unknown(found: Listing, finding: str) -> int:
     return (found.records[f"label_{finding}"] == "").sum()
 
@@ -75,7 +83,7 @@ def nih_images(real_data) -> list[str]:
     return [f"images/{name}" for name in table["Image Index"]]
 
 
-def test_all_of_nih(real_data, nih_images):
+def test_all_of_nih(real_data, nih_images, contracts):
     path = table_of(real_data, "Data_Entry_2017_v2020.csv.gz")
     found = listed(nih.read, path, nih_images, options(NIH))
     assert len(found.records) == found.table.ids == 112_120
@@ -85,6 +93,9 @@ def test_all_of_nih(real_data, nih_images):
     assert not any(unknown(found, finding) for finding in NIH)
     assert found.records["view"].value_counts().to_dict() == {"PA": 67_310, "AP": 44_810}
     assert found.rejected.empty
+    contract = contracts["nih"]
+    assert contract["positives"].items() <= NIH.items()
+    assert list(user_tables.read(path, [])) == contract["columns"]["Data_Entry_2017.csv"]
 
 
 def test_all_boxes_of_nih(real_data, nih_images):
@@ -124,16 +135,19 @@ def test_the_real_images_of_nih(real_data):
     assert found.rejected.empty
 
 
-def test_all_of_chexpert(real_data):
+def test_all_of_chexpert(real_data, contracts):
     path = table_of(real_data, "chexpert_train.csv.gz")
-    rows = chexpert.read_labels(path, options(["pneumonia", "pneumothorax"], uncertain="ignore"))
+    contract = contracts["chexpert"]
+    assert list(user_tables.read(path, [])) == contract["columns"]["train.csv"]
+    rows = chexpert.read_labels(path, options(contract["positives"], uncertain="ignore"))
     assert (len(rows), rows["patient"].nunique()) == (223_414, 64_540)
     frontal = rows[rows["refused"] == ""]
-    assert len(frontal) == 191_027
+    assert len(frontal) == contract["images"] == 191_027
+    for finding, count in contract["positives"].items():
+        assert (frontal[f"label_{finding}"] == "1").sum() == count, finding
     assert set(rows["refused"]) == {"", "not a frontal view: lateral"}
     assert rows["label_pneumonia"].value_counts()[["1", "0"]].tolist() == [6_039, 2_799]
     assert rows["label_pneumothorax"].value_counts()[["1", "0"]].tolist() == [19_448, 56_341]
-    assert (frontal["label_pneumonia"] == "1").sum() == 4_675
     assert (rows["age"] == "").sum() == 3
 
 
@@ -143,7 +157,7 @@ def test_what_chexpert_is_not_sure_of(real_data):
         chexpert.read_labels(path, options(["pneumonia", "pneumothorax"]))
 
 
-def test_all_of_vindr(real_data):
+def test_all_of_vindr(real_data, contracts):
     path = table_of(real_data, "vinbigdata-train.csv.gz")
     names = user_tables.read(path, ["image_id"])["image_id"].unique()
     images = [f"train/{name}.dicom" for name in names]
@@ -151,6 +165,7 @@ def test_all_of_vindr(real_data):
     assert len(found.records) == 15_000
     assert positives(found) == MAJORITY
     assert found.rejected.empty
+    assert contracts["vindr"]["positives"].items() <= MAJORITY.items()
 
 
 def test_all_of_padchest(real_data):

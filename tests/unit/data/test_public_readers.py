@@ -504,7 +504,7 @@ def test_the_competition_of_vindr_labels_no_pneumonia(vindr_data):
     ("text", "said"),
     [
         (VINDR.replace("cc,No finding", "cc,Nothing"), "'Nothing'"),
-        (VINDR.replace("100.0,200.0,300.0", "300.0,200.0,100.0"), "-200.0"),
+        (VINDR.replace("100.0,200.0,300.0", "300.0,200.0,100.0"), "300, 200, -200, 300"),
         (VINDR.replace("100.0", "left"), "nan"),
     ],
 )
@@ -634,6 +634,25 @@ def test_tables_of_one_name_that_differ_are_named(nih_data):
     with pytest.raises(InputError, match=r"Data_Entry_2017.csv, old/Data_Entry_2017.csv"):
         listing("nih", nih_data, ["mass"])
     assert len(listing("nih", nih_data, ["mass"], labels="Data_Entry_2017.csv").records) == 3
+
+
+def test_rsna_labels_no_lung_opacity_beside_pneumonia(data):
+    put(
+        data,
+        "a.dcm",
+        **{"stage_2_train_labels.csv": "patientId,x,y,width,height,Target\na,,,,,0\n"},
+    )
+    with pytest.raises(InputError, match=r"found: +lung_opacity"):
+        listing("rsna", data, ["pneumonia", "lung_opacity"])
+
+
+def test_the_tables_of_a_dataset_are_no_other_files(nih_data):
+    put(nih_data, **{"train_val_list.txt": "", "README.txt": ""})
+    assert listing("nih", nih_data, ["mass"]).others == ["README.txt"]
+
+
+def test_all_tables_of_mimic_are_its_own(mimic_data):
+    assert listing("mimic", mimic_data, ["pneumonia"]).others == []
 
 
 def test_padchest_has_no_split(padchest_data):

@@ -134,6 +134,7 @@ def boxes_of(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """
     boxes = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in BOX})
     wrong = boxes[BOX].isna().any(axis=1) | (boxes[["width", "height"]] <= 0).any(axis=1)
-    shown = boxes.loc[wrong, BOX].astype(str).agg(", ".join, axis=1)
-    refuse(path, shown, "x, y, width, height: numbers, the last two above 0")
+    shown = [", ".join(map("{:g}".format, box)) for box in boxes.loc[wrong, BOX].to_numpy()]
+    expected = "x, y, width, height: numbers, the last two above 0"
+    refuse(path, pd.Series(shown, boxes.index[wrong], dtype=str), expected)
     return boxes[["image", "finding", *BOX]].reset_index(drop=True)
