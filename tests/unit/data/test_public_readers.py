@@ -629,6 +629,38 @@ def test_a_missing_table_is_named(data, reader, image, table):
     assert "`labels`" in caught.value.fix
 
 
+@pytest.mark.parametrize(
+    ("reader", "image", "tables"),
+    [
+        ("nih", "a.png", {"Data_Entry_2017.csv": NIH_HEADER, "BBox_List_2017.csv": NIH_BOXES}),
+        ("chexpert", VIEWS[0], {"train.csv": CHEXPERT_HEADER}),
+        (
+            "mimic",
+            "a.jpg",
+            {
+                f"{RELEASE}chexpert.csv": MIMIC_LABELS.splitlines()[0],
+                f"{RELEASE}metadata.csv": MIMIC_METADATA.splitlines()[0],
+            },
+        ),
+        ("vindr", "a.dicom", {"train.csv": VINDR.splitlines()[0]}),
+        ("vindr", "a.dicom", {"image_labels_test.csv": "image_id,Pneumonia"}),
+    ],
+)
+def test_a_table_without_rows_has_no_labelled_image(data, reader, image, tables):
+    put(data, image, **tables)
+    finding = "pneumothorax" if "train.csv" in tables or reader == "nih" else "pneumonia"
+    with pytest.raises(InputError, match="empty site: 1 radiographs, none of them with a label"):
+        listing(reader, data, [finding])
+
+
+def test_vindr_without_its_tables_of_boxes(data):
+    put(data, "test/a.dicom", **{"image_labels_test.csv": "image_id,Pneumonia\na,1\n"})
+    found = listing("vindr", data, ["pneumonia"])
+    assert labels(found, "pneumonia") == {"a": "1"}
+    assert found.boxes.empty
+    assert "image" in found.boxes
+
+
 def test_tables_of_one_name_that_differ_are_named(nih_data):
     put(nih_data, **{"old/Data_Entry_2017.csv": NIH.replace("58", "59")})
     with pytest.raises(InputError, match=r"Data_Entry_2017.csv, old/Data_Entry_2017.csv"):

@@ -109,4 +109,5 @@ def agreed(boxes: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
         for finding in boxes["finding"].unique()
         for image in records["image"][records[f"{LABEL}{finding}"] == "1"]
     }
-    return boxes[[pair in found for pair in zip(boxes["image"], boxes["finding"], strict=True)]]
+    pairs = zip(boxes["image"], boxes["finding"], strict=True)
+    return boxes[pd.Series([pair in found for pair in pairs], boxes.index, dtype=bool)]
