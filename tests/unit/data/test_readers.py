@@ -696,9 +696,11 @@ def test_bad_match_tables(tmp_path, text, said):
 
 
 def test_unknown_reader(data):
-    with pytest.raises(InputError, match="rsna, siim, table") as caught:
-        read("nih", data, pd.DataFrame(), Options(**PLAIN))
-    assert caught.value.found == "nih"
+    with pytest.raises(
+        InputError, match="rsna, siim, nih, chexpert, mimic, vindr, padchest, table"
+    ) as caught:
+        read("ecg", data, pd.DataFrame(), Options(**PLAIN))
+    assert caught.value.found == "ecg"
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ class Listing:
     `run_lengths`), one row of an image and a finding. side: boxes and runs are in pixels of images
     of so many pixels a side; None: of the file. sizes: by image, height and width of what its masks
     were drawn on, where they say it. rejected: file, reason, for every other radiograph
-    and every label without an image. others: files that are no radiograph, nor a table that was
-    read.
+    and every label without an image. beside: what else the dataset comes with as text: tables and
+    lists. others: files that are no radiograph, nor such a table, nor one that was read.
     """
 
     records: pd.DataFrame
@@ -91,6 +91,7 @@ class Listing:
     table: LabelTable
     side: int | None = None
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    beside: list[Path] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base.errors import InputError
-from chexviz.data.readers import rsna, siim, table
+from chexviz.data.readers import chexpert, mimic, nih, padchest, rsna, siim, table, vindr
 from chexviz.data.readers.files import is_radiograph
 from chexviz.data.readers.label_tables import locate
 from chexviz.data.readers.listing import Listing, Options, empty_site, label_columns
@@ -18,6 +18,11 @@ Reader = Callable[[Path, pd.DataFrame, pd.DataFrame, Options], Listing]
 READERS: dict[str, Reader] = {
     "rsna": rsna.read,
     "siim": siim.read,
+    "nih": nih.read,
+    "chexpert": chexpert.read,
+    "mimic": mimic.read,
+    "vindr": vindr.read,
+    "padchest": padchest.read,
     "table": table.read,
 }
 
@@ -46,7 +51,7 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Options) -> Li
         raise empty_site(folder, f"{found}; {len(listing.records)} have a row without a label")
     if options.given_split:
         check_split(reader, listing)
-    read_tables = {listing.table.path}
+    read_tables = {listing.table.path, *listing.beside}
     if options.patients:
         path = locate(folder, options.patients)
         listing.records = identified(listing.records, path)
