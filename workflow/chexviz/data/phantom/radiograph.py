@@ -231,12 +231,13 @@ def place(canvas: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
 
 def bounds(lesion: np.ndarray, pose: np.ndarray, size: int) -> Box:
     """The box (x, y, width, height) around what a reader sees of a lesion."""
-    coarse = size // 4
+    coarse = max(size // 4, 64)  # of a smaller image a lesion can be between the pixels
     shown = place(lesion, pose, coarse)
     seen = shown > 0.35 * shown.max()
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    x, y = int(columns[0]), int(rows[0])
-    return 4 * x, 4 * y, 4 * (int(columns[-1]) + 1 - x), 4 * (int(rows[-1]) + 1 - y)
+    x, y = (int(edges[0]) * size // coarse for edges in (columns, rows))
+    right, low = (math.ceil((int(edges[-1]) + 1) * size / coarse) for edges in (columns, rows))
+    return x, y, right - x, low - y
 
 
 def develop(exam: Exam, attenuation: np.ndarray) -> np.ndarray:
