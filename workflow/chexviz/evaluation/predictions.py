@@ -1,7 +1,7 @@
 """What models say of the images of a site: their predictions, read and checked."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.methods import BASELINE
+from chexviz.base.sites import Site, add_findings, sites_of
 from chexviz.base.tables.models import MEAN, PREDICTIONS, SHARED, answer
 from chexviz.base.tables.study import SUBSETS
 from chexviz.evaluation.cases import require_both_classes
@@ -17,16 +18,10 @@ from chexviz.evaluation.metrics import youden_threshold
 from chexviz.evaluation.resamples import positive_units, units
 
 PREDICTED = SUBSETS[1:]  # training images have no predictions
-ROLES = ("train", "external")
 OTHER_SITES = "other sites"  # where the thresholds of an external site are chosen
-SAID = ["image", "patient", "subset", "label", "score"]  # of an image, by one head
-
-
-class Site(NamedTuple):
-    """A site of the study. external: it trains nothing. findings: that it is evaluated for."""
-
-    external: bool
-    findings: tuple[str, ...]
+IMAGE = ["image", "patient", "subset"]  # of a row, whatever the finding
+SAID = [*IMAGE, "label", "score"]  # by one head
+Name = tuple[str, str, str, str, str, int]  # of a Model: its first six fields
 
 
 class Model(NamedTuple):
@@ -47,7 +42,7 @@ class Model(NamedTuple):
     elsewhere: pd.DataFrame | None = None
 
     @property
-    def name(self) -> tuple[str, str, str, str, str, int]:
+    def name(self) -> Name:
         """What tables call it: site, finding, head, architecture, method, seed."""
         return self[:6]
 
@@ -151,22 +146,6 @@ def checked(table: pd.DataFrame, key: list[str], file: str | Path, fix: str) -> 
 # --- models --------------------------------------------------------------------------------------
 
 
-def read_sites(findings: Iterable[list[str]]) -> dict[str, Site]:
-    """The sites of the study by name, from lists of site, role and findings."""
-    sites = {}
-    for words in findings:
-        if len(words) < 3 or words[1] not in ROLES:
-            raise InputError(
-                f"--findings {words[0]}",
-                expected=f"its role ({' or '.join(ROLES)}), then what it is evaluated for",
-                found=" ".join(words[1:]) or "nothing",
-                fix="give SITE ROLE FINDING... in this order",
-            )
-        site, role, *named = words
-        sites[site] = Site(role == "external", tuple(named))
-    return sites
-
-
 def read_heads(
     predictions: Iterable[list[str]], sites: Mapping[str, Site]
 ) -> dict[tuple[str, str, int], Heads]:
@@ -182,7 +161,7 @@ def read_heads(
             )
         key = (architecture, method, int(seed))
         heads = models.setdefault(key, {})
-        for (site, finding, head), table in by_head(file, sites).items():
+        for (site, finding, head), table in known_heads(file, sites).items():
             named = heads.setdefault((site, finding), {})
             model = Model(site, finding, head, *key, file, table)
             if head in named:
@@ -196,35 +175,46 @@ def read_heads(
     return models
 
 
-def by_head(file: str, sites: Mapping[str, Site]) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """The rows SAID of a file by site, finding and head, in the order of the sites."""
-    table = read_predictions(file)
-    heads = [*(site for site, about in sites.items() if not about.external), SHARED, MEAN]
-    for column, known in (("site", [*sites]), ("head", heads)):
-        if strangers := set(table[column].unique()) - {*known}:
+def known_heads(file: str, sites: Mapping[str, Site]) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """What a file says, see `by_head`; heads in the order of their sites, then those of several.
+
+    Raises InputError for a site that is none of these, or a head of one that does not train.
+    """
+    tables = by_head(read_predictions(file))
+    training = {name: site.findings for name, site in sites.items() if site.trains}
+    learned = list(dict.fromkeys(one for findings in training.values() for one in findings))
+    orders = {"sites": [*sites], "findings": learned, "heads": [*training, SHARED, MEAN]}
+    for place, (what, known) in enumerate(orders.items()):
+        if strangers := {key[place] for key in tables} - {*known}:
             raise InputError(
                 file,
-                expected=f"{column}s that are {', '.join(known)}",
-                found=f"{column}s that are {', '.join(sorted(strangers))}",
+                expected=f"{what} among {', '.join(known)}",
+                found=f"{what} {', '.join(sorted(strangers))}",
                 fix="give --findings SITE ROLE FINDING... for every site",
             )
-        table[column] = table[column].cat.set_categories(known)
-    texts = dict.fromkeys(["image", "patient", "subset"], str)
+
+    def place_of(key: tuple[str, str, str]) -> tuple[int, int]:
+        return orders["heads"].index(key[2]), learned.index(key[1])
+
+    return {key: tables[key] for key in sorted(tables, key=place_of)}
+
+
+def by_head(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """A table of read_predictions as rows SAID by site, finding and head."""
+    texts = dict.fromkeys(IMAGE, str)
     return {
         key: rows[SAID].astype(texts).reset_index(drop=True)
         for key, rows in table.groupby(["site", "finding", "head"], observed=True)
     }
 
 
-def read_models(
-    predictions: Iterable[list[str]], findings: Iterable[list[str]]
-) -> list[Model]:
+def read_models(predictions: Iterable[list[str]], findings: Sequence[Sequence[str]]) -> list[Model]:
     """The models of every endpoint (site, finding), on its images whose label is known.
 
-    predictions: lists of architecture, method, seed and file. findings: see read_sites. At a site
+    predictions: lists of architecture, method, seed and file. findings: see sites_of. At a site
     that trains the answer of each model, at an external one every head of it.
     """
-    sites = read_sites(findings)
+    sites = sites_of(findings)
     models = read_heads(predictions, sites)
     return [
         model
@@ -241,7 +231,7 @@ def endpoint(
     found = []
     for heads in models:
         known = heads.get((site, finding), {})
-        if sites[site].external:
+        if not sites[site].trains:
             found += [
                 labelled(model)._replace(elsewhere=elsewhere(model, heads, sites))
                 for model in known.values()
@@ -274,9 +264,7 @@ def elsewhere(model: Model, heads: Heads, sites: Mapping[str, Site]) -> pd.DataF
     learning = [
         site
         for site, about in sites.items()
-        if not about.external
-        and model.finding in about.findings
-        and model.head in (site, SHARED, MEAN)
+        if about.trains and model.finding in about.findings and model.head in (site, SHARED, MEAN)
     ]
     found = [heads.get((site, model.finding), {}).get(model.head) for site in learning]
     tables = [labelled(one).table for one in found if one is not None]
@@ -336,10 +324,11 @@ def require_classes(model: Model, unit: str) -> None:
         ) from None
 
 
-def require_same_images(models: list[Model]) -> None:
-    """Raise InputError unless all models of an endpoint have the same images and labels."""
-    columns = ["image", "patient", "label", "subset"]
-    first = models[0]
+def require_same_images(
+    models: Sequence[Model], columns: Sequence[str] = (*IMAGE, "label")
+) -> None:
+    """Raise InputError unless all models have the same images, with the same in these columns."""
+    first, columns = models[0], [*columns]
     for model in models[1:]:
         if first.table[columns].equals(model.table[columns]):
             continue
@@ -427,12 +416,4 @@ def add_predictions(parser: argparse.ArgumentParser) -> None:
         metavar=("ARCHITECTURE", "METHOD", "SEED", "FILE"),
         help="a model's predictions on the images of all sites (repeated)",
     )
-    parser.add_argument(
-        "--findings",
-        nargs="+",
-        action="append",
-        required=True,
-        metavar=("SITE", "ROLE FINDING"),
-        help="a site, its role (train or external) and the findings that it is evaluated for "
-        "(repeated)",
-    )
+    add_findings(parser)

@@ -33,7 +33,7 @@ def samples_of(site: str, files: dict[str, str]) -> str:
 
 
 def read_samples(file: str, images: pd.Series, *names: str) -> pd.DataFrame:
-    """These columns of a site's samples.csv for some images (n,). Raises InputError if one lacks."""
+    """These columns of samples.csv for some images (n,). Raises InputError if one is not there."""
     table = SAMPLES.read(file, "image", *names).set_index("image")
     strangers = images[~images.isin(table.index)]
     if len(strangers):
