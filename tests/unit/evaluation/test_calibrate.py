@@ -48,7 +48,8 @@ class Study:
                         key = (site, f"{site} disease", architecture, method, str(seed))
                         file = folder / f"{'-'.join(key)}.csv"
                         table = draw_predictions(len(self.files), **predictions)
-                        table.assign(site=site).to_csv(file, index=False)
+                        names = {"site": site, "finding": key[1], "head": site}
+                        table.assign(**names).to_csv(file, index=False)
                         self.files[key] = file
 
     def output(self, name: str):
@@ -58,8 +59,10 @@ class Study:
         arguments = [
             str(part)
             for key, file in self.files.items()
-            for part in ("--prediction", *key[2:], file, "--task", *key[:2])
+            for part in ("--prediction", *key[2:], file)
         ]
+        for site, finding in dict.fromkeys(key[:2] for key in self.files):
+            arguments += ["--findings", site, "train", finding]
         for name in TABLES:
             arguments += [f"--{name.replace('_', '-')}", str(self.output(name))]
         settings = {"minimum_cases": minimum_cases, "sensitivities": list(sensitivities)}
@@ -75,8 +78,10 @@ class Study:
         names = names if module is figure_calibration else ["decision"]
         files = [part for name in names for part in (f"--{name}", str(self.output(name)))]
         outputs = ["--pdf", str(self.folder / "f.pdf"), "--png", str(self.folder / "f.png")]
-        tasks = {key[0]: key[1] for key in self.files}
-        titles = [{"name": name, "title": name, "task": task} for name, task in tasks.items()]
+        titles = [
+            {"name": name, "title": name, "role": "train", "findings": [finding]}
+            for name, finding in dict.fromkeys(key[:2] for key in self.files)
+        ]
         options = ["--titles", json.dumps(titles), "--method", "fedavg", "--mark", MARK]
         return [*files, *options, *outputs]
 

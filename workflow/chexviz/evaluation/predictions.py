@@ -108,7 +108,7 @@ def read_foreign_predictions(file: str | Path) -> pd.DataFrame:
         table["patient"] = user_tables.known(table["patient"])
     defaults = {"patient": table["image"], "subset": "evaluation"}
     table = table.assign(**{name: defaults[name] for name in defaults if name not in table})
-    return checked(table[[*columns, *optional]], ["image"], file, fix)
+    return checked(table[[*columns, *optional]], ["image"], file, fix).astype({"label": int})
 
 
 def checked(table: pd.DataFrame, key: list[str], file: str | Path, fix: str) -> pd.DataFrame:
@@ -139,7 +139,7 @@ def checked(table: pd.DataFrame, key: list[str], file: str | Path, fix: str) -> 
                 f"({(~valid).sum()} such rows)",
                 fix=fix,
             )
-    table = table.assign(label=label, score=table["score"].astype(float))
+    table = table.assign(label=label.astype(float), score=table["score"].astype(float))
     return table[[*others, *SAID]].sort_values("image", kind="stable", ignore_index=True)
 
 
