@@ -288,7 +288,11 @@ def change(column, value, rows=3):
         (change("label", "x"), "a number or nothing in every row of the column label", "x"),
         (change("label", 2), "label of 0 or 1", "label '2' of image '00003'"),
         (change("subset", "test"), "validation or evaluation", "subset 'test' of image '00003'"),
-        (change("image", "00001"), "every image once by a head of a finding", r"image '00001' of .* \(1 such rows"),
+        (
+            change("image", "00001"),
+            "every image once by a head of a finding",
+            r"image '00001' of .* \(1 such rows",
+        ),
         (change("image", ""), "an id in every row", "image '' of image ''"),
         (change("patient", ""), "a patient in every row", "patient '' of image '00003'"),
     ],

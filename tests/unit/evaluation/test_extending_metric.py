@@ -16,7 +16,9 @@ from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation.metrics import MEASURED
 
 REPOSITORY = Path(__file__).parents[3]
-TITLES = json.dumps([{"name": "north", "title": "North", "role": "train", "findings": ["pneumonia"]}])
+TITLES = json.dumps(
+    [{"name": "north", "title": "North", "role": "train", "findings": ["pneumonia"]}]
+)
 
 
 def test_what_is_named_is_measured():
