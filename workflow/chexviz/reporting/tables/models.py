@@ -1,5 +1,6 @@
 """The models of an evaluation over all seeds: what Table 1 and the table of methods show."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,23 @@ from chexviz.reporting.titles import endpoints, group_titles, model_title
 def read_models(metrics: Path, comparisons: Path, sites: list[dict]) -> pd.DataFrame:
     """The summary of all models of an evaluation at the sites that train. sites: see titles.
 
-    Raises InputError if one was not compared."""
+    Raises InputError if one was not compared.
+    """
+    return read_summary(summarise, metrics, comparisons, sites)
+
+
+def read_summary(
+    summary: Callable[[pd.DataFrame, pd.DataFrame, list[dict]], pd.DataFrame],
+    metrics: Path,
+    comparisons: Path,
+    sites: list[dict],
+) -> pd.DataFrame:
+    """A summary of metrics and comparisons, from their files. sites: see titles.
+
+    Raises InputError where the summary raises ValueError: if a model was not compared.
+    """
     try:
-        return summarise(read_metrics(metrics), read_comparisons(comparisons), sites)
+        return summary(read_metrics(metrics), read_comparisons(comparisons), sites)
     except ValueError as error:
         raise InputError(
             comparisons,
