@@ -8,7 +8,7 @@ from chexviz.base.files import sha256
 from chexviz.base.methods import BASELINE
 from chexviz.base.source_code import HOME
 from chexviz.data.sources import local
-from chexviz.pipeline import study
+from chexviz.pipeline import settings, study
 from chexviz.pipeline.configuration import Config
 from chexviz.reporting.paper import inventory
 
@@ -86,7 +86,8 @@ def study_tables(config: Config) -> list[str]:
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
     run = config["run"]
-    files = inventory.files(run["protocols"], run["sites"], inventory.shown_figures())
+    shown = inventory.shown_figures(settings.titles(config))
+    files = inventory.files(run["protocols"], run["sites"], shown)
     return [f"<results>/{name}" for name in files]
 
 

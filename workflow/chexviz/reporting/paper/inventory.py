@@ -36,6 +36,7 @@ class Figure(NamedTuple):
     and `settings`. alt: its text for those who cannot see it. limit: its height at most, in mm.
     category, shows, report: where the report has the figure, its label there, and its caption as
     reStructuredText, in which {protocol}, {method} (the first) and {config[...]} stand for values.
+    of: what of the run its pages show, see `counts`; per_page: how many of them a page has.
     """
 
     name: str
@@ -46,12 +47,37 @@ class Figure(NamedTuple):
     report: str
     by_protocol: bool = True
     limit: int = 200
+    of: str = "run"
+    per_page: int = 1
 
-    def in_paper(self) -> dict:
-        """What the paper's template needs of it."""
-        return {
-            key: getattr(self, key) for key in ("name", "by_protocol", "caption", "alt", "limit")
-        }
+    def pages(self, sites: list[dict]) -> int:
+        """How many pages it has in a run of these sites; without any it is not made."""
+        return -(-counts(sites)[self.of] // self.per_page)
+
+    def in_paper(self, sites: list[dict]) -> dict:
+        """What the paper's template needs of it, in a run of these sites."""
+        keys = ("name", "by_protocol", "caption", "alt", "limit")
+        return {key: getattr(self, key) for key in keys} | {"pages": self.pages(sites)}
+
+
+def counts(sites: list[dict]) -> dict[str, int]:
+    """What the pages of a figure can be of, and how many of these a run of these sites has.
+
+    sites: role and findings of each. An endpoint is a site with one of its findings; sites and
+    endpoints are those that train, and of external ones those that a model can answer.
+    """
+    training, external = (
+        [site["findings"] for site in sites if site["role"] == role]
+        for role in ("train", "external")
+    )
+    learned = {finding for findings in training for finding in findings}
+    return {
+        "run": 1,
+        "sites": len(training),
+        "endpoints": sum(map(len, training)),
+        "all endpoints": sum(map(len, training + external)),
+        "external endpoints": sum(len(learned.intersection(findings)) for findings in external),
+    }
 
 
 def declared(source: str) -> Figure | None:
@@ -69,9 +95,12 @@ def figures() -> dict[str, Figure]:
     return {figure.name: figure for figure in found if figure}
 
 
-def shown_figures() -> list[dict]:
-    """All figures, each as the paper's template needs it."""
-    return [figure.in_paper() for figure in figures().values()]
+def shown_figures(sites: list[dict]) -> list[dict]:
+    """The figures that a run of these sites has, each as the paper's template needs it.
+
+    sites: name, title, role and findings of each.
+    """
+    return [figure.in_paper(sites) for figure in figures().values() if figure.pages(sites)]
 
 
 def study_tables(protocols: list[str]) -> list[str]:
