@@ -83,11 +83,16 @@ def study_tables(config: Config) -> list[str]:
     return inventory.study_tables(config["run"]["protocols"])
 
 
+def protocol_tables(config: Config) -> list[str]:
+    """The tables of each protocol."""
+    return inventory.protocol_tables(settings.titles(config))
+
+
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
-    run = config["run"]
-    shown = inventory.shown_figures(settings.titles(config))
-    files = inventory.files(run["protocols"], run["sites"], shown)
+    sites = settings.titles(config)
+    shown = inventory.shown_figures(sites)
+    files = inventory.files(config["run"]["protocols"], sites, shown)
     return [f"<results>/{name}" for name in files]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chexviz.reporting.wording import joined, listed, percent, tally
+from chexviz.reporting.wording import NAMED, joined, listed, percent, tally
 
 # Of the two datasets as they are published; config/patients/README.md.
 SHARED = 1096
@@ -19,13 +19,14 @@ CHALLENGES = ("rsna", "siim")  # readers of datasets that were drawn from ChestX
 class Site(NamedTuple):
     """What a site holds.
 
-    known: images whose patient is known; patients: who are on them. nameless: images of one
+    findings: that its images are labelled for, as readers call them. positives: images with any of
+    them. known: images whose patient is known; patients: who are on them. nameless: images of one
     patient are known as such, but not whose they are. table: that they were taken from, '' if none.
-    reader: of the raw layout. phantom: the radiographs are drawn.
+    reader: of the raw layout. phantom: the radiographs are drawn. external: it trains nothing.
     """
 
     title: str
-    task: str
+    findings: Sequence[str]
     images: int
     labelled: int
     positives: int
@@ -36,6 +37,7 @@ class Site(NamedTuple):
     rejected: int
     reader: str
     phantom: bool
+    external: bool = False
 
 
 def real(sites: Sequence[Site]) -> list[Site]:
@@ -46,12 +48,18 @@ def real(sites: Sequence[Site]) -> list[Site]:
 # --- sites ---------------------------------------------------------------------------------------
 
 
+def named(findings: Sequence[str]) -> str:
+    """Findings within a text: 'pneumonia and pneumothorax'; many are counted: '14 findings'."""
+    return listed(findings) if len(findings) <= NAMED else f"{len(findings)} findings"
+
+
 def contributed(site: Site) -> str:
     """Images, labels and patients of a site; follows its title."""
     share = f", {percent(site.positives / site.labelled)}" if site.labelled else ""
+    positive = "positive" if len(site.findings) == 1 else "positive for at least one"
     what = ("phantom radiograph", "phantom radiographs") if site.phantom else ("radiograph",)
-    sentence = f"contributed {tally(site.images, *what)} labelled for {site.task} "
-    sentence += f"({site.positives:,} positive{share})"
+    sentence = f"contributed {tally(site.images, *what)} labelled for {named(site.findings)} "
+    sentence += f"({site.positives:,} {positive}{share})"
     if site.labelled < site.images:
         sentence += f", {site.images - site.labelled:,} of them without a label"
     rejected = (
@@ -60,7 +68,8 @@ def contributed(site: Site) -> str:
         if site.rejected
         else ""
     )
-    return joined([sentence + who(site), source(site), rejected])
+    outside = "It trains nothing: all its labelled images evaluate." if site.external else ""
+    return joined([sentence + who(site), source(site), rejected, outside])
 
 
 def who(site: Site) -> str:
