@@ -113,9 +113,7 @@ PARTICIPANTS = Table(
     pa=whole(),
     view_other=whole(),
     view_unknown=whole(),
-    positives_=number(
-        "and the name of a finding: images with it; empty: not a finding of the site"
-    ),
+    positives_=number("and the name of a finding: images with it; empty: not a finding of the site"),
     known_=number("and the name of a finding: images whose label of it is known; likewise"),
     mark=note(),
 )
