@@ -21,6 +21,8 @@ from chexviz.reporting.tables.typesetting import Layout, to_json
 from chexviz.reporting.titles import endpoint_places, endpoints, finding_title, place_titles
 from chexviz.reporting.wording import share, tally
 
+# Readers of datasets of which the text says where they are from and who labelled them.
+DATASETS = ("rsna", "siim", "nih", "chexpert", "mimic", "vindr", "padchest")
 DRAWN, OWN = ("phantom",), ("local", "storage")  # kinds of sources; the others are public
 REASONS = 3  # kinds of rejection that a sentence names
 
@@ -77,10 +79,10 @@ def kinds_of(kinds: Iterable[str]) -> list[str]:
 
 
 def dataset(reader: str, kind: str) -> str:
-    """Which known dataset a site holds, as its reader tells: 'drawn', 'rsna', 'siim' or ''."""
+    """Which known dataset a site holds, as its reader tells: 'drawn', one of DATASETS, or ''."""
     if kind in DRAWN:
         return "drawn"
-    return reader if reader in ("rsna", "siim") else ""
+    return reader if reader in DATASETS else ""
 
 
 def source_sentence(source: dict) -> str:

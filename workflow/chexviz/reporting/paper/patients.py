@@ -14,6 +14,7 @@ SHIPPED = {
     "groups of images come with the workflow",
 }
 CHALLENGES = ("rsna", "siim")  # readers of datasets that were drawn from ChestX-ray14
+COLLECTION = "nih"  # the reader of all of it
 
 
 class Site(NamedTuple):
@@ -41,8 +42,9 @@ class Site(NamedTuple):
 
 
 def real(sites: Sequence[Site]) -> list[Site]:
-    """The sites that are one of the two challenges' datasets."""
-    return [site for site in sites if site.reader in CHALLENGES and not site.phantom]
+    """The sites whose images are of ChestX-ray14: of the challenges, or all of it."""
+    readers = (*CHALLENGES, COLLECTION)
+    return [site for site in sites if site.reader in readers and not site.phantom]
 
 
 # --- sites ---------------------------------------------------------------------------------------
@@ -103,9 +105,16 @@ def across(sites: Sequence[Site]) -> str:
     """Whom sites may share without anybody knowing; '' of one site."""
     if len(sites) < 2:
         return ""
-    challenges = real(sites)
+    whole = [site.title for site in real(sites) if site.reader == COLLECTION]
+    challenges = [site for site in real(sites) if site.reader in CHALLENGES]
     sentences = []
-    if len({site.reader for site in challenges}) == 2:
+    if whole and challenges:
+        sentences.append(
+            f"The images of {listed(site.title for site in challenges)} were drawn from "
+            f"ChestX-ray14, the dataset of {listed(whole)}, so that these sites share patients and "
+            "images."
+        )
+    elif len({site.reader for site in challenges}) == 2:
         sentences.append(
             f"The datasets of {listed(site.title for site in challenges)} were both drawn from one "
             "collection, ChestX-ray14, so that these sites are not independent: as published, they "
