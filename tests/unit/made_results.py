@@ -183,11 +183,12 @@ def make_site(
     write(samples, results.site(site, "samples.csv"))
     np.save(results.site(site, "images.npy"), np.stack([chest(rng) for _ in range(count)]))
     masks = site == "siim"
+    findings = about["findings"]
     rows = [
-        annotation(name, finding, masks, rng)
-        for finding in about["findings"]
-        for name, label in zip(names, labels[f"label_{finding}"], strict=True)
-        if label == 1
+        annotation(name, finding if len(findings) > 1 else "", masks, rng)
+        for place, name in enumerate(names)
+        for finding in findings
+        if labels[f"label_{finding}"][place] == 1
     ]
     write(pd.DataFrame(rows), results.site(site, "annotations.csv"))
     write(
