@@ -101,7 +101,7 @@ def make_evaluation(made: Results, protocol: str) -> None:
     calibrate.main([*predictions, *settings(sensitivities=[0.9, 0.95]), *outputs])
     grouped = [*settings(subgroups={"ages": [40, 60]}), output("output", "subgroups")]
     subgroups.main([*predictions, *samples, *grouped])
-    crosstask.main([*predictions, *samples, *settings(), output("output", "crosstask")])
+    crosstask.main([*predictions, *settings(), output("output", "crosstask")])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
     outputs = [output("confusion", "confusion"), output("failures", "failures")]
