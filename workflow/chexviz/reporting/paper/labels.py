@@ -40,6 +40,7 @@ def label_facts(path: Path, sites: list[dict]) -> dict:
     table["group"] = table["group"].where(own, "")
     cells = {(row.site, row.check, row.group, row.told): row for row in table.itertuples()}
     checks = table.loc[table["check"].isin(CHECKS), ["check", "group", "told"]].drop_duplicates()
+    checks = checks.sort_values("check", key=lambda one: one.map([*CHECKS].index), kind="stable")
     return {
         "sites": [site["title"] for site in sites],
         "rows": [
