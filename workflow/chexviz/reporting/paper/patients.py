@@ -71,7 +71,7 @@ def contributed(site: Site) -> str:
         else ""
     )
     outside = "It trains nothing: all its labelled images evaluate." if site.external else ""
-    return joined([sentence + who(site), source(site), rejected, outside])
+    return joined([sentence + who(site), outside, source(site), rejected])
 
 
 def who(site: Site) -> str:
