@@ -143,12 +143,9 @@ def ranges(rows: Sequence[Comparison], tasks: int) -> str:
     pairs = []
     for architecture in dict.fromkeys(row.architecture for row in rows):
         both = zip(*(row.values for row in rows if row.architecture == architecture), strict=True)
-        spans = " and ".join(between(aurocs) for aurocs in both)
-        pairs.append(f"{spans} with {architecture}")
-    return (
-        f"Over the {tasks} tasks, the federated model and its baseline had an AUROC of "
-        f"{listed(pairs)}."
-    )
+        ours, theirs = map(between, both)
+        pairs.append(f"{ours} with {architecture} (its baseline: {theirs})")
+    return f"Over the {tasks} tasks, the federated model had an AUROC of {listed(pairs)}."
 
 
 def named(rows: Sequence[Comparison]) -> str:
