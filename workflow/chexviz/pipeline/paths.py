@@ -8,7 +8,7 @@ from chexviz.base.files import sha256
 from chexviz.base.methods import BASELINE
 from chexviz.base.source_code import HOME
 from chexviz.data.sources import local
-from chexviz.pipeline import study
+from chexviz.pipeline import settings, study
 from chexviz.pipeline.configuration import Config
 from chexviz.reporting.paper import inventory
 
@@ -90,10 +90,16 @@ def study_tables(config: Config) -> list[str]:
     return inventory.study_tables(config["run"]["protocols"])
 
 
+def protocol_tables(config: Config) -> list[str]:
+    """The tables of each protocol."""
+    return inventory.protocol_tables(settings.titles(config))
+
+
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
-    run = config["run"]
-    files = inventory.files(run["protocols"], run["sites"], inventory.shown_figures())
+    sites = settings.titles(config)
+    shown = inventory.shown_figures(sites)
+    files = inventory.files(config["run"]["protocols"], sites, shown)
     return [f"<results>/{name}" for name in files]
 
 
