@@ -102,7 +102,11 @@ def draw_diagram(
 def lines(calibration: pd.DataFrame) -> int:
     """The most lines of numbers that a panel has."""
     estimated = calibration[calibration["brier"].notna()]
-    return int(estimated.groupby(["site", "finding", "architecture"]).size().max()) if len(estimated) else 0
+    return (
+        int(estimated.groupby(["site", "finding", "architecture"]).size().max())
+        if len(estimated)
+        else 0
+    )
 
 
 def draw_reliability(axes: Axes, bins: pd.DataFrame, colours: dict[str, str]) -> None:
@@ -200,9 +204,7 @@ def main(argv: list[str] | None = None) -> None:
             DISTRIBUTION.read(arguments.distribution),
         )
     )
-    shown = endpoint_pages(
-        calibration, arguments.calibration, arguments.titles, FIGURE["per_page"]
-    )
+    shown = endpoint_pages(calibration, arguments.calibration, arguments.titles, FIGURE["per_page"])
     tables = calibration, reliability, distribution
     figures = draw(tables, shown, first_seed(table["seed"]))
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)

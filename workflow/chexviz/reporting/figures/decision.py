@@ -50,9 +50,7 @@ NOTE = (
 SCALED = {"none": "scores as predicted", "temperature": "temperature-scaled scores"}
 
 
-def draw(
-    decision: pd.DataFrame, shown: list[dict[Endpoint, str]], note: str
-) -> Iterator[Figure]:
+def draw(decision: pd.DataFrame, shown: list[dict[Endpoint, str]], note: str) -> Iterator[Figure]:
     """The pages of one seed's curves: a row an endpoint, a column an architecture; `note` below.
 
     shown: headings by endpoint, page by page.

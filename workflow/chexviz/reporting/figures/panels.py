@@ -4,7 +4,7 @@ An endpoint is a site with one of its findings, (site, finding).
 """
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -40,20 +40,24 @@ def pages(shown: list[Shown], per_page: int) -> list[list[Shown]]:
     return [shown[start : start + per_page] for start in range(0, len(shown), per_page)]
 
 
+def heading_pages(sites: list[dict], per_page: int) -> list[dict[Endpoint, str]]:
+    """The headings of the endpoints that train, by endpoint, for each page. sites: see titles."""
+    titles = endpoint_titles(sites)
+    return [
+        {endpoint: capitalised(titles[endpoint]) for endpoint in page}
+        for page in pages(endpoints(sites), per_page)
+    ]
+
+
 def endpoint_pages(
     table: pd.DataFrame, path: Path, sites: list[dict], per_page: int
 ) -> list[dict[Endpoint, str]]:
-    """The headings of the endpoints that train, by endpoint, for each page.
+    """The same for a table, from the file at `path`, which must have rows of every endpoint.
 
-    table: what the figure shows, from the file at `path`. sites: see titles. Raises InputError
-    where the table has no rows of an endpoint.
+    Raises InputError where it has none.
     """
-    wanted, titles = endpoints(sites), endpoint_titles(sites)
-    require_endpoints(table, wanted, path)
-    return [
-        {endpoint: capitalised(titles[endpoint]) for endpoint in page}
-        for page in pages(wanted, per_page)
-    ]
+    require_endpoints(table, endpoints(sites), path)
+    return heading_pages(sites, per_page)
 
 
 def require_endpoints(table: pd.DataFrame, wanted: list[Endpoint], path: Path) -> None:
@@ -75,8 +79,8 @@ def at(table: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
     return table[(table["site"] == site) & (table["finding"] == finding)]
 
 
-def at_any(table: pd.DataFrame, shown: dict[Endpoint, str]) -> pd.DataFrame:
-    """The rows of the endpoints of a page."""
+def at_any(table: pd.DataFrame, shown: Collection[Endpoint]) -> pd.DataFrame:
+    """The rows of some endpoints."""
     pairs = zip(table["site"], table["finding"], strict=True)
     return table[[pair in shown for pair in pairs]]
 

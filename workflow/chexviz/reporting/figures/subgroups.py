@@ -13,9 +13,15 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import ALL, SUBGROUPS, UNKNOWN
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.reporting.figures import style
-from chexviz.reporting.figures.panels import at, endpoint_pages
+from chexviz.reporting.figures.panels import at, at_any, endpoint_pages
 from chexviz.reporting.selection import compared, in_order
-from chexviz.reporting.titles import Endpoint, add_titles, architecture_title, curve_title
+from chexviz.reporting.titles import (
+    Endpoint,
+    add_titles,
+    architecture_title,
+    curve_title,
+    endpoints,
+)
 from chexviz.reporting.wording import bracketed, capitalised
 
 FIGURE = {
@@ -214,7 +220,8 @@ def main(argv: list[str] | None = None) -> None:
     if len(seeds) > 1:
         note += f"\nPoints and values: first of {len(seeds)} seeds ({seeds[0]}); rings: the others."
     shown = endpoint_pages(rows, arguments.subgroups, arguments.titles, FIGURE["per_page"])
-    figures = draw(rows, tags, shown, note)
+    training = endpoints(arguments.titles)
+    figures = draw(at_any(rows, training), at_any(tags, training), shown, note)
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
