@@ -25,7 +25,7 @@ from chexviz.reporting.figures.panels import (
     warn,
 )
 from chexviz.reporting.selection import first_seed, in_order
-from chexviz.reporting.titles import Endpoint, add_titles, curve_title, grouped
+from chexviz.reporting.titles import Endpoint, add_titles, curve_title, endpoints, grouped
 
 FIGURE = {
     "name": "calibration",
@@ -102,11 +102,8 @@ def draw_diagram(
 def lines(calibration: pd.DataFrame) -> int:
     """The most lines of numbers that a panel has."""
     estimated = calibration[calibration["brier"].notna()]
-    return (
-        int(estimated.groupby(["site", "finding", "architecture"]).size().max())
-        if len(estimated)
-        else 0
-    )
+    sizes = estimated.groupby(["site", "finding", "architecture"]).size()
+    return int(sizes.max()) if len(sizes) else 0
 
 
 def draw_reliability(axes: Axes, bins: pd.DataFrame, colours: dict[str, str]) -> None:
@@ -195,7 +192,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     table = CALIBRATION.read(arguments.calibration)
-    calibration = compared_once(table, arguments.method, arguments.calibration)
+    chosen = compared_once(table, arguments.method, arguments.calibration)
+    calibration = at_any(chosen, endpoints(arguments.titles))
     seed, methods = calibration["seed"].iloc[0], calibration["method"].unique()
     reliability, distribution = (
         rows[(rows["seed"] == seed) & rows["method"].isin(methods)]

@@ -54,7 +54,7 @@ NOTES_TEXT = (
 
 
 def choose(scored: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The cases of one endpoint, architecture and seed, best first, with the numbers of both models.
+    """The cases of one endpoint, architecture and seed, best first, with both models' numbers.
 
     Of the true positives of both in the order of the baseline's energy inside (equal ones by id),
     CASES in even steps, first and last included; all of them if they are no more.

@@ -98,7 +98,7 @@ def named(key: tuple, cuts: pd.Series) -> dict[str, object]:
 def errors_of(
     shown: pd.DataFrame, calls: dict[tuple, pd.DataFrame], sites: dict[str, Site]
 ) -> pd.DataFrame:
-    """The worst errors of the shown models (see FAILURES). shown: matrices. sites: files of each."""
+    """The worst errors of models (see FAILURES). shown: their matrices. sites: files of each."""
     parts = []
     for model in shown[[*MODEL, "threshold"]].to_dict("records"):
         key = tuple(model[name] for name in MODEL)

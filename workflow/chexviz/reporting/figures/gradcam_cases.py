@@ -1,6 +1,5 @@
 """Figure 3: Grad-CAM of true positives, baseline beside CheXViz, on cases chosen by a rule."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,10 +43,10 @@ FIGURE = {
     "category": "Paper",
     "shows": "Figure 3, Grad-CAM",
     "report": (
-        "Grad-CAM of one true positive for each site and finding, protocol ``{protocol}``. The case follows a "
-        "rule: of the positive evaluation images that all models call positive (or, if there is "
-        "none, most of them), the one with the median mean score. Maps are taken after the last "
-        "ReLU, and each is scaled to its own maximum, so colours compare places within a map and "
+        "Grad-CAM of one true positive for each finding of each site, protocol ``{protocol}``. The "
+        "case follows a rule: of the positive evaluation images that all models call positive (or, "
+        "if there is none, most of them), the one with the median mean score. Maps are taken after "
+        "the last ReLU, and each is scaled to its own maximum, so colours compare places within a map and "
         "not strengths between maps. The outline is the annotation of the dataset."
     ),
 }
@@ -65,8 +64,8 @@ Model = tuple[str, str]  # architecture and method
 
 
 class Scored(NamedTuple):
-    """An endpoint at its site, and by model the scores of its evaluation images with label 1 (index:
-    image), the threshold, the file of the maps, and the name of the maps in it."""
+    """An endpoint and the files of its site; by model the scores of the evaluation images with
+    label 1 (index: image), the threshold, the file of the maps, and what these are called in it."""
 
     endpoint: Endpoint
     site: Site

@@ -89,7 +89,7 @@ def places(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
 
 
 def draw(table: pd.DataFrame, shown: list[dict[Endpoint, str]]) -> Iterator[Figure]:
-    """The pages: a row an endpoint, a column a measure. shown: headings by endpoint, page by page."""
+    """The pages: a row an endpoint, a column a measure. shown: headings by endpoint, by page."""
     rows = summarise(table)
     lines, seeds = places(rows), table["seed"].nunique()
     panel = ROW * (max(lines.values()) + 1.4)
@@ -154,7 +154,7 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, lines: dict, limit: float) -> Non
 
 
 def name_lines(figure: Figure, top: float, rows: pd.DataFrame, lines: dict) -> None:
-    """The names left of an endpoint's panels: architectures above methods, with the number of images."""
+    """The names left of an endpoint's panels: architectures above methods, and how many images."""
     images = rows.set_index(["architecture", "method"])["images"]
     look = {"va": "center_baseline", "fontsize": 6.5}
 

@@ -1,4 +1,4 @@
-"""Figures by endpoint, in pages: most with a panel for each endpoint (row) and architecture (column).
+"""Figures by endpoint, page by page; many have a panel for each endpoint and architecture.
 
 An endpoint is a site with one of its findings, (site, finding).
 """
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from chexviz.base.errors import InputError
 from chexviz.reporting.figures import style
-from chexviz.reporting.selection import compared, in_order
+from chexviz.reporting.selection import compared
 from chexviz.reporting.titles import Endpoint, architecture_title, endpoint_titles, endpoints
 from chexviz.reporting.wording import capitalised
 

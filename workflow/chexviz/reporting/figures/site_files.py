@@ -1,4 +1,4 @@
-"""The files of sites and models that figures of radiographs read, as their command lines name them."""
+"""The files that figures of radiographs read of sites and models."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
