@@ -46,8 +46,8 @@ FIGURE = {
         "Grad-CAM of one true positive for each finding of each site, protocol ``{protocol}``. The "
         "case follows a rule: of the positive evaluation images that all models call positive (or, "
         "if there is none, most of them), the one with the median mean score. Maps are taken after "
-        "the last ReLU, and each is scaled to its own maximum, so colours compare places within a map and "
-        "not strengths between maps. The outline is the annotation of the dataset."
+        "the last ReLU, and each is scaled to its own maximum, so colours compare places within a "
+        "map and not strengths between maps. The outline is the annotation of the dataset."
     ),
 }
 # mm on the printed page

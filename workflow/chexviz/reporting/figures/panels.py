@@ -40,6 +40,11 @@ def pages(shown: list[Shown], per_page: int) -> list[list[Shown]]:
     return [shown[start : start + per_page] for start in range(0, len(shown), per_page)]
 
 
+def training_sites(sites: list[dict]) -> list[dict]:
+    """The sites that train."""
+    return [site for site in sites if site["role"] == "train"]
+
+
 def heading_pages(sites: list[dict], per_page: int) -> list[dict[Endpoint, str]]:
     """The headings of the endpoints that train, by endpoint, for each page. sites: see titles."""
     titles = endpoint_titles(sites)
