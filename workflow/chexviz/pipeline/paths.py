@@ -44,18 +44,25 @@ def weight_files(config: Config, architecture: str) -> list[str]:
     return [f"<resources>/weights/{architecture}.safetensors"]
 
 
-def task_files(config: Config, sites: list[str], wildcards: Any) -> list[str]:
-    """The warmed-up task blocks that training of `sites` starts from; none if not warmed up."""
+def task_files(config: Config, wildcards: Any) -> list[str]:
+    """The warmed-up task blocks that a training starts from, of each head; none if not warmed up.
+
+    wildcards: of the training, a baseline's `site` or a `method`.
+    """
     if not study.warmed_up(config, wildcards.architecture):
         return []
     folder = model_folder(wildcards.protocol, wildcards.architecture, "warmup", wildcards.seed)
+    method = wildcards.get("method")
+    if method and study.has_shared_heads(config, method):
+        return [f"{folder}/shared/{method}.safetensors"]
+    sites = study.training_sites(config) if method else [wildcards.site]
     return [f"{folder}/{site}.safetensors" for site in sites]
 
 
 def model_files(config: Config, wildcards: Any) -> list[str]:
     """The models that score all sites: a method's global model, or the baseline of each site."""
     several = wildcards.method == BASELINE or study.is_ensemble(config, wildcards.method)
-    names = config["run"]["sites"] if several else ["global"]
+    names = study.training_sites(config) if several else ["global"]
     method = BASELINE if several else wildcards.method
     folder = model_folder(wildcards.protocol, wildcards.architecture, method, wildcards.seed)
     return [f"{folder}/{name}.safetensors" for name in names]

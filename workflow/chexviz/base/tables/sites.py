@@ -29,8 +29,8 @@ SAMPLES = Table(
         "False: the source does not say who it is, so the image stands for a patient of its own"
     ),
     subset=text(
-        "of the split that the dataset comes with: train, validation, evaluation; empty: in none, or "
-        "it has none"
+        "of the split that the dataset comes with: train, validation, evaluation; empty: in none, "
+        "or it has none"
     ),
     view=text("AP, PA, ..., empty"),
     sex=text("F, M, empty"),
