@@ -64,7 +64,7 @@ class Line(NamedTuple):
     """A line of a block.
 
     kind: heading (with an AUROC), box (of one label), unlabelled (instead of both), pair (the
-    heading of two heads), both (called positive by both) or correlation. head: its name and finding.
+    heading of two heads), both (called positive by both) or correlation. head: name and finding.
     labels, label: whose. own: finding of the head that it is compared with.
     """
 
@@ -79,7 +79,7 @@ class Line(NamedTuple):
 def draw(table: pd.DataFrame, sites: list[dict], seeds: str) -> Iterator[Figure]:
     """The pages of one method and seed, two sites each.
 
-    Sites have a block of lines, in a column an architecture, or, where that would be long, a matrix.
+    Sites have a block of lines, in a column an architecture; where that would be long, a matrix.
     sites: see titles. seeds: which of several this is.
     """
     training = training_sites(sites)

@@ -21,16 +21,16 @@ TOP, TITLE, HEAD, ROW, AFTER = 2.0, 6.0, 19.0, 4.2, 5.0
 WIDEST, GAP = 7.5, 1.8  # of a column; between heads of the finding and of others
 NOTE = (
     "Percent AUROC on the images of a site by its own labels, a row a finding. Left: the heads of "
-    "this finding, by site. Right: heads of other findings (the mean, where several sites have one). "
-    "Blue: above 50, orange: below."
+    "this finding, by site. Right: heads of other findings (the mean, where several sites have "
+    "one). Blue: above 50, orange: below."
 )
 
 
 def draw(table: pd.DataFrame, shown: list[dict], sites: list[dict], seeds: str) -> Figure:
     """A page: a row of matrices a site, in a column an architecture.
 
-    table: of one method and seed. shown: the sites of the page. sites: all, see titles. seeds: which
-    of several this is.
+    table: of one method and seed. shown: the sites of the page. sites: all, see titles. seeds:
+    which of several this is.
     """
     architectures = in_order(table["architecture"])
     width = style.DOUBLE_COLUMN
@@ -57,8 +57,8 @@ def draw(table: pd.DataFrame, shown: list[dict], sites: list[dict], seeds: str) 
 
 
 def matrix(rows: pd.DataFrame, site: dict) -> pd.DataFrame:
-    """AUROC by finding of the site (rows) and head: ('', its name) of the same finding, in the order
-    of the table, or ('other', its finding) of another.
+    """AUROC by finding of the site (rows) and head: ('', its name) of the same finding, in the
+    order of the table, or ('other', its finding) of another.
 
     rows: of AUROC on the images of the site.
     """

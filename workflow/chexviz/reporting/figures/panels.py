@@ -45,6 +45,12 @@ def training_sites(sites: list[dict]) -> list[dict]:
     return [site for site in sites if site["role"] == "train"]
 
 
+def external_endpoints(sites: list[dict]) -> list[Endpoint]:
+    """The endpoints of external sites that a model can answer, since a site learns the finding."""
+    learned = {finding for _, finding in endpoints(sites)}
+    return [endpoint for endpoint in endpoints(sites, "external") if endpoint[1] in learned]
+
+
 def heading_pages(sites: list[dict], per_page: int) -> list[dict[Endpoint, str]]:
     """The headings of the endpoints that train, by endpoint, for each page. sites: see titles."""
     titles = endpoint_titles(sites)
