@@ -48,7 +48,7 @@ ANNOTATIONS = Table(
     "annotations.csv",
     "a row for each box or mask",
     image=text(),
-    finding=note("that it shows; empty: the site's only one"),
+    finding=note("whose; empty: of the site's only one"),
     x=number("of a box or the mask's bounding box, as the next three"),
     y=number(),
     width=number(),

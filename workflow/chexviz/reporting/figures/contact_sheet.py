@@ -146,8 +146,8 @@ def draw_cases(
     radiographs, annotations = site.radiographs(images), site.outlines(endpoint[1])
     heats = {}
     for one, file in files.items():
-        name = "_".join([*endpoint, cases[f"head_{one}"].iloc[0]])
-        heats[one] = upsample(read_maps(file, name, images), radiographs.shape[-1])
+        maps = read_maps(file, *endpoint, cases[f"head_{one}"].iloc[0], images)
+        heats[one] = upsample(maps, radiographs.shape[-1])
     for position, (_, case) in enumerate(cases.iterrows()):
         row, column = divmod(position, ACROSS)
         outlines = annotations[annotations["image"] == case["image"]]

@@ -65,14 +65,14 @@ Model = tuple[str, str]  # architecture and method
 
 class Scored(NamedTuple):
     """An endpoint and the files of its site; by model the scores of the evaluation images with
-    label 1 (index: image), the threshold, the file of the maps, and what these are called in it."""
+    label 1 (index: image), the threshold, the file of the maps, and the head that answers."""
 
     endpoint: Endpoint
     site: Site
     scores: pd.DataFrame
     thresholds: dict[Model, float]
     gradcam: dict[Model, str]
-    names: dict[Model, str]
+    heads: dict[Model, str]
 
 
 class Case(NamedTuple):
@@ -170,7 +170,8 @@ def draw_row(frames: list[Axes], scored: Scored, models: list[Model]) -> str:
     show(frames[0], np.repeat(grey[..., np.newaxis] / 255, 3, axis=2), outlines, linewidth=1.1)
     below(frames[0], "annotation outlined" if len(outlines) else "not annotated")
     for frame, model in zip(frames[1:], models, strict=True):
-        maps = read_maps(scored.gradcam[model], scored.names[model], [case.image])
+        head = scored.heads[model]
+        maps = read_maps(scored.gradcam[model], *scored.endpoint, head, [case.image])
         (heat,) = upsample(maps, len(grey))
         show_map(frame, grey, heat, outlines)
         score, threshold = scored.scores.loc[case.image, model], scored.thresholds[model]
@@ -210,14 +211,14 @@ def read_endpoint(
 
     scored: of each model. files: read_models. cuts: see threshold_of.
     """
-    scores, thresholds, names = {}, {}, {}
+    scores, thresholds, heads = {}, {}, {}
     for model, found in scored.items():
         ((head, rows),) = found[endpoint].items()
         scores[model] = rows[rows["label"] == 1].set_index("image")["score"]
         thresholds[model] = threshold_of(cuts, *endpoint, head, *model, seed)
-        names[model] = "_".join([*endpoint, head])
+        heads[model] = head
     gradcam = files["gradcam"].to_dict()
-    return Scored(endpoint, site, pd.DataFrame(scores).dropna(), thresholds, gradcam, names)
+    return Scored(endpoint, site, pd.DataFrame(scores).dropna(), thresholds, gradcam, heads)
 
 
 def read_all(
