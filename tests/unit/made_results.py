@@ -160,7 +160,6 @@ def make_site(
     site, count = about["name"], 3 * images
     names = [f"{site}{index:05d}" for index in range(count)]
     labels = labels_of(about, count)
-    positive = [any(row) for row in zip(*(labels[name] == 1 for name in labels), strict=True)]
     samples = pd.DataFrame(
         {
             "image": names,
@@ -184,8 +183,12 @@ def make_site(
     write(samples, results.site(site, "samples.csv"))
     np.save(results.site(site, "images.npy"), np.stack([chest(rng) for _ in range(count)]))
     masks = site == "siim"
+    findings = about["findings"]
     rows = [
-        annotation(name, masks, rng) for name, drawn in zip(names, positive, strict=True) if drawn
+        annotation(name, finding if len(findings) > 1 else "", masks, rng)
+        for place, name in enumerate(names)
+        for finding in findings
+        if labels[f"label_{finding}"][place] == 1
     ]
     write(pd.DataFrame(rows), results.site(site, "annotations.csv"))
     write(
@@ -217,12 +220,12 @@ def chest(rng: np.random.Generator) -> np.ndarray:
     return np.clip(image + rng.normal(0, 9, image.shape), 0, 255).astype(np.uint8)
 
 
-def annotation(image: str, mask: bool, rng: np.random.Generator) -> dict:
+def annotation(image: str, finding: str, mask: bool, rng: np.random.Generator) -> dict:
     x, y = int(rng.integers(12, 26)), int(rng.integers(16, 30))
     width, height = 12, 18
     runs = " ".join(f"{column * SIZE + y} {height}" for column in range(x, x + width))
     box = {"x": x, "y": y, "width": width, "height": height}
-    return {"image": image, **box, "runs": runs if mask else ""}
+    return {"image": image, "finding": finding, **box, "runs": runs if mask else ""}
 
 
 def split_rows(results: Results, site: dict, protocol: str) -> pd.DataFrame:
