@@ -14,8 +14,8 @@ from chexviz.base.errors import run
 from chexviz.base.tables.study import LABEL_CHECKS, LEAKAGE
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.panels import at, at_any, pages
-from chexviz.reporting.titles import add_titles, place_title
-from chexviz.reporting.wording import bracketed, share
+from chexviz.reporting.titles import add_titles, finding_title, place_title
+from chexviz.reporting.wording import bracketed, capitalised, share
 
 FIGURE = {
     "name": "audit",
@@ -42,6 +42,7 @@ FIGURE = {
 # mm on the printed page
 LEFT, PANEL, RATES, BETWEEN, RIGHT = 33.0, 50.0, 40.0, 27.0, 30.0
 TOP, ROW, BETWEEN_SITES, AXIS = 18.0, 4.4, 11.0, 9.0
+RIGHT_HEADING = LEFT + PANEL + BETWEEN - 12
 SHARED = {
     ("patient", "within"): "patient, same site",
     ("patient", "across"): "patient, other site",
@@ -101,8 +102,7 @@ def block_of(site: dict, finding: str, labels: pd.DataFrame) -> Block:
 
 def write_head(figure: Figure, audits: dict[str, pd.DataFrame]) -> None:
     """The titles of both columns, and the colours of the protocols."""
-    right = LEFT + PANEL + BETWEEN - 12
-    for letter, across, title in (("a", 2.5, TITLES[0]), ("b", right, TITLES[1])):
+    for letter, across, title in (("a", 2.5, TITLES[0]), ("b", RIGHT_HEADING, TITLES[1])):
         style.text_at(figure, across, 5, letter, fontsize=9, fontweight="bold")
         style.text_at(figure, across + 5, 5, title, fontsize=7.5)
     for position, protocol in enumerate(audits):
@@ -126,13 +126,20 @@ def draw_blocks(
             axes = style.axes_at(figure, LEFT, y, PANEL, block.height)
             draw_shared(axes, {name: of_site(table, site) for name, table in audits.items()}, site)
             finish(axes, largest, "Evaluation images, %" if block is last else "")
-        title = place_title(site | {"findings": [block.finding]})
-        heading = style.text_at(figure, 2.5, y - 2, title, fontsize=7.5, fontweight="bold")
-        style.shrink_to_fit(heading, LEFT + PANEL - 5)
+            write_heading(figure, 2.5, y, place_title(site), LEFT + PANEL - 5)
+        if len(site["findings"]) > 1:
+            title = f"{capitalised(finding_title(block.finding))} ({site['title']})"
+            write_heading(figure, RIGHT_HEADING, y, title, RATES + RIGHT + 10)
         axes = style.axes_at(figure, LEFT + PANEL + BETWEEN, y, RATES, block.height)
         draw_rates(axes, block.rates)
         finish(axes, ends, "Positive images, %" if block is blocks[-1] else "")
         y += block.height + BETWEEN_SITES
+
+
+def write_heading(figure: Figure, x: float, y: float, title: str, width: float) -> None:
+    """The heading of a panel, in at most `width` mm; (x, y): where the panel's block begins."""
+    heading = style.text_at(figure, x, y - 2, title, fontsize=7.5, fontweight="bold")
+    style.shrink_to_fit(heading, width)
 
 
 def of_site(table: pd.DataFrame, site: dict) -> pd.DataFrame:

@@ -56,7 +56,7 @@ FIGURE = {
 }
 # mm on the printed page
 LEFT, PANEL, VALUES, BETWEEN = 40.0, 33.0, 35.0, 4.0
-TOP, ROW, TITLE, AFTER, AXIS = 3.0, 3.9, 9.0, 5.0, 8.0
+TOP, ROW, TITLE, AFTER, AXIS = 1.0, 3.9, 12.0, 6.0, 8.0
 P_COLUMN = 33.5  # mm right of a panel: where p ends
 NOTE = (
     "AUROC with 95 % interval; grey line: the federated model's answer. n: positive of all images. "
@@ -89,13 +89,14 @@ def draw(
     limits = max(np.floor(10 * np.nanmin([low, 0.7])) / 10, 0), 1.0
     for page in pages(external_endpoints(sites), FIGURE["per_page"]):
         blocks = [lines_of(at(metrics, endpoint), endpoint[0], heads) for endpoint in page]
-        tall = sum(TITLE + ROW * len(lines) + AFTER for lines in blocks)
+        tall = sum(TITLE + ROW * len(lines) + AFTER for lines in blocks) - AFTER
         figure = style.new_figure(width, TOP + tall + AXIS + style.note_height(note))
         y = TOP
         for endpoint, lines in zip(page, blocks, strict=True):
             y += TITLE
             own, tests = at(metrics, endpoint), at(comparisons, endpoint)
-            write_names(figure, y, capitalised(titles[endpoint]), lines, own)
+            write_title(figure, y - 7.5, capitalised(titles[endpoint]), own)
+            name_lines(figure, y, lines)
             for column, architecture in enumerate(architectures):
                 x = LEFT + column * (PANEL + VALUES + BETWEEN)
                 write_head(figure, x, y - 3, architecture)
@@ -125,16 +126,19 @@ def lines_of(metrics: pd.DataFrame, site: str, heads: dict[str, str]) -> list[Li
     return lines + [Line(BASELINE, f"Baseline, {heads[one]}", BASELINE, one) for one in baselines]
 
 
-def write_names(
-    figure: Figure, y: float, title: str, lines: list[Line], metrics: pd.DataFrame
-) -> None:
-    """The title of a block, how many images it rests on, and the names of its lines."""
-    heading = style.text_at(figure, 2.5, y - 3, title, fontsize=7.5, fontweight="bold")
-    style.shrink_to_fit(heading, LEFT - 5)
+def write_title(figure: Figure, y: float, title: str, metrics: pd.DataFrame) -> None:
+    """The title of a block, and how many images it rests on."""
+    heading = style.text_at(figure, 2.5, y, title, fontsize=7.5, fontweight="bold")
+    width, _ = style.size_mm(figure)
+    style.shrink_to_fit(heading, 0.7 * width)
     count = metrics.iloc[0]
-    look = {"fontsize": 6.5, "color": style.GREY}
     text = f"n: {count['positives']:,} of {count['images']:,}"
-    style.text_at(figure, 2.5, y + 0.2, text, **look)
+    look = {"fontsize": 6.5, "color": style.GREY, "ha": "right"}
+    style.text_at(figure, width - 1.5, y, text, **look)
+
+
+def name_lines(figure: Figure, y: float, lines: list[Line]) -> None:
+    """The names of the lines left of the panels."""
     for number, line in enumerate(lines):
         weight = "bold" if line.kind == ANSWER else "normal"
         look = {"fontsize": 6.5, "fontweight": weight, "va": "center_baseline"}
@@ -157,9 +161,8 @@ def draw_panel(
     """A dot with its interval a line; beside it the number, and p of the answer against it."""
     metrics = metrics.set_index(["method", "head"])
     best = lines[0]
-    axes.axvline(
-        metrics["auroc"][best.method, best.head], color=style.LIGHT, linewidth=0.8, zorder=0
-    )
+    value = metrics["auroc"][best.method, best.head]
+    axes.axvline(value, color=style.GREY, linewidth=0.5, zorder=0)
     tests = comparisons[comparisons["head"] == best.head]
     for y, line in enumerate(lines):
         row = metrics.loc[(line.method, line.head)]

@@ -62,8 +62,9 @@ def matrix(rows: pd.DataFrame, site: dict) -> pd.DataFrame:
 
     rows: of AUROC on the images of the site.
     """
+    rows = rows[rows["labels"].isin(site["findings"])]
     own = rows["finding"] == rows["labels"]
-    other = rows["labels"].isin(site["findings"]) & ~rows["finding"].isin(site["findings"])
+    other = ~rows["finding"].isin(site["findings"])
     parts = [
         rows[chosen].pivot_table(
             index="labels", columns=name, values="value", aggfunc="mean", sort=False, dropna=False

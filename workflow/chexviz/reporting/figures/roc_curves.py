@@ -69,7 +69,7 @@ def draw(
         words = "\n".join(filter(None, [note, few]))
         figure, cells = lay_out(titles, architectures, PANEL, BETWEEN, words)
         for cell, axes in panels(figure, cells, 0, PANEL):
-            axes.set_title(cell.heading, loc="left")
+            style.shrink_to_fit(axes.set_title(cell.heading, loc="left"), PANEL + 3)
             draw_panel(axes, *(rows_of(table, cell) for table in tables))
             style.panel_letter(axes, cell.letter, -11.5, 1.4)
         yield figure
