@@ -15,8 +15,9 @@ State = Mapping[str, Tensor]
 class Exchange:
     """The tensors of a module that travel, as one flat vector.
 
-    module: the representation block; with shared heads a task block, or a model of both. batchnorm: 'average' (BatchNorm's weights and running statistics travel like all else), 'local'
-    (each site keeps its own; Li et al. 2021) or 'frozen' (nobody changes them).
+    module: the representation block; with shared heads a task block, or a model of both. batchnorm:
+    'average' (BatchNorm's weights and running statistics travel like all else), 'local' (each site
+    keeps its own; Li et al. 2021) or 'frozen' (nobody changes them).
     Integer buffers (BatchNorm's step counts, which nothing reads) never travel. Parameters come
     first in the vector: `parameters` is how many of its numbers they are.
     """

@@ -65,8 +65,7 @@ def warm_up(parties: Sequence[Party], settings: Warmup) -> None:
 
     What a shared head has for one finding alone is averaged over the parties that label it.
     """
-    tasks = [party.task for party in parties]
-    exchange, data = Exchange(tasks[0], "average"), [party.data for party in parties]
+    exchange, data = Exchange(parties[0].task, "average"), [party.data for party in parties]
     how = settings.method
     labelled = labels_known(data)
     combine = Combination(exchange, weights_of(how, data), how.combine, how.trim, labelled)
@@ -75,12 +74,10 @@ def warm_up(parties: Sequence[Party], settings: Warmup) -> None:
         for _ in range(settings.epochs):
             losses = [party.epoch() for party in parties]
             if len(parties) > 1:
-                sent = [
-                    exchange.pack(task.state_dict(), one.site) for task, one in zip(tasks, data)
-                ]
+                sent = [exchange.pack(one.task.state_dict(), one.data.site) for one in parties]
                 combined = combine(sent)
-                for task in tasks:
-                    exchange.unpack(combined, task)
+                for one in parties:
+                    exchange.unpack(combined, one.task)
             progress.step(loss=sum(losses) / len(losses))
 
 

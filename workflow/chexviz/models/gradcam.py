@@ -12,8 +12,9 @@ from chexviz.models.model import pooled
 def gradcam(maps: Tensor, logit: Callable[[Tensor], Tensor]) -> Tensor:
     """Grad-CAM of a logit (Selvaraju et al. 2017, equations 1 and 2), in closed form.
 
-    logit: pooled features (n, C) to the logit (n,) of a finding, by task blocks alone. maps: (n, C, h, w), the representation block's output, after its last ReLU. Gives (n, h, w),
-    not negative: the maps weighted by the pooled gradient of the logit, summed, and cut at zero.
+    logit: pooled features (n, C) to the logit (n,) of a finding, by task blocks alone. maps: (n, C,
+    h, w), the representation block's output, after its last ReLU. Gives (n, h, w), not negative:
+    the maps weighted by the pooled gradient of the logit, summed, and cut at zero.
 
     Task blocks see the maps only through their means, so the gradient is the same at every
     place of a channel: that of the pooled feature over the area. The forward pass that scores an

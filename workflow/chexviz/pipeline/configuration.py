@@ -55,8 +55,8 @@ def check_renamed(config: Config) -> None:
                 expected="`findings`, a list of what the site labels and learns; labels that only "
                 "evaluate are its `evaluated_findings`",
                 found=f"task: {site['task']}",
-                fix=f"write `findings: [{site['task']}]` instead, and `evaluated_findings` for what "
-                "was in `findings`",
+                fix=f"write `findings: [{site['task']}]` instead, and `evaluated_findings` for "
+                "what was in `findings`",
             )
 
 

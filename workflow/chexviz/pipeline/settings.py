@@ -143,7 +143,7 @@ def paper(config: Config) -> dict:
             {"name": name, **DEFAULTS, **config["methods"][name]}
             for name in config["run"]["methods"]
         ],
-        "figures": inventory.shown_figures(),
+        "figures": inventory.shown_figures(titles(config)),
     }
 
 
