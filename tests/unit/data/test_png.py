@@ -114,7 +114,7 @@ def test_significant_bits_of_a_png_of_8_do_not_count():
 
 
 def test_a_deep_png_becomes_the_image_of_its_8_bits():
-    task = Task(0, None, "a", [], "")
+    task = Task(0, None, "a", [], [])
     deep = encoded((GREY / 255 * 4095).round().astype(np.uint16))
     images = [convert(data, task, 32, "pad", MANY)[0] for data in (encoded(GREY), deep)]
     assert np.abs(images[0].astype(int) - images[1]).max() <= 1
