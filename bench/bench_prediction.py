@@ -18,15 +18,17 @@ import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz.models import device, files, predict
+from chexviz.models import device, files
 from chexviz.models.architectures import ARCHITECTURES
-from chexviz.models.dataset import Dataset, load_dataset, to_unit
+from chexviz.models.dataset import Dataset, load_datasets, to_unit
 from chexviz.models.model import Model, build
+from chexviz.models.scoring import score
 from chexviz.pipeline.settings import take, train
 
 ROOT = Path(__file__).parents[1]
 THREADS = 1
 DEVICE = device.choose(THREADS)
+FINDINGS = {"rsna": ["pneumonia"]}
 SIZE, REPEATS, PREVALENCE = 224, 3, 0.22
 PASSED = 256  # images whose pass is timed
 TRAINED = 30_985  # images of both sites in the paper
@@ -68,17 +70,19 @@ def write_site(folder: Path, count: int, subset: str) -> list[str]:
     np.save(folder / "images.npy", np.resize(some, (count, SIZE, SIZE)))
     names = [f"i{number:06d}" for number in range(count)]
     rows = {"site": "rsna", "image": names, "patient": names, "subset": subset}
-    rows |= {"label": (generator.random(count) < PREVALENCE) * 1, "position": range(count)}
+    rows |= {
+        "label_pneumonia": (generator.random(count) < PREVALENCE) * 1,
+        "position": range(count),
+    }
     pd.DataFrame(rows).to_csv(folder / "split.csv", index=False)
     return [
-        "--site=rsna",
         f"--images={folder / 'images.npy'}",
         f"--split={folder / 'split.csv'}",
     ]
 
 
 def model_of(architecture: str) -> Model:
-    return device.place(build(architecture, ["rsna"], seed=1), DEVICE).eval()
+    return device.place(build(architecture, FINDINGS, seed=1), DEVICE).eval()
 
 
 def forward(model: Model, data: Dataset) -> None:
@@ -99,13 +103,13 @@ def pass_rows(folder: Path) -> list[tuple]:
     """For each architecture: milliseconds an image of the pass alone and of prediction."""
     write_site(folder, PASSED, "evaluation")
     paths = (folder / "images.npy", folder / "split.csv")
-    data = load_dataset("rsna", *paths, ["evaluation"], DEVICE)
+    (data,) = load_datasets(FINDINGS, *paths, ["evaluation"], [DEVICE])
     rows = []
     for architecture in ARCHITECTURES:
         model = model_of(architecture)
         works = (
             lambda model=model: forward(model, data),
-            lambda model=model: predict.predictions([model], data, ["rsna"]),
+            lambda model=model: score([model], data, [("pneumonia", "rsna")]),
         )
         taken = np.array([[seconds(work) for work in works] for _ in range(REPEATS + 1)][1:])
         ratio = np.median(taken[:, 1] / taken[:, 0])
@@ -121,17 +125,19 @@ def memory_rows(folder: Path) -> list[tuple[str, str, float]]:
         words = write_site(folder, count, subset)
         for architecture in ARCHITECTURES:
             model = folder / "model.safetensors"
-            about = {"architecture": architecture, "sites": ["rsna"]}
+            about = {"architecture": architecture, "heads": FINDINGS}
             files.save(model, model_of(architecture).state_dict(), **about)
             settings = train(config, architecture, "baseline")
             if stage == "predict":
                 settings = take(settings, "threads")
             line = [*words, f"--settings={json.dumps(settings)}", f"--model={model}"]
             if stage == "train":
-                line += [f"--architecture={architecture}", "--seed=1", "--protocol=paper"]
+                line += ["--site", "rsna", "pneumonia", f"--architecture={architecture}"]
+                line += ["--seed=1", "--protocol=paper"]
                 line += [f"--checkpoint={folder / 'none'}", f"--history={folder / 'none'}"]
             else:
-                line += ["--task=pneumonia", f"--predictions={folder / 'p.csv'}"]
+                line += ["--findings", "rsna", "train", "pneumonia"]
+                line += [f"--predictions={folder / 'p.csv'}"]
                 line += [f"--gradcam={folder / 'p.npz'}"]
             run = subprocess.run(
                 [sys.executable, "-c", MEASURED.format(work=STAGES[stage]), *line],

@@ -31,7 +31,7 @@ from chexviz.models import device
 from chexviz.models.augment import Augmentation
 from chexviz.models.dataset import Dataset, to_unit
 from chexviz.models.device import autocast, computes_bfloat16
-from chexviz.models.model import Model, build
+from chexviz.models.model import Heads, Model, build
 from chexviz.tools.forecast import draw, epoch
 
 THREADS = torch.get_num_threads()
@@ -109,7 +109,7 @@ class Pictures(torch.utils.data.Dataset):
             return self.transform(picture), self.labels[index]
 
 
-def usual_model(architecture: str, heads: list[str]) -> Model:
+def usual_model(architecture: str, heads: Heads) -> Model:
     """The same layers as most have them: torchvision's DenseNet121, no memory layout chosen."""
     model = build(architecture, heads, seed=1)
     if architecture == "densenet121":
@@ -140,7 +140,7 @@ def usual_epoch(data: Dataset, architecture: str, folder: Path, batch: int) -> C
         total = 0.0
         for images, labels in loader:
             optimizer.zero_grad()
-            logits = model(images.to(DEVICE, non_blocking=True), data.heads)
+            logits = model(images.to(DEVICE, non_blocking=True), [*data.heads])
             loss = masked_loss(logits, labels.to(DEVICE, non_blocking=True))
             loss.backward()
             optimizer.step()
@@ -183,7 +183,7 @@ def bare_steps(site: LocalSite, steps: int) -> None:
     site.set_up(0, "all")
     for _ in range(steps):
         with autocast(DEVICE, SETTINGS.precision):
-            logits = site.model(images, site.data.heads)
+            logits = site.model(images, [*site.data.heads])
         loss = masked_loss(logits.float(), labels)
         site.optimizer.zero_grad()
         loss.backward()
@@ -231,12 +231,16 @@ def bench_warmup() -> None:
     """Table c."""
     epochs, size = 30, 224 if GPU else 64
     data = draw(2048 if GPU else 128, size, DEVICE)
-    model = build("densenet121", ["site"], seed=1).to(DEVICE)
+    model = build("densenet121", {"site": ["a"]}, seed=1).to(DEVICE)
     settings = warmup.Warmup(
-        batch=SETTINGS.batch, threads=THREADS, epochs=epochs, learning_rate=1e-3
+        batch=SETTINGS.batch,
+        threads=THREADS,
+        epochs=epochs,
+        learning_rate=1e-3,
+        method=SETTINGS.method,
     )
     once, anew = side_by_side(
-        lambda: warmup.warm_up(model, data, settings, seed=1),
+        lambda: warmup.warm_up([warmup.Party(model, data, settings, seed=1)], settings),
         lambda: recomputed(model, data, epochs),
         repeats=1,
     )

@@ -39,8 +39,14 @@ def real_data() -> Path:
     return folder
 
 
+LABELLED = {"north": "pneumonia", "south": "pneumothorax"}  # by the sites of a federation
+
+
 def draw_site(folder: Path, site: str, *, count: int = 60, size: int = 32, seed: int = 0) -> None:
-    """Write images.npy and samples.csv of a site: noise, and a bright spot where the label is 1."""
+    """Write images.npy and samples.csv of a site: noise, and a bright spot where the label is 1.
+
+    The label is of the site's finding in LABELLED.
+    """
     draws = np.random.default_rng([seed, *site.encode()])
     labels = (np.arange(count) % 3 == 0).astype(int)
     rows, columns = np.mgrid[:size, :size]
@@ -56,13 +62,15 @@ def draw_site(folder: Path, site: str, *, count: int = 60, size: int = 32, seed:
             "file": [f"{site}-{number:03d}.dcm" for number in range(count)],
             "patient": [f"{site}-{number // 2:03d}" for number in range(count)],
             "patient_known": True,
-            "label": labels,
+            "subset": None,
             "view": "PA",
             "sex": "F",
             "age": 50.0,
+            "age_stated": "050Y",
             "spacing": 1.0,
             "sha256": [f"{site}{number:060d}" for number in range(count)],
             "phash": [f"{value:016x}" for value in draws.integers(0, 2**63, count)],
+            f"label_{LABELLED[site]}": labels,
         }
     )
     samples.to_csv(folder / "samples.csv", index=False)
@@ -72,10 +80,10 @@ def draw_split(folder: Path, site: str) -> None:
     """Write split.csv of a site: of every five images one evaluates and one validates."""
     samples = pd.read_csv(folder / "samples.csv")
     subset = np.array(["train", "train", "train", "validation", "evaluation"])
-    rows = samples[["image", "patient", "label"]].assign(
+    rows = samples.assign(
         site=site, subset=subset[np.arange(len(samples)) % 5], position=range(len(samples))
     )
-    columns = ["site", "image", "patient", "label", "subset", "position"]
+    columns = ["site", "image", "patient", "subset", "position", f"label_{LABELLED[site]}"]
     rows[columns].to_csv(folder / "split.csv", index=False)
 
 

@@ -7,8 +7,17 @@ from made_results import SIZE, Results, make_resources, trainings
 
 def titles_argument(sites) -> str:
     """The option that names the sites, which tables and figures have."""
-    named = [{key: site[key] for key in ("name", "title", "task")} for site in sites]
-    return f"--titles={json.dumps(named)}"
+    keys = ("name", "title", "role", "findings")
+    return f"--titles={json.dumps([{key: site[key] for key in keys} for site in sites])}"
+
+
+def findings_arguments(results: Results) -> list[str]:
+    """The part of a command line that tells the findings of every site."""
+    return [
+        word
+        for site in results.sites
+        for word in ("--findings", site["name"], site["role"], *site["findings"])
+    ]
 
 
 def participants_arguments(results: Results) -> list[str]:
@@ -18,7 +27,7 @@ def participants_arguments(results: Results) -> list[str]:
         name, folder = site["name"], make_resources(results, site["name"])
         tables = [results.site(name, f"{table}.csv") for table in ("samples", "rejected")]
         files = [*tables, folder / "manifest.csv", folder / "fetched.csv"]
-        arguments += ["--site", name, site["task"], *map(str, files)]
+        arguments += ["--site", name, *map(str, files)]
     for protocol in results.protocols:
         arguments += ["--split", protocol, str(results.split(protocol))]
     return arguments
@@ -31,7 +40,7 @@ def failures_arguments(results: Results, protocol: str) -> list[str]:
     for site in results.sites:
         files = ("images.npy", "samples.csv", "annotations.csv")
         paths = [str(results.site(site["name"], name)) for name in files]
-        arguments += ["--site", site["name"], site["task"], *paths]
+        arguments += ["--site", site["name"], *paths]
     for model in results.models:
         for seed in results.seeds:
             path = str(results.predictions(protocol, model, seed))
@@ -46,7 +55,7 @@ def figure3_arguments(results: Results, protocol: str) -> list[str]:
     for site in results.sites:
         files = ("images.npy", "samples.csv", "annotations.csv")
         paths = [str(results.site(site["name"], name)) for name in files]
-        arguments += ["--site", site["name"], site["task"], *paths]
+        arguments += ["--site", site["name"], *paths]
     return arguments + prediction_arguments(results, protocol, ("baseline", results.methods[0]))
 
 
@@ -79,7 +88,7 @@ def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
     arguments += ["--settings", json.dumps(settings)]
     for site in results.sites:
         name = site["name"]
-        arguments += ["--site", name, site["task"], str(results.site(name, "annotations.csv"))]
+        arguments += ["--site", name, str(results.site(name, "annotations.csv"))]
     return arguments + prediction_arguments(results, protocol, ("baseline", *results.methods))
 
 
@@ -90,7 +99,7 @@ def contact_sheet_arguments(results: Results, protocol: str) -> list[str]:
     for site in results.sites:
         name = site["name"]
         files = ("images.npy", "samples.csv", "annotations.csv")
-        arguments += ["--site", name, site["task"], *(str(results.site(name, f)) for f in files)]
+        arguments += ["--site", name, *(str(results.site(name, f)) for f in files)]
     for model in results.models:
         if model[1] in ("baseline", results.methods[0]):
             path = results.gradcam(protocol, model, results.seeds[0])

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
+from chexviz.base.tables.models import MEAN, MODEL, SHARED, answer
 from chexviz.base.tables.sites import FETCHED
-from chexviz.base.tables.study import LEAKAGE, PAIR
-from chexviz.cohort.label_checks import check
+from chexviz.base.tables.study import DUPLICATES, LEAKAGE
+from chexviz.cohort import label_checks
 from chexviz.data.sources.registry import of_kind
 
 SIZE = 64
@@ -18,30 +19,22 @@ GRID = np.linspace(0, 1, 51)
 SKILL = {"standard": 1.45, "densenet121": 1.75}
 LACKING = {"baseline": 0.0, "pooled": -0.1}  # of an architecture's skill; other methods: 0.05
 ROUNDS, BYTES = 6, {"standard": 371_000, "densenet121": 28_200_000}
-RSNA = {
-    "name": "rsna",
-    "title": "RSNA",
-    "task": "pneumonia",
-    "table": "",
-    "reader": "rsna",
-    "phantom": False,
+COMMON = {"role": "train", "table": "", "reader": "table", "phantom": False}
+RSNA = COMMON | {
+    **{"name": "rsna", "title": "RSNA", "findings": ["pneumonia"], "reader": "rsna"},
 }
-SIIM = {
-    "name": "siim",
-    "title": "SIIM-ACR",
-    "task": "pneumothorax",
-    "table": "",
-    "reader": "siim",
-    "phantom": False,
+SIIM = COMMON | {
+    **{"name": "siim", "title": "SIIM-ACR", "findings": ["pneumothorax"], "reader": "siim"},
 }
-HOSPITAL = {
-    "name": "hospital",
-    "title": "General Hospital",
-    "task": "pneumonia",
-    "table": "",
-    "reader": "table",
-    "phantom": False,
+HOSPITAL = COMMON | {"name": "hospital", "title": "General Hospital", "findings": ["pneumonia"]}
+CLINIC = COMMON | {
+    **{"name": "clinic", "title": "Clinic", "findings": ["pneumonia", "pleural_effusion"]},
 }
+ABROAD = COMMON | {
+    **{"name": "abroad", "title": "Abroad", "role": "external"},
+    "findings": ["pneumonia", "pneumothorax"],
+}
+TOGETHER = ("pooled", "shared", "surgical")  # methods with one head for all sites
 KINDS = {"rsna": "kaggle-competition:rsna", "siim": "kaggle-dataset:owner/siim"}
 
 
@@ -54,6 +47,16 @@ class Results:
     protocols: list[str]
     seeds: list[int]
     methods: list[str]
+
+    @property
+    def training(self) -> list[dict]:
+        return [site for site in self.sites if site["role"] == "train"]
+
+    @property
+    def learned(self) -> list[str]:
+        """The findings that the training sites label."""
+        named = (finding for site in self.training for finding in site["findings"])
+        return list(dict.fromkeys(named))
 
     @property
     def models(self) -> list[tuple[str, str]]:
@@ -92,15 +95,16 @@ def make_results(
 ) -> Results:
     """Write every file that tables, figures and the paper read.
 
-    images: evaluated, per site. known: whether patients, views, sexes and ages are.
+    images: evaluated, per training site; of an external one three times as many are. known: whether
+    patients, views, sexes and ages are.
     """
     results = Results(Path(root), list(sites), list(protocols), list(seeds), list(methods))
     rng = np.random.default_rng(7)
     for site in results.sites:
-        make_site(results, site["name"], images, rng, known)
-    write(label_rows(results), results.root / "audit" / "labels.csv")
+        make_site(results, site, images, rng, known)
+    make_label_checks(results)
     for protocol in results.protocols:
-        splits = [split_rows(results, site["name"], protocol) for site in results.sites]
+        splits = [split_rows(results, site, protocol) for site in results.sites]
         write(pd.concat(splits), results.split(protocol))
         write(audit_rows(results, protocol), results.root / "audit" / f"{protocol}.csv")
         make_protocol(results, protocol, rng)
@@ -116,7 +120,7 @@ def make_histories(results: Results, protocol: str) -> None:
 
 def trainings(results: Results) -> list[tuple[tuple[str, str], int, str]]:
     """Model, seed and name of every training; an ensemble is none."""
-    names = [site["name"] for site in results.sites]
+    names = [site["name"] for site in results.training]
     return [
         (model, seed, name)
         for model in results.models
@@ -129,7 +133,7 @@ def trainings(results: Results) -> list[tuple[tuple[str, str], int, str]]:
 def history_rows(results: Results, model: tuple[str, str], name: str, number: int) -> pd.DataFrame:
     """Losses that fall from round to round; every training has its own."""
     architecture, method = model
-    sites = [site["name"] for site in results.sites] if name == "global" else [name]
+    sites = [site["name"] for site in results.training] if name == "global" else [name]
     sites = ["+".join(sites)] if method == "pooled" else sites
     exchanges = method not in ("baseline", "pooled") and len(sites) > 1
     rows = [
@@ -151,18 +155,18 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def make_site(
-    results: Results, site: str, images: int, rng: np.random.Generator, known: bool
+    results: Results, about: dict, images: int, rng: np.random.Generator, known: bool
 ) -> None:
-    count = 3 * images
+    site, count = about["name"], 3 * images
     names = [f"{site}{index:05d}" for index in range(count)]
-    labels = (np.arange(count) % 4 == 0).astype(int)
+    labels = labels_of(about, count)
     samples = pd.DataFrame(
         {
             "image": names,
             "file": [f"{name}.dcm" for name in names],
             "patient": [f"{site}-p{index // 2}" for index in range(count)],
             "patient_known": site != "siim",
-            "label": labels,
+            "subset": "",
             "view": rng.choice(["AP", "PA"], count),
             "sex": rng.choice(["F", "M"], count),
             "age": rng.integers(18, 90, count),
@@ -170,6 +174,7 @@ def make_site(
             "spacing": 0.8,
             "sha256": "0" * 64,
             "phash": "0" * 16,
+            **labels,
         }
     )
     if not known:
@@ -178,8 +183,12 @@ def make_site(
     write(samples, results.site(site, "samples.csv"))
     np.save(results.site(site, "images.npy"), np.stack([chest(rng) for _ in range(count)]))
     masks = site == "siim"
+    findings = about["findings"]
     rows = [
-        annotation(name, masks, rng) for name, label in zip(names, labels, strict=True) if label
+        annotation(name, finding if len(findings) > 1 else "", masks, rng)
+        for place, name in enumerate(names)
+        for finding in findings
+        if labels[f"label_{finding}"][place] == 1
     ]
     write(pd.DataFrame(rows), results.site(site, "annotations.csv"))
     write(
@@ -191,6 +200,17 @@ def make_site(
     )
 
 
+def labels_of(site: dict, count: int) -> dict[str, np.ndarray]:
+    """The label columns of a site: a quarter positive of the first finding, every image known; of
+    each further one fewer, a tenth unknown."""
+    index = np.arange(count)
+    labels = {}
+    for place, finding in enumerate(site["findings"]):
+        label = (index % (4 + place) == place).astype(float)
+        labels[f"label_{finding}"] = np.where((index % 10 == 9) & (place > 0), np.nan, label)
+    return labels
+
+
 def chest(rng: np.random.Generator) -> np.ndarray:
     """A grey thorax with two dark lungs, uint8 (SIZE, SIZE)."""
     y, x = np.mgrid[0:SIZE, 0:SIZE] / (SIZE - 1)
@@ -200,28 +220,33 @@ def chest(rng: np.random.Generator) -> np.ndarray:
     return np.clip(image + rng.normal(0, 9, image.shape), 0, 255).astype(np.uint8)
 
 
-def annotation(image: str, mask: bool, rng: np.random.Generator) -> dict:
+def annotation(image: str, finding: str, mask: bool, rng: np.random.Generator) -> dict:
     x, y = int(rng.integers(12, 26)), int(rng.integers(16, 30))
     width, height = 12, 18
     runs = " ".join(f"{column * SIZE + y} {height}" for column in range(x, x + width))
     box = {"x": x, "y": y, "width": width, "height": height}
-    return {"image": image, **box, "runs": runs if mask else ""}
+    return {"image": image, "finding": finding, **box, "runs": runs if mask else ""}
 
 
-def split_rows(results: Results, site: str, protocol: str) -> pd.DataFrame:
-    samples = pd.read_csv(results.site(site, "samples.csv"), dtype={"image": str})
-    third = len(samples) // 3
+def split_rows(results: Results, site: dict, protocol: str) -> pd.DataFrame:
+    samples = pd.read_csv(results.site(site["name"], "samples.csv"), dtype={"image": str})
+    count = len(samples)
+    third = count // 3
     middle = "train" if protocol == "paper" else "validation"
-    subset = ["evaluation"] * third + [middle] * third + ["train"] * (len(samples) - 2 * third)
-    rows = samples[["image", "patient", "label"]].assign(site=site, subset=subset)
-    rows = rows.assign(position=range(len(rows)))
-    return rows[["site", "image", "patient", "label", "subset", "position"]]
+    subset = ["evaluation"] * third + [middle] * third + ["train"] * (count - 2 * third)
+    if site["role"] == "external":
+        subset = ["evaluation"] * count
+    labels = [f"label_{finding}" for finding in site["findings"]]
+    rows = samples[["image", "patient", *labels]].assign(site=site["name"], subset=subset)
+    rows = rows.assign(position=range(count))
+    return rows[["site", "image", "patient", "subset", "position", *labels]]
 
 
 def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
     """Under `paper` 160 of 240 evaluation images share a patient within their site."""
     rows = []
     names = [site["name"] for site in results.sites]
+    trained = {site["name"] for site in results.training}
     for site in names:
         scopes = [("any", ""), ("within", site), ("across", "")]
         scopes += [("across", other) for other in names if other != site]
@@ -230,9 +255,12 @@ def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
             for kind in ("patient", "duplicate", "exact", "any"):
                 known = 0 if site == "siim" else 240
                 found = protocol == "paper" and scope != "across" and kind in ("patient", "any")
-                affected = 160 * (found and known > 0)
+                nobody = trained.isdisjoint(there)  # who trains there
+                affected = 160 * (found and known > 0 and not nobody)
                 fraction = affected / 240
                 if kind == "patient" and (not known or there == ["siim"]):
+                    fraction = np.nan
+                if nobody:
                     fraction = np.nan
                 note = "" if known else "patient known for 0 of 240 images"
                 counts = [240, known, affected, fraction, note]
@@ -240,17 +268,19 @@ def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
     return LEAKAGE.frame(rows)
 
 
-def label_rows(results: Results) -> pd.DataFrame:
-    """The real checks of the samples."""
-    tables = {
-        site["name"]: pd.read_csv(results.site(site["name"], "samples.csv"), dtype=str)
-        for site in results.sites
-    }
-    images = pd.concat(table.assign(site=site) for site, table in tables.items())
-    images = images.reset_index(drop=True).assign(patient_known=True, age_stated="50")
-    images = images.astype({"label": float, "age": float, "spacing": float})
-    pairs = pd.DataFrame(columns=PAIR)
-    return check(images, pairs, {site["name"]: site["task"] for site in results.sites})
+def make_label_checks(results: Results) -> None:
+    """The real checks of the samples, as if all patients and ages were known."""
+    folder = results.root / "checked"
+    names = [site["name"] for site in results.sites]
+    files = [folder / f"{name}.csv" for name in names]
+    for name, path in zip(names, files, strict=True):
+        samples = pd.read_csv(results.site(name, "samples.csv"), dtype=str)
+        write(samples.assign(patient_known=True, age_stated="50"), path)
+    write(pd.DataFrame(columns=DUPLICATES.names), folder / "duplicates.csv")
+    output = results.root / "audit" / "labels.csv"
+    output.parent.mkdir(exist_ok=True)
+    inputs = ["--site", *names, "--samples", *map(str, files)]
+    label_checks.main([*inputs, f"--duplicates={folder / 'duplicates.csv'}", f"--output={output}"])
 
 
 def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> None:
@@ -258,29 +288,32 @@ def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> 
     splits = pd.read_csv(results.split(protocol), dtype={"image": str})
     for site in results.sites:
         rows = splits[(splits["site"] == site["name"]) & (splits["subset"] == "evaluation")]
-        labels = rows["label"].to_numpy()
         for seed in results.seeds:
-            common = rng.normal(size=len(rows))
-            scores = {}
+            common = {finding: rng.normal(size=len(rows)) for finding in site["findings"]}
+            scores: dict[tuple, np.ndarray] = {}
             for model in results.models:
-                latent = 0.85 * common + 0.53 * rng.normal(size=len(rows)) + skill(*model) * labels
-                scores[model] = 1 / (1 + np.exp(2.2 - 1.4 * latent))
-                columns = ["site", "image", "patient", "label", "subset"]
-                table = rows[columns].assign(score=scores[model])
-                others = {one["name"] for one in results.sites} - {site["name"]}
-                for other in sorted(others if model[1] != "baseline" else ()):
-                    table[f"score_{other}"] = rng.random(len(rows))
+                found = made_scores(results, site, rows, model, common, rng)
+                scores |= {(model, *key): score for key, score in found.items()}
+                table = prediction_rows(site, rows, found)
                 tables.setdefault((model, seed), []).append(table)
-                maps.setdefault((model, seed), {}).update(made_gradcam(site["name"], rows, rng))
-            draws = resamples(labels, rng)
-            for model, score in scores.items():
-                key = {"site": site["name"], "task": site["task"]}
-                key |= {"architecture": model[0], "method": model[1], "seed": seed}
-                metrics.append(key | metric_row(labels, score, rows["patient"].nunique(), draws))
-                curves.append(roc_rows(key, labels, score, draws))
-                if model[1] != "baseline":
-                    reference = scores[(model[0], "baseline")]
-                    comparisons.append(key | comparison_row(labels, score, reference, draws))
+                drawn = made_gradcam(results, site, rows, model, rng)
+                maps.setdefault((model, seed), {}).update(drawn)
+            for finding in learned_at(results, site):
+                labels = rows[f"label_{finding}"].to_numpy()
+                known = ~np.isnan(labels)
+                labels, patients = labels[known].astype(int), rows["patient"][known].nunique()
+                draws = resamples(labels, rng)
+                for model in results.models:
+                    for head in judged(results, model[1], site, finding):
+                        score = scores[model, finding, head][known]
+                        key = {"site": site["name"], "finding": finding, "head": head}
+                        key |= {"architecture": model[0], "method": model[1], "seed": seed}
+                        metrics.append(key | metric_row(labels, score, patients, draws))
+                        curves.append(roc_rows(key, labels, score, draws))
+                        for other in references(results, model[1], site, finding, head):
+                            reference = scores[(model[0], "baseline"), finding, other][known]
+                            row = comparison_row(labels, score, reference, draws)
+                            comparisons.append(key | {"reference_head": other} | row)
     for key, parts in tables.items():
         write(pd.concat(parts), results.predictions(protocol, *key))
         np.savez(results.gradcam(protocol, *key), **maps[key])
@@ -289,27 +322,115 @@ def make_protocol(results: Results, protocol: str, rng: np.random.Generator) -> 
     write(pd.concat(curves), results.evaluation(protocol, "roc"))
 
 
+def learned_at(results: Results, site: dict) -> list[str]:
+    """The findings of a site that anyone learns."""
+    return [finding for finding in site["findings"] if finding in results.learned]
+
+
+def heads_of(results: Results, method: str, site: dict, finding: str) -> list[str]:
+    """The heads that score a finding at a site; its answer first, if it has one."""
+    if method == "ensemble":
+        return [MEAN]
+    if method in TOGETHER:
+        return [SHARED]
+    knowing = [one["name"] for one in results.training if finding in one["findings"]]
+    if method == "baseline":
+        own = [site["name"]] if site["name"] in knowing else []
+        return own if site["role"] == "train" else knowing
+    heads = knowing + [MEAN] * (len(knowing) > 1)
+    return sorted(heads, key=lambda head: head != answer(site["name"], heads))
+
+
+def judged(results: Results, method: str, site: dict, finding: str) -> list[str]:
+    """The heads that are evaluated at a site: its answer, at an external site all."""
+    heads = heads_of(results, method, site, finding)
+    return heads if site["role"] == "external" else heads[:1]
+
+
+def references(results: Results, method: str, site: dict, finding: str, head: str) -> list[str]:
+    """The baselines, by the site of each, that a head is compared with."""
+    if method == "baseline":
+        return []
+    baselines = heads_of(results, "baseline", site, finding)
+    answers = head == heads_of(results, method, site, finding)[0]
+    return [one for one in baselines if answers or one == head]
+
+
+def made_scores(
+    results: Results,
+    site: dict,
+    rows: pd.DataFrame,
+    model: tuple[str, str],
+    common: dict[str, np.ndarray],
+    rng: np.random.Generator,
+) -> dict[tuple[str, str], np.ndarray]:
+    """Scores by finding and head: good ones where the site labels the finding, else chance."""
+    scores = {}
+    for finding in [*learned_at(results, site), *set_aside(results.learned, site["findings"])]:
+        heads = heads_of(results, model[1], site, finding)
+        for head in sorted(heads, key=lambda one: one == MEAN and len(heads) > 1):
+            if head == MEAN and len(heads) > 1:
+                parts = [scores[finding, one] for one in heads if one != MEAN]
+                scores[finding, head] = np.mean(parts, axis=0)
+            elif head in judged(results, model[1], site, finding) and finding in common:
+                labels = rows[f"label_{finding}"].fillna(0).to_numpy()
+                latent = 0.85 * common[finding] + 0.53 * rng.normal(size=len(rows))
+                latent += skill(*model) * labels
+                scores[finding, head] = 1 / (1 + np.exp(2.2 - 1.4 * latent))
+            else:
+                scores[finding, head] = rng.random(len(rows))
+    return scores
+
+
+def set_aside(findings: list[str], own: list[str]) -> list[str]:
+    """The findings that a site has not."""
+    return [finding for finding in findings if finding not in own]
+
+
+def prediction_rows(site: dict, rows: pd.DataFrame, scores: dict) -> pd.DataFrame:
+    """A site's rows of predictions; a head's follow each other."""
+    parts = []
+    for (finding, head), score in scores.items():
+        part = rows[["site", "image", "patient", "subset"]].assign(finding=finding)
+        known = finding in site["findings"]
+        label = rows[f"label_{finding}"] if known else np.full(len(rows), np.nan)
+        parts.append(part.assign(label=label, head=head, score=score))
+    return pd.concat(parts)
+
+
 def skill(architecture: str, method: str) -> float:
     """How far the scores of positive and negative images lie apart."""
     return SKILL[architecture] - LACKING.get(method, 0.05)
 
 
-def made_gradcam(site: str, rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    positive = rows.loc[rows["label"] == 1, "image"]
-    y, x = np.mgrid[0:7, 0:7]
-    centres = rng.uniform(1.5, 4.5, (len(positive), 2))
-    maps = [np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 3) for cx, cy in centres]
-    return {
-        f"image_{site}": positive.to_numpy(dtype=str),
-        f"map_{site}": np.stack(maps).astype(np.float32),
-    }
+def made_gradcam(
+    results: Results,
+    site: dict,
+    rows: pd.DataFrame,
+    model: tuple[str, str],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Maps of the answer of each finding of a site; of each baseline where it is external."""
+    arrays = {}
+    for finding in learned_at(results, site):
+        positive = rows.loc[rows[f"label_{finding}"] == 1, "image"]
+        heads = heads_of(results, model[1], site, finding)
+        for head in heads if model[1] == "baseline" else heads[:1]:
+            y, x = np.mgrid[0:7, 0:7]
+            centres = rng.uniform(1.5, 4.5, (len(positive), 2))
+            maps = [np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 3) for cx, cy in centres]
+            name = f"{site['name']}_{finding}_{head}"
+            arrays[f"image_{name}"] = positive.to_numpy(dtype=str)
+            arrays[f"map_{name}"] = np.stack(maps).astype(np.float32)
+    return arrays
 
 
 def blinded(path: Path, site: str) -> None:
     """Make all maps of a site zero."""
     with np.load(path) as archive:
         arrays = dict(archive)
-    np.savez(path, **arrays | {f"map_{site}": np.zeros_like(arrays[f"map_{site}"])})
+    blank = {name: np.zeros_like(each) for name, each in arrays.items() if f"map_{site}_" in name}
+    np.savez(path, **arrays | blank)
 
 
 def resamples(labels: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -364,7 +485,7 @@ def roc_rows(key: dict, labels, score, draws) -> pd.DataFrame:
     low, high = np.quantile([curve(draw) for draw in draws], [0.025, 0.975], axis=0)
     tpr = curve(np.arange(len(labels)))
     table = pd.DataFrame({"fpr": GRID, "tpr": tpr, "low": low, "high": high})
-    for position, name in enumerate(("site", "architecture", "method", "seed")):
+    for position, name in enumerate(MODEL):
         table.insert(position, name, key[name])
     return table
 

@@ -8,7 +8,7 @@ from chexviz.base.methods import DEFAULTS
 from chexviz.federation.methods import read_training
 from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
-from chexviz.models.dataset import Dataset, load_dataset
+from chexviz.models.dataset import Dataset, load_datasets
 from chexviz.models.model import build
 
 SETTINGS = {
@@ -31,18 +31,27 @@ def settings_of(**changes) -> Training:
     return read_training(json.dumps(SETTINGS | changes))
 
 
+LABELLED = {"north": ["pneumonia"], "south": ["pneumothorax"]}
+
+
 def files(folder, sites: list[str]) -> list[str]:
     """The arguments that name the files of sites: of one its own, of several the lists of all."""
     if len(sites) > 1:
         paths = [folder / "sites.csv", folder / "split.csv"]
     else:
         paths = [folder / sites[0] / "images.npy", folder / sites[0] / "split.csv"]
-    return ["--site", *sites, "--images", str(paths[0]), "--split", str(paths[1])]
+    return ["--images", str(paths[0]), "--split", str(paths[1])]
+
+
+def learning(sites: list[str]) -> list[str]:
+    """The arguments that name sites which train, and their findings."""
+    return [word for site in sites for word in ("--site", site, *LABELLED[site])]
 
 
 def arguments(folder, sites: list[str], name: str, **changes) -> list[str]:
     """The command line of a training."""
     return [
+        *learning(sites),
         *files(folder, sites),
         "--architecture=standard",
         "--seed=1",
@@ -57,7 +66,7 @@ def arguments(folder, sites: list[str], name: str, **changes) -> list[str]:
 def dataset(folder, site: str, *subsets: str) -> Dataset:
     """A subset of a site, its images in memory."""
     paths = (folder / site / "images.npy", folder / site / "split.csv")
-    data = load_dataset(site, *paths, list(subsets), CPU)
+    (data,) = load_datasets({site: LABELLED[site]}, *paths, list(subsets), [CPU])
     data.images.make_resident()
     return data
 

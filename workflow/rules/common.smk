@@ -26,6 +26,7 @@ config.update(overlaid)
 
 try:
     configuration.check_finite(config)
+    configuration.check_renamed(config)
     config.update(configuration.whole_numbers(config))
     validate(config, os.path.join(HOME, "workflow/schemas/config.schema.yaml"))
     configuration.check(config)
@@ -63,6 +64,7 @@ def literal(value):
 
 
 SITES = config["run"]["sites"]
+TRAINING_SITES = study.training_sites(config)
 PROTOCOLS = config["run"]["protocols"]
 FIRST_METHOD = config["run"]["methods"][0]
 MODELS, EXAMPLES = study.models(config), study.example_models(config)

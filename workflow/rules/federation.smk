@@ -22,12 +22,53 @@ rule warmup:
         gpu=1,
     params:
         code=code("federation.warmup"),
+        site=lambda wildcards: arguments.learning(config, [wildcards.site]),
         settings=lambda wildcards: settings.text(settings.warmup(config, wildcards.architecture)),
     shell:
         """
         python -m chexviz.federation.warmup \
             --architecture {wildcards.architecture} \
-            --site {wildcards.site} \
+            {params.site} \
+            --images {input.images:q} \
+            --split {input.split:q} \
+            --weights {input.weights:q} \
+            --seed {wildcards.seed} \
+            --settings {params.settings:q} \
+            --task {output.task:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule warmup_shared:
+    """Train the heads of all sites on the frozen {wildcards.architecture}, for {wildcards.method}."""
+    input:
+        images="<results>/sites.csv",
+        split="<results>/splits/{protocol}.csv",
+        weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
+    output:
+        task="<results>/models/{protocol}/{architecture}/warmup/seed{seed}/shared/{method}.safetensors",
+    log:
+        "<logs>/warmup/{protocol}/{architecture}/seed{seed}/shared/{method}.log",
+    benchmark:
+        "<benchmarks>/warmup/{protocol}/{architecture}/seed{seed}/shared/{method}.tsv"
+    conda:
+        TRAINING_ENVIRONMENT
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(480),
+        gpu=1,
+    params:
+        code=code("federation.warmup"),
+        sites=arguments.learning(config, TRAINING_SITES),
+        settings=lambda wildcards: settings.text(
+            settings.warmup(config, wildcards.architecture, wildcards.method)
+        ),
+    shell:
+        """
+        python -m chexviz.federation.warmup \
+            --architecture {wildcards.architecture} \
+            {params.sites} \
             --images {input.images:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \
@@ -44,7 +85,7 @@ rule train_baseline:
         images=lambda wildcards: paths.image_file(config, wildcards.site),
         split="<results>/splits/{protocol}/{site}.csv",
         weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
-        task=lambda wildcards: paths.task_files(config, [wildcards.site], wildcards),
+        task=lambda wildcards: paths.task_files(config, wildcards),
     output:
         model="<results>/models/{protocol}/{architecture}/baseline/seed{seed}/{site}.safetensors",
         history=report(
@@ -73,6 +114,7 @@ rule train_baseline:
         gpu=1,
     params:
         code=code("federation.train"),
+        site=lambda wildcards: arguments.learning(config, [wildcards.site]),
         settings=lambda wildcards: settings.text(
             settings.train(config, wildcards.architecture, "baseline")
         ),
@@ -82,7 +124,7 @@ rule train_baseline:
         """
         python -m chexviz.federation.train \
             --architecture {wildcards.architecture} \
-            --site {wildcards.site} \
+            {params.site} \
             --images {input.images:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \
@@ -103,7 +145,7 @@ rule train_federated:
         images="<results>/sites.csv",
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
-        task=lambda wildcards: paths.task_files(config, SITES, wildcards),
+        task=lambda wildcards: paths.task_files(config, wildcards),
     output:
         model="<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.safetensors",
         history=report(
@@ -132,7 +174,7 @@ rule train_federated:
         gpu=1,
     params:
         code=code("federation.train"),
-        sites=SITES,
+        sites=arguments.learning(config, TRAINING_SITES),
         settings=lambda wildcards: settings.text(
             settings.train(config, wildcards.architecture, wildcards.method)
         ),
@@ -141,7 +183,7 @@ rule train_federated:
         """
         python -m chexviz.federation.train \
             --architecture {wildcards.architecture} \
-            --site {params.sites} \
+            {params.sites} \
             --images {input.images:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \

@@ -56,8 +56,7 @@ rule predict:
         gpu=1,
     params:
         code=code("models.predict"),
-        sites=SITES,
-        tasks=study.tasks(config),
+        findings=arguments.findings(config),
         ensemble=lambda wildcards: "--ensemble" * study.is_ensemble(config, wildcards.method),
         settings=literal({"threads": config["training"]["threads"]}),
     shell:
@@ -65,8 +64,7 @@ rule predict:
         python -m chexviz.models.predict \
             --model {input.models:q} \
             {params.ensemble} \
-            --site {params.sites} \
-            --task {params.tasks:q} \
+            {params.findings} \
             --images {input.images:q} \
             --split {input.split:q} \
             --settings {params.settings:q} \

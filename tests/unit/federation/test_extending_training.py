@@ -48,7 +48,8 @@ def test_the_architecture_starts_from_published_weights_trains_and_predicts(fede
         [
             *files(federation, NAMES),
             f"--model={federation / 'fed.safetensors'}",
-            *("--task", "pneumonia", "pneumothorax", '--settings={"threads": 1}'),
+            *("--findings", "north", "train", "pneumonia"),
+            *("--findings", "south", "train", "pneumothorax", '--settings={"threads": 1}'),
             f"--predictions={federation / 'p.csv'}",
             f"--gradcam={federation / 'p.npz'}",
         ]

@@ -21,12 +21,12 @@ def sites(federation):
 
 def needed() -> int:
     """Bytes of training alone, as the error states them to be too much."""
-    model = build("standard", ["north"], seed=1)
+    model = build("standard", {"north": ["a"]}, seed=1)
     return memory.party_bytes(model) * 2 + memory.step_bytes(model, 32, "float32") * BATCH
 
 
 def make_room(sites, free):
-    memory.make_room(sites, build("standard", ["north"], seed=1), BATCH, "float32", free)
+    memory.make_room(sites, build("standard", {"north": ["a"]}, seed=1), BATCH, "float32", free)
 
 
 def resident(sites):
@@ -79,7 +79,7 @@ def test_resident_training_gives_the_bytes_of_streamed_training(federation, monk
 @pytest.mark.parametrize("architecture", ["standard", "densenet121"])
 def test_what_is_saved_for_the_backward_pass_grows_with_the_image(architecture):
     """Both networks are convolutional: four times the pixels, four times the memory."""
-    model = build(architecture, ["north"], seed=1)
+    model = build(architecture, {"north": ["a"]}, seed=1)
     small, large = (memory.step_bytes(model, size, "float32") for size in (64, 128))
     assert large / small == pytest.approx(4, rel=0.05)
     # At least the output of the first convolution, in float32.
@@ -87,7 +87,7 @@ def test_what_is_saved_for_the_backward_pass_grows_with_the_image(architecture):
 
 
 def test_half_as_much_is_saved_in_bfloat16():
-    model = build("standard", ["north"], seed=1)
+    model = build("standard", {"north": ["a"]}, seed=1)
     half, whole = (memory.step_bytes(model, 64, name) for name in ("bfloat16", "float32"))
     assert half / whole == pytest.approx(0.5, rel=0.2)
 

@@ -44,7 +44,7 @@ def changes_of(method: dict, **changes) -> dict:
 def federation_of(folder, method: dict, names=NAMES, **changes) -> Federation:
     settings = settings_of(**changes_of(method, **changes))
     algorithm = ALGORITHMS[method["algorithm"]]
-    parties = algorithm.gather([dataset(folder, name, "train") for name in names])
+    parties = algorithm.gather([dataset(folder, name, "train") for name in names], settings.method)
     sites = [local_site(data, **changes_of(method, **changes)) for data in parties]
     return Federation(sites, settings, algorithm(settings, sites))
 
@@ -130,7 +130,7 @@ def test_the_gradient_of_fedprox_is_that_of_its_loss(federation):
     site = made.sites[0]
     anchor = made.shared + 0.1
     correct = made.method.correction(site, anchor)
-    parameters = made.method.parameters(site.model.representation)
+    parameters = made.method.parameters(site.model)
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     with torch.no_grad():
@@ -209,18 +209,21 @@ def test_pooled_is_one_training_on_all_images(federation):
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert [row["site"] for row in made.history] == ["north+south"] * 2
     assert [row["sent"] for row in made.history] == [0, 0]
-    assert set(made.tensors()) >= {"tasks.north.layers.0.weight", "tasks.south.layers.0.weight"}
+    assert made.tensors()["tasks.shared.layers.3.weight"].shape == (2, 256)
+    assert made.heads() == {"shared": ["pneumonia", "pneumothorax"]}
 
 
-def test_the_pooled_loss_of_an_image_is_that_of_its_own_task(federation):
-    """The other site's task block learns nothing from images that are not annotated for it."""
+def test_a_finding_that_no_image_is_labelled_for_is_not_learned(federation):
+    """An unknown label is no negative one: the logit's own numbers stay as they were."""
     data = pool([dataset(federation, name, "train") for name in NAMES])
     data.labels[:, 1] = torch.nan
     site = local_site(data, **changes_of({"algorithm": "pooled"}))
-    before = copy.deepcopy(site.model.tasks["south"].state_dict())
+    before = copy.deepcopy(site.model.tasks["shared"].state_dict())
     train_round(site)
-    after = site.model.tasks["south"].state_dict()
-    assert all(torch.equal(after[key], before[key]) for key in before)
+    after = site.model.tasks["shared"].state_dict()
+    for name in ("layers.3.weight", "layers.3.bias"):
+        assert torch.equal(after[name][1], before[name][1])
+        assert not torch.equal(after[name][0], before[name][0])
 
 
 def test_a_site_with_batchnorm_of_its_own_is_scored_with_it(federation):
@@ -232,11 +235,76 @@ def test_a_site_with_batchnorm_of_its_own_is_scored_with_it(federation):
         assert same == (name not in own), name
 
 
-@pytest.mark.parametrize("name", METHODS)
+def test_a_site_that_did_not_train_has_the_mean_of_all_batchnorms(federation):
+    train.main(arguments(federation, NAMES, "fed", **changes_of(METHODS["fedbn"])))
+    north, south, other = (
+        load_model(federation / "fed.safetensors", name).state_dict() for name in (*NAMES, "other")
+    )
+    for name, tensor in other.items():
+        expected = (north[name].double() + south[name].double()) / 2
+        assert torch.equal(tensor, expected.to(tensor.dtype)), name
+
+
+SHARED = [
+    {"algorithm": "fedavg", "heads": "shared"},
+    {"algorithm": "fedavg", "heads": "shared", "weights": "uniform"},
+    {"algorithm": "fedprox", "mu": 0.1, "heads": "shared"},
+]
+RESUMED = METHODS | {"shared": SHARED[0]}
+
+
+@pytest.mark.parametrize("method", SHARED, ids=["size", "uniform", "fedprox"])
+def test_a_shared_head_is_averaged_over_the_sites_that_label_its_finding(federation, method):
+    """One round by hand: hidden layers over all sites, the logit of a finding over those alone."""
+    made = federation_of(federation, method)
+    for site in made.sites:
+        for _ in made.local(site):
+            pass
+    before = [copy.deepcopy(site.model.state_dict()) for site in made.sites]
+    made.average()
+    sizes = [36, 27] if method.get("weights") != "uniform" else [1, 1]
+    for name, tensor in made.sites[0].model.state_dict().items():
+        assert torch.equal(tensor, made.sites[1].model.state_dict()[name]) or (
+            not tensor.is_floating_point()
+        ), name
+        if name.startswith("tasks.shared.layers.3."):
+            for finding, blocks in enumerate(before):  # north labels the first, south the second
+                assert torch.equal(tensor[finding], blocks[name][finding]), name
+        elif tensor.is_floating_point():
+            updates = [blocks[name].ravel() for blocks in before]
+            assert torch.equal(tensor, combine(updates, sizes, "mean").view_as(tensor)), name
+    assert made.heads() == {"shared": ["pneumonia", "pneumothorax"]}
+
+
+def test_a_finding_of_both_sites_is_averaged_over_both_by_their_images(federation):
+    north, south = (dataset(federation, name, "train") for name in NAMES)
+    north.heads, south.heads = {"north": ["a", "b"]}, {"south": ["b", "c"]}
+    north.labels, south.labels = (data.labels.repeat(1, 2) for data in (north, south))
+    method = {"algorithm": "fedavg", "heads": "shared"}
+    settings = settings_of(**changes_of(method))
+    parties = ALGORITHMS["fedavg"].gather([north, south], settings.method)
+    sites = [local_site(data, **changes_of(method)) for data in parties]
+    made = Federation(sites, settings, ALGORITHMS["fedavg"](settings, sites))
+    updates = [torch.full_like(made.shared, value) for value in (1.0, 3.0)]
+    combined = made.method.exchange.tensors(made.method.combine(updates))
+    mean = (36 * 1 + 27 * 3) / 63
+    head = combined["tasks.shared.layers.3.weight"]
+    torch.testing.assert_close(head[:, 0], torch.tensor([1.0, mean, 3.0]))
+    torch.testing.assert_close(combined["tasks.shared.layers.3.bias"], head[:, 0])
+    torch.testing.assert_close(combined["tasks.shared.layers.0.bias"][0], torch.tensor(mean))
+
+
+def test_a_robust_mean_needs_enough_sites_for_every_finding(federation):
+    method = {"algorithm": "fedavg", "heads": "shared", "combine": "median"}
+    with pytest.raises(InputError, match=r"at least 3 sites\n.*found: +1"):
+        federation_of(federation, method)
+
+
+@pytest.mark.parametrize("name", RESUMED)
 def test_every_method_goes_on_from_any_checkpoint(federation, name):
     """The state is put into a new federation after every few batches, as a killed run does."""
-    whole = run(federation, federation_of(federation, METHODS[name]))
-    broken = federation_of(federation, METHODS[name])
+    whole = run(federation, federation_of(federation, RESUMED[name]))
+    broken = federation_of(federation, RESUMED[name])
     steps = 0
     while broken.round < broken.settings.rounds:
         for site in broken.sites:
@@ -250,7 +318,7 @@ def test_every_method_goes_on_from_any_checkpoint(federation, name):
             broken.average()
         steps += 1
         state = copy.deepcopy(broken.state())
-        broken = federation_of(federation, METHODS[name])
+        broken = federation_of(federation, RESUMED[name])
         check_like(federation / "checkpoint", state, broken.state())
         broken.load(state)
     assert broken.history == whole.history

@@ -55,7 +55,7 @@ def test_a_step_imports_no_compiler(repository):
         "import sys, torch\n"
         "from chexviz.models.model import build\n"
         "from chexviz.models.adam import Adam\n"
-        "model = build('densenet121', ['north'], seed=1)\n"
+        "model = build('densenet121', {'north': ['a']}, seed=1)\n"
         "optimizer = Adam(model.parameters(), lr=1e-3)\n"
         "model(torch.rand(2, 1, 32, 32), ['north']).sum().backward()\n"
         "optimizer.step()\n"

@@ -7,7 +7,7 @@ import torch
 
 from chexviz.base.errors import InputError
 from chexviz.images.arrays import open_images
-from chexviz.models.dataset import pool
+from chexviz.models.dataset import pool, share
 from trainings import dataset
 
 
@@ -16,7 +16,7 @@ def test_dataset_is_the_subset_in_the_order_of_the_samples(federation):
     samples = pd.read_csv(federation / "north" / "samples.csv")
     chosen = samples[np.arange(60) % 5 < 3]
     assert data.rows["image"].tolist() == chosen["image"].tolist()
-    assert data.labels.ravel().tolist() == chosen["label"].tolist()
+    assert data.labels.ravel().tolist() == chosen["label_pneumonia"].tolist()
     assert np.array_equal(
         data.images.pixels, np.load(federation / "north" / "images.npy")[chosen.index]
     )
@@ -49,11 +49,11 @@ def test_streamed_images_are_the_resident_ones(federation):
     assert [*resident.images.batches([])] == [*streamed.images.batches([])] == []
 
 
-def test_a_pooled_image_is_labelled_for_its_own_site_alone(federation):
+def test_a_pooled_image_is_labelled_for_the_findings_of_its_site_alone(federation):
     north, south = (dataset(federation, site, "train") for site in ("north", "south"))
     pooled = pool([north, south])
     assert pooled.site == "north+south"
-    assert pooled.heads == ["north", "south"]
+    assert pooled.heads == {"shared": ["pneumonia", "pneumothorax"]}
     (pixels,) = pooled.images.batches([torch.arange(len(pooled))])
     assert torch.equal(pixels, torch.cat([north.images.pixels, south.images.pixels]))
     count = len(north)
@@ -61,3 +61,15 @@ def test_a_pooled_image_is_labelled_for_its_own_site_alone(federation):
     assert torch.equal(pooled.labels[count:, 1], south.labels[:, 0])
     assert pooled.labels[:count, 1].isnan().all()
     assert pooled.labels[count:, 0].isnan().all()
+
+
+def test_sites_that_share_heads_know_their_own_findings_and_not_the_others(federation):
+    north, south = (dataset(federation, site, "train") for site in ("north", "south"))
+    north.heads = {"north": ["effusion", "pneumothorax"]}
+    north.labels = torch.cat([north.labels, 1 - north.labels], dim=1)
+    one, two = share([north, south])
+    assert one.heads == two.heads == {"shared": ["effusion", "pneumothorax"]}
+    assert torch.equal(one.labels, north.labels)
+    assert two.labels[:, 0].isnan().all()
+    assert torch.equal(two.labels[:, 1], south.labels[:, 0])
+    assert [one.site, two.site] == ["north", "south"]

@@ -11,12 +11,12 @@ def mapped(model, images):
     """The maps (n, h, w) of the site north."""
     with torch.no_grad():
         maps = model.representation(images[:, None] / 255)
-        return gradcam(maps, model.tasks["north"])
+        return gradcam(maps, lambda features: model.tasks["north"](features)[:, 0])
 
 
 @pytest.mark.parametrize(("architecture", "size"), [("standard", 32), ("densenet121", 64)])
 def test_gradcam_is_that_of_hooks_and_a_backward_pass_through_the_whole_model(architecture, size):
-    model = build(architecture, ["north", "south"], seed=3)
+    model = build(architecture, {"north": ["a"], "south": ["a"]}, seed=3)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (5, size, size), dtype=torch.uint8, generator=generator)
     model(images[:, None] / 255, ["north"])  # BatchNorm's statistics: else nothing is left to map
@@ -46,10 +46,10 @@ def gradcam_by_hooks(model, images):
 
 def test_gradcam_is_after_the_last_relu():
     """So its sum before the cut is the gradient times the features: what the task block saw."""
-    model = build("standard", ["north"], seed=1).eval()
+    model = build("standard", {"north": ["a"]}, seed=1).eval()
     linear = torch.nn.Linear(128, 1, bias=False)
     torch.nn.init.uniform_(linear.weight)  # not negative: nothing is cut
-    model.tasks["north"] = torch.nn.Sequential(linear, torch.nn.Flatten(0))
+    model.tasks["north"] = linear
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=generator)
     with torch.no_grad():
@@ -59,9 +59,9 @@ def test_gradcam_is_after_the_last_relu():
 
 def test_gradcam_is_its_closed_form_for_a_linear_head():
     """With pooling and a linear head, the importance of a channel is its weight over the area."""
-    model = build("standard", ["north"], seed=1).eval()
+    model = build("standard", {"north": ["a"]}, seed=1).eval()
     linear = torch.nn.Linear(128, 1)
-    model.tasks["north"] = torch.nn.Sequential(linear, torch.nn.Flatten(0))
+    model.tasks["north"] = linear
     images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
     with torch.no_grad():
         maps = model.representation(images[:, None] / 255)

@@ -10,8 +10,8 @@ from chexviz.models.model import build
 
 
 def test_a_model_file_round_trip(tmp_path):
-    model = build("standard", ["north", "south"], seed=1)
-    about = {"architecture": "standard", "sites": ["north", "south"]}
+    model = build("standard", {"north": ["a"], "south": ["b"]}, seed=1)
+    about = {"architecture": "standard", "heads": {"north": ["a"], "south": ["b"]}}
     files.save(tmp_path / "a.safetensors", model.state_dict(), **about)
     files.save(tmp_path / "b.safetensors", model.state_dict(), **about)
     again = files.load_model(tmp_path / "a.safetensors", "north").state_dict()
@@ -24,19 +24,19 @@ def test_a_model_file_round_trip(tmp_path):
 
 @pytest.mark.parametrize(
     "about",
-    [{}, {"architecture": "other"}, {"architecture": "standard", "sites": "north"}],
+    [{}, {"architecture": "other"}, {"architecture": "standard", "heads": "north"}],
 )
 def test_a_file_of_tensors_that_says_of_no_model_is_refused(tmp_path, about):
     path = tmp_path / "model.safetensors"
-    files.save(path, build("standard", ["north"], seed=1).state_dict(), **about)
-    with pytest.raises(InputError, match=r"model\.safetensors\n.*architecture and sites"):
+    files.save(path, build("standard", {"north": ["a"]}, seed=1).state_dict(), **about)
+    with pytest.raises(InputError, match=r"model\.safetensors\n.*architecture and heads"):
         files.load_model(path, "north")
 
 
 def test_a_model_that_is_not_finite_scores_nothing(tmp_path):
-    tensors = build("standard", ["north"], seed=1).state_dict()
+    tensors = build("standard", {"north": ["a"]}, seed=1).state_dict()
     tensors["representation.layers.1.running_mean"][4] = torch.nan
-    about = {"architecture": "standard", "sites": ["north"]}
+    about = {"architecture": "standard", "heads": {"north": ["a"]}}
     files.save(tmp_path / "model.safetensors", tensors, **about)
     with pytest.raises(InputError, match=r"layers\.1\.running_mean is not finite"):
         files.load_model(tmp_path / "model.safetensors", "north")

@@ -1,90 +1,165 @@
-"""Scores, and which models give them."""
+"""Scores, and which models and heads give them."""
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from chexviz.base.sites import Site
+from chexviz.base.tables.models import PREDICTIONS
 from chexviz.federation import train
 from chexviz.models import predict
 from chexviz.models.files import load_model
 from chexviz.models.model import build
+from chexviz.models.scoring import is_mapped, score
 from trainings import arguments, dataset, files
 
-
-def test_predictions_are_the_models_own_scores(federation):
-    train.main(arguments(federation, ["north", "south"], "fed", rounds=12))
-    predict.main(
-        [
-            *files(federation, ["south"]),
-            f"--model={federation / 'fed.safetensors'}",
-            "--task=pneumothorax",
-            '--settings={"threads": 1}',
-            f"--predictions={federation / 'p.csv'}",
-            f"--gradcam={federation / 'p.npz'}",
-        ]
-    )
-    table = pd.read_csv(federation / "p.csv")
-    columns = ["site", "image", "patient", "label", "subset", "score", "score_north"]
-    assert list(table.columns) == columns
-    assert table["subset"].value_counts().to_dict() == {"validation": 9, "evaluation": 9}
-    model = load_model(federation / "fed.safetensors", "south").eval()
-    data = dataset(federation, "south", "validation", "evaluation")
-    with torch.no_grad():
-        for site, column in (("south", "score"), ("north", "score_north")):
-            expected = torch.sigmoid(model(data.images.pixels[:, None] / 255, [site])[:, 0])
-            np.testing.assert_allclose(table[column], expected, rtol=1e-4)
-    assert roc_auc_score(table["label"], table["score"]) > 0.7
-    maps = np.load(federation / "p.npz")
-    positive = table[(table["subset"] == "evaluation") & (table["label"] == 1)]
-    assert maps["image_south"].tolist() == positive["image"].tolist()
-    assert maps["map_south"].shape == (len(positive), 4, 4)
+BOTH = ["--findings", "north", "train", "pneumonia", "--findings", "south", "train", "pneumothorax"]
 
 
-def predicted(federation, *words):
+def predicted(federation, *words, findings=BOTH):
     """The table and the maps of both sites."""
-    both = ["--task", "pneumonia", "pneumonia", '--settings={"threads": 1}']
     out = [f"--predictions={federation / 'p.csv'}", f"--gradcam={federation / 'p.npz'}"]
-    predict.main([*files(federation, ["north", "south"]), *both, *out, *map(str, words)])
+    settings = '--settings={"threads": 1}'
+    predict.main(
+        [*findings, *files(federation, ["north", "south"]), settings, *out, *map(str, words)]
+    )
     with np.load(federation / "p.npz") as archive:
-        return pd.read_csv(federation / "p.csv"), dict(archive)
+        return PREDICTIONS.read(federation / "p.csv"), dict(archive)
 
 
-def test_one_file_holds_all_sites_each_scored_by_its_own_baseline(federation):
+def rows_of(table, site: str, finding: str, head: str) -> pd.DataFrame:
+    """The rows of a site's images by one head."""
+    chosen = (table["site"] == site) & (table["finding"] == finding) & (table["head"] == head)
+    return table[chosen].reset_index(drop=True)
+
+
+def by_hand(model, data, head: str) -> torch.Tensor:
+    """The probabilities (n, F) of a dataset's images by one head."""
+    with torch.no_grad():
+        return torch.sigmoid(model.eval()(data.images.pixels[:, None] / 255, [head]))
+
+
+def test_every_head_scores_every_site(federation):
+    train.main(arguments(federation, ["north", "south"], "fed", rounds=12))
+    table, maps = predicted(federation, "--model", federation / "fed.safetensors")
+    assert list(table.columns) == PREDICTIONS.names
+    model = load_model(federation / "fed.safetensors", "south")
+    data = dataset(federation, "south", "validation", "evaluation")
+    for head, finding in (("south", "pneumothorax"), ("north", "pneumonia")):
+        rows = rows_of(table, "south", finding, head)
+        assert rows["subset"].value_counts().to_dict() == {"validation": 9, "evaluation": 9}
+        np.testing.assert_allclose(rows["score"], by_hand(model, data, head)[:, 0], rtol=1e-4)
+    assert rows["label"].isna().all()  # the south does not label pneumonia
+    assert len(table) == 2 * (18 + 24)  # one head a finding: no mean
+    rows = rows_of(table, "south", "pneumothorax", "south")
+    assert roc_auc_score(rows["label"], rows["score"]) > 0.7
+    positive = rows[(rows["subset"] == "evaluation") & (rows["label"] == 1)]
+    assert maps["image_south_pneumothorax_south"].tolist() == positive["image"].tolist()
+    assert maps["map_south_pneumothorax_south"].shape == (len(positive), 4, 4)
+    assert len(maps) == 4
+
+
+def test_baselines_score_their_own_site_and_an_ensemble_is_their_mean(federation, monkeypatch):
     models_of = [federation / f"{site}.safetensors" for site in ("north", "south")]
     for site in ("north", "south"):
         train.main(arguments(federation, [site], site, rounds=2))
     table, maps = predicted(federation, "--model", *models_of)
-    assert table["site"].drop_duplicates().tolist() == ["north", "south"]
-    assert list(table.columns) == ["site", "image", "patient", "label", "subset", "score"]
-    assert sorted(maps) == ["image_north", "image_south", "map_north", "map_south"]
+    assert table.groupby("site")["head"].unique().map(list).to_dict() == {
+        "north": ["north"],
+        "south": ["south"],
+    }
     data = dataset(federation, "south", "validation", "evaluation")
-    model = load_model(models_of[1], "south").eval()
-    with torch.no_grad():
-        expected = torch.sigmoid(model(data.images.pixels[:, None] / 255, ["south"])[:, 0])
-    scores = table[table["site"] == "south"]["score"]
-    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+    own = by_hand(load_model(models_of[1], "south"), data, "south")[:, 0]
+    scores = rows_of(table, "south", "pneumothorax", "south")["score"]
+    np.testing.assert_allclose(scores, own, rtol=1e-4)
 
-    # An ensemble: both score both sites, and the mean of both is the score.
-    mixed, _ = predicted(federation, "--ensemble", "--model", *models_of)
-    south = mixed[mixed["site"] == "south"]
-    np.testing.assert_allclose(south["score"], (south["score_north"] + scores) / 2, rtol=1e-4)
-    assert south["score_south"].isna().all()
+    mixed, mixed_maps = predicted(federation, "--ensemble", "--model", *models_of)
+    assert set(mixed["head"]) == {"mean"}
+    one = rows_of(mixed, "south", "pneumothorax", "mean")  # which the south alone knows
+    np.testing.assert_allclose(one["score"], scores, rtol=1e-6)
+    assert np.array_equal(
+        mixed_maps["map_south_pneumothorax_mean"], maps["map_south_pneumothorax_south"]
+    )
 
 
-def test_whose_task_blocks_count():
-    sites, tasks = ["a", "b", "c"], ["x", "y", "x"]
-    assert predict.used("c", sites, tasks, ["1", "2", "3"], True) == (["1", "2", "3"], ["a", "c"])
-    assert predict.used("c", sites, tasks, ["1", "2", "3"], False) == (["3"], ["c"])
-    assert predict.used("c", sites, tasks, ["global"], False) == (["global"], ["c"])
+def test_an_ensemble_is_the_mean_of_those_that_know_the_finding(federation):
+    sites = {name: Site(name, "train", ["x"]) for name in ("a", "b")}
+    method = predict.Method([], sites, ensemble=True)
+    told = method.heads({"x": ["a", "b"]})
+    assert told == [("x", "mean")]
+    found = predict.means({("x", "a"): np.array([0.2]), ("x", "b"): np.array([0.6])}, told)
+    np.testing.assert_allclose(found["x", "mean"], [0.4])
+
+
+def test_private_heads_that_know_a_finding_are_told_each_and_as_a_mean(federation):
+    sites = {
+        "a": Site("a", "train", ["x", "y"]),
+        "b": Site("b", "train", ["x"]),
+        "out": Site("out", "external", ["x", "y"]),
+    }
+    method = predict.Method(["global"], sites, ensemble=False)
+    told = method.heads({"x": ["a", "b"], "y": ["a"]})
+    assert told == [("x", "a"), ("x", "b"), ("x", "mean"), ("y", "a")]
+    assert method.mapped(sites["a"], told) == [("x", "a"), ("y", "a")]
+    assert method.mapped(sites["out"], told) == [("x", "mean"), ("y", "a")]
+
+    baselines = predict.Method(["a", "b"], sites, ensemble=False)
+    told = baselines.heads({"x": ["a", "b"], "y": ["a"]})
+    assert told == [("x", "a"), ("x", "b"), ("y", "a")]
+    assert baselines.mapped(sites["out"], told) == told
+
+
+def test_baselines_score_an_external_site(federation):
+    """The south as an external site of a study of the north alone, whose finding it labels too."""
+    split = pd.read_csv(federation / "split.csv")
+    south = split["site"] == "south"
+    split.loc[south, "label_pneumonia"] = split.loc[south, "label_pneumothorax"]
+    split.drop(columns="label_pneumothorax").assign(
+        subset=split["subset"].mask(south, "evaluation")
+    ).to_csv(federation / "split.csv", index=False)
+    train.main(arguments(federation, ["north"], "north", rounds=2))
+    findings = [*BOTH[:4], "--findings", "south", "external", "pneumonia"]
+    model = federation / "north.safetensors"
+    table, maps = predicted(federation, "--model", model, findings=findings)
+    rows = rows_of(table, "south", "pneumonia", "north")
+    assert len(rows) == 45
+    assert rows["label"].notna().all()
+    assert len(maps["map_south_pneumonia_north"]) == rows["label"].sum()
+
+
+def test_the_map_of_a_mean_is_that_of_the_mean_logit(federation):
+    data = dataset(federation, "north", "evaluation")
+    model = build("standard", {"a": ["pneumonia"], "b": ["pneumonia"]}, seed=1).eval()
+    own = {head: score([model], data, [("pneumonia", head)])[1] for head in ("a", "b", "mean")}
+    maps = {head: found["pneumonia", head] for head, found in own.items()}
+    assert len(maps["mean"]) == int((data.labels == 1).sum())
+    model.tasks["b"].load_state_dict(model.tasks["a"].state_dict())
+    same = score([model], data, [("pneumonia", "mean")])[1]["pneumonia", "mean"]
+    np.testing.assert_allclose(same, maps["a"], rtol=1e-5, atol=1e-9)
+    assert not np.allclose(maps["mean"], maps["a"])
 
 
 def test_a_site_without_positives_has_no_maps(federation):
     data = dataset(federation, "north", "evaluation")
-    model = build("standard", ["north"], seed=1).eval()
-    table, maps = predict.predictions([model], data, ["north"])
-    assert len(maps) == table["label"].sum() > 0
-    data.rows["label"] = 0.0
-    table, maps = predict.predictions([model], data, ["north"])
-    assert len(table) == len(data)
-    assert maps.shape == (0, 4, 4)
+    model = build("standard", {"north": ["pneumonia"]}, seed=1).eval()
+    wanted = [("pneumonia", "north")]
+    scores, maps = score([model], data, wanted)
+    assert len(maps[wanted[0]]) == is_mapped(data.rows, "pneumonia").sum() > 0
+    data.rows["label_pneumonia"] = 0.0
+    scores, maps = score([model], data, wanted)
+    assert len(scores[wanted[0]]) == len(data)
+    assert maps[wanted[0]].shape == (0, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "words", [["north"], ["north", "train"], ["north", "both", "x"], ["north", "train"] * 2]
+)
+def test_sites_are_told_with_role_and_findings(words):
+    from chexviz.base.errors import InputError
+    from chexviz.base.sites import sites_of
+
+    values = [words] if words != ["north", "train"] * 2 else [["a", "train", "x"]] * 2
+    with pytest.raises(InputError, match="SITE ROLE FINDING"):
+        sites_of(values)

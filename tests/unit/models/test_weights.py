@@ -56,7 +56,7 @@ def test_a_local_file_of_weights_becomes_the_representation_block(tmp_path, suff
     ):
         assert torch.equal(block[f"layers.{layer}{new}"], tensors[f"features.{layer}{old}"])
     assert block[f"layers.{layer}norm1.num_batches_tracked"] == 0
-    model = files.initial("densenet121", ["north"], 1, tmp_path / "block.safetensors")
+    model = files.initial("densenet121", {"north": ["a"]}, 1, tmp_path / "block.safetensors")
     assert torch.equal(model.representation.layers.conv0.weight, tensors["features.conv0.weight"])
 
 
@@ -229,7 +229,7 @@ def test_imagenet_comes_from_torchs_cache_if_it_is_there(tmp_path, monkeypatch):
 
 def test_the_weights_are_those_of_the_architecture_that_is_told(tmp_path):
     """A file of its own names, such as a trained block has; that of another one is refused."""
-    block = build("standard", ["north"], seed=5).representation.state_dict()
+    block = build("standard", {"north": ["a"]}, seed=5).representation.state_dict()
     save_file(block, tmp_path / "block.safetensors")
     line = [f"--source={tmp_path / 'block.safetensors'}", f"--output={tmp_path / 'out'}"]
     weights.main(["--architecture=standard", *line])

@@ -26,7 +26,7 @@ def check_files(folder: Path, files: pd.DataFrame) -> None:
 
 
 def check_tables(folder: Path, files: pd.DataFrame, images: set[str]) -> None:
-    """Raise InputError if a file that is not DICOM, such as a label table, has other bytes now.
+    """Raise InputError if a file that is no image, such as a label table, has other bytes now.
 
     images: files whose bytes are compared when they are decoded.
     """

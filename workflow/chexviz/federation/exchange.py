@@ -1,35 +1,37 @@
 """What travels between a site and the server, and how the server combines it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from chexviz.base.errors import InputError
 from chexviz.federation.site_minimum import trimmed
+from chexviz.models.model import TaskBlock
 
 State = Mapping[str, Tensor]
 
 
 class Exchange:
-    """The tensors of a representation block that travel, as one flat vector.
+    """The tensors of a module that travel, as one flat vector.
 
-    batchnorm: 'average' (BatchNorm's weights and running statistics travel like all else), 'local'
-    (each site keeps its own; Li et al. 2021) or 'frozen' (nobody changes them).
+    module: the representation block; with shared heads a task block, or a model of both. batchnorm:
+    'average' (BatchNorm's weights and running statistics travel like all else), 'local' (each site
+    keeps its own; Li et al. 2021) or 'frozen' (nobody changes them).
     Integer buffers (BatchNorm's step counts, which nothing reads) never travel. Parameters come
     first in the vector: `parameters` is how many of its numbers they are.
     """
 
-    def __init__(self, representation: nn.Module, batchnorm: str):
-        kept = set() if batchnorm == "average" else set(batchnorm_names(representation))
-        parameters = dict(representation.named_parameters())
+    def __init__(self, module: nn.Module, batchnorm: str):
+        kept = set() if batchnorm == "average" else set(batchnorm_names(module))
+        parameters = dict(module.named_parameters())
         floating = [
             name
-            for name, tensor in representation.state_dict().items()
+            for name, tensor in module.state_dict().items()
             if tensor.is_floating_point() and name not in kept
         ]
         self.names = sorted(floating, key=lambda name: name not in parameters)
-        state = representation.state_dict()
+        state = module.state_dict()
         self.shapes = {name: state[name].shape for name in self.names}
         self.sizes = [state[name].numel() for name in self.names]
         self.parameters = sum(state[name].numel() for name in self.names if name in parameters)
@@ -62,19 +64,28 @@ class Exchange:
             name: part.view(self.shapes[name]) for name, part in zip(self.names, parts, strict=True)
         }
 
-    def unpack(self, vector: Tensor, representation: nn.Module) -> None:
-        """Copy a vector into the travelling tensors of a block."""
-        state = representation.state_dict()
+    def rows_of(self, finding: int) -> Iterator[slice]:
+        """Where in a vector are the numbers that a shared head has for one finding alone."""
+        start = 0
+        for name, size in zip(self.names, self.sizes, strict=True):
+            if name.endswith(TaskBlock.BY_FINDING):
+                width = size // self.shapes[name][0]
+                yield slice(start + finding * width, start + (finding + 1) * width)
+            start += size
+
+    def unpack(self, vector: Tensor, module: nn.Module) -> None:
+        """Copy a vector into the travelling tensors of a module."""
+        state = module.state_dict()
         with torch.no_grad():
             parts = list(self.tensors(vector).values())
             torch._foreach_copy_([state[name] for name in self.names], parts)
 
 
-def batchnorm_names(representation: nn.Module) -> list[str]:
-    """All tensors of a block's BatchNorm layers: weights, running statistics and step counts."""
+def batchnorm_names(module: nn.Module) -> list[str]:
+    """All tensors of a module's BatchNorm layers: weights, running statistics and step counts."""
     return [
         f"{path}.{name}"
-        for path, layer in representation.named_modules()
+        for path, layer in module.named_modules()
         if isinstance(layer, nn.BatchNorm2d)
         for name in layer.state_dict()
     ]
@@ -88,6 +99,41 @@ def refused(sender: str, name: str, expected: str, found: str) -> InputError:
         found=found,
         fix="run the same version of the code and the same architecture at every site",
     )
+
+
+class Combination:
+    """How the server makes one vector of those of all sites.
+
+    weights, how, trim: see `combine`. labelled: bool (sites, findings), which site labels which
+    finding of a shared head: only those have a say in what the head has for that finding alone;
+    None without shared heads.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        weights: Sequence[float],
+        how: str,
+        trim: float,
+        labelled: Tensor | None = None,
+    ):
+        self.weights, self.how, self.trim = weights, how, trim
+        columns = [] if labelled is None else labelled.T.tolist()
+        self.parts = [
+            (part, [site for site, has in enumerate(column) if has])
+            for finding, column in enumerate(columns)
+            if not all(column)
+            for part in exchange.rows_of(finding)
+        ]
+
+    def __call__(self, updates: Sequence[Tensor]) -> Tensor:
+        """One vector (p,) from those of all sites, in their order."""
+        combined = combine(updates, self.weights, self.how, self.trim)
+        for part, sites in self.parts:
+            known = [updates[site][part] for site in sites]
+            weights = [self.weights[site] for site in sites]
+            combined[part] = combine(known, weights, self.how, self.trim)
+        return combined
 
 
 def combine(

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from chexviz.base.errors import InputError
 from chexviz.base.settings import Positive, read
-from chexviz.federation.exchange import Exchange, combine
+from chexviz.federation.exchange import Combination, Exchange
 from chexviz.federation.settings import Method, Outline, Rate, Training
 from chexviz.federation.site import ALL, REPRESENTATION, TASK, LocalSite
 from chexviz.federation.site_minimum import check_sites
-from chexviz.models.dataset import Dataset, pool
+from chexviz.models.dataset import Dataset, pool, share
+from chexviz.models.model import Model
 
 Kind = TypeVar("Kind", bound=type["FedAvg"])
 Correction = Callable[[], None] | None
@@ -51,16 +52,21 @@ class FedAvg:
 
     def __init__(self, settings: Training, sites: Sequence[LocalSite]):
         self.settings = settings.method
-        how = self.settings
-        check_sites(how.algorithm, how.combine, how.trim, len(sites))
-        self.exchange = Exchange(sites[0].model.representation, how.batchnorm)
-        sizes = [len(site.data) for site in sites]
-        self.weights = sizes if how.weights == "size" else [1] * len(sites)
+        how, data = self.settings, [site.data for site in sites]
+        labelled = None if how.heads == "private" else labels_known(data)
+        check_sites(how.algorithm, how.combine, how.trim, fewest(data, labelled))
+        self.exchange = Exchange(self.travelling(sites[0].model), how.batchnorm)
+        self.weights = weights_of(how, data)
+        self.combination = Combination(self.exchange, self.weights, how.combine, how.trim, labelled)
 
     @staticmethod
-    def gather(datasets: list[Dataset]) -> list[Dataset]:
+    def gather(datasets: list[Dataset], how: Method) -> list[Dataset]:
         """The data of each party that trains."""
-        return datasets
+        return datasets if how.heads == "private" else share(datasets)
+
+    def travelling(self, model: Model) -> nn.Module:
+        """What of a model is exchanged: the representation block, and the heads if shared."""
+        return model.representation if self.settings.heads == "private" else model
 
     @staticmethod
     def phases(settings: Training) -> list[str]:
@@ -73,15 +79,15 @@ class FedAvg:
 
     def combine(self, updates: Sequence[Tensor]) -> Tensor:
         """One vector (p,) from those of all sites, in their order."""
-        return combine(updates, self.weights, self.settings.combine, self.settings.trim)
+        return self.combination(updates)
 
     def server(self, shared: Tensor, combined: Tensor) -> Tensor:
         """The next average, from the last one and what this round's updates combine to."""
         return combined
 
-    def parameters(self, representation: nn.Module) -> list[Tensor]:
-        """The parameters of a block that travel, in the order of the exchange."""
-        named = dict(representation.named_parameters())
+    def parameters(self, model: Model) -> list[Tensor]:
+        """The parameters of a model that travel, in the order of the exchange."""
+        named = dict(self.travelling(model).named_parameters())
         return [named[name] for name in self.exchange.names if name in named]
 
     def state(self) -> dict:
@@ -103,7 +109,7 @@ class FedProx(FedAvg):
 
     def correction(self, site: LocalSite, shared: Tensor) -> Correction:
         mu = self.settings.mu
-        parameters = self.parameters(site.model.representation)
+        parameters = self.parameters(site.model)
         parts = self.exchange.tensors(shared).values()  # parameters come first in an exchange
         anchors = [
             torch.empty_like(parameter).copy_(part)
@@ -146,13 +152,13 @@ class Scaffold(FedAvg):
 
     def __init__(self, settings: Training, sites: Sequence[LocalSite]):
         super().__init__(settings, sites)
-        blocks = {site.name: self.parameters(site.model.representation) for site in sites}
+        blocks = {site.name: self.parameters(site.model) for site in sites}
         self.controls: dict[str, Tensors] = {name: zeros(block) for name, block in blocks.items()}
         self.sums = {name: zeros(block) for name, block in blocks.items()}
         self.steps = dict.fromkeys(blocks, 0)
 
     def correction(self, site: LocalSite, shared: Tensor) -> Correction:
-        parameters = self.parameters(site.model.representation)
+        parameters = self.parameters(site.model)
         sums = self.sums[site.name]
         differences = torch._foreach_sub(self.control(site.device), self.controls[site.name])
 
@@ -230,12 +236,27 @@ class FedAdam(FedAvg):
 
 @algorithm("pooled")
 class Pooled(FedAvg):
-    """All images in one place, one model with every task block: what no federation can surpass
-    in information. An image counts in the loss of the tasks that are annotated for it."""
+    """All images in one place, one model with a head for each finding: what no federation can
+    surpass in information. An image counts in the loss of the findings that are known of it."""
 
     @staticmethod
-    def gather(datasets: list[Dataset]) -> list[Dataset]:
+    def gather(datasets: list[Dataset], how: Method) -> list[Dataset]:
         return [pool(datasets)]
+
+
+def labels_known(datasets: Sequence[Dataset]) -> Tensor:
+    """Which site has labels of which finding of their shared head, bool (sites, findings)."""
+    return torch.stack([(~torch.isnan(data.labels)).any(dim=0).cpu() for data in datasets])
+
+
+def fewest(datasets: Sequence[Dataset], labelled: Tensor | None) -> int:
+    """How many sites at least have a say in a number that travels."""
+    return len(datasets) if labelled is None else int(labelled.sum(dim=0).min())
+
+
+def weights_of(how: Method, datasets: Sequence[Dataset]) -> list[int]:
+    """What each site weighs in a mean: its training images, or 1."""
+    return [len(data) if how.weights == "size" else 1 for data in datasets]
 
 
 def gradients(parameters: Sequence[Tensor]) -> list[Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from chexviz.base.progress import Progress
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.device_threads import Crew
+from chexviz.federation.exchange import batchnorm_names
 from chexviz.federation.methods import FedAvg
 from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
@@ -21,7 +22,7 @@ STOPPED = os.EX_TEMPFAIL  # 75: stopped on request, a checkpoint is saved; run a
 class Federation:
     """A run of all rounds: every site trains, the server combines, the result goes back.
 
-    sites: in the order of the sums; all representation blocks equal at the start. `shared` is the
+    sites: in the order of the sums; what they exchange is equal at the start. `shared` is the
     vector of the tensors that travel (see exchange.Exchange), `history` has a row per round and
     site.
     """
@@ -36,7 +37,7 @@ class Federation:
 
     def packed(self, site: LocalSite) -> Tensor:
         """A site's update, checked, where the server computes."""
-        state = site.model.representation.state_dict()
+        state = self.method.travelling(site.model).state_dict()
         return self.method.exchange.pack(state, site.name).to(self.sites[0].device)
 
     def train(self, checkpoint: Checkpoint, label: str, stop: threading.Event) -> None:
@@ -113,7 +114,7 @@ class Federation:
             )
         self.shared = method.server(self.shared, combined)
         for site in self.sites:
-            method.exchange.unpack(self.shared, site.model.representation)
+            method.exchange.unpack(self.shared, method.travelling(site.model))
             site.start_round()
 
     def batches_done(self) -> int:
@@ -152,15 +153,21 @@ class Federation:
         What no site keeps for itself and does not travel either is the same everywhere, or is
         BatchNorm's count of steps, which nothing reads: taken from the first site.
         """
-        own = self.settings.method.batchnorm == "local"
+        kept = set()
+        if self.settings.method.batchnorm == "local":
+            kept = set(batchnorm_names(self.sites[0].model.representation))
         tensors = {}
         for site in reversed(self.sites):
             for name, tensor in site.model.representation.state_dict().items():
-                kept = own and name not in self.method.exchange.shapes
-                tensors[f"local.{site.name}.{name}" if kept else f"representation.{name}"] = tensor
+                owner = f"local.{site.name}" if name in kept else "representation"
+                tensors[f"{owner}.{name}"] = tensor
             for name, tensor in site.model.tasks.state_dict().items():
                 tensors[f"tasks.{name}"] = tensor
         return tensors
+
+    def heads(self) -> dict[str, list[str]]:
+        """The heads of that model, and the findings of each."""
+        return {head: [*known] for site in self.sites for head, known in site.data.heads.items()}
 
 
 def relative_distance(update: Tensor, average: Tensor, count: int) -> float:

@@ -1,5 +1,7 @@
 """What a training is told: how its sites train, in how many rounds, and by which method."""
 
+import argparse
+from collections.abc import Sequence
 from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
@@ -19,6 +21,7 @@ class Method(Settings, frozen=True):
     algorithm: str
     weights: Literal["size", "uniform"]
     batchnorm: Literal["average", "local", "frozen"]
+    heads: Literal["private", "shared"]
     combine: Literal["mean", "median", "trimmed"]
     trim: Annotated[float, msgspec.Meta(ge=0, lt=0.5)]
 
@@ -51,3 +54,20 @@ class Training(Settings, Generic[Chosen], frozen=True):
     rounds: Positive
     local_epochs: Positive
     method: Chosen
+
+
+def add_sites(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the sites that train, and what each labels; see findings_of."""
+    parser.add_argument(
+        "--site",
+        action="append",
+        nargs="+",
+        required=True,
+        metavar="NAME FINDING",
+        help="a site and its findings (repeated; one alone is a baseline)",
+    )
+
+
+def findings_of(sites: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """The findings of each site, from the values of that option."""
+    return {name: list(findings) for name, *findings in sites}

@@ -101,11 +101,11 @@ class LocalSite:
     def step(
         self, images: Tensor, labels: Tensor, change: Tensor, correct: Callable[[], None] | None
     ) -> Tensor:
-        """One step on uint8 images (b, S, S) with labels (b, heads); the loss."""
+        """One step on uint8 images (b, S, S) with labels (b, F); the loss."""
         images = augment(to_unit(images), change, self.settings.augmentation)
         images = images.to(memory_format=torch.channels_last)
         with autocast(self.device, self.settings.precision):
-            logits = self.model(images, self.data.heads)
+            logits = self.model(images, [*self.data.heads])
         loss = masked_loss(logits.float(), labels)
         self.optimizer.zero_grad()
         loss.backward()

@@ -26,5 +26,5 @@ def check_sites(name: str, how: str, trim: float, sites: int) -> None:
             f"method {name}: combine: {how}",
             expected=f"at least {needed} sites",
             found=f"{sites}",
-            fix="add sites, or use `combine: mean`",
+            fix="add sites that label the same findings, or use `combine: mean`",
         )

@@ -18,7 +18,7 @@ from chexviz.federation.checkpoint import Checkpoint, fingerprint
 from chexviz.federation.memory import free_bytes, make_room
 from chexviz.federation.methods import ALGORITHMS, read_training
 from chexviz.federation.rounds import Federation
-from chexviz.federation.settings import Training
+from chexviz.federation.settings import Training, add_sites, findings_of
 from chexviz.federation.site import LocalSite
 from chexviz.models import device, files
 from chexviz.models.architectures import ARCHITECTURES
@@ -42,13 +42,13 @@ def stop_requests() -> Iterator[threading.Event]:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argument_parser(main)
     parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
-    parser.add_argument("--site", nargs="+", required=True, help="names; one alone is a baseline")
+    add_sites(parser)
     parser.add_argument("--images", required=True, type=Path, help="of the site, or of all sites")
     parser.add_argument("--split", required=True, type=Path, help="likewise")
     parser.add_argument(
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
     )
-    parser.add_argument("--task", nargs="*", type=Path, help="initial task block per site")
+    parser.add_argument("--task", nargs="*", type=Path, help="initial task block of each head")
     parser.add_argument("--protocol", required=True, help="of the split, to be shown")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--settings", required=True, help="JSON of a Training")
@@ -62,15 +62,16 @@ def load_parties(arguments: argparse.Namespace, settings: Training) -> list[Data
     """The training images of each party, the parties dealt to the devices in turn."""
     devices = device.choose_all(settings.threads)
     paths = (arguments.images, arguments.split)
-    datasets = [*load_datasets(arguments.site, *paths, ["train"], devices)]
-    return ALGORITHMS[settings.method.algorithm].gather(datasets)
+    datasets = [*load_datasets(findings_of(arguments.site), *paths, ["train"], devices)]
+    return ALGORITHMS[settings.method.algorithm].gather(datasets, settings.method)
 
 
 def build_sites(
     arguments: argparse.Namespace, settings: Training, datasets: Sequence[Dataset]
 ) -> list[LocalSite]:
     """The parties with their models, once there is room for them on their devices."""
-    tasks = dict(zip(arguments.site, arguments.task or [], strict=False))
+    heads = dict.fromkeys(head for data in datasets for head in data.heads)
+    tasks = dict(zip(heads, arguments.task, strict=True)) if arguments.task else None
     phases = ALGORITHMS[settings.method.algorithm].phases(settings)
     epochs = settings.rounds * len(phases)
 
@@ -100,13 +101,14 @@ def main(argv: list[str] | None = None) -> None:
     inputs += arguments.task or []
     about = {
         "architecture": arguments.architecture,
-        "sites": arguments.site,
+        "heads": federation.heads(),
         "seed": arguments.seed,
         "settings": json.loads(arguments.settings),
     }
     checkpoint = Checkpoint(arguments.checkpoint, fingerprint("federation.train", about, inputs))
     # Several protocols train side by side.
-    label = f"train {arguments.architecture} on {' + '.join(arguments.site)}, {arguments.protocol}"
+    label = f"train {arguments.architecture} on {' + '.join(findings_of(arguments.site))}"
+    label += f", {arguments.protocol}"
     with stop_requests() as stop:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:

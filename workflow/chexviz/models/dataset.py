@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.models import SHARED
 from chexviz.base.tables.study import SPLIT
 from chexviz.images.arrays import gather, locate, open_images
+from chexviz.models.model import Heads
 
 
 @dataclass
@@ -70,12 +72,13 @@ class Images:
 class Dataset:
     """A site's subset, or that of several sites pooled.
 
-    heads: the sites whose task blocks the labels are for. labels: float32 (n, heads), 1, 0 or NaN
-    (unknown). rows: the split's rows of the images, index 0 to n - 1.
+    heads: the heads that learn from the labels, and the findings of each. labels: float32 (n, F) of
+    all of these findings, 1, 0 or NaN (unknown). rows: the split's rows of the images, index 0 to
+    n - 1.
     """
 
     site: str
-    heads: list[str]
+    heads: Heads
     images: Images
     labels: Tensor
     rows: pd.DataFrame
@@ -89,32 +92,23 @@ class Dataset:
         return indices.tensor_split(-(-len(self) // size))
 
 
-def load_dataset(
-    site: str, images: Path, split: Path, subsets: list[str], device: torch.device
-) -> Dataset:
-    """The images of a site that the split puts into `subsets`, in the order of the file.
-
-    They stay in the file until they are made resident. Raises InputError if there are none.
-    """
-    (data,) = load_datasets([site], images, split, subsets, [device])
-    return data
-
-
 def load_datasets(
-    sites: Sequence[str],
+    sites: Heads,
     images: Path,
     split: Path,
     subsets: list[str],
     devices: Sequence[torch.device],
 ) -> Iterator[Dataset]:
-    """The datasets of several sites (see load_dataset), dealt to the devices in turn.
+    """The images of sites that the split puts into `subsets`, dealt to the devices in turn.
 
-    images: of one site, or the list of the arrays of all. split: of one site, or of all.
+    sites: the findings that each labels; each has a head of its own. images: of one site, or the
+    list of the arrays of all; they stay in their files until they are made resident. split: of one
+    site, or of all. Raises InputError if a site has no such images, or none of a finding's labels.
     """
     table = SPLIT.read(split)
     table = table[table["subset"].isin(subsets)]
     rows_of = dict(list(table.groupby("site")))
-    for number, site in enumerate(sites):
+    for number, (site, findings) in enumerate(sites.items()):
         if site not in rows_of:
             raise InputError(
                 split,
@@ -122,46 +116,65 @@ def load_datasets(
                 found="none",
                 fix="check that this split was made with this site",
             )
-        yield subset_of(site, images, rows_of[site], devices[number % len(devices)])
+        unlabelled = [name for name in findings if f"label_{name}" not in table]
+        if unlabelled:
+            raise InputError(
+                split,
+                expected=f"a column label_{unlabelled[0]}, which site {site} labels",
+                found=", ".join(table.columns),
+                fix="make the split again, with the findings that the config names",
+            )
+        yield subset_of(site, findings, images, rows_of[site], devices[number % len(devices)])
 
 
-def subset_of(site: str, images: Path, rows: pd.DataFrame, device: torch.device) -> Dataset:
+def subset_of(
+    site: str, findings: Sequence[str], images: Path, rows: pd.DataFrame, device: torch.device
+) -> Dataset:
     """The dataset of a site's `rows` of the split."""
     table = rows.sort_values("position", ignore_index=True)
     stacks = open_images(images, site)
     stack, position = locate(stacks, table["position"].to_numpy())
-    labels = torch.tensor(table["label"].to_numpy(np.float32)).unsqueeze(1)
+    labels = torch.tensor(table[[f"label_{one}" for one in findings]].to_numpy(np.float32))
     return Dataset(
         site,
-        [site],
+        {site: list(findings)},
         Images(stacks, stack, position, device),
         labels.to(device),
         table.drop(columns="position"),
     )
 
 
+def share(datasets: Sequence[Dataset]) -> list[Dataset]:
+    """The datasets with one head for all, of every finding that any of them labels.
+
+    What a site does not label is unknown (NaN) of its images, which is not the same as negative.
+    """
+    own = [[one for findings in data.heads.values() for one in findings] for data in datasets]
+    findings = list(dict.fromkeys(one for known in own for one in known))
+    shared = []
+    for data, known in zip(datasets, own, strict=True):
+        labels = torch.full((len(data), len(findings)), torch.nan, device=data.labels.device)
+        labels[:, [findings.index(one) for one in known]] = data.labels
+        shared.append(replace(data, heads={SHARED: findings}, labels=labels))
+    return shared
+
+
 def pool(datasets: Sequence[Dataset]) -> Dataset:
-    """All images in one dataset; an image has no label (NaN) for the heads of other sites."""
+    """All images in one dataset, with one head for all; see `share`."""
+    datasets = share(datasets)
     images = [dataset.images for dataset in datasets]
-    heads = [head for dataset in datasets for head in dataset.heads]
-    labels = torch.full((sum(map(len, datasets)), len(heads)), torch.nan, device=images[0].device)
-    row = column = 0
-    for dataset in datasets:
-        bottom, right = row + len(dataset), column + len(dataset.heads)
-        labels[row:bottom, column:right] = dataset.labels
-        row, column = bottom, right
     stacks = [stack for one in images for stack in one.stacks]
     firsts = np.cumsum([0, *(len(one.stacks) for one in images)])
     return Dataset(
-        "+".join(heads),
-        heads,
+        "+".join(dataset.site for dataset in datasets),
+        datasets[0].heads,
         Images(
             stacks,
             np.concatenate([one.stack + first for one, first in zip(images, firsts, strict=False)]),
             np.concatenate([one.position for one in images]),
             images[0].device,
         ),
-        labels,
+        torch.cat([dataset.labels.to(images[0].device) for dataset in datasets]),
         pd.concat([dataset.rows for dataset in datasets], ignore_index=True),
     )
 

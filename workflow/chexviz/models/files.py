@@ -1,10 +1,12 @@
 """Models and their parts as files: written, read, and what training starts from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
@@ -12,19 +14,19 @@ from torch import Tensor, nn
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing
 from chexviz.models.architectures import ARCHITECTURES
-from chexviz.models.model import Model, build
+from chexviz.models.model import Heads, Model, build
 
 
 def initial(
     architecture: str,
-    heads: Sequence[str],
+    heads: Heads,
     seed: int,
     weights: Path | None,
     tasks: Mapping[str, Path] | None = None,
 ) -> Model:
     """The model that training starts from: blocks from files where given, random ones elsewhere.
 
-    heads: the sites whose task blocks it has. tasks: their warmed-up task blocks.
+    heads: that it has, and the findings of each. tasks: their warmed-up task blocks.
     """
     model = build(architecture, heads, seed)
     if weights:
@@ -102,23 +104,29 @@ def flaw(name: str, tensor: Tensor | None, wanted: Tensor | None) -> str:
 def load_model(path: str | Path, site: str) -> Model:
     """The model of a file that `train` wrote, as `site` has it.
 
-    With BatchNorm kept local, the site's own layers take the place of the shared ones.
+    With BatchNorm kept local, the site's own layers take the place of the shared ones; a site that
+    did not train has the mean of all sites' layers.
     """
     tensors, about = load(path)
-    architecture, sites = about.get("architecture"), about.get("sites")
-    if architecture not in ARCHITECTURES or not isinstance(sites, list):
+    architecture, heads = about.get("architecture"), about.get("heads")
+    if architecture not in ARCHITECTURES or not isinstance(heads, dict):
         raise InputError(
             path,
-            expected="a model that chexviz.federation.train wrote, with its architecture and sites",
-            found=f"architecture {architecture}, sites {sites}",
+            expected="a model that chexviz.federation.train wrote, with its architecture and heads",
+            found=f"architecture {architecture}, heads {heads}",
             fix="delete it and run again",
         )
-    own = {}
+    local: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for name in [name for name in tensors if name.startswith("local.")]:
         _, owner, rest = name.split(".", 2)
-        tensor = tensors.pop(name)
-        if owner == site:
-            own[f"representation.{rest}"] = tensor
-    model = build(architecture, sites, seed=0)
+        local[f"representation.{rest}"][owner] = tensors.pop(name)
+    own = {name: layers.get(site, mean(layers.values())) for name, layers in local.items()}
+    model = build(architecture, heads, seed=0)
     load_into(model, tensors | own, path)
     return model
+
+
+def mean(tensors: Iterable[Tensor]) -> Tensor:
+    """The mean of tensors of one shape, of their type."""
+    stacked = torch.stack([*tensors])
+    return stacked.double().mean(dim=0).to(stacked.dtype)

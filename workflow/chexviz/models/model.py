@@ -1,4 +1,4 @@
-"""A model: a representation block that sites share, and a task block that each keeps."""
+"""A model: a representation block that sites share, and task blocks of a site or of all."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from chexviz.base.randomness import stream
 from chexviz.models.architectures import ARCHITECTURES, Representation
 from chexviz.models.sizes import DROPOUT, HIDDEN
+
+Heads = Mapping[str, Sequence[str]]  # findings of each head
 
 
 class Dropout(nn.Module):
@@ -29,17 +31,19 @@ class Dropout(nn.Module):
 
 
 class TaskBlock(nn.Module):
-    """Pooled features (N, C) to one logit (N,): C -> 256 -> dropout 0.3 -> 1."""
+    """Pooled features (N, C) to a logit a finding (N, F): C -> 256 -> dropout 0.3 -> F."""
 
-    def __init__(self, channels: int):
+    BY_FINDING = ("layers.3.weight", "layers.3.bias")  # tensors that have a row for each finding
+
+    def __init__(self, channels: int, findings: int):
         super().__init__()
         self.dropout = Dropout(DROPOUT)
         self.layers = nn.Sequential(
-            nn.Linear(channels, HIDDEN), nn.ReLU(), self.dropout, nn.Linear(HIDDEN, 1)
+            nn.Linear(channels, HIDDEN), nn.ReLU(), self.dropout, nn.Linear(HIDDEN, findings)
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.layers(features).squeeze(1)
+        return self.layers(features)
 
 
 def pooled(maps: Tensor) -> Tensor:
@@ -48,16 +52,21 @@ def pooled(maps: Tensor) -> Tensor:
 
 
 class Model(nn.Module):
-    """A representation block and the task blocks of one site (baseline) or several (federated)."""
+    """A representation block and task blocks, by the names of their heads.
 
-    def __init__(self, representation: Representation, tasks: Mapping[str, TaskBlock]):
+    heads: the findings of each task block, in the order of its logits. A task block is a site's
+    own, and has its name, or is shared by all.
+    """
+
+    def __init__(self, representation: Representation, heads: Heads):
         super().__init__()
         self.representation = representation
-        self.tasks = nn.ModuleDict(tasks)
+        self.heads = heads
+        self.tasks = nn.ModuleDict()
 
-    def task(self, site: str) -> TaskBlock:
-        """The task block of a site."""
-        block = self.tasks[site]
+    def task(self, head: str) -> TaskBlock:
+        """The task block of a head."""
+        block = self.tasks[head]
         assert isinstance(block, TaskBlock)
         return block
 
@@ -66,21 +75,20 @@ class Model(nn.Module):
         return pooled(self.representation(images))
 
     def forward(self, images: Tensor, heads: Sequence[str]) -> Tensor:
-        """Images (N, 1, S, S) in [0, 1] to the logits (N, heads) of some sites' task blocks."""
+        """Images (N, 1, S, S) in [0, 1] to the logits (N, F) of all findings of some heads."""
         features = self.features(images)
-        return torch.stack([self.tasks[head](features) for head in heads], dim=1)
+        return torch.cat([self.tasks[head](features) for head in heads], dim=1)
 
 
-def build(architecture: str, sites: Sequence[str], seed: int) -> Model:
-    """A model with random weights: the representation block by seed, a task block by (seed, site).
+def build(architecture: str, heads: Heads, seed: int) -> Model:
+    """A model with random weights: the representation block by seed, a task block by (seed, head).
 
     All methods of one seed therefore start from the same weights, whoever else takes part.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "representation"))
-        representation = ARCHITECTURES[architecture]()
-        tasks = {}
-        for site in sites:
-            torch.manual_seed(stream(seed, "task", site))
-            tasks[site] = TaskBlock(representation.channels)
-    return Model(representation, tasks)
+        model = Model(ARCHITECTURES[architecture](), heads)
+        for head, findings in heads.items():
+            torch.manual_seed(stream(seed, "task", head))
+            model.tasks[head] = TaskBlock(model.representation.channels, len(findings))
+    return model

@@ -1,24 +1,24 @@
 """Score all sites' images with a model, and map where it looked (Grad-CAM)."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
-from chexviz.base.progress import Progress
 from chexviz.base.settings import Positive, Settings, read
-from chexviz.base.tables.models import PREDICTIONS
+from chexviz.base.sites import Site, add_findings, sites_of
+from chexviz.base.tables.models import MEAN, PREDICTIONS, answer
 from chexviz.models import device
-from chexviz.models.dataset import Dataset, load_datasets, to_unit
+from chexviz.models.dataset import Dataset, load_datasets
 from chexviz.models.files import load_model
-from chexviz.models.gradcam import gradcam, is_mapped
-from chexviz.models.model import Model, pooled
+from chexviz.models.model import Model
+from chexviz.models.scoring import Known, is_mapped, known_by, score
 
 
 class Prediction(Settings, frozen=True):
@@ -27,58 +27,89 @@ class Prediction(Settings, frozen=True):
     threads: Positive
 
 
-def predictions(
-    trained: Sequence[Model], data: Dataset, heads: Sequence[str]
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """The scores of all images, and the Grad-CAM maps (n, h, w) of those that `is_mapped` names.
+class Method(NamedTuple):
+    """The models of a method. sites: of the run, by name.
 
-    Scores are a row an image: site, image, patient, label, subset, then the probabilities: `score`
-    of the site's own task, `score_<site>` of every other task block.
-    heads: whose task blocks score the site's task; the mean of several (an ensemble). The maps are
-    of the model that has the site's own task block; in an ensemble that is the site's baseline.
-    In float32 whatever the training precision was: bfloat16 would tie scores that differ.
+    files: one model of all sites; or one for each that trains, in their order. ensemble: whether
+    the latter are one method together.
     """
-    where = data.labels.device
-    parts = data.in_order(device.forward_batch(where))
-    mapped = torch.tensor(is_mapped(data.rows).to_numpy(), device=where)
-    mapping = next(model for model in trained if data.site in model.tasks)
-    columns: dict[str, list[Tensor]] = {head: [] for model in trained for head in model.tasks}
-    maps = []
-    with (
-        torch.no_grad(),
-        Progress(f"score {data.site}", total=len(parts), unit="batch") as progress,
-    ):
-        for part, images in zip(parts, data.images.batches(parts), strict=True):
-            for model in trained:
-                seen = model.representation(to_unit(images))
-                features = pooled(seen)
-                for head, task in model.tasks.items():
-                    columns[head].append(torch.sigmoid(task(features)))
-                if model is mapping:
-                    maps.append(gradcam(seen[mapped[part]], model.task(data.site)))
-            progress.step()
-    scored = {head: torch.cat(values).cpu().numpy() for head, values in columns.items()}
-    table = data.rows[["site", "image", "patient", "label", "subset"]].copy()
-    table["label"] = table["label"].astype(int)
-    table["score"] = np.mean([scored[head] for head in heads], axis=0)
-    for head in sorted(scored.keys() - {data.site}):
-        table[f"score_{head}"] = scored[head]
-    return table, torch.cat(maps).cpu().numpy()
+
+    files: list[Path]
+    sites: Mapping[str, Site]
+    ensemble: bool
+
+    @property
+    def several(self) -> bool:
+        """Whether every site has trained a model of its own."""
+        return self.ensemble or len(self.files) > 1
+
+    def models(self, site: str) -> list[Model]:
+        """The models that score a site's images, its own first; a baseline scores external ones."""
+        if not self.several:
+            return [load_model(self.files[0], site)]
+        training = [name for name, one in self.sites.items() if one.trains]
+        files = dict(zip(training, self.files, strict=True))
+        if site in files:
+            own = {site: files.pop(site)}
+            files = own | files if self.ensemble else own
+        return [load_model(path, name) for name, path in files.items()]
+
+    def heads(self, known: Mapping[str, list[str]]) -> list[Known]:
+        """The heads whose scores are told, of those that know each finding, and their mean.
+
+        The mean is told where several heads know a finding, unless each is a model of its own; of
+        an ensemble it is all that there is.
+        """
+        told = []
+        for finding, heads in known.items():
+            if not self.ensemble:
+                told += [(finding, head) for head in heads]
+            if self.ensemble or (len(heads) > 1 and not self.several):
+                told.append((finding, MEAN))
+        return told
+
+    def mapped(self, site: Site, told: list[Known]) -> list[Known]:
+        """The heads whose Grad-CAM maps are made, for the findings of a site: the model's answer.
+
+        Of baselines each head is a model of its own, and has maps of its own.
+        """
+        heads = by_finding(told)
+        alone = self.several and not self.ensemble
+        return [
+            (finding, head)
+            for finding in site.findings
+            if finding in heads
+            for head in (heads[finding] if alone else [answer(site.name, heads[finding])])
+        ]
 
 
-def used(
-    site: str, sites: Sequence[str], tasks: Sequence[str], files: Sequence[Path], ensemble: bool
-) -> tuple[list[Path], list[str]]:
-    """The models that score a site, and whose task blocks score its task.
+def by_finding(known: Iterable[Known]) -> dict[str, list[str]]:
+    """The heads that know each finding."""
+    heads = defaultdict(list)
+    for finding, head in known:
+        heads[finding].append(head)
+    return dict(heads)
 
-    files: one model of all sites, or a model a site, of which each scores its own site; in an
-    ensemble all of them do, and the task blocks of all sites of the same task count.
-    """
-    place = sites.index(site)
-    if ensemble:
-        alike = zip(sites, tasks, strict=True)
-        return list(files), [one for one, task in alike if task == tasks[place]]
-    return [files[place if len(files) > 1 else 0]], [site]
+
+def means(scores: Mapping[Known, np.ndarray], told: list[Known]) -> dict[Known, np.ndarray]:
+    """The scores (n,) that are told: of heads, and the means of all heads of a finding."""
+    heads = by_finding(scores)
+
+    def of(finding: str, head: str) -> np.ndarray:
+        chosen = heads[finding] if head == MEAN else [head]
+        return np.mean([scores[finding, one] for one in chosen], axis=0)
+
+    return {one: of(*one) for one in told}
+
+
+def table_of(scores: Mapping[Known, np.ndarray], data: Dataset) -> pd.DataFrame:
+    """The rows of PREDICTIONS: all images of a site for each finding and head."""
+    tables = []
+    for (finding, head), values in scores.items():
+        rows = data.rows[["site", "image", "patient", "subset"]].assign(finding=finding)
+        labels = data.rows.get(f"label_{finding}", np.nan)
+        tables.append(rows.assign(label=labels, head=head, score=values))
+    return pd.concat(tables, ignore_index=True).astype({"label": "Int64"})
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -89,8 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--ensemble", action="store_true", help="every model scores every site: their mean"
     )
-    parser.add_argument("--site", nargs="+", required=True)
-    parser.add_argument("--task", nargs="+", required=True, help="of each site")
+    add_findings(parser)
     parser.add_argument("--images", required=True, type=Path, help="the list of all sites' arrays")
     parser.add_argument("--split", required=True, type=Path, help="of all sites")
     parser.add_argument("--settings", required=True, help="JSON of a Prediction")
@@ -98,17 +128,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--gradcam", required=True, type=Path)
     arguments = parser.parse_args(argv)
     where = device.choose(read(arguments.settings, Prediction).threads)
-    subsets = ["validation", "evaluation"]
-    files = (arguments.images, arguments.split)
+    sites = sites_of(arguments.findings)
+    method = Method(arguments.model, sites, arguments.ensemble)
+    labelled = {name: site.findings for name, site in sites.items()}
+    files = (arguments.images, arguments.split, ["validation", "evaluation"])
     tables, maps = [], {}
-    for data in load_datasets(arguments.site, *files, subsets, [where]):
-        paths, heads = used(
-            data.site, arguments.site, arguments.task, arguments.model, arguments.ensemble
-        )
-        trained = [device.place(load_model(path, data.site), where).eval() for path in paths]
-        table, maps[f"map_{data.site}"] = predictions(trained, data, heads)
-        maps[f"image_{data.site}"] = table["image"][is_mapped(table)].to_numpy(dtype=str)
-        tables.append(table)
+    for data in load_datasets(labelled, *files, [where]):
+        models = [device.place(model, where).eval() for model in method.models(data.site)]
+        known = (one for model in models for one in known_by(model))
+        told = method.heads(by_finding(dict.fromkeys(known)))
+        wanted = method.mapped(sites[data.site], told)
+        scores, found = score(models, data, wanted)
+        tables.append(table_of(means(scores, told), data))
+        for (finding, head), values in found.items():
+            name = f"{data.site}_{finding}_{head}"
+            maps[f"map_{name}"] = values
+            images = data.rows["image"][is_mapped(data.rows, finding)]
+            maps[f"image_{name}"] = images.to_numpy(dtype=str)
     with replacing(arguments.predictions) as temporary:
         PREDICTIONS.write(pd.concat(tables), temporary)
     with replacing(arguments.gradcam) as temporary:

@@ -17,6 +17,12 @@ def findings(config: Config) -> str:
     )
 
 
+def learning(config: Config, sites: Sequence[str]) -> str:
+    """--site SITE FINDING... of each of these sites, which train."""
+    named = ((site, config["sites"][site]["findings"]) for site in sites)
+    return " ".join(shlex.join(["--site", site, *findings]) for site, findings in named)
+
+
 def samples(config: Config, files: Files) -> str:
     """--samples SITE FILE of each site."""
     pairs = zip(config["run"]["sites"], files, strict=True)

@@ -11,10 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chexviz.base.errors import InputError
 from chexviz.base.methods import DEFAULTS, ENSEMBLE, POOLED
+from chexviz.base.tables.models import SHARED
 from chexviz.federation.site_minimum import check_sites
+from chexviz.pipeline import study
 
 Config = Mapping
 CONTRACT = "contract"  # as many images of a phantom as the contract of its site says
+COLUMNS = {"file": "file", "patient": "patient", "findings": {}}  # that nobody has named
 GIVEN = "given"  # a site's split is the one that its dataset comes with
 RADIOGRAPHS = "*.dcm"  # the files of a contract that are radiographs
 SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names of a query
@@ -43,9 +46,24 @@ def check_finite(value: object, where: str = "config") -> None:
         check_finite(one, f"{where}: {key}")
 
 
+def check_renamed(config: Config) -> None:
+    """Refuse a key of older configs, which a schema would only call unknown. Raises InputError."""
+    for name, site in (config.get("sites") or {}).items():
+        if isinstance(site, Mapping) and "task" in site:
+            raise InputError(
+                f"config: sites: {name}: task",
+                expected="`findings`, a list of what the site labels and learns; labels that only "
+                "evaluate are its `evaluated_findings`",
+                found=f"task: {site['task']}",
+                fix=f"write `findings: [{site['task']}]` instead, and `evaluated_findings` for "
+                "what was in `findings`",
+            )
+
+
 def check(config: Config) -> None:
     """Refuse what a schema cannot see. Raises InputError."""
     check_names(config)
+    check_findings(config)
     check_methods(config)
     check_titles(config)
     for site in config["run"]["sites"]:
@@ -67,6 +85,52 @@ def check_names(config: Config) -> None:
             )
 
 
+def check_findings(config: Config) -> None:
+    """Refuse a run in which nobody trains, or that evaluates a finding that nobody learns."""
+    training, sites = study.training_sites(config), config["sites"]
+    if not training:
+        raise InputError(
+            "config: run: sites",
+            expected="at least one site of `role: train`",
+            found=f"external ones alone: {', '.join(config['run']['sites'])}",
+            fix="add a site that trains",
+        )
+    learned = study.learned_findings(config, training)
+    for site in config["run"]["sites"]:
+        about = sites[site]
+        twice = [one for one in about["evaluated_findings"] if one in about["findings"]]
+        if twice:
+            raise InputError(
+                f"config: sites: {site}: evaluated_findings",
+                expected="labels that only evaluate, and not what the site's `findings` are",
+                found=f"{', '.join(twice)} in both",
+                fix="keep each in one of the lists",
+            )
+        unknown = [
+            one for one in about["findings"] + about["evaluated_findings"] if one not in learned
+        ]
+        if unknown:
+            raise InputError(
+                f"config: sites: {site}: findings",
+                expected=f"findings that a site of the run learns: {', '.join(learned)}",
+                found=f"{', '.join(unknown)}, which none does",
+                fix="correct the name, remove it, or add a training site that labels it",
+            )
+        check_reader(site, about)
+
+
+def check_reader(name: str, site: Mapping) -> None:
+    """Refuse settings of a site that are for the reader `table` alone."""
+    named = {key: value for key, value in site["columns"].items() if value != COLUMNS.get(key)}
+    if site["reader"] != "table" and (named or site["annotations"]):
+        raise InputError(
+            f"config: sites: {name}: {'columns' if named else 'annotations'}",
+            expected=f"nothing: the reader {site['reader']} knows what its dataset's tables hold",
+            found=str(named or site["annotations"]),
+            fix="remove it, or use the reader table",
+        )
+
+
 def check_methods(config: Config) -> None:
     """Refuse a first method that is no federation, and a combination of too few sites."""
     first = config["run"]["methods"][0]
@@ -79,7 +143,17 @@ def check_methods(config: Config) -> None:
         )
     for name in config["run"]["methods"]:
         method = DEFAULTS | config["methods"][name]
-        check_sites(name, method["combine"], method["trim"], len(config["run"]["sites"]))
+        sites = fewest_sites(config, method["heads"])
+        check_sites(name, method["combine"], method["trim"], sites)
+
+
+def fewest_sites(config: Config, heads: str) -> int:
+    """How many sites at least have a say in a number that a method averages."""
+    training = study.training_sites(config)
+    if heads != SHARED:
+        return len(training)
+    labelled = [one for site in training for one in config["sites"][site]["findings"]]
+    return min(labelled.count(finding) for finding in set(labelled))
 
 
 def check_titles(config: Config) -> None:

@@ -8,7 +8,7 @@ from chexviz.base.files import sha256
 from chexviz.base.methods import BASELINE
 from chexviz.base.source_code import HOME
 from chexviz.data.sources import local
-from chexviz.pipeline import study
+from chexviz.pipeline import settings, study
 from chexviz.pipeline.configuration import Config
 from chexviz.reporting.paper import inventory
 
@@ -44,18 +44,25 @@ def weight_files(config: Config, architecture: str) -> list[str]:
     return [f"<resources>/weights/{architecture}.safetensors"]
 
 
-def task_files(config: Config, sites: list[str], wildcards: Any) -> list[str]:
-    """The warmed-up task blocks that training of `sites` starts from; none if not warmed up."""
+def task_files(config: Config, wildcards: Any) -> list[str]:
+    """The warmed-up task blocks that a training starts from, of each head; none if not warmed up.
+
+    wildcards: of the training, a baseline's `site` or a `method`.
+    """
     if not study.warmed_up(config, wildcards.architecture):
         return []
     folder = model_folder(wildcards.protocol, wildcards.architecture, "warmup", wildcards.seed)
+    method = getattr(wildcards, "method", None)
+    if method and study.has_shared_heads(config, method):
+        return [f"{folder}/shared/{method}.safetensors"]
+    sites = study.training_sites(config) if method else [wildcards.site]
     return [f"{folder}/{site}.safetensors" for site in sites]
 
 
 def model_files(config: Config, wildcards: Any) -> list[str]:
     """The models that score all sites: a method's global model, or the baseline of each site."""
     several = wildcards.method == BASELINE or study.is_ensemble(config, wildcards.method)
-    names = config["run"]["sites"] if several else ["global"]
+    names = study.training_sites(config) if several else ["global"]
     method = BASELINE if several else wildcards.method
     folder = model_folder(wildcards.protocol, wildcards.architecture, method, wildcards.seed)
     return [f"{folder}/{name}.safetensors" for name in names]
@@ -83,10 +90,16 @@ def study_tables(config: Config) -> list[str]:
     return inventory.study_tables(config["run"]["protocols"])
 
 
+def protocol_tables(config: Config) -> list[str]:
+    """The tables of each protocol."""
+    return inventory.protocol_tables(settings.titles(config))
+
+
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
-    run = config["run"]
-    files = inventory.files(run["protocols"], run["sites"], inventory.shown_figures())
+    sites = settings.titles(config)
+    shown = inventory.shown_figures(sites)
+    files = inventory.files(config["run"]["protocols"], sites, shown)
     return [f"<results>/{name}" for name in files]
 
 
@@ -100,7 +113,7 @@ def local_weights(config: Config, architecture: str) -> list[str]:
 
 
 def local_tables(config: Config, site: str) -> list[str]:
-    """A site's tables of labels and patients that lie outside of its own files."""
+    """A site's tables of labels, patients and annotations that lie outside of its own files."""
     return [name for name in named_tables(config, site) if Path(name).is_file()]
 
 
@@ -112,9 +125,9 @@ def shipped_tables(config: Config, site: str) -> list[str]:
 
 
 def named_tables(config: Config, site: str) -> list[str]:
-    """The tables of labels and patients that the config names for a site, wherever they lie."""
+    """The tables that the config names for a site beside its files, wherever they lie."""
     about = config["sites"][site]
-    return [name for name in (about["labels"], about["patients"]) if name]
+    return [about[kind] for kind in ("labels", "patients", "annotations") if about[kind]]
 
 
 def tables_checksum(config: Config, site: str) -> str:

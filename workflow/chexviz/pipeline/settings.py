@@ -14,6 +14,8 @@ from chexviz.pipeline import release
 from chexviz.pipeline.configuration import GIVEN, RADIOGRAPHS, Config, drawn_by_contract
 from chexviz.reporting.paper import inventory
 
+HEADS = ("algorithm", *DEFAULTS)  # what of a method decides how its heads are warmed up
+
 
 def text(settings: Any) -> str:
     """Settings as one line of JSON, the same for the same settings."""
@@ -83,11 +85,13 @@ def split(config: Config, protocol: str) -> dict:
     return {"seed": config["split"]["seed"], **config["split"][protocol]}
 
 
-def warmup(config: Config, architecture: str) -> dict:
-    """How a task block is warmed up."""
+def warmup(config: Config, architecture: str, method: str = BASELINE) -> dict:
+    """How task blocks are warmed up: that of a site alone, or the shared one of a method."""
+    how = take({"algorithm": "fedavg"} | DEFAULTS | config["methods"].get(method, {}), *HEADS)
     return (
         take(config["training"], "batch", "threads")
         | config["architectures"][architecture]["warmup"]
+        | {"method": how}
     )
 
 
@@ -139,7 +143,7 @@ def paper(config: Config) -> dict:
             {"name": name, **DEFAULTS, **config["methods"][name]}
             for name in config["run"]["methods"]
         ],
-        "figures": inventory.shown_figures(),
+        "figures": inventory.shown_figures(titles(config)),
     }
 
 

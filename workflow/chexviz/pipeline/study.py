@@ -1,7 +1,11 @@
-"""What a run consists of: its sites and their roles, its trainings and the models that are scored."""
+"""What a run consists of: its sites and their roles, its trainings, the models that are scored."""
 
-from chexviz.base.methods import BASELINE, ENSEMBLE
-from chexviz.pipeline.configuration import Config
+from collections.abc import Mapping
+
+from chexviz.base.methods import BASELINE, ENSEMBLE, POOLED
+from chexviz.base.tables.models import SHARED
+
+Config = Mapping
 
 
 def training_sites(config: Config) -> list[str]:
@@ -43,6 +47,12 @@ def warmed_up(config: Config, architecture: str) -> bool:
 def is_ensemble(config: Config, method: str) -> bool:
     """Whether a method is no model of its own, but all baselines together."""
     return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
+
+
+def has_shared_heads(config: Config, method: str) -> bool:
+    """Whether a method has one head for each finding, and none for each site."""
+    how = config["methods"][method]
+    return how["algorithm"] == POOLED or how.get("heads") == SHARED
 
 
 def trainings(config: Config) -> list[dict]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chexviz.base.methods import BASELINE
 from chexviz.pipeline.settings import contract, phantom, text, train
+from chexviz.pipeline.study import training_sites
 
 LONG = 1e9  # pixels: four demos, up to half an hour on two cores
 LIMIT = 60  # seconds that measuring may take
@@ -36,7 +37,7 @@ def passes(config: Mapping, training: Mapping[str, str]) -> int:
     training: the wildcards of its job: protocol, architecture, and site (a baseline) or method.
     A head's warm-up is left out: it passes every image once.
     """
-    sites = [training["site"]] if "site" in training else config["run"]["sites"]
+    sites = [training["site"]] if "site" in training else training_sites(config)
     shares = config["split"][training["protocol"]]
     trained = 1 - shares["evaluation"] - shares.get("validation", 0)
     method = training.get("method", BASELINE)
@@ -54,7 +55,7 @@ def forecast(config: Mapping, trainings: Sequence[Mapping[str, str]], cores: int
         return None
     names = sorted({name for name, _ in work})
     settings = {name: train(config, name, BASELINE) for name in names}
-    uncounted = [site for site in config["run"]["sites"] if images(config, site) is None]
+    uncounted = [site for site in training_sites(config) if images(config, site) is None]
     line = ["timeout", "--foreground", str(LIMIT), "python", "-m", "chexviz.tools.forecast"]
     line += ["--size", str(config["preprocess"]["size"]), "--work", json.dumps(work)]
     line += ["--side-by-side", str(max(1, cores // config["training"]["threads"]))]

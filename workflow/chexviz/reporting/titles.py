@@ -10,6 +10,7 @@ from chexviz.base.errors import InputError
 from chexviz.base.methods import BASELINE
 from chexviz.base.settings import Settings, read
 from chexviz.base.tables.evaluation import LITERAL, METRICS
+from chexviz.base.tables.models import MEAN, SHARED
 from chexviz.reporting.wording import capitalised
 
 ARCHITECTURES = {"standard": "Standard", "densenet121": "DenseNet121"}
@@ -17,8 +18,10 @@ METHODS = {
     **{BASELINE: "Baseline", "fedavg": "FedAvg", "uniform": "Uniform FedAvg"},
     **{"fedprox": "FedProx", "fedbn": "FedBN", "fedfbn": "FedFBN", "fedrep": "FedRep"},
     **{"scaffold": "SCAFFOLD", "fedadam": "FedAdam", "median": "Median"},
+    **{"shared": "Shared heads", "surgical": "Surgical Aggregation"},
     **{"pooled": "Pooled", "ensemble": "Ensemble"},
 }
+NAMED = 3  # findings that the name of a place lists; more are counted
 # The paired tests of AUROC.
 TESTS = {
     "bootstrap_patients": "Bootstrap over patients",
@@ -31,6 +34,7 @@ MEASURES = {
     "pointing": "Pointing game",
     "iou": "Intersection over union",
 }
+Endpoint = tuple[str, str]  # a site and one of its findings
 
 
 class Site(Settings, frozen=True):
@@ -79,45 +83,86 @@ def is_percent(metric: str) -> bool:
 
 
 # --- sites ---------------------------------------------------------------------------------------
-# A site is named by its finding where a model or its labels are meant, as the original does, and by
-# its place where images and patients are. `sites`: name, title and task of all sites of the run.
+# A site and one of its findings, an endpoint, are named by the finding where a model or its labels
+# are meant, as the original does; a site by its place where images and patients are. `sites`: name,
+# title, role and findings of all sites of the run.
 
 
-def task_titles(sites: list[dict]) -> dict[str, str]:
-    """Each site as a task, within a text: 'pneumonia'.
+def finding_title(finding: str) -> str:
+    """A finding within a text: 'pleural effusion'."""
+    return finding.replace("_", " ")
 
-    Where two sites have the same finding, all have their places too: 'pneumonia (RSNA)'.
-    """
-    tasks = [site["task"] for site in sites]
-    alone = len(set(tasks)) == len(tasks)
-    return {
-        site["name"]: site["task"] if alone else f"{site['task']} ({site['title']})"
+
+def endpoints(sites: list[dict], role: str = "train") -> list[Endpoint]:
+    """Every site of a role with each of its findings, in order."""
+    return [
+        (site["name"], finding)
         for site in sites
-    }
+        if site["role"] == role
+        for finding in site["findings"]
+    ]
 
 
-def group_titles(table: pd.DataFrame, sites: list[dict]) -> dict[str, str]:
-    """The same as headings, of the sites that a table has, in their order there."""
-    titles = task_titles(sites)
-    return {site: capitalised(titles[site]) for site in table["site"].drop_duplicates()}
+def endpoint_titles(sites: list[dict]) -> dict[Endpoint, str]:
+    """Every endpoint within a text: 'pneumonia'.
 
-
-def grouped(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
-    """The table with the column `group`: the heading of each row's site, NaN without a site.
-
-    titles: see task_titles.
+    Where two training sites have the same finding, all have their places too: 'pneumonia (RSNA)'.
+    External sites always have.
     """
-    return table.assign(group=table["site"].map(titles).map(capitalised, na_action="ignore"))
+    findings = [finding for _, finding in endpoints(sites)]
+    alone = len(set(findings)) == len(findings)
+    titles = {}
+    for site in sites:
+        place = "" if alone and site["role"] == "train" else f" ({site['title']})"
+        for finding in site["findings"]:
+            titles[site["name"], finding] = f"{finding_title(finding)}{place}"
+    return titles
+
+
+def group_titles(table: pd.DataFrame, sites: list[dict]) -> dict[Endpoint, str]:
+    """The same as headings, of the endpoints that a table has, in their order there.
+
+    table: with the columns site and finding.
+    """
+    titles = endpoint_titles(sites)
+    found = table[["site", "finding"]].drop_duplicates().itertuples(index=False)
+    return {(site, finding): capitalised(titles[site, finding]) for site, finding in found}
+
+
+def grouped(table: pd.DataFrame, titles: dict[Endpoint, str]) -> pd.DataFrame:
+    """The table with the column `group`: the heading of each row's endpoint, None without a site.
+
+    table: with the columns site and finding. titles: see endpoint_titles.
+    """
+    pairs = zip(table["site"], table["finding"], strict=True)
+    groups = [capitalised(titles[pair]) if pair in titles else None for pair in pairs]
+    return table.assign(group=pd.Series(groups, table.index, dtype=object))
 
 
 def place_title(site: dict) -> str:
-    """A site as a place that has images: 'RSNA (pneumonia)'."""
-    return f"{site['title']} ({site['task']})"
+    """A site as a place that has images: 'RSNA (pneumonia)', 'NIH (14 findings)'."""
+    findings = site["findings"]
+    told = ", ".join(map(finding_title, findings))
+    return f"{site['title']} ({told if len(findings) <= NAMED else f'{len(findings)} findings'})"
 
 
 def place_titles(sites: list[dict]) -> dict[str, str]:
     """The same of all sites, by name."""
     return {site["name"]: place_title(site) for site in sites}
+
+
+def endpoint_places(sites: list[dict]) -> dict[Endpoint, str]:
+    """Every endpoint as a place that has images of one finding: 'NIH (pleural effusion)'."""
+    return {
+        (site["name"], finding): f"{site['title']} ({finding_title(finding)})"
+        for site in sites
+        for finding in site["findings"]
+    }
+
+
+def head_titles(sites: list[dict]) -> dict[str, str]:
+    """What readers call a head of a model: the place whose task block it is, 'shared', 'mean'."""
+    return {site["name"]: site["title"] for site in sites} | {SHARED: "shared", MEAN: "mean"}
 
 
 def read_sites(text: str) -> list[dict]:
@@ -132,11 +177,11 @@ def read_sites(text: str) -> list[dict]:
 
 
 def add_titles(parser: argparse.ArgumentParser) -> None:
-    """Add the option that tells the sites of the run: name, title and task of each."""
+    """Add the option that tells the sites of the run: name, title, role and findings of each."""
     parser.add_argument(
         "--titles",
         required=True,
         type=read_sites,
         metavar="JSON",
-        help="name, title and task of every site of the run",
+        help="name, title, role and findings of every site of the run",
     )

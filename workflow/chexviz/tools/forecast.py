@@ -32,7 +32,7 @@ def draw(count: int, size: int, where: torch.device, name: str = "site") -> Data
     images = Images([pixels], np.zeros_like(index), index, where)
     images.make_resident()
     labels = (torch.rand(count, 1, generator=generator) < 0.2).float().to(where)
-    return Dataset(name, [name], images, labels, pd.DataFrame(index=index))
+    return Dataset(name, {name: ["a finding"]}, images, labels, pd.DataFrame(index=index))
 
 
 def epoch(site: LocalSite) -> None:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 SHARED, MEAN = "shared", "mean"  # heads that are of no single site
 HEAD = (
-    f"the site whose task block it is; `{SHARED}`: of all sites that label the finding; `{MEAN}`: the "
-    "mean probability of several such"
+    f"the site whose task block it is; `{SHARED}`: of all sites that label the finding; `{MEAN}`: "
+    "the mean probability of several such"
 )
 MODEL: dict[str, Column] = {
     "site": text("whose images"),
@@ -41,8 +41,8 @@ HISTORY = Table(
 )
 PREDICTIONS = Table(
     "predictions",
-    "a row for each image that does not train, finding and head that knows it; a head's rows follow "
-    "each other",
+    "a row for each image that does not train, finding and head that knows it; the rows of a head "
+    "follow each other",
     site=text(),
     image=text(),
     patient=text(),

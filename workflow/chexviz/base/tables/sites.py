@@ -29,8 +29,8 @@ SAMPLES = Table(
         "False: the source does not say who it is, so the image stands for a patient of its own"
     ),
     subset=text(
-        "of the split that the dataset comes with: train, validation, evaluation; empty: in none, or "
-        "it has none"
+        "of the split that the dataset comes with: train, validation, evaluation; empty: in none, "
+        "or it has none"
     ),
     view=text("AP, PA, ..., empty"),
     sex=text("F, M, empty"),
@@ -48,6 +48,7 @@ ANNOTATIONS = Table(
     "annotations.csv",
     "a row for each box or mask",
     image=text(),
+    finding=note("whose; empty: of the site's only one"),
     x=number("of a box or the mask's bounding box, as the next three"),
     y=number(),
     width=number(),

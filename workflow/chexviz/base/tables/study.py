@@ -51,9 +51,9 @@ LABEL_CHECKS = Table(
     site=text(),
     check=text(
         "shared patient, shared duplicate, shared exact: with the site in `group`; conflicting "
-        "labels: of near-identical images at the site in `group`, if both label the finding; patients: known ones; several images: of patients "
-        "who have more than one; missing, impossible: the tag in `group`; positive: in `group`; "
-        "odds ratio: of a positive label"
+        "labels: of near-identical images at the site in `group`, if both label the finding; "
+        "patients: known ones; several images: of patients who have more than one; missing, "
+        "impossible: the tag in `group`; positive: in `group`; odds ratio: of a positive label"
     ),
     finding=note("whose labels; empty: of no finding"),
     group=text(),
@@ -113,7 +113,9 @@ PARTICIPANTS = Table(
     pa=whole(),
     view_other=whole(),
     view_unknown=whole(),
-    positives_=number("and the name of a finding: images with it; empty: not a finding of the site"),
+    positives_=number(
+        "and the name of a finding: images with it; empty: not a finding of the site"
+    ),
     known_=number("and the name of a finding: images whose label of it is known; likewise"),
     mark=note(),
 )

@@ -17,7 +17,6 @@ BY_PROTOCOL = {
         *("metrics", "comparisons", "calibration", "operating_points", "decision"),
         *("localisation", "subgroups", "crosstask", "confusion"),
     ),
-    "tables/{protocol}/{name}.csv": ("table1", "methods", "tests"),
     "{name}/{protocol}.csv": ("splits", "audit"),
 }
 BY_SITE = ("samples", "rejected")
@@ -36,6 +35,7 @@ class Figure(NamedTuple):
     and `settings`. alt: its text for those who cannot see it. limit: its height at most, in mm.
     category, shows, report: where the report has the figure, its label there, and its caption as
     reStructuredText, in which {protocol}, {method} (the first) and {config[...]} stand for values.
+    of: what of the run its pages show, see `counts`; per_page: how many of them a page has.
     """
 
     name: str
@@ -46,12 +46,37 @@ class Figure(NamedTuple):
     report: str
     by_protocol: bool = True
     limit: int = 200
+    of: str = "run"
+    per_page: int = 1
 
-    def in_paper(self) -> dict:
-        """What the paper's template needs of it."""
-        return {
-            key: getattr(self, key) for key in ("name", "by_protocol", "caption", "alt", "limit")
-        }
+    def pages(self, sites: list[dict]) -> int:
+        """How many pages it has in a run of these sites; without any it is not made."""
+        return -(-counts(sites)[self.of] // self.per_page)
+
+    def in_paper(self, sites: list[dict]) -> dict:
+        """What the paper's template needs of it, in a run of these sites."""
+        keys = ("name", "by_protocol", "caption", "alt", "limit")
+        return {key: getattr(self, key) for key in keys} | {"pages": self.pages(sites)}
+
+
+def counts(sites: list[dict]) -> dict[str, int]:
+    """What the pages of a figure can be of, and how many of these a run of these sites has.
+
+    sites: role and findings of each. An endpoint is a site with one of its findings; sites and
+    endpoints are those that train, and of external ones those that a model can answer.
+    """
+    training, external = (
+        [site["findings"] for site in sites if site["role"] == role]
+        for role in ("train", "external")
+    )
+    learned = {finding for findings in training for finding in findings}
+    return {
+        "run": 1,
+        "sites": len(training),
+        "endpoints": sum(map(len, training)),
+        "all endpoints": sum(map(len, training + external)),
+        "external endpoints": sum(len(learned.intersection(findings)) for findings in external),
+    }
 
 
 def declared(source: str) -> Figure | None:
@@ -69,9 +94,12 @@ def figures() -> dict[str, Figure]:
     return {figure.name: figure for figure in found if figure}
 
 
-def shown_figures() -> list[dict]:
-    """All figures, each as the paper's template needs it."""
-    return [figure.in_paper() for figure in figures().values()]
+def shown_figures(sites: list[dict]) -> list[dict]:
+    """The figures that a run of these sites has, each as the paper's template needs it.
+
+    sites: name, title, role and findings of each.
+    """
+    return [figure.in_paper(sites) for figure in figures().values() if figure.pages(sites)]
 
 
 def study_tables(protocols: list[str]) -> list[str]:
@@ -80,17 +108,24 @@ def study_tables(protocols: list[str]) -> list[str]:
     return [name for name in TABLES if made[name]]
 
 
+def protocol_tables(sites: Iterable[Mapping]) -> list[str]:
+    """The tables of each protocol, in a run of these sites, of which the role is asked."""
+    external = any(site["role"] == "external" for site in sites)
+    return ["table1", "methods", "tests", *(["external"] if external else [])]
+
+
 def figure_files(figure: Mapping, protocols: Iterable[str]) -> list[str]:
     """The PDFs of a figure, which is as `in_paper` gives it, in a run of these protocols."""
     folders = protocols if figure["by_protocol"] else [""]
     return [str(PurePosixPath("figures", folder, f"{figure['name']}.pdf")) for folder in folders]
 
 
-def files(protocols: list[str], sites: Iterable[str], shown: Iterable[Mapping]) -> list[str]:
+def files(protocols: list[str], sites: list[dict], shown: Iterable[Mapping]) -> list[str]:
     """All of them, as paths below the results, for a run of these protocols and sites.
 
-    shown: the figures, as `in_paper` gives them.
+    sites: see titles. shown: the figures, as `in_paper` gives them.
     """
+    by_protocol = BY_PROTOCOL | {"tables/{protocol}/{name}.csv": protocol_tables(sites)}
     return [
         *ALONE,
         *(file for figure in shown for file in figure_files(figure, protocols)),
@@ -98,8 +133,8 @@ def files(protocols: list[str], sites: Iterable[str], shown: Iterable[Mapping]) 
         *(
             pattern.format(protocol=protocol, name=name)
             for protocol in protocols
-            for pattern, names in BY_PROTOCOL.items()
+            for pattern, names in by_protocol.items()
             for name in names
         ),
-        *(f"sites/{site}/{name}.csv" for site in sites for name in BY_SITE),
+        *(f"sites/{site['name']}/{name}.csv" for site in sites for name in BY_SITE),
     ]
