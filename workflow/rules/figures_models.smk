@@ -221,3 +221,41 @@ rule figure_localisation:
             --png {output.png:q} \
             2>&1 | tee {log:q}
         """
+
+
+rule figure_external:
+    """Draw AUROC at external sites, of the first method and of the baseline of every site."""
+    input:
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+        comparisons="<results>/evaluation/{protocol}/comparisons.csv",
+    output:
+        pdf="<results>/figures/{protocol}/external.pdf",
+        png=report("<results>/figures/{protocol}/external.png", **reported("external")),
+    log:
+        "<logs>/figure_external/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_external/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.external"),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
+        caption=caption("external"),
+    shell:
+        """
+        python -m chexviz.reporting.figures.external \
+            --metrics {input.metrics:q} \
+            --comparisons {input.comparisons:q} \
+            --method {params.method} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """

@@ -18,6 +18,7 @@ rule figure1:
         runtime=growing(10),
     params:
         code=code("reporting.figures.framework"),
+        heads=config["methods"][FIRST_METHOD].get("heads", "private"),
         titles=TITLES,
         mark=MARK,
         caption=caption("figure1"),
@@ -25,6 +26,7 @@ rule figure1:
         """
         python -m chexviz.reporting.figures.framework \
             --titles {params.titles:q} \
+            --heads {params.heads} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \

@@ -56,7 +56,7 @@ def images(steps, step, **keys):
 def test_every_radiograph_found_is_usable_or_rejected_and_every_label_in_a_subset():
     own = samples(label_edema=[1, 0, 0, 0, 1, 0, 0, 0, None, None])
     why = ["second copy of a/1.dcm", "second copy of b/22.dcm", "no annotation in train-rle.csv"]
-    lost = ["no DICOM file for image 7", "in labels.csv, but there is no such file"]
+    lost = ["no file for image 7", "in labels.csv, but there is no such file"]
     subsets = {"paper": split(own["image"][:8], ["train"] * 6 + ["evaluation"] * 2)}
     steps = flow.steps("north", EDEMA, own, rejected(*why, *lost), subsets)
     assert images(steps, "found") == [13]  # rows of a table that have no file are none

@@ -29,13 +29,16 @@ def read_images(images_path: str, samples_path: str, images: Sequence[str]) -> n
     return gather(stacks, *locate(stacks, positions))
 
 
-def read_maps(path: str | Path, site: str, images: Sequence[str]) -> np.ndarray:
-    """The Grad-CAM maps (n, h, w) of n images of a site, in their order."""
+def read_maps(
+    path: str | Path, site: str, finding: str, head: str, images: Sequence[str]
+) -> np.ndarray:
+    """The Grad-CAM maps (n, h, w) of a finding by a head of n images of a site, in their order."""
+    name = f"{site}_{finding}_{head}"
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if f"map_{site}" not in archive:
-                raise no_maps(path, f"maps of the site {site}", ", ".join(archive))
-            held, maps = archive[f"image_{site}"], archive[f"map_{site}"]
+            if f"map_{name}" not in archive:
+                raise no_maps(path, f"maps called map_{name}", ", ".join(archive))
+            held, maps = archive[f"image_{name}"], archive[f"map_{name}"]
     except FileNotFoundError:
         raise missing(path) from None
     positions = pd.Index(held).get_indexer(list(images))

@@ -48,6 +48,7 @@ ANNOTATIONS = Table(
     "annotations.csv",
     "a row for each box or mask",
     image=text(),
+    finding=note("whose; empty: of the site's only one"),
     x=number("of a box or the mask's bounding box, as the next three"),
     y=number(),
     width=number(),

@@ -1,6 +1,8 @@
 """Audit figure: what evaluation images share with training, and how labels go with view and sex."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,9 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.study import LABEL_CHECKS, LEAKAGE
 from chexviz.reporting.figures import style
-from chexviz.reporting.titles import add_titles, place_title
-from chexviz.reporting.wording import bracketed, share
+from chexviz.reporting.figures.panels import at, at_any, pages
+from chexviz.reporting.titles import add_titles, finding_title, place_title
+from chexviz.reporting.wording import bracketed, capitalised, share
 
 FIGURE = {
     "name": "audit",
@@ -24,6 +27,8 @@ FIGURE = {
         "with Woolf's."
     ),
     "alt": "Shared images and patients, and positive rates by view and sex",
+    "of": "all endpoints",
+    "per_page": 4,
     "category": "Audit",
     "shows": "all of it, figure",
     "report": (
@@ -37,6 +42,7 @@ FIGURE = {
 # mm on the printed page
 LEFT, PANEL, RATES, BETWEEN, RIGHT = 33.0, 50.0, 40.0, 27.0, 30.0
 TOP, ROW, BETWEEN_SITES, AXIS = 18.0, 4.4, 11.0, 9.0
+RIGHT_HEADING = LEFT + PANEL + BETWEEN - 12
 SHARED = {
     ("patient", "within"): "patient, same site",
     ("patient", "across"): "patient, other site",
@@ -53,42 +59,87 @@ NOTE = (
 )
 
 
-def draw(audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict]) -> Figure:
-    """The figure: a row a site, what it shares on the left and its positive rates on the right.
+def draw(
+    audits: dict[str, pd.DataFrame], labels: pd.DataFrame, sites: list[dict]
+) -> Iterator[Figure]:
+    """The pages: a row an endpoint; on the right its positive rates, on the left what its site
+    shares, if it is the first of the site.
 
-    audits: audit table of each protocol. sites: name, title, task.
+    audits: audit table of each protocol. sites: see titles.
     """
-    rates = {site["name"]: rate_rows(of_site(labels, site)) for site in sites}
-    heights = [ROW * max(len(SHARED) + 1.5, len(rates[site["name"]])) for site in sites]
-    width = LEFT + PANEL + BETWEEN + RATES + RIGHT
-    note = style.wrapped(NOTE, width - 5)
-    height = TOP + sum(heights) + (len(sites) - 1) * BETWEEN_SITES + AXIS + style.note_height(note)
-    figure = style.new_figure(width, height)
-    largest = max(table["fraction"].max() for table in audits.values())
-    ends = labels.loc[labels["check"] == "positive", "high"]
-    x, y = LEFT + PANEL + BETWEEN, TOP
-    for position, (site, tall) in enumerate(zip(sites, heights, strict=True)):
-        last = position == len(sites) - 1
-        axes = style.axes_at(figure, LEFT, y, PANEL, tall)
-        draw_shared(axes, {name: of_site(table, site) for name, table in audits.items()})
-        finish(axes, max(largest, 0.1), "Evaluation images, %" if last else "")
-        heading = style.text_at(
-            figure, 2.5, y - 2, place_title(site), fontsize=7.5, fontweight="bold"
-        )
-        style.shrink_to_fit(heading, LEFT + PANEL - 5)
-        axes = style.axes_at(figure, x, y, RATES, tall)
-        draw_rates(axes, rates[site["name"]])
-        finish(axes, ends.max(), "Positive images, %" if last else "")
-        y += tall + BETWEEN_SITES
-    for letter, across, title in (("a", 2.5, TITLES[0]), ("b", x - 12, TITLES[1])):
+    endpoints = [(site, finding) for site in sites for finding in site["findings"]]
+    largest = max(0.1, *(table["fraction"].max() for table in audits.values()))
+    positive = labels[labels["check"] == "positive"]
+    ends = at_any(positive, [(site["name"], finding) for site, finding in endpoints])["high"].max()
+    for page in pages(endpoints, FIGURE["per_page"]):
+        blocks = [block_of(site, finding, labels) for site, finding in page]
+        width = LEFT + PANEL + BETWEEN + RATES + RIGHT
+        note = style.wrapped(NOTE, width - 5)
+        room = TOP + AXIS + style.note_height(note) + (len(blocks) - 1) * BETWEEN_SITES
+        figure = style.new_figure(width, room + sum(block.height for block in blocks))
+        write_head(figure, audits)
+        draw_blocks(figure, blocks, audits, largest, ends)
+        style.write_note(figure, note)
+        yield figure
+
+
+class Block(NamedTuple):
+    """A row of the figure: an endpoint, its rates, whether its site's panel is here, its mm."""
+
+    site: dict
+    finding: str
+    rates: list[pd.Series]
+    opens: bool
+    height: float
+
+
+def block_of(site: dict, finding: str, labels: pd.DataFrame) -> Block:
+    """The row of an endpoint."""
+    rates, opens = rate_rows(at(labels, (site["name"], finding))), finding == site["findings"][0]
+    lines = max(len(SHARED) + 1.5 if opens else 1, len(rates))
+    return Block(site, finding, rates, opens, ROW * lines)
+
+
+def write_head(figure: Figure, audits: dict[str, pd.DataFrame]) -> None:
+    """The titles of both columns, and the colours of the protocols."""
+    for letter, across, title in (("a", 2.5, TITLES[0]), ("b", RIGHT_HEADING, TITLES[1])):
         style.text_at(figure, across, 5, letter, fontsize=9, fontweight="bold")
         style.text_at(figure, across + 5, 5, title, fontsize=7.5)
     for position, protocol in enumerate(audits):
         look = {"color": style.accent(position), "fontweight": "bold", "fontsize": 7}
         names = PROTOCOLS if audits[protocol]["known_images"].any() else UNKNOWN
         style.text_at(figure, LEFT + 34 * position, 10, names[protocol], **look)
-    style.write_note(figure, note)
-    return figure
+
+
+def draw_blocks(
+    figure: Figure,
+    blocks: list[Block],
+    audits: dict[str, pd.DataFrame],
+    largest: float,
+    ends: float,
+) -> None:
+    """The rows of a page. largest, ends: of the fractions of both columns in all pages."""
+    y, last = TOP, next((block for block in reversed(blocks) if block.opens), None)
+    for block in blocks:
+        site = block.site
+        if block.opens:
+            axes = style.axes_at(figure, LEFT, y, PANEL, block.height)
+            draw_shared(axes, {name: of_site(table, site) for name, table in audits.items()}, site)
+            finish(axes, largest, "Evaluation images, %" if block is last else "")
+            write_heading(figure, 2.5, y, place_title(site), LEFT + PANEL - 5)
+        if len(site["findings"]) > 1:
+            title = f"{capitalised(finding_title(block.finding))} ({site['title']})"
+            write_heading(figure, RIGHT_HEADING, y, title, RATES + RIGHT + 10)
+        axes = style.axes_at(figure, LEFT + PANEL + BETWEEN, y, RATES, block.height)
+        draw_rates(axes, block.rates)
+        finish(axes, ends, "Positive images, %" if block is blocks[-1] else "")
+        y += block.height + BETWEEN_SITES
+
+
+def write_heading(figure: Figure, x: float, y: float, title: str, width: float) -> None:
+    """The heading of a panel, in at most `width` mm; (x, y): where the panel's block begins."""
+    heading = style.text_at(figure, x, y - 2, title, fontsize=7.5, fontweight="bold")
+    style.shrink_to_fit(heading, width)
 
 
 def of_site(table: pd.DataFrame, site: dict) -> pd.DataFrame:
@@ -106,14 +157,16 @@ def finish(axes: Axes, largest: float, label: str) -> None:
     axes.spines["left"].set_color(style.LIGHT)
 
 
-def draw_shared(axes: Axes, audits: dict[str, pd.DataFrame]) -> None:
-    """A row for each kind of leak and scope; in it a bar for each protocol."""
+def draw_shared(axes: Axes, audits: dict[str, pd.DataFrame], site: dict) -> None:
+    """A row for each kind of leak and scope of a site; in it a bar for each protocol."""
     step = 0.8 / len(audits)
     for position, audit in enumerate(audits.values()):
         colour = style.accent(position)
         for row, (kind, scope) in enumerate(SHARED):
             y = row + (position - (len(audits) - 1) / 2) * step
             value, text = shared_value(audit, kind, scope)
+            if scope == "within" and site["role"] == "external":
+                value, text = 0.0, "trains nothing"
             axes.barh(y, value, height=0.85 * step, color=colour, linewidth=0)
             style.write_right_of(axes, value, y, text, fontsize=6, color=colour)
     axes.set_yticks(range(len(SHARED)), SHARED.values())
@@ -183,8 +236,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     tables = [LEAKAGE.read(path) for path in arguments.audit]
     audits = {table["protocol"].iloc[0]: table for table in tables}
-    figure = draw(audits, LABEL_CHECKS.read(arguments.labels), arguments.titles)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    figures = draw(audits, LABEL_CHECKS.read(arguments.labels), arguments.titles)
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

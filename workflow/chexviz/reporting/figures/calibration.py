@@ -1,5 +1,6 @@
 """Reliability diagrams of the baselines and of one method, before and after temperature scaling."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,19 @@ from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import CALIBRATION, DISTRIBUTION, RELIABILITY
 from chexviz.evaluation.cases import first_note
 from chexviz.reporting.figures import style
-from chexviz.reporting.figures.panels import PANEL, compared_once, lay_out, panels, rows_of, warn
+from chexviz.reporting.figures.panels import (
+    PANEL,
+    Cell,
+    at_any,
+    compared_once,
+    endpoint_pages,
+    lay_out,
+    panels,
+    rows_of,
+    warn,
+)
 from chexviz.reporting.selection import first_seed, in_order
-from chexviz.reporting.titles import add_titles, curve_title, group_titles
+from chexviz.reporting.titles import Endpoint, add_titles, curve_title, endpoints, grouped
 
 FIGURE = {
     "name": "calibration",
@@ -24,6 +35,8 @@ FIGURE = {
         "is rarer than the score says. #capital(protocol.title)."
     ),
     "alt": "Observed against predicted frequency of the finding",
+    "of": "endpoints",
+    "per_page": 2,
     "category": "Calibration",
     "shows": "reliability diagrams",
     "report": (
@@ -46,39 +59,51 @@ UNSCALED = "Temperature scaling "
 
 
 def draw(
-    calibration: pd.DataFrame,
-    reliability: pd.DataFrame,
-    distribution: pd.DataFrame,
-    sites: list[dict],
-    note: str,
-) -> Figure:
-    """The figure of one seed: a row a site, a column an architecture; `note` below."""
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    shown: list[dict[Endpoint, str]],
+    seeds: str,
+) -> Iterator[Figure]:
+    """The pages of one seed: a row an endpoint, a column an architecture.
+
+    tables: calibration, reliability and distribution. shown: headings by endpoint, page by page.
+    seeds: which of several seeds this is.
+    """
+    calibration = tables[0]
+    architectures = in_order(calibration["architecture"])
     words = lines(calibration) * LINE + 1.5
     height = words + DIAGRAM + GAP + SCORES
-    figure, cells = lay_out(calibration, sites, height, BETWEEN, note)
-    for cell, axes in panels(figure, cells, words, DIAGRAM):
-        summary = rows_of(calibration, cell)
-        colours = {
-            method: style.accent(position)
-            for position, method in enumerate(in_order(summary["method"]))
-        }
-        title = axes.set_title(cell.heading, loc="left", pad=words * 72 / 25.4)
-        style.shrink_to_fit(title, PANEL)
-        style.panel_letter(axes, cell.letter, -11.5, words)
-        draw_reliability(axes, rows_of(reliability, cell), colours)
-        write_summary(axes, summary, colours)
-        if note := first_note(summary["note"]):
-            warn(axes, f"No intervals: {note}.")
-    for cell, axes in panels(figure, cells, words + DIAGRAM + GAP, SCORES):
-        methods = in_order(rows_of(calibration, cell)["method"])
-        draw_scores(axes, rows_of(distribution, cell), methods)
-    return figure
+    for titles in shown:
+        scaling = scaling_note(at_any(calibration, titles), titles)
+        note = f"{NOTE}\n{scaling} {seeds}".rstrip()
+        figure, cells = lay_out(titles, architectures, height, BETWEEN, note)
+        for cell, axes in panels(figure, cells, words, DIAGRAM):
+            draw_diagram(axes, cell, words, *(rows_of(table, cell) for table in tables[:2]))
+        for cell, axes in panels(figure, cells, words + DIAGRAM + GAP, SCORES):
+            methods = in_order(rows_of(calibration, cell)["method"])
+            draw_scores(axes, rows_of(tables[2], cell), methods)
+        yield figure
+
+
+def draw_diagram(
+    axes: Axes, cell: Cell, words: float, summary: pd.DataFrame, reliability: pd.DataFrame
+) -> None:
+    """The reliability of one cell, below its heading and `words` mm of numbers."""
+    methods = in_order(summary["method"])
+    colours = {method: style.accent(position) for position, method in enumerate(methods)}
+    title = axes.set_title(cell.heading, loc="left", pad=words * 72 / 25.4)
+    style.shrink_to_fit(title, PANEL)
+    style.panel_letter(axes, cell.letter, -11.5, words)
+    draw_reliability(axes, reliability, colours)
+    write_summary(axes, summary, colours)
+    if note := first_note(summary["note"]):
+        warn(axes, f"No intervals: {note}.")
 
 
 def lines(calibration: pd.DataFrame) -> int:
     """The most lines of numbers that a panel has."""
     estimated = calibration[calibration["brier"].notna()]
-    return int(estimated.groupby(["site", "architecture"]).size().max()) if len(estimated) else 0
+    sizes = estimated.groupby(["site", "finding", "architecture"]).size()
+    return int(sizes.max()) if len(sizes) else 0
 
 
 def draw_reliability(axes: Axes, bins: pd.DataFrame, colours: dict[str, str]) -> None:
@@ -143,16 +168,15 @@ def draw_scores(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     axes.set_yticks([])
 
 
-def scaling_note(calibration: pd.DataFrame, sites: list[dict]) -> str:
-    """Where the figure shows temperature scaling, and where not, why."""
+def scaling_note(calibration: pd.DataFrame, titles: dict[Endpoint, str]) -> str:
+    """Where a page shows temperature scaling, and where not, why. titles: of its endpoints."""
     scaled = calibration[calibration["scaling"] == "temperature"]
-    bare = scaled[scaled["brier"].isna()].drop_duplicates("site").set_index("site")["note"]
+    bare = scaled[scaled["brier"].isna()].drop_duplicates(["site", "finding"])
     if bare.empty:
         return SCALED
-    if bare.nunique() == 1 and len(bare) == scaled["site"].nunique():
-        return f"{UNSCALED}{bare.iloc[0]}."
-    titles = group_titles(calibration, sites)
-    reasons = "; ".join(f"{titles[site]}: {note}" for site, note in bare.items())
+    if bare["note"].nunique() == 1 and len(bare) == len(titles):
+        return f"{UNSCALED}{bare['note'].iloc[0]}."
+    reasons = "; ".join(f"{row.group}: {row.note}" for row in grouped(bare, titles).itertuples())
     scaling = f"{SCALED} " * bool(scaled["brier"].notna().any())
     return f"{scaling}None for {reasons}."
 
@@ -168,7 +192,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     table = CALIBRATION.read(arguments.calibration)
-    calibration = compared_once(table, arguments.method, arguments.calibration)
+    chosen = compared_once(table, arguments.method, arguments.calibration)
+    calibration = at_any(chosen, endpoints(arguments.titles))
     seed, methods = calibration["seed"].iloc[0], calibration["method"].unique()
     reliability, distribution = (
         rows[(rows["seed"] == seed) & rows["method"].isin(methods)]
@@ -177,10 +202,10 @@ def main(argv: list[str] | None = None) -> None:
             DISTRIBUTION.read(arguments.distribution),
         )
     )
-    note = f"{NOTE}\n{scaling_note(calibration, arguments.titles)}"
-    note += f" {first_seed(table['seed'])}".rstrip()
-    figure = draw(calibration, reliability, distribution, arguments.titles, note)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    shown = endpoint_pages(calibration, arguments.calibration, arguments.titles, FIGURE["per_page"])
+    tables = calibration, reliability, distribution
+    figures = draw(tables, shown, first_seed(table["seed"]))
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

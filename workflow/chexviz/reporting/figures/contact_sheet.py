@@ -10,14 +10,14 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import LOCALISATION_IMAGES, MEASURES
-from chexviz.base.tables.models import UNTASKED
+from chexviz.base.tables.models import MODEL
 from chexviz.images.annotated import read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show_map
+from chexviz.reporting.figures.panels import at, heading_pages
 from chexviz.reporting.figures.site_files import Site, add_sites
 from chexviz.reporting.selection import first_seed, in_order
-from chexviz.reporting.titles import add_titles, architecture_title, curve_title, task_titles
-from chexviz.reporting.wording import capitalised
+from chexviz.reporting.titles import Endpoint, add_titles, architecture_title, curve_title
 
 FIGURE = {
     "name": "contact_sheet",
@@ -28,6 +28,8 @@ FIGURE = {
     ),
     "alt": "Grad-CAM maps of true positives from best to worst",
     "limit": 215,
+    "of": "endpoints",
+    "per_page": 2,
     "category": "Localisation",
     "shows": "true positives",
     "report": (
@@ -38,8 +40,7 @@ FIGURE = {
         "maximum, so colours compare places within a map and not strengths between maps."
     ),
 }
-MODEL = [*UNTASKED]
-CASES, ACROSS = 10, 5  # of a site and architecture
+CASES, ACROSS = 10, 5  # of an endpoint and architecture
 # mm on the printed page
 EDGE, GAP, WIDE_GAP, TOP, HEAD, BELOW, AFTER, NOTES = 2.0, 0.6, 2.4, 2.0, 8.2, 3.4, 2.5, 11
 PANEL = (style.DOUBLE_COLUMN - 2 * EDGE - ACROSS * GAP - (ACROSS - 1) * WIDE_GAP) / (2 * ACROSS)
@@ -53,7 +54,7 @@ NOTES_TEXT = (
 
 
 def choose(scored: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The cases of one site, architecture and seed, best first, with the numbers of both models.
+    """The cases of one endpoint, architecture and seed, best first, with both models' numbers.
 
     Of the true positives of both in the order of the baseline's energy inside (equal ones by id),
     CASES in even steps, first and last included; all of them if they are no more.
@@ -73,35 +74,37 @@ def numbers(case: pd.Series, method: str) -> str:
 
 
 def draw(
-    sites: list[Site],
+    sites: dict[str, Site],
     scored: pd.DataFrame,
     maps: pd.DataFrame,
-    names: dict[str, str],
+    shown: dict[Endpoint, str],
     note: str,
 ) -> Figure:
-    """The sheet: a block a site and architecture, pairs of maps in it.
+    """A page: a block an endpoint and architecture, pairs of maps in it.
 
-    maps: the columns architecture, method and file. names: of the sites, see titles.task_titles.
+    sites: the files of each. maps: the columns architecture, method and file. shown: headings by
+    endpoint.
     """
     _, method = in_order(maps["method"])
     files = maps.set_index(["architecture", "method"])["file"]
     blocks = []
-    for site in sites:
+    for endpoint in shown:
+        own = at(scored, endpoint)
         for architecture in in_order(maps["architecture"]):
-            own = (scored["site"] == site.name) & (scored["architecture"] == architecture)
-            blocks.append((site, architecture, choose(scored[own], method)))
+            cases = choose(own[own["architecture"] == architecture], method)
+            blocks.append((endpoint, architecture, cases))
     heights = [
         HEAD + max(-(-len(cases) // ACROSS), 0.3) * (PANEL + BELOW) + AFTER
         for _, _, cases in blocks
     ]
     figure = style.new_figure(style.DOUBLE_COLUMN, TOP + sum(heights) + NOTES)
     y = TOP
-    for (site, architecture, cases), height in zip(blocks, heights, strict=True):
-        title = f"{capitalised(names[site.name])}, {architecture_title(architecture)}"
+    for (endpoint, architecture, cases), height in zip(blocks, heights, strict=True):
+        title = f"{shown[endpoint]}, {architecture_title(architecture)}"
         draw_head(figure, y, title, cases, method)
         if len(cases):
-            pair = [files[architecture, one] for one in (BASELINE, method)]
-            draw_cases(figure, y + HEAD, site, cases, method, pair)
+            pair = {one: files[architecture, one] for one in (BASELINE, method)}
+            draw_cases(figure, y + HEAD, endpoint, sites[endpoint[0]], cases, pair)
         y += height
     write_notes(figure, note)
     return figure
@@ -131,16 +134,24 @@ def draw_head(figure: Figure, y: float, title: str, cases: pd.DataFrame, method:
 
 
 def draw_cases(
-    figure: Figure, y: float, site: Site, cases: pd.DataFrame, method: str, files: list[str]
+    figure: Figure,
+    y: float,
+    endpoint: Endpoint,
+    site: Site,
+    cases: pd.DataFrame,
+    files: dict[str, str],
 ) -> None:
     """The pairs of maps of a block, row by row. files: of the baseline's and the method's maps."""
     images = cases["image"].tolist()
-    radiographs, annotations = site.radiographs(images), site.outlines()
-    heats = [upsample(read_maps(file, site.name, images), radiographs.shape[-1]) for file in files]
+    radiographs, annotations = site.radiographs(images), site.outlines(endpoint[1])
+    heats = {}
+    for one, file in files.items():
+        maps = read_maps(file, *endpoint, cases[f"head_{one}"].iloc[0], images)
+        heats[one] = upsample(maps, radiographs.shape[-1])
     for position, (_, case) in enumerate(cases.iterrows()):
         row, column = divmod(position, ACROSS)
         outlines = annotations[annotations["image"] == case["image"]]
-        for side, (heat, one) in enumerate(zip(heats, (BASELINE, method), strict=True)):
+        for side, (one, heat) in enumerate(heats.items()):
             x = left_of(column) + side * (PANEL + GAP)
             axes = style.axes_at(figure, x, y + row * (PANEL + BELOW), PANEL, PANEL)
             axes.axis("off")
@@ -174,12 +185,14 @@ def main(argv: list[str] | None = None) -> None:
     style.add_outputs(parser)
     arguments = parser.parse_args(argv)
     scored = LOCALISATION_IMAGES.read(arguments.scored, *MODEL, "image", *MEASURES)
-    given = pd.DataFrame(arguments.gradcam, columns=[*MODEL[1:], "file"]).astype({"seed": int})
+    model = ["architecture", "method", "seed"]
+    given = pd.DataFrame(arguments.gradcam, columns=[*model, "file"]).astype({"seed": int})
     given = given[given["seed"] == given["seed"].iloc[0]]
-    chosen = scored.merge(given, on=MODEL[1:])
-    sites, names = [Site(*site) for site in arguments.site], task_titles(arguments.titles)
-    figure = draw(sites, chosen, given, names, first_seed(scored["seed"]))
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    chosen, note = scored.merge(given, on=model), first_seed(scored["seed"])
+    sites = {site[0]: Site(*site) for site in arguments.site}
+    shown = heading_pages(arguments.titles, FIGURE["per_page"])
+    figures = (draw(sites, chosen, given, page, note) for page in shown)
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

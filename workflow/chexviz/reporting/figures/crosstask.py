@@ -1,5 +1,6 @@
 """Cross-task figure: the scores of every head of the federated model on every site's images."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,17 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import CROSSTASK
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
-from chexviz.reporting.figures import style
+from chexviz.reporting.figures import head_matrix, style
+from chexviz.reporting.figures.panels import pages, training_sites
 from chexviz.reporting.selection import first_seed, in_order
-from chexviz.reporting.titles import add_titles, architecture_title, curve_title, task_titles
+from chexviz.reporting.titles import (
+    add_titles,
+    architecture_title,
+    curve_title,
+    endpoint_titles,
+    endpoints,
+    finding_title,
+)
 from chexviz.reporting.wording import bracketed, capitalised, fixed, share
 
 FIGURE = {
@@ -24,6 +33,8 @@ FIGURE = {
         "#capital(protocol.title)."
     ),
     "alt": "Scores of every head on the images of every site",
+    "of": "sites",
+    "per_page": 2,
     "category": "Cross-task",
     "shows": "figure",
     "report": (
@@ -43,31 +54,56 @@ NOTE = (
     "Too few: fewer independent cases than an interval needs."
 )
 ONE_HEAD = "This model has one head: there is no other one to compare it with."
+DETAILED = 24  # lines of a site at most; of more, AUROC alone
+
+
+Names = dict[tuple[str, str], str]  # of each head, by its site and finding: within a text
 
 
 class Line(NamedTuple):
     """A line of a block.
 
     kind: heading (with an AUROC), box (of one label), unlabelled (instead of both), pair (the
-    heading of two heads), both (called positive by both) or correlation.
+    heading of two heads), both (called positive by both) or correlation. head: name and finding.
+    labels, label: whose. own: finding of the head that it is compared with.
     """
 
     kind: str
     text: str
-    head: str
-    finding: str = ""
+    head: tuple[str, str]
+    labels: str = ""
     label: int = 0
+    own: str = ""
 
 
-def draw(table: pd.DataFrame, sites: list[dict], note: str) -> Figure:
-    """The figure of one method and seed: a block of lines a site, a column an architecture.
+def draw(table: pd.DataFrame, sites: list[dict], seeds: str) -> Iterator[Figure]:
+    """The pages of one method and seed, two sites each.
 
-    sites: name, title, task.
+    Sites have a block of lines, in a column an architecture; where that would be long, a matrix.
+    sites: see titles. seeds: which of several this is.
     """
-    sites = [site for site in sites if (table["site"] == site["name"]).any()]
+    training = training_sites(sites)
+    names = {key: endpoint_titles(sites)[key] for key in endpoints(sites)}
+    blocks = {
+        site["name"]: lines_of(table[table["site"] == site["name"]], names) for site in training
+    }
+    detailed = max(map(len, blocks.values())) <= DETAILED
+    for page in pages(training, FIGURE["per_page"]):
+        shown = [site for site in page if blocks[site["name"]]]
+        if not shown:
+            yield draw_nothing(ONE_HEAD)
+        elif detailed:
+            lines = [blocks[site["name"]] for site in shown]
+            yield draw_lines(table, shown, lines, names, seeds)
+        else:
+            yield head_matrix.draw(table, shown, sites, seeds)
+
+
+def draw_lines(
+    table: pd.DataFrame, sites: list[dict], blocks: list[list[Line]], names: Names, seeds: str
+) -> Figure:
+    """A page of blocks of lines. sites: of the page, with rows in the table."""
     architectures = in_order(table["architecture"])
-    names = task_titles(sites)
-    blocks = [lines_of(table[table["site"] == site["name"]], site, names) for site in sites]
     width = LEFT + len(architectures) * (PANEL + VALUES + BETWEEN) - BETWEEN
     height = TOP + ROW * sum(map(len, blocks)) + (TITLE + BETWEEN_SITES) * len(sites) + BOTTOM
     height -= BETWEEN_SITES
@@ -91,30 +127,54 @@ def draw(table: pd.DataFrame, sites: list[dict], note: str) -> Figure:
             axes.set(xlim=(0, min(1.05 * ends.max(), 1)), ylim=(len(lines) - 0.5, -0.5))
             axes.set_xlabel("Score" if site is sites[-1] else "")
         y += ROW * len(lines) + BETWEEN_SITES
+    note = f"{curve_title(table['method'].iloc[0])}. {NOTE}\n{seeds}".rstrip()
     style.write_fitted_note(figure, note, above=1)
     return figure
 
 
-def lines_of(table: pd.DataFrame, site: dict, names: dict[str, str]) -> list[Line]:
+def lines_of(table: pd.DataFrame, names: Names) -> list[Line]:
     """The lines of a site's block: each head by each finding, then each pair of heads."""
-    lines = []
-    heads = sorted(names, key=lambda head: head != site["name"])
+    lines, pairs = [], []
+    heads = table[["head", "finding"]].drop_duplicates().itertuples(index=False, name=None)
     for head in heads:
-        rows = table[(table["head"] == head) & (table["measure"] == "auroc")]
-        rows = rows.drop_duplicates("finding")
-        for finding, images in zip(rows["finding"], rows["images"], strict=True):
+        rows = of_head(table, head)
+        ranked = rows[rows["measure"] == "auroc"].drop_duplicates("labels")
+        for finding, images in zip(ranked["labels"], ranked["images"], strict=True):
+            labelled = finding_title(finding)
             if images:
-                lines.append(Line("heading", f"{capitalised(names[head])} head", head, finding))
-                lines.append(Line("box", f"no {finding}", head, finding, 0))
-                lines.append(Line("box", finding, head, finding, 1))
+                title = f"{capitalised(name_of(head, names))} head"
+                lines.append(Line("heading", title, head, finding))
+                lines.append(Line("box", f"no {labelled}", head, finding, 0))
+                lines.append(Line("box", labelled, head, finding, 1))
             else:
-                lines.append(Line("unlabelled", finding, head, finding))
-    for head in heads[1:]:
-        both = "Both heads" if len(heads) == 2 else f"With {names[head]}"
-        lines.append(Line("pair", both, head))
-        lines.append(Line("both", "called positive by both", head))
-        lines.append(Line("correlation", "rank correlation", head))
+                lines.append(Line("unlabelled", labelled, head, finding))
+        pairs += [(head, own) for own in rows["own"].unique() if own]
+    several = len({own for _, own in pairs}) > 1
+    for head, own in pairs:
+        name = name_of(head, names)
+        both = "Both heads" if len(pairs) == 1 else f"With {name}"
+        both = f"{capitalised(finding_title(own))} and {name}" if several else both
+        lines.append(Line("pair", both, head, own=own))
+        lines.append(Line("both", "called positive by both", head, own=own))
+        lines.append(Line("correlation", "rank correlation", head, own=own))
     return lines
+
+
+def of_head(table: pd.DataFrame, head: tuple[str, str]) -> pd.DataFrame:
+    """The rows of a head: of its site (or `shared`) and finding."""
+    return table[(table["head"] == head[0]) & (table["finding"] == head[1])]
+
+
+def name_of(head: tuple[str, str], names: Names) -> str:
+    """A head within a text; one that is of no single site is named by its finding."""
+    return names.get(head, finding_title(head[1]))
+
+
+def colour_of(head: tuple[str, str], names: Names) -> str:
+    """The colour of a head: that of its site's endpoint, or of the first with its finding."""
+    places = [place for place, key in enumerate(names) if key == head]
+    places += [place for place, (_, finding) in enumerate(names) if finding == head[1]]
+    return style.accent(places[0])
 
 
 def name_lines(figure: Figure, y: float, lines: list[Line]) -> None:
@@ -133,21 +193,22 @@ def name_lines(figure: Figure, y: float, lines: list[Line]) -> None:
         style.shrink_to_fit(text, LEFT - 7)
 
 
-def draw_panel(axes: Axes, lines: list[Line], table: pd.DataFrame, names: dict[str, str]) -> None:
+def draw_panel(axes: Axes, lines: list[Line], table: pd.DataFrame, names: Names) -> None:
     """All lines of one site and architecture."""
     for number, line in enumerate(lines):
-        rows = table[table["head"] == line.head].set_index("measure")
+        rows = of_head(table, line.head).set_index("measure")
+        paired = rows[rows["own"] == line.own]
         if line.kind in ("heading", "unlabelled"):
-            draw_auroc(axes, number, rows[rows["finding"] == line.finding].loc["auroc"])
+            draw_auroc(axes, number, rows[rows["labels"] == line.labels].loc["auroc"])
         elif line.kind == "box":
-            chosen = (rows["finding"] == line.finding) & (rows["label"] == line.label)
-            colour = style.accent(list(names).index(line.head)) if line.label else style.GREY
+            chosen = (rows["labels"] == line.labels) & (rows["label"] == line.label)
+            colour = colour_of(line.head, names) if line.label else style.GREY
             threshold = rows["value"]["threshold"]
             draw_box(axes, number, rows[chosen], threshold, colour)
         elif line.kind == "both":
-            draw_both(axes, number, rows)
+            draw_both(axes, number, paired)
         elif line.kind == "correlation":
-            write(axes, 0, number, with_interval(rows.loc["rank_correlation"]), style.INK)
+            write(axes, 0, number, with_interval(paired.loc["rank_correlation"]), style.INK)
     axes.set_yticks([])
     axes.spines["left"].set_color(style.LIGHT)
     axes.locator_params(axis="x", nbins=5)
@@ -227,13 +288,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     table = CROSSTASK.read(arguments.crosstask)
     table = table[table["method"] == arguments.method]
-    if table.empty:
-        figure = draw_nothing(ONE_HEAD)
-    else:
-        note = f"{curve_title(arguments.method)}. {NOTE}\n{first_seed(table['seed'])}".rstrip()
-        first = table[table["seed"] == table["seed"].iloc[0]]
-        figure = draw(first, arguments.titles, note)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    first = table[table["seed"].isin(table["seed"].head(1))]
+    figures = draw(first, arguments.titles, first_seed(table["seed"]))
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Decision curves of the baselines and of one method against treating all and treating none."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,17 @@ from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import DECISION
 from chexviz.evaluation.cases import first_note
 from chexviz.reporting.figures import style
-from chexviz.reporting.figures.panels import PANEL, compared_once, lay_out, panels, rows_of, warn
+from chexviz.reporting.figures.panels import (
+    PANEL,
+    compared_once,
+    endpoint_pages,
+    lay_out,
+    panels,
+    rows_of,
+    warn,
+)
 from chexviz.reporting.selection import first_seed, in_order
-from chexviz.reporting.titles import add_titles, curve_title
+from chexviz.reporting.titles import Endpoint, add_titles, curve_title
 
 FIGURE = {
     "name": "decision",
@@ -22,6 +31,8 @@ FIGURE = {
         "A model is of use where its curve lies above both. #capital(protocol.title)."
     ),
     "alt": "Net benefit against the probability at which one would act",
+    "of": "endpoints",
+    "per_page": 3,
     "category": "Calibration",
     "shows": "decision curves",
     "report": (
@@ -39,14 +50,19 @@ NOTE = (
 SCALED = {"none": "scores as predicted", "temperature": "temperature-scaled scores"}
 
 
-def draw(decision: pd.DataFrame, sites: list[dict], note: str) -> Figure:
-    """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
-    figure, cells = lay_out(decision, sites, HEIGHT, BETWEEN, note)
-    for cell, axes in panels(figure, cells, 0, HEIGHT):
-        style.shrink_to_fit(axes.set_title(cell.heading, loc="left"), PANEL)
-        style.panel_letter(axes, cell.letter, -11.5, 1.4)
-        draw_curves(axes, rows_of(decision, cell))
-    return figure
+def draw(decision: pd.DataFrame, shown: list[dict[Endpoint, str]], note: str) -> Iterator[Figure]:
+    """The pages of one seed's curves: a row an endpoint, a column an architecture; `note` below.
+
+    shown: headings by endpoint, page by page.
+    """
+    architectures = in_order(decision["architecture"])
+    for titles in shown:
+        figure, cells = lay_out(titles, architectures, HEIGHT, BETWEEN, note)
+        for cell, axes in panels(figure, cells, 0, HEIGHT):
+            style.shrink_to_fit(axes.set_title(cell.heading, loc="left"), PANEL)
+            style.panel_letter(axes, cell.letter, -11.5, 1.4)
+            draw_curves(axes, rows_of(decision, cell))
+        yield figure
 
 
 def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
@@ -90,8 +106,9 @@ def main(argv: list[str] | None = None) -> None:
     table = DECISION.read(arguments.decision)
     curves = compared_once(table, arguments.method, arguments.decision)
     note = f"{NOTE}\n{first_seed(table['seed'])}".rstrip()
-    figure = draw(curves, arguments.titles, note)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    shown = endpoint_pages(curves, arguments.decision, arguments.titles, FIGURE["per_page"])
+    figures = draw(curves, shown, note)
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.models import read_histories
 from chexviz.reporting.figures import style
+from chexviz.reporting.figures.panels import pages, training_sites
 from chexviz.reporting.figures.rounds import (
     BETWEEN_ROWS,
     BOTTOM,
@@ -31,6 +32,8 @@ FIGURE = {
     ),
     "alt": "Drift by round and megabytes sent",
     "limit": 215,
+    "of": "sites",
+    "per_page": 3,
     "category": "Training",
     "shows": "drift, bytes sent",
     "report": (
@@ -48,9 +51,9 @@ DRIFT = (
 
 
 def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:
-    """a, drift: a row a site, a column an architecture, a line a method. b, bytes sent.
+    """A page. a, drift: a row a site, a column an architecture, a line a method. b, bytes sent.
 
-    Only methods that exchange something are shown.
+    Only methods that exchange something are shown. sites: of the page, see titles.
     """
     sent = sent_per_round(histories)
     sent = sent[sent > 0]
@@ -101,8 +104,9 @@ def main(argv: list[str] | None = None) -> None:
     add_titles(parser)
     style.add_outputs(parser)
     arguments = parser.parse_args(argv)
-    figure = draw(read_histories(arguments.history), arguments.titles)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    histories, sites = read_histories(arguments.history), training_sites(arguments.titles)
+    figures = (draw(histories, page) for page in pages(sites, FIGURE["per_page"]))
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,21 @@ from matplotlib.figure import Figure
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.evaluation import read_metrics, threshold_of
-from chexviz.base.tables.models import PREDICTIONS, UNTASKED
+from chexviz.base.tables.models import MODEL
 from chexviz.images.annotated import read_maps, upsample
 from chexviz.reporting.figures import style
 from chexviz.reporting.figures.overlay import below, draw_colours, show, show_map
-from chexviz.reporting.figures.site_files import Site, add_sites
+from chexviz.reporting.figures.panels import pages
+from chexviz.reporting.figures.site_files import Scores, Site, add_sites, read_scores
 from chexviz.reporting.selection import first_seed, in_order
-from chexviz.reporting.titles import add_titles, architecture_title, curve_title, task_titles
+from chexviz.reporting.titles import (
+    Endpoint,
+    add_titles,
+    architecture_title,
+    curve_title,
+    endpoint_titles,
+    endpoints,
+)
 from chexviz.reporting.wording import capitalised
 
 FIGURE = {
@@ -30,17 +38,18 @@ FIGURE = {
     ),
     "alt": "Grad-CAM maps of baselines and federated models",
     "limit": 215,
+    "of": "endpoints",
+    "per_page": 4,
     "category": "Paper",
     "shows": "Figure 3, Grad-CAM",
     "report": (
-        "Grad-CAM of one true positive for each site, protocol ``{protocol}``. The case follows a "
-        "rule: of the positive evaluation images that all models call positive (or, if there is "
-        "none, most of them), the one with the median mean score. Maps are taken after the last "
-        "ReLU, and each is scaled to its own maximum, so colours compare places within a map and "
-        "not strengths between maps. The outline is the annotation of the dataset."
+        "Grad-CAM of one true positive for each finding of each site, protocol ``{protocol}``. The "
+        "case follows a rule: of the positive evaluation images that all models call positive (or, "
+        "if there is none, most of them), the one with the median mean score. Maps are taken after "
+        "the last ReLU, and each is scaled to its own maximum, so colours compare places within a "
+        "map and not strengths between maps. The outline is the annotation of the dataset."
     ),
 }
-MODEL = [*UNTASKED]
 # mm on the printed page
 LEFT, GAP, WIDE_GAP, RIGHT, TOP, BELOW, NOTE_LINE = 7.0, 1.2, 3.0, 1.0, 9.5, 6.5, 3.2
 WIDEST = 42.0  # of a panel
@@ -55,13 +64,15 @@ Model = tuple[str, str]  # architecture and method
 
 
 class Scored(NamedTuple):
-    """A site, and by model the scores of its evaluation images with label 1 (index: image), the
-    threshold, and the file of the maps."""
+    """An endpoint and the files of its site; by model the scores of the evaluation images with
+    label 1 (index: image), the threshold, the file of the maps, and the head that answers."""
 
+    endpoint: Endpoint
     site: Site
     scores: pd.DataFrame
     thresholds: dict[Model, float]
     gradcam: dict[Model, str]
+    heads: dict[Model, str]
 
 
 class Case(NamedTuple):
@@ -88,19 +99,20 @@ def choose_case(scores: pd.DataFrame, thresholds: dict) -> Case | None:
     return Case(order[(len(order) - 1) // 2][1], int(calls.max()), len(order))
 
 
-def draw(sites: list[Scored], models: list[Model], extra: str, titles: list[dict]) -> Figure:
-    """The figure: a row a site; the radiograph, then a map a model. `extra` ends the notes."""
+def draw(
+    shown: list[Scored], models: list[Model], extra: str, titles: dict[Endpoint, str]
+) -> Figure:
+    """A page: a row an endpoint; the radiograph, then a map a model. `extra` ends the notes."""
     gaps = [WIDE_GAP if opens(models, index) else GAP for index in range(len(models))]
     room = style.DOUBLE_COLUMN - LEFT - RIGHT - sum(gaps)
     panel = min(room / (len(models) + 1), WIDEST)
     lefts = [LEFT + sum(gaps[:index]) + index * panel for index in range(len(models) + 1)]
-    height = TOP + len(sites) * (panel + BELOW) + NOTE_LINE * (len(sites) + 2)
+    height = TOP + len(shown) * (panel + BELOW) + NOTE_LINE * (len(shown) + 2)
     figure = style.new_figure(lefts[-1] + panel + RIGHT, height)
     draw_head(figure, models, lefts, panel)
-    names = task_titles(titles)
     notes = []
-    for row, scored in enumerate(sites):
-        label = capitalised(names[scored.site.name])
+    for row, scored in enumerate(shown):
+        label = capitalised(titles[scored.endpoint])
         y = TOP + row * (panel + BELOW)
         look = {"rotation": 90, "ha": "center", "va": "center", "fontweight": "bold"}
         title = style.text_at(figure, 3.2, y + panel / 2, label, fontsize=7.5, **look)
@@ -144,7 +156,7 @@ def write_notes(figure: Figure, notes: list[str]) -> None:
 
 
 def draw_row(frames: list[Axes], scored: Scored, models: list[Model]) -> str:
-    """Draw one site's case and say in words which it is and how it was chosen."""
+    """Draw one endpoint's case and say in words which it is and how it was chosen."""
     for frame in frames:
         frame.axis("off")
     case = choose_case(scored.scores, scored.thresholds)
@@ -152,12 +164,14 @@ def draw_row(frames: list[Axes], scored: Scored, models: list[Model]) -> str:
         text = "no evaluation image with label 1"
         frames[0].text(0.5, 0.5, text.replace("image ", "image\n"), ha="center", va="center")
         return text
-    (grey,), annotations = scored.site.radiographs([case.image]), scored.site.outlines()
+    (grey,) = scored.site.radiographs([case.image])
+    annotations = scored.site.outlines(scored.endpoint[1])
     outlines = annotations[annotations["image"] == case.image]
     show(frames[0], np.repeat(grey[..., np.newaxis] / 255, 3, axis=2), outlines, linewidth=1.1)
     below(frames[0], "annotation outlined" if len(outlines) else "not annotated")
     for frame, model in zip(frames[1:], models, strict=True):
-        maps = read_maps(scored.gradcam[model], scored.site.name, [case.image])
+        head = scored.heads[model]
+        maps = read_maps(scored.gradcam[model], *scored.endpoint, head, [case.image])
         (heat,) = upsample(maps, len(grey))
         show_map(frame, grey, heat, outlines)
         score, threshold = scored.scores.loc[case.image, model], scored.thresholds[model]
@@ -178,21 +192,46 @@ def read_models(predictions: list[list[str]]) -> tuple[pd.DataFrame, int, str]:
     predictions: ARCHITECTURE METHOD SEED PREDICTIONS GRADCAM; of several seeds the first given is
     shown.
     """
-    given = pd.DataFrame(predictions, columns=[*MODEL[1:], "predictions", "gradcam"])
+    columns = ["architecture", "method", "seed", "predictions", "gradcam"]
+    given = pd.DataFrame(predictions, columns=columns)
     seed = given["seed"].iloc[0]
     files = given[given["seed"] == seed].set_index(["architecture", "method"])
     return files, int(seed), first_seed(given["seed"])
 
 
-def read_site(site: Site, files: pd.DataFrame, cuts: pd.Series, seed: int) -> Scored:
-    """The shown models' scores and maps of a site. files: read_models. cuts: see threshold_of."""
-    scores, thresholds = {}, {}
-    for model, file in files["predictions"].items():
-        table = PREDICTIONS.read(file, "site", "image", "label", "subset", "score")
-        chosen = (table["site"] == site.name) & (table["subset"] == "evaluation")
-        scores[model] = table[chosen & (table["label"] == 1)].set_index("image")["score"]
-        thresholds[model] = threshold_of(cuts, site.name, *model, seed)
-    return Scored(site, pd.DataFrame(scores).dropna(), thresholds, files["gradcam"].to_dict())
+def read_endpoint(
+    endpoint: Endpoint,
+    site: Site,
+    scored: dict[Model, Scores],
+    files: pd.DataFrame,
+    cuts: pd.Series,
+    seed: int,
+) -> Scored:
+    """The shown models' scores and maps of an endpoint.
+
+    scored: of each model. files: read_models. cuts: see threshold_of.
+    """
+    scores, thresholds, heads = {}, {}, {}
+    for model, found in scored.items():
+        ((head, rows),) = found[endpoint].items()
+        scores[model] = rows[rows["label"] == 1].set_index("image")["score"]
+        thresholds[model] = threshold_of(cuts, *endpoint, head, *model, seed)
+        heads[model] = head
+    gradcam = files["gradcam"].to_dict()
+    return Scored(endpoint, site, pd.DataFrame(scores).dropna(), thresholds, gradcam, heads)
+
+
+def read_all(
+    files: pd.DataFrame, given: list[Site], sites: list[dict], cuts: pd.Series, seed: int
+) -> list[Scored]:
+    """Every endpoint that trains. files: read_models. given: the files of all sites."""
+    training = [site for site in sites if site["role"] == "train"]
+    scored = {model: read_scores(file, training) for model, file in files["predictions"].items()}
+    by_name = {site.name: site for site in given}
+    return [
+        read_endpoint(endpoint, by_name[endpoint[0]], scored, files, cuts, seed)
+        for endpoint in endpoints(sites)
+    ]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -215,10 +254,12 @@ def main(argv: list[str] | None = None) -> None:
         for architecture in in_order(files.index.to_frame()["architecture"])
         for method in in_order(files.loc[architecture].index.to_series())
     ]
-    cuts = read_metrics(arguments.metrics).set_index(MODEL)["threshold"]
-    sites = [read_site(Site(*site), files.loc[models], cuts, seed) for site in arguments.site]
-    figure = draw(sites, models, note, arguments.titles)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    cuts = read_metrics(arguments.metrics).set_index([*MODEL])["threshold"]
+    given = [Site(*site) for site in arguments.site]
+    shown = read_all(files.loc[models], given, arguments.titles, cuts, seed)
+    titles = endpoint_titles(arguments.titles)
+    figures = (draw(page, models, note, titles) for page in pages(shown, FIGURE["per_page"]))
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Figure: how well Grad-CAM agrees with the annotations, by measure, site, architecture, method."""
+"""Figure: how well Grad-CAM agrees with the annotations, by measure, endpoint and model."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from chexviz.base.tables.evaluation import LOCALISATION
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import over_seeds, p_value
 from chexviz.reporting.figures import style
+from chexviz.reporting.figures.panels import at, at_any, endpoint_pages
 from chexviz.reporting.selection import in_order
 from chexviz.reporting.titles import (
     MEASURES,
+    Endpoint,
     add_titles,
     architecture_title,
-    group_titles,
+    endpoints,
     method_title,
 )
 from chexviz.reporting.wording import p_text
@@ -33,6 +36,8 @@ FIGURE = {
         "tells less than where such findings usually are. #capital(protocol.title)."
     ),
     "alt": "Agreement of Grad-CAM maps with the annotations",
+    "of": "endpoints",
+    "per_page": 2,
     "category": "Localisation",
     "shows": "agreement, figure",
     "report": (
@@ -43,7 +48,7 @@ FIGURE = {
         "the task block sees; one that is all zero scores 0."
     ),
 }
-KEYS = ["site", "architecture", "method", "measure"]
+KEYS = ["site", "finding", "architecture", "method", "measure"]
 # mm on the printed page
 LEFT, RIGHT, BETWEEN, TOP, ROW, ABOVE_SITE, BELOW_SITE, NOTES = 39, 2, 9, 6, 3.6, 5, 7, 13.5
 UNTESTED = (
@@ -83,30 +88,37 @@ def places(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
     return lines
 
 
-def draw(table: pd.DataFrame, sites: list[dict]) -> Figure:
-    """The figure: a row a site, a column a measure."""
-    titles, rows = group_titles(table, sites), summarise(table)
-    lines = places(rows)
+def draw(table: pd.DataFrame, shown: list[dict[Endpoint, str]]) -> Iterator[Figure]:
+    """The pages: a row an endpoint, a column a measure. shown: headings by endpoint, by page."""
+    rows = summarise(table)
+    lines, seeds = places(rows), table["seed"].nunique()
     panel = ROW * (max(lines.values()) + 1.4)
-    height = TOP + len(titles) * (ABOVE_SITE + panel + BELOW_SITE) + NOTES
-    figure = style.new_figure(style.DOUBLE_COLUMN, height)
-    width = (style.DOUBLE_COLUMN - LEFT - RIGHT - (len(MEASURES) - 1) * BETWEEN) / len(MEASURES)
-    for column, (measure, title) in enumerate(MEASURES.items()):
-        x = LEFT + column * (width + BETWEEN)
-        of_measure = rows[rows["measure"] == measure]
-        limit = 1.06 * np.nanmax([0.1, *of_measure[["high", "value", "prior", "chance"]].max()])
-        style.text_at(figure, x, 5, title, fontsize=7.5, fontweight="bold", va="baseline")
-        for row, (site, name) in enumerate(titles.items()):
+    for titles in shown:
+        height = TOP + len(titles) * (ABOVE_SITE + panel + BELOW_SITE) + NOTES
+        figure = style.new_figure(style.DOUBLE_COLUMN, height)
+        width = (style.DOUBLE_COLUMN - LEFT - RIGHT - (len(MEASURES) - 1) * BETWEEN) / len(MEASURES)
+        for column, (measure, title) in enumerate(MEASURES.items()):
+            x = LEFT + column * (width + BETWEEN)
+            style.text_at(figure, x, 5, title, fontsize=7.5, fontweight="bold", va="baseline")
+            of_measure = rows[rows["measure"] == measure]
+            limit = largest(of_measure)
+            for row, endpoint in enumerate(titles):
+                y = TOP + row * (ABOVE_SITE + panel + BELOW_SITE) + ABOVE_SITE
+                axes = style.axes_at(figure, x, y, width, panel)
+                draw_panel(axes, at(of_measure, endpoint), lines, limit)
+        for row, (endpoint, name) in enumerate(titles.items()):
             y = TOP + row * (ABOVE_SITE + panel + BELOW_SITE) + ABOVE_SITE
-            axes = style.axes_at(figure, x, y, width, panel)
-            chosen = of_measure[of_measure["site"] == site]
-            draw_panel(axes, chosen, lines, float(limit))
-            if column == 0:
-                head = style.text_at(figure, 2.5, y - 1.6, name, fontsize=7.5, fontweight="bold")
-                style.shrink_to_fit(head, LEFT + width)
-                name_lines(figure, y, chosen, lines)
-    write_notes(figure, table["seed"].nunique(), why_no_p(rows))
-    return figure
+            head = style.text_at(figure, 2.5, y - 1.6, name, fontsize=7.5, fontweight="bold")
+            style.shrink_to_fit(head, LEFT + width)
+            name_lines(figure, y, at(of_measure, endpoint), lines)
+        write_notes(figure, seeds, why_no_p(at_any(rows, titles)))
+        yield figure
+
+
+def largest(rows: pd.DataFrame) -> float:
+    """Where the panels of a measure end: beyond all that is drawn in them."""
+    ends = rows[["high", "value", "prior", "chance"]].max()
+    return 1.06 * float(np.nanmax([0.1, *ends]))
 
 
 def draw_panel(axes: Axes, rows: pd.DataFrame, lines: dict, limit: float) -> None:
@@ -142,7 +154,7 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, lines: dict, limit: float) -> Non
 
 
 def name_lines(figure: Figure, top: float, rows: pd.DataFrame, lines: dict) -> None:
-    """The names left of a site's panels: architectures above methods, with the number of images."""
+    """The names left of an endpoint's panels: architectures above methods, and how many images."""
     images = rows.set_index(["architecture", "method"])["images"]
     look = {"va": "center_baseline", "fontsize": 6.5}
 
@@ -212,7 +224,10 @@ def main(argv: list[str] | None = None) -> None:
             found="no rows",
             fix="make the file again",
         )
-    style.save(draw(table, arguments.titles), arguments.pdf, arguments.png, arguments.mark)
+    titles = arguments.titles
+    shown = endpoint_pages(table, arguments.localisation, titles, FIGURE["per_page"])
+    figures = draw(at_any(table, endpoints(titles)), shown)
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

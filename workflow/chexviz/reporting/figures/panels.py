@@ -1,17 +1,24 @@
-"""Figures with a panel for each site (rows) and architecture (columns), baseline and one method."""
+"""Figures by endpoint, page by page; many have a panel for each endpoint and architecture.
+
+An endpoint is a site with one of its findings, (site, finding).
+"""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chexviz.base.errors import InputError
 from chexviz.reporting.figures import style
-from chexviz.reporting.selection import compared, in_order
-from chexviz.reporting.titles import architecture_title, group_titles
+from chexviz.reporting.selection import compared
+from chexviz.reporting.titles import Endpoint, architecture_title, endpoint_titles, endpoints
+from chexviz.reporting.wording import capitalised
+
+Shown = TypeVar("Shown")
 
 # mm on the printed page
 PANEL, LEFT, RIGHT, BETWEEN, TOP, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 9.0
@@ -20,7 +27,7 @@ PANEL, LEFT, RIGHT, BETWEEN, TOP, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 9.0
 class Cell(NamedTuple):
     """One panel: whose it is, and its top left corner in mm from that of the figure."""
 
-    site: str
+    endpoint: Endpoint
     architecture: str
     heading: str
     letter: str
@@ -28,16 +35,80 @@ class Cell(NamedTuple):
     y: float
 
 
-def lay_out(
-    table: pd.DataFrame, sites: list[dict], height: float, between: float, note: str
-) -> tuple[Figure, list[Cell]]:
-    """A figure for the table's sites and architectures, with `note` below, and its Cells.
+def pages(shown: list[Shown], per_page: int) -> list[list[Shown]]:
+    """What each page shows, at most `per_page` of it; `inventory.Figure.pages` counts the same."""
+    return [shown[start : start + per_page] for start in range(0, len(shown), per_page)]
 
-    sites: see titles. height: of a panel; between: from a panel down to the next one's
-    top (mm).
+
+def training_sites(sites: list[dict]) -> list[dict]:
+    """The sites that train."""
+    return [site for site in sites if site["role"] == "train"]
+
+
+def external_endpoints(sites: list[dict]) -> list[Endpoint]:
+    """The endpoints of external sites that a model can answer, since a site learns the finding."""
+    learned = {finding for _, finding in endpoints(sites)}
+    return [endpoint for endpoint in endpoints(sites, "external") if endpoint[1] in learned]
+
+
+def heading_pages(sites: list[dict], per_page: int) -> list[dict[Endpoint, str]]:
+    """The headings of the endpoints that train, by endpoint, for each page. sites: see titles."""
+    titles = endpoint_titles(sites)
+    return [
+        {endpoint: capitalised(titles[endpoint]) for endpoint in page}
+        for page in pages(endpoints(sites), per_page)
+    ]
+
+
+def endpoint_pages(
+    table: pd.DataFrame, path: Path, sites: list[dict], per_page: int
+) -> list[dict[Endpoint, str]]:
+    """The same for a table, from the file at `path`, which must have rows of every endpoint.
+
+    Raises InputError where it has none.
     """
-    titles, architectures = group_titles(table, sites), in_order(table["architecture"])
-    rows, columns = len(titles), len(architectures)
+    require_endpoints(table, endpoints(sites), path)
+    return heading_pages(sites, per_page)
+
+
+def require_endpoints(table: pd.DataFrame, wanted: list[Endpoint], path: Path) -> None:
+    """Raise InputError unless a table has rows of every endpoint."""
+    found = set(zip(table["site"], table["finding"], strict=True))
+    absent = [" ".join(endpoint) for endpoint in wanted if endpoint not in found]
+    if absent:
+        raise InputError(
+            path,
+            expected=f"rows of every site with each of its findings, as of {absent[0]}",
+            found=f"none of {', '.join(absent)}",
+            fix="make the evaluation of this protocol again",
+        )
+
+
+def at(table: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
+    """The rows of an endpoint."""
+    site, finding = endpoint
+    return table[(table["site"] == site) & (table["finding"] == finding)]
+
+
+def at_any(table: pd.DataFrame, shown: Collection[Endpoint]) -> pd.DataFrame:
+    """The rows of some endpoints."""
+    pairs = zip(table["site"], table["finding"], strict=True)
+    return table[[pair in shown for pair in pairs]]
+
+
+def lay_out(
+    shown: dict[Endpoint, str],
+    architectures: list[str],
+    height: float,
+    between: float,
+    note: str,
+) -> tuple[Figure, list[Cell]]:
+    """A page for endpoints and architectures, with `note` below, and its Cells.
+
+    shown: headings of the endpoints. height: of a panel; between: from a panel down to the next
+    one's top (mm).
+    """
+    rows, columns = len(shown), len(architectures)
     width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
     note = style.wrapped(note, width - 5)
     whole = TOP + rows * height + (rows - 1) * between + AXIS + style.note_height(note)
@@ -45,12 +116,12 @@ def lay_out(
     style.write_note(figure, note)
     cells = [
         Cell(
-            *(site, architecture),
+            *(endpoint, architecture),
             f"{title}, {architecture_title(architecture)}",
             chr(ord("a") + row * columns + column),
             *(LEFT + column * (PANEL + BETWEEN), TOP + row * (height + between)),
         )
-        for row, (site, title) in enumerate(titles.items())
+        for row, (endpoint, title) in enumerate(shown.items())
         for column, architecture in enumerate(architectures)
     ]
     return figure, cells
@@ -64,8 +135,8 @@ def panels(figure: Figure, cells: list[Cell], top: float, height: float) -> Iter
 
 def rows_of(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     """The rows of one panel."""
-    mine = (table["site"] == cell.site) & (table["architecture"] == cell.architecture)
-    return table[mine]
+    rows = at(table, cell.endpoint)
+    return rows[rows["architecture"] == cell.architecture]
 
 
 def compared_once(table: pd.DataFrame, method: str, path: Path) -> pd.DataFrame:

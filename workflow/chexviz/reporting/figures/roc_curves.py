@@ -1,5 +1,6 @@
-"""Figure 2: ROC curves of the baselines and of one method, a panel a task and architecture."""
+"""Figure 2: ROC curves of the baselines and of one method, a panel a finding and architecture."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +12,17 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import ROC, read_comparisons, read_metrics
 from chexviz.evaluation.cases import is_too_few
 from chexviz.reporting.figures import style
-from chexviz.reporting.figures.panels import PANEL, lay_out, panels, rows_of
+from chexviz.reporting.figures.panels import (
+    PANEL,
+    at_any,
+    endpoint_pages,
+    lay_out,
+    panels,
+    rows_of,
+)
 from chexviz.reporting.selection import compared, first_seed, in_order
 from chexviz.reporting.tables.cells import few_note
-from chexviz.reporting.titles import add_titles, curve_title, grouped, task_titles
+from chexviz.reporting.titles import Endpoint, add_titles, curve_title, grouped
 from chexviz.reporting.wording import bracketed, p_phrase
 
 FIGURE = {
@@ -26,6 +34,8 @@ FIGURE = {
     ),
     "alt": "ROC curves of baselines and federated models",
     "limit": 165,
+    "of": "endpoints",
+    "per_page": 2,
     "category": "Paper",
     "shows": "Figure 2, ROC curves",
     "report": (
@@ -43,25 +53,32 @@ NOTE = (
 
 
 def draw(
-    roc: pd.DataFrame,
-    metrics: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    sites: list[dict],
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    shown: list[dict[Endpoint, str]],
     note: str,
-) -> Figure:
-    """The figure of one seed's curves: a row a site, a column an architecture; `note` below."""
-    figure, cells = lay_out(metrics, sites, PANEL, BETWEEN, note)
-    for cell, axes in panels(figure, cells, 0, PANEL):
-        axes.set_title(cell.heading, loc="left")
-        draw_panel(axes, *(rows_of(table, cell) for table in (roc, metrics, comparisons)))
-        style.panel_letter(axes, cell.letter, -11.5, 1.4)
-    return figure
+) -> Iterator[Figure]:
+    """The pages: a row an endpoint, a column an architecture.
+
+    tables: roc, metrics and comparisons of one seed. shown: headings by endpoint, page by page.
+    note: below each page, before what is said of its endpoints.
+    """
+    metrics = tables[1]
+    architectures = in_order(metrics["architecture"])
+    for titles in shown:
+        few = few_note(grouped(at_any(metrics, titles), titles))
+        words = "\n".join(filter(None, [note, few]))
+        figure, cells = lay_out(titles, architectures, PANEL, BETWEEN, words)
+        for cell, axes in panels(figure, cells, 0, PANEL):
+            style.shrink_to_fit(axes.set_title(cell.heading, loc="left"), PANEL + 3)
+            draw_panel(axes, *(rows_of(table, cell) for table in tables))
+            style.panel_letter(axes, cell.letter, -11.5, 1.4)
+        yield figure
 
 
 def draw_panel(
     axes: Axes, roc: pd.DataFrame, metrics: pd.DataFrame, comparisons: pd.DataFrame
 ) -> None:
-    """The curves of one site and architecture, with AUROC and p written beside their colour."""
+    """The curves of one endpoint and architecture, with AUROC and p written beside their colour."""
     axes.plot([0, 1], [0, 1], color=style.LIGHT, linewidth=0.8, zorder=0)
     methods = in_order(metrics["method"])
     for position, method in enumerate(methods):
@@ -122,19 +139,17 @@ def main(argv: list[str] | None = None) -> None:
     style.add_outputs(parser)
     arguments = parser.parse_args(argv)
 
-    roc = ROC.read(arguments.roc)
+    roc, comparisons = ROC.read(arguments.roc), read_comparisons(arguments.comparisons)
     metrics = compared(read_metrics(arguments.metrics), arguments.method, arguments.metrics)
-    comparisons = read_comparisons(arguments.comparisons)
+    shown = endpoint_pages(metrics, arguments.metrics, arguments.titles, FIGURE["per_page"])
     seed = metrics["seed"].iloc[0]
-    few = few_note(grouped(metrics, task_titles(arguments.titles)))
-    figure = draw(
+    tables = (
         of_seed(roc, seed, arguments.roc),
         of_seed(metrics, seed, arguments.metrics),
         of_seed(comparisons, seed, arguments.comparisons),
-        arguments.titles,
-        "\n".join(filter(None, [NOTE, first_seed(metrics["seed"]), few])),
     )
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    figures = draw(tables, shown, f"{NOTE}\n{first_seed(metrics['seed'])}".rstrip())
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The one look of every figure: physical sizes, colours, and files that never differ on a rerun."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
-from chexviz.base.files import replacing
+from chexviz.base.files import replacing_all
 
 Look = dict[str, Any]  # of texts, lines and patches: keyword arguments of matplotlib
 
@@ -139,18 +141,28 @@ def add_outputs(parser: ArgumentParser) -> None:
 
 
 def save(figure: Figure, pdf: Path, png: Path, mark: str) -> None:
-    """Write the figure as PDF and as PNG (300 dpi), and close it.
+    """Write a figure of one page; see save_pages."""
+    save_pages([figure], pdf, png, mark)
 
-    A non-empty mark becomes a red strip above the figure, which grows by it: nothing is covered.
-    Neither file holds a date, so the same figure gives the same bytes.
+
+def save_pages(pages: Iterable[Figure], pdf: Path, png: Path, mark: str) -> None:
+    """Write figures as the pages of a PDF, the first as PNG (300 dpi) too, and close them.
+
+    pages: at least one; each is asked for when the one before is written. A non-empty mark becomes
+    a red strip above each, which grows by it: nothing is covered. Neither file holds a date, so the
+    same figures give the same bytes.
     """
-    if mark:
-        add_strip(figure, mark)
-    with replacing(pdf) as path:
-        figure.savefig(path, format="pdf", metadata={"CreationDate": None})
-    with replacing(png) as path:
-        figure.savefig(path, format="png", metadata={"Software": None})
-    plt.close(figure)
+    with (
+        replacing_all({"pdf": pdf, "png": png}) as files,
+        PdfPages(files["pdf"], metadata={"CreationDate": None}) as document,
+    ):
+        for number, figure in enumerate(pages):
+            if mark:
+                add_strip(figure, mark)
+            figure.savefig(document, format="pdf")
+            if number == 0:
+                figure.savefig(files["png"], format="png", metadata={"Software": None})
+            plt.close(figure)
 
 
 def add_strip(figure: Figure, mark: str) -> None:

@@ -1,5 +1,6 @@
 """Subgroup figure: AUROC by view, sex and age, of the baselines and of one method."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,15 @@ from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import ALL, SUBGROUPS, UNKNOWN
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.reporting.figures import style
+from chexviz.reporting.figures.panels import at, at_any, endpoint_pages
 from chexviz.reporting.selection import compared, in_order
-from chexviz.reporting.titles import add_titles, architecture_title, curve_title, group_titles
+from chexviz.reporting.titles import (
+    Endpoint,
+    add_titles,
+    architecture_title,
+    curve_title,
+    endpoints,
+)
 from chexviz.reporting.wording import bracketed, capitalised
 
 FIGURE = {
@@ -24,6 +32,8 @@ FIGURE = {
         "tag. #known.counting #capital(protocol.title)."
     ),
     "alt": "AUROC by view, sex and age",
+    "of": "endpoints",
+    "per_page": 2,
     "category": "Subgroups",
     "shows": "figure",
     "report": (
@@ -43,42 +53,44 @@ NOTE = (
 )
 
 
-def draw(table: pd.DataFrame, tags: pd.DataFrame, sites: list[dict], note: str) -> Figure:
-    """The figure: a block of rows a site, a column an architecture.
+def draw(
+    table: pd.DataFrame, tags: pd.DataFrame, shown: list[dict[Endpoint, str]], note: str
+) -> Iterator[Figure]:
+    """The pages: a block of rows an endpoint, a column an architecture; `note` below.
 
     table: rows of AUROC of the methods to be shown, of all seeds. tags: those of the tags alone.
+    shown: headings by endpoint, page by page.
     """
-    titles = group_titles(table, sites)
     architectures, methods = in_order(table["architecture"]), in_order(table["method"])
-    blocks = {site: lines_of(table[table["site"] == site]) for site in titles}
     width = LEFT + len(architectures) * (PANEL + VALUES) + (len(architectures) - 1) * BETWEEN
-    rows = sum(map(len, blocks.values()))
-    height = TOP + ROW * rows + (TITLE + BETWEEN_SITES) * len(titles) - BETWEEN_SITES
     note = style.wrapped(note, width - 5)
-    height += AXIS + style.note_height(note)
-    figure = style.new_figure(width, height)
     limits = axis_limits(table, tags)
-    y = TOP
-    for site, title in titles.items():
-        lines, y = blocks[site], y + TITLE
-        heading = style.text_at(figure, 2.5, y - 3, title, fontsize=7.5, fontweight="bold")
-        style.shrink_to_fit(heading, LEFT - 10)
-        name_lines(figure, y, lines, table[table["site"] == site])
-        for column, architecture in enumerate(architectures):
-            x = LEFT + column * (PANEL + VALUES + BETWEEN)
-            axes = style.axes_at(figure, x, y, PANEL, ROW * len(lines))
-            chosen = table[(table["site"] == site) & (table["architecture"] == architecture)]
-            write_methods(figure, x, y - 3, architecture, methods)
-            draw_panel(axes, lines, chosen, tags[tags["site"] == site], methods)
-            axes.set(xlim=limits, ylim=(len(lines) - 0.5, -0.5))
-            axes.set_xlabel("AUROC" if site == list(titles)[-1] else "")
-        y += ROW * len(lines) + BETWEEN_SITES
-    style.write_note(figure, note)
-    return figure
+    for titles in shown:
+        blocks = {endpoint: lines_of(at(table, endpoint)) for endpoint in titles}
+        rows = sum(map(len, blocks.values()))
+        height = TOP + ROW * rows + (TITLE + BETWEEN_SITES) * len(titles) - BETWEEN_SITES
+        figure = style.new_figure(width, height + AXIS + style.note_height(note))
+        y = TOP
+        for endpoint, title in titles.items():
+            lines, y = blocks[endpoint], y + TITLE
+            heading = style.text_at(figure, 2.5, y - 3, title, fontsize=7.5, fontweight="bold")
+            style.shrink_to_fit(heading, LEFT - 10)
+            own, alone = at(table, endpoint), at(tags, endpoint)
+            name_lines(figure, y, lines, own)
+            for column, architecture in enumerate(architectures):
+                x = LEFT + column * (PANEL + VALUES + BETWEEN)
+                axes = style.axes_at(figure, x, y, PANEL, ROW * len(lines))
+                write_methods(figure, x, y - 3, architecture, methods)
+                draw_panel(axes, lines, own[own["architecture"] == architecture], alone, methods)
+                axes.set(xlim=limits, ylim=(len(lines) - 0.5, -0.5))
+                axes.set_xlabel("AUROC" if endpoint == list(titles)[-1] else "")
+            y += ROW * len(lines) + BETWEEN_SITES
+        style.write_note(figure, note)
+        yield figure
 
 
 def lines_of(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Attribute and group of each line of a site, from the top; a heading has no group."""
+    """Attribute and group of each line of a block, from the top; a heading has no group."""
     lines = []
     groups = table[table["images"] > 0].drop_duplicates(["attribute", "group"])
     for attribute, rows in groups.groupby("attribute", sort=False):
@@ -207,8 +219,10 @@ def main(argv: list[str] | None = None) -> None:
     note = NOTE
     if len(seeds) > 1:
         note += f"\nPoints and values: first of {len(seeds)} seeds ({seeds[0]}); rings: the others."
-    figure = draw(rows, tags, arguments.titles, note)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    shown = endpoint_pages(rows, arguments.subgroups, arguments.titles, FIGURE["per_page"])
+    training = endpoints(arguments.titles)
+    figures = draw(at_any(rows, training), at_any(tags, training), shown, note)
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.tables.models import read_histories
 from chexviz.reporting.figures import style
+from chexviz.reporting.figures.panels import pages, training_sites
 from chexviz.reporting.figures.rounds import (
     BETWEEN_ROWS,
     BOTTOM,
@@ -26,6 +27,8 @@ FIGURE = {
     ),
     "alt": "Training loss of every method and site by round",
     "limit": 215,
+    "of": "sites",
+    "per_page": 4,
     "category": "Training",
     "shows": "learning curves",
     "report": (
@@ -40,9 +43,9 @@ POOLED = "Pooled: the mean loss over all sites' images, the same in each panel o
 
 
 def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:
-    """Learning curves: a row a site, a column an architecture, a line a method.
+    """A page of learning curves: a row a site, a column an architecture, a line a method.
 
-    histories: see read_histories. sites: name, title, task.
+    histories: see read_histories. sites: of the page, see titles.
     """
     height = TOP + len(sites) * ROW + (len(sites) - 1) * BETWEEN_ROWS + BOTTOM
     figure = style.new_figure(style.DOUBLE_COLUMN, height)
@@ -58,8 +61,9 @@ def main(argv: list[str] | None = None) -> None:
     add_titles(parser)
     style.add_outputs(parser)
     arguments = parser.parse_args(argv)
-    figure = draw(read_histories(arguments.history), arguments.titles)
-    style.save(figure, arguments.pdf, arguments.png, arguments.mark)
+    histories, sites = read_histories(arguments.history), training_sites(arguments.titles)
+    figures = (draw(histories, page) for page in pages(sites, FIGURE["per_page"]))
+    style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 
 if __name__ == "__main__":
