@@ -251,7 +251,7 @@ def test_labelled_images_that_a_given_split_leaves_out_are_counted():
     )
 
 
-def test_evaluation_sets_are_those_of_findings_that_are_learned():
+def test_every_finding_of_a_site_is_an_evaluation_set_of_the_images_whose_label_is_known():
     rows = {"site": ["clinic", "abroad"], "protocol": "paper", "subset": "evaluation"}
     counts = {"positives_pneumonia": [3, 4], "known_pneumonia": [30, 40]}
     counts |= {"positives_pleural_effusion": [2, None], "known_pleural_effusion": [20, None]}
@@ -260,7 +260,8 @@ def test_evaluation_sets_are_those_of_findings_that_are_learned():
     assert [(one.site, one.finding, one.images, one.positives) for one in sets] == [
         ("clinic", "pneumonia", 30, 3),
         ("clinic", "pleural_effusion", 20, 2),
-        ("abroad", "pneumonia", 40, 4),  # nobody learns pneumothorax
+        ("abroad", "pneumonia", 40, 4),
+        ("abroad", "pneumothorax", 90, 9),
     ]
 
 
