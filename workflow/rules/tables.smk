@@ -133,6 +133,48 @@ rule table_tests:
         """
 
 
+rule table_external:
+    """Set the table of all models on images of external sites."""
+    input:
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+        comparisons="<results>/evaluation/{protocol}/comparisons.csv",
+    output:
+        csv=report(
+            "<results>/tables/{protocol}/external.csv",
+            caption="../report/external.rst",
+            category="Evaluation",
+            labels={"shows": "external sites", "protocol": "{protocol}"},
+        ),
+        tex="<results>/tables/{protocol}/external.tex",
+        md="<results>/tables/{protocol}/external.md",
+    log:
+        "<logs>/table_external/{protocol}.log",
+    benchmark:
+        "<benchmarks>/table_external/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.tables.external"),
+        titles=TITLES,
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.tables.external \
+            --metrics {input.metrics:q} \
+            --comparisons {input.comparisons:q} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """
+
+
 rule participants:
     """Count images from the files found to the subsets, and who is on them."""
     input:

@@ -22,7 +22,7 @@ from chexviz.pipeline import release
 from chexviz.reporting.paper import inventory, paper
 from chexviz.reporting.paper.facts import collect
 from made_paper import REPOSITORY, make_paper
-from made_results import HOSPITAL, RSNA, SIIM
+from made_results import ABROAD, CLINIC, HOSPITAL, RSNA, SIIM
 
 TEMPLATE = REPOSITORY / "paper" / "paper.typ"
 BIBLIOGRAPHY = TEMPLATE.with_name("references.bib")
@@ -91,6 +91,17 @@ def three(tmp_path_factory):
     methods = ("fedavg", "scaffold", "pooled", "ensemble")
     return make_paper(
         folder, sites=sites, protocols=("paper",), seeds=(1, 2), methods=methods, images=60
+    )
+
+
+@pytest.fixture(scope="module")
+def abroad(tmp_path_factory):
+    """A site of two findings, one of them that of another site, and an external site."""
+    return make_paper(
+        tmp_path_factory.mktemp("abroad"),
+        sites=(RSNA, CLINIC, SIIM, ABROAD),
+        methods=("surgical", "fedavg"),
+        images=60,
     )
 
 
@@ -281,6 +292,47 @@ def test_shared_task_is_compared_with_the_first_site_that_has_it(three):
     groups = facts["published"]["table"]["groups"]
     assert [group["title"] for group in groups] == ["Pneumonia (RSNA)", "Pneumothorax (SIIM-ACR)"]
     assert [len(group["rows"]) for group in groups] == [4, 4]
+
+
+def test_several_findings_and_external_sites_are_described_as_what_they_are(abroad, tmp_path):
+    facts = facts_of(abroad)
+    text = words(facts).replace("\u00a0", " ")
+    for said in (
+        "labelled for pneumonia and pleural effusion (",
+        "The images of Abroad train nothing: they evaluate alone (external validation).",
+        "Abroad is external: all labelled images evaluate every baseline",
+        "with one task block for all sites",
+        "one output for each finding",
+        "A federated model has a head for each finding.",
+        "No image of Abroad trained a model. For pneumonia (Abroad), the federated model had",
+        "Before any use would come more sites that trained nothing",
+        "Images with each finding",
+        "Pleural effusion (Clinic)",
+    ):
+        assert said in text, said
+    assert "No site is external" not in text
+    assert "Two tasks are the smallest case" not in text
+    assert "nan" not in text.split()
+    first = facts["protocols"][0]["external"]
+    for sentence in (first["results"], first["summary"], first["correction"]):
+        assert re.sub(r"\s+", " ", sentence).replace("\u00a0", " ") in text
+    assert squeezed(first["summary"]) in abstract(facts)
+    assert "Abroad(pneumonia" not in abstract(facts)  # it is no site of the federation
+    assert headings(facts).count("External sites") == 2
+    pdf = write_paper(abroad.root, settings_of(abroad), tmp_path / "paper.pdf")
+    assert pdf.startswith(b"%PDF-")
+    table = abroad.root / "tables" / "patient" / "external.csv"
+    with hidden(table), pytest.raises(InputError, match=r"tables/patient/external\.csv"):
+        facts_of(abroad)
+
+
+def test_of_many_groups_the_text_shows_some_and_the_supplement_all(abroad):
+    facts = facts_of(abroad)
+    main = facts["protocols"][0]
+    main["groups"] = [main["groups"][0] | {"title": f"Task {one}"} for one in range(9)]
+    text = words(facts)
+    assert "The first six of 9 tasks; Table S1 has all of them." in text
+    assert [text.count(f"Task {one} ") for one in (0, 5, 6, 8)] == [2, 2, 1, 1]
 
 
 @contextmanager

@@ -144,7 +144,6 @@ class Evaluated(NamedTuple):
 
 def evaluation_sets(people: pd.DataFrame, sites: list[dict]) -> list[Evaluated]:
     """All that models are evaluated on. people: participants.csv. sites: see titles."""
-    learned = {finding for _, finding in endpoints(sites)}
     findings = {site["name"]: site["findings"] for site in sites}
     return [
         Evaluated(
@@ -156,7 +155,6 @@ def evaluation_sets(people: pd.DataFrame, sites: list[dict]) -> list[Evaluated]:
         )
         for one in people[people["subset"] == "evaluation"].to_dict("records")
         for finding in findings[one["site"]]
-        if finding in learned
     ]
 
 

@@ -15,20 +15,20 @@ from chexviz.reporting.wording import NAMED, between, counted, joined, part_of
 def heads_sentence(path: Path, titles: dict[Endpoint, str], method: str) -> str:
     """What the other heads of the model make of a finding's labels, and how often both call.
 
-    titles: of the endpoints that are told. The mean of several heads is no head of its own.
+    titles: of the endpoints that are told.
     """
     numbers = ["value", "low", "high"]
     keys = ["site", "architecture", "seed", "head", "finding"]
     columns = (*keys, "method", "own", "measure", "labels", *numbers, "note")
     table = enough(CROSSTASK.read(path, *columns))
-    table = table[(table["method"] == method) & (table["head"] != MEAN)]
+    table = table[table["method"] == method]
     ranked = table[table["measure"] == "auroc"]
     both = table[table["measure"] == "both_ratio"].set_index([*keys, "own"])[numbers]
     unknown = [math.nan] * len(numbers)
     rows = []
     for row in ranked.to_dict("records"):
         task, same = (row["site"], row["labels"]), row["labels"] == row["finding"]
-        own = same and row["head"] in (row["site"], SHARED)
+        own = same and row["head"] in (row["site"], SHARED, MEAN)
         if task in titles and not own:
             key = (*(row[name] for name in keys), row["labels"])
             together = both.loc[key].tolist() if key in both.index else unknown

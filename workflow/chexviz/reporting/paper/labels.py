@@ -11,7 +11,7 @@ import pandas as pd
 from chexviz.base.tables.study import LABEL_CHECKS
 from chexviz.reporting.selection import ENDPOINT
 from chexviz.reporting.titles import finding_title
-from chexviz.reporting.wording import NAMED, between, bracketed, joined, listed, share
+from chexviz.reporting.wording import NAMED, between, bracketed, in_words, joined, listed, share
 
 CONFLICTS = "conflicting labels"
 # The checks that the supplement shows, and what it calls them.
@@ -138,8 +138,9 @@ def many(rows: Sequence[View]) -> str:
     if not known:
         return "Whether the view (AP or PA) is tied to the labels is not known."
     sentence = (
-        f"Of {len(rows)} labels of sites, {len(known)} have images of both views (AP and PA) and "
-        f"both classes. The view is tied to {len(tied)} of them beyond chance"
+        f"Of the {len(rows)} findings of all sites, {len(known)} have images of both views (AP and "
+        f"PA) and both classes. The view is tied to {in_words(len(tied)) if tied else 'none'} of "
+        "them beyond chance"
     )
     if not tied:
         return f"{sentence}."

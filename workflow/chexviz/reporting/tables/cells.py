@@ -86,5 +86,5 @@ def evaluation_sets(table: pd.DataFrame) -> str:
 
 
 def between(counts: pd.Series) -> str:
-    """The range of some counts: '72 to 5,336'."""
-    return f"{counts.min():,} to {counts.max():,}"
+    """The range of some counts: '72 to 5,336', or one of them if they are alike."""
+    return " to ".join(dict.fromkeys(f"{end:,}" for end in (counts.min(), counts.max())))

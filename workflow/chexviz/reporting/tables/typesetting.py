@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+LINES = 45  # rows of a LaTeX table on a page, at most; one group may have more
 TEX = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -48,7 +49,28 @@ def to_markdown(layout: Layout, mark: str) -> str:
 
 
 def to_tex(layout: Layout, mark: str) -> str:
-    """A booktabs tabular inside table*, to be read by \\input; needs \\usepackage{booktabs}."""
+    """A booktabs tabular inside table*, to be read by \\input; needs \\usepackage{booktabs}.
+
+    What does not fit on a page continues in further ones.
+    """
+    first, *others = parts(layout.groups)
+    continued = layout._replace(caption=f"{layout.caption} (continued)")
+    tables = [layout._replace(groups=first), *(continued._replace(groups=one) for one in others)]
+    return "\n".join(table_tex(one, mark) for one in tables)
+
+
+def parts(groups: dict[str, list[list[str]]]) -> list[dict[str, list[list[str]]]]:
+    """The groups, some a page, in order; at least one part."""
+    pages: list[dict[str, list[list[str]]]] = [{}]
+    for title, rows in groups.items():
+        if pages[-1] and sum(map(len, pages[-1].values())) + len(rows) > LINES:
+            pages.append({})
+        pages[-1][title] = rows
+    return pages
+
+
+def table_tex(layout: Layout, mark: str) -> str:
+    """What fits on a page."""
     head = [
         f"${title}$" if title in layout.variables else escape_tex(title) for title in layout.head
     ]
