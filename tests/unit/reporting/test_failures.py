@@ -128,11 +128,13 @@ def test_a_model_that_was_not_evaluated_is_named(made, tmp_path):
 
 def test_the_table_has_a_row_a_model_of_the_first_seed(made, tmp_path):
     table = CONFUSION.read(run(made, tmp_path)["confusion"])
-    shown = confusion.layout(table, {site["name"]: site["title"] for site in made.sites})
-    assert list(shown.groups) == ["RSNA", "SIIM-ACR", "General Hospital"]
-    assert [row[0] for row in shown.groups["RSNA"]] == [
+    shown = confusion.layout(table, made.sites)
+    assert list(shown.groups) == [
+        *("RSNA (pneumonia)", "SIIM-ACR (pneumothorax)", "General Hospital (pneumonia)")
+    ]
+    assert [row[0] for row in shown.groups["RSNA (pneumonia)"]] == [
         *("Standard, Baseline", "Standard, FedAvg", "Standard, Pooled"),
         *("DenseNet121, Baseline", "DenseNet121, FedAvg", "DenseNet121, Pooled"),
     ]
-    assert shown.groups["RSNA"][0][-1] == "–"
+    assert shown.groups["RSNA (pneumonia)"][0][-1] == "–"
     assert "First of 2 seeds (5)." in shown.note

@@ -226,9 +226,10 @@ def test_figure3_shows_the_chosen_case_its_scores_and_annotation(made, drawn, tm
     assert any(text.startswith(f"score {score:.2f} ≥") for text in shown)
     with_images = [axes for axes in figure.axes if axes.images]
     assert len(with_images) == 2 * 5 + 1  # two rows and the colours
-    boxes = pd.read_csv(made.site("rsna", "annotations.csv")).set_index("image").loc[case.image]
+    boxes = pd.read_csv(made.site("rsna", "annotations.csv")).set_index("image")
+    box = boxes.loc[case.image, ["x", "y", "width", "height"]]
     patch = with_images[0].patches[0]
-    assert (*patch.get_xy(), patch.get_width(), patch.get_height()) == tuple(boxes[:4])
+    assert (*patch.get_xy(), patch.get_width(), patch.get_height()) == tuple(box)
     assert not with_images[5].patches  # SIIM's is a mask: a contour instead of a box
     assert with_images[5].collections
     style.plt.close(figure)
