@@ -16,7 +16,12 @@ FROM_CONDA = {
     "typst-py": "typst",
 }
 # Packages that are imported under another name.
-FROM_IMPORT = {"PIL": "pillow", "sklearn": "scikit-learn", "gdcm": "python-gdcm"}
+FROM_IMPORT = {
+    "PIL": "pillow",
+    "gdcm": "python-gdcm",
+    "kornia_rs": "kornia-rs",
+    "sklearn": "scikit-learn",
+}
 
 
 def locked(lock: Path) -> dict[str, set[str]]:

@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexviz.cohort.grouping import groups, strata
 from chexviz.cohort.label_checks import check
 from chexviz.cohort.leakage import audit, person, prove_disjoint
-from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient, groups
+from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient
 from chexviz.data.readers import rsna
 from chexviz.data.readers.patients import patients
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 IMAGES = partial(ImageSplit, evaluation=0.2)
 PATIENTS = partial(PatientSplit, evaluation=0.2, validation=0.1)
+FINDINGS = {"rsna": ["pneumonia"]}
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,7 @@ def images(real_data) -> pd.DataFrame:
     """All labelled images of the RSNA challenge, with the patients of the published match."""
     labels, _ = rsna.read_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
     patient = labels["image"].map(patients(real_data / "tables" / "rsna_to_nih_match.csv.gz"))
+    labels["label_pneumonia"] = labels["label_pneumonia"].astype(float)
     images = labels.assign(site="rsna", sha256=labels["image"], patient=patient)
     images["patient_known"] = patient.notna()
     images["patient"] = person(images)
@@ -30,9 +33,7 @@ def images(real_data) -> pd.DataFrame:
 
 def test_the_audit_counts_the_patients_and_the_images_of_those_who_have_several(images):
     tags = dict.fromkeys(("view", "sex", "age", "age_stated", "spacing"), None)
-    table = check(
-        images.assign(**tags, label=images["label"].astype(float)), NO_PAIRS, {"rsna": "pneumonia"}
-    )
+    table = check(images.assign(**tags), NO_PAIRS, FINDINGS)
     rows = table.set_index(["check", "group"])
     known = int(images["patient_known"].sum())
     assert tuple(rows.loc[("patients", "known"), ["images", "count"]]) == (known, 11_410)
@@ -69,9 +70,9 @@ def test_as_many_leak_as_probability_says(images):
 
 
 def test_the_patient_protocol_does_not_leak(images):
-    images = images.assign(group=groups(images, NO_PAIRS))
+    images = images.assign(group=groups(images, NO_PAIRS), stratum=strata(images, FINDINGS))
     images["subset"] = by_patient(images, PATIENTS(seed=2022))
     prove_disjoint(images, NO_PAIRS)
     assert audit(images, NO_PAIRS, "patient")["affected_images"].sum() == 0
-    share = (images["subset"] == "evaluation").groupby(images["label"]).mean()
+    share = (images["subset"] == "evaluation").groupby(images["label_pneumonia"]).mean()
     assert np.allclose(share, 0.2, atol=0.01)

@@ -132,10 +132,10 @@ def test_the_entry_point_compares_the_published_models(
         file = tmp_path / f"{method}.csv"
         table = predictions.rename(columns={"patient_id": "patient", f"y_{task}": "label"})
         table = table[["image", "patient", "label"]].assign(subset="evaluation", score=scores)
-        table.insert(0, "site", "nih")
-        table.to_csv(file, index=False)
+        names = {"site": "nih", "finding": task.lower(), "head": "nih"}
+        table.assign(**names).to_csv(file, index=False)
         arguments += ["--prediction", "densenet121", method, "0", str(file)]
-    arguments += ["--task", "nih", task]
+    arguments += ["--findings", "nih", "train", task.lower()]
     settings = {"replicates": REPLICATES, "unit": kind, "confidence": 0.95, "seed": 2022}
     outputs = {name: tmp_path / f"{name}.csv" for name in ("metrics", "comparisons", "roc")}
     for name, file in outputs.items():

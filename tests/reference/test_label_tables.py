@@ -15,9 +15,9 @@ from chexviz.images.run_lengths import to_mask
 def test_all_rsna_labels(real_data):
     labels, boxes = rsna.read_labels(real_data / "tables" / "stage_2_train_labels.csv.gz")
     assert len(labels) == labels["image"].nunique() == 26_684
-    assert labels["label"].value_counts().to_dict() == {"0": 20_672, "1": 6_012}
+    assert labels["label_pneumonia"].value_counts().to_dict() == {"0": 20_672, "1": 6_012}
     assert len(boxes) == 9_555
-    assert set(boxes["image"]) == set(labels["image"][labels["label"] == "1"])
+    assert set(boxes["image"]) == set(labels["image"][labels["label_pneumonia"] == "1"])
     assert (boxes["x"] + boxes["width"]).max() <= 1024
     assert (boxes["y"] + boxes["height"]).max() <= 1024
 
@@ -26,10 +26,10 @@ def test_all_siim_labels(real_data):
     path = real_data / "tables" / "siim-train-rle.csv.gz"
     labels, runs = siim.read_labels(path)
     assert len(labels) == labels["image"].nunique() == 12_047
-    assert labels["label"].value_counts().to_dict() == {"0": 9_378, "1": 2_669}
+    assert labels["label_pneumothorax"].value_counts().to_dict() == {"0": 9_378, "1": 2_669}
     assert len(runs) == runs["image"].nunique() == 2_669
     rows = pd.read_csv(path, dtype=str).groupby("ImageId").size()
-    positive = labels.loc[labels["label"] == "1", "image"]
+    positive = labels.loc[labels["label_pneumothorax"] == "1", "image"]
     assert (rows[positive] > 1).sum() == 624
     areas = [to_mask(one, (1024, 1024)).sum() for one in runs["runs"]]
     assert min(areas) > 0
@@ -51,14 +51,13 @@ def samples(real_data, tmp_path_factory):
     sites = {
         "rsna": (
             archive,
-            {"reader": "rsna", "task": "pneumonia", "findings": [], "patients": str(match)},
+            {"reader": "rsna", "findings": ["pneumonia"], "patients": str(match)},
         ),
         "hospital": (
             real_data / "hospital-mini",
             {
                 "reader": "table",
-                "task": "pneumothorax",
-                "findings": ["pneumonia"],
+                "findings": ["pneumothorax", "pneumonia"],
                 "patients": None,
             },
         ),
@@ -77,6 +76,10 @@ def samples(real_data, tmp_path_factory):
         settings = {
             **settings,
             "labels": None,
+            "annotations": None,
+            "columns": {},
+            "given_split": False,
+            "uncertain": None,
             "contract": None,
             "size": 224,
             "fit": "pad",
@@ -90,8 +93,12 @@ def samples(real_data, tmp_path_factory):
 
 def test_real_sites(samples):
     rsna, hospital = samples["rsna"], samples["hospital"]
-    assert (len(rsna), (rsna["label"] == "1").sum(), rsna["patient"].nunique()) == (382, 104, 346)
-    assert (len(hospital), (hospital["label"] == "1").sum()) == (352, 22)
+    assert (len(rsna), (rsna["label_pneumonia"] == "1").sum(), rsna["patient"].nunique()) == (
+        382,
+        104,
+        346,
+    )
+    assert (len(hospital), (hospital["label_pneumothorax"] == "1").sum()) == (352, 22)
     assert (hospital["label_pneumonia"] == "1").sum() == 65
     assert hospital["patient"].nunique() == 317
     assert set(rsna["view"]) == {"AP", "PA"}

@@ -8,13 +8,15 @@ import pytest
 
 from chexviz.base.source_code import HOME
 from chexviz.base.user_tables import NAMELESS
+from chexviz.cohort.grouping import groups, strata
 from chexviz.cohort.leakage import audit, person, prove_disjoint
-from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient, groups
+from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient
 from chexviz.data.readers.patients import patients
 
 NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
 IMAGES = partial(ImageSplit, evaluation=0.2)
 PATIENTS = partial(PatientSplit, evaluation=0.2, validation=0.1)
+FINDING = {"rsna": "pneumonia", "siim": "pneumothorax"}
 # Labelled images, positive ones, patients known for so many images, patients, those of several.
 KNOWN = {"rsna": (26_684, 6_012, 26_586, 11_410), "siim": (12_047, 2_669, 12_047, 6_166)}
 SEVERAL = {"rsna": (4_342, 19_518), "siim": (1_954, 7_835)}
@@ -36,7 +38,7 @@ def images(*sites: str) -> pd.DataFrame:
         own["patient"] = own["image"].map(known).fillna(own["image"])
         own["patient_known"] = own["image"].isin(known.index)
         label = np.random.default_rng(0).permutation(np.arange(count) < positive)
-        tables.append(own.assign(label=label.astype(int)))
+        tables.append(own.assign(**{f"label_{FINDING[site]}": label.astype(int)}))
     both = pd.concat(tables, ignore_index=True)
     return both.assign(patient=person(both))
 
@@ -71,6 +73,7 @@ def test_a_random_fifth_shares_patients_with_the_rest(site):
 def test_under_the_patient_protocol_none_does_and_nobody_knows_across_the_two():
     both = images("rsna", "siim")
     both["group"] = groups(both, NO_PAIRS)
+    both["stratum"] = strata(both, {site: [finding] for site, finding in FINDING.items()})
     both["subset"] = by_patient(both, PATIENTS(seed=2022))
     prove_disjoint(both, NO_PAIRS)
     table = audit(both, NO_PAIRS, "patient")

@@ -14,7 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 from chexviz.base.files import sha256
-from chexviz.data.decoding.dicom import Radiograph, radiograph
+from chexviz.data.decoding.radiograph import Radiograph, radiograph
 
 # Syntaxes whose pixels say their own size.
 SIZED = ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"]

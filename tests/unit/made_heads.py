@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.tables.sites import SAMPLES
+from chexviz.evaluation import subgroups
 
 SETTINGS = {
     "bootstrap": {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022},
@@ -46,7 +47,11 @@ def columns_of(table: pd.DataFrame) -> list[str]:
 
 
 class Federation:
-    """Files of a federation's baselines and methods; change tables, and write them again."""
+    """Files of a federation's baselines and methods; change tables, and write them again.
+
+    tables: of each site and model, an image a row: what is known of it, `score` of the site's own
+    head, and `score_<site>` of the head of every other site. `predictions` is what files hold.
+    """
 
     def __init__(self, folder: Path, tasks=TASKS, methods=("fedavg",), seeds=(7,), **options):
         self.folder, self.tasks = folder, tasks
@@ -68,16 +73,37 @@ class Federation:
                 table[f"score_{head}"] = other
         return table
 
-    def arguments(self, **settings) -> list[str]:
-        """The command line of subgroups and crosstask, without the output."""
+    def predictions(self, site: str, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a site's images in a file of predictions, a head after the other.
+
+        Labels of other findings than the site's own are those of its samples, if they have any.
+        """
+        parts = []
+        for head, finding in self.tasks.items():
+            column = "score" if head == site else f"score_{head}"
+            if column in table:
+                rows = table[["image", "patient", "subset", "label"]]
+                rows = rows.assign(site=site, finding=finding, head=head, score=table[column])
+                if finding != self.tasks[site]:
+                    rows["label"] = self.known(site, finding, table["image"])
+                parts.append(rows)
+        return pd.concat(parts)
+
+    def known(self, site: str, finding: str, images: pd.Series) -> np.ndarray:
+        """The labels that a site's samples have of images, NaN without any."""
+        samples = self.samples.get(site, pd.DataFrame({"image": []})).set_index("image")
+        return samples.reindex(index=images, columns=[f"label_{finding}"]).to_numpy().ravel()
+
+    def arguments(self, *, samples: bool = True, **settings) -> list[str]:
+        """The command line of subgroups, or of crosstask (which has no samples), but the output."""
         words = []
         for (site, *model), table in self.tables.items():
             file = self.folder / f"{'-'.join(map(str, (site, *model)))}.csv"
-            table.assign(site=site).to_csv(file, index=False)
+            self.predictions(site, table).to_csv(file, index=False)
             words += ["--prediction", *map(str, model), str(file)]
         for site, task in self.tasks.items():
-            words += ["--task", site, task]
-        for site, table in self.samples.items():
+            words += ["--findings", site, "train", task]
+        for site, table in self.samples.items() if samples else ():
             known = table.reindex(columns=columns_of(table)).assign(patient_known=True)
             known.to_csv(self.folder / f"{site}.csv", index=False)
             words += ["--samples", site, str(self.folder / f"{site}.csv")]
@@ -86,6 +112,8 @@ class Federation:
         return [*words, "--settings", json.dumps(changed)]
 
     def run(self, main, **settings) -> pd.DataFrame:
+        """The table of subgroups or crosstask, whichever `main` is."""
         output = self.folder / "output.csv"
-        main([*self.arguments(**settings), "--output", str(output)])
+        words = self.arguments(samples=main is subgroups.main, **settings)
+        main([*words, "--output", str(output)])
         return pd.read_csv(output, float_precision="round_trip", keep_default_na=False)

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import yaml
+from pypdf import PdfWriter
 
 from chexviz.evaluation import calibrate, coverage, crosstask, localise, simulation, subgroups
 from chexviz.reporting.figures import failures, framework
 from chexviz.reporting.paper import inventory
 from chexviz.reporting.tables import (
+    external,
     grim,
     inflation,
     methods,
@@ -19,6 +21,7 @@ from chexviz.reporting.tables import (
 )
 from made_arguments import (
     failures_arguments,
+    findings_arguments,
     history_arguments,
     inflation_arguments,
     localise_arguments,
@@ -53,9 +56,10 @@ def make_paper(root: Path, **options) -> Results:
     Tables are made by their own stages. For figures, which other tests draw, Figure 1 stands in.
     """
     made = make_results(root, **options)
-    sites = [site["name"] for site in made.sites]
-    names = inventory.files(made.protocols, sites, inventory.shown_figures())
-    make_figures(made, [made.root / name for name in names if name.endswith(".pdf")])
+    shown = inventory.shown_figures(made.sites)
+    for figure in shown:
+        names = inventory.figure_files(figure, made.protocols)
+        make_figures(made, [made.root / name for name in names], figure["pages"])
     for protocol in made.protocols:
         make_evaluation(made, protocol)
         make_tables(made, protocol)
@@ -63,20 +67,23 @@ def make_paper(root: Path, **options) -> Results:
     return made
 
 
-def make_figures(made: Results, paths: list[Path]) -> None:
-    first = made.root / "figures" / "figure1.pdf"
-    first.parent.mkdir(parents=True)
-    titles = titles_argument(made.sites)
-    framework.main([titles, f"--pdf={first}", f"--png={first.with_suffix('.png')}"])
+def make_figures(made: Results, paths: list[Path], pages: int) -> None:
+    first = made.root / "drawn" / "figure1.pdf"
+    if not first.is_file():
+        first.parent.mkdir(parents=True)
+        titles = titles_argument(made.sites)
+        framework.main([titles, f"--pdf={first}", f"--png={first.with_suffix('.png')}"])
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(first.read_bytes())
+        writer = PdfWriter()
+        for _ in range(pages):
+            writer.append(first)
+        writer.write(path)
 
 
 def make_evaluation(made: Results, protocol: str) -> None:
-    predictions, samples = [], []
+    predictions, samples = findings_arguments(made), []
     for site in made.sites:
-        predictions += ["--task", site["name"], site["task"]]
         samples += ["--samples", site["name"], str(made.site(site["name"], "samples.csv"))]
     for model in made.models:
         for seed in made.seeds:
@@ -94,7 +101,7 @@ def make_evaluation(made: Results, protocol: str) -> None:
     calibrate.main([*predictions, *settings(sensitivities=[0.9, 0.95]), *outputs])
     grouped = [*settings(subgroups={"ages": [40, 60]}), output("output", "subgroups")]
     subgroups.main([*predictions, *samples, *grouped])
-    crosstask.main([*predictions, *samples, *settings(), output("output", "crosstask")])
+    crosstask.main([*predictions, *settings(), output("output", "crosstask")])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
     outputs = [output("confusion", "confusion"), output("failures", "failures")]
@@ -115,6 +122,8 @@ def make_tables(made: Results, protocol: str) -> None:
     folder = made.root / "tables" / protocol
     evaluated = table_arguments(made, protocol)
     method = ["--method", made.methods[0]]
+    if "external" in inventory.protocol_tables(made.sites):
+        external.main([*evaluated, *formats(folder, "external")])
     table1.main([*evaluated, *method, *formats(folder, "table1")])
     methods.main([*evaluated, *history_arguments(made, protocol), *formats(folder, "methods")])
     tests.main([*evaluated[1:], *method, *formats(folder, "tests")])
@@ -127,7 +136,7 @@ def make_study(made: Results) -> None:
     grim.main([*original, *formats(folder, "grim")])
     if "published" in made_tables:
         sites = [
-            {key: site[key] for key in ("name", "title", "task")}
+            {key: site[key] for key in ("name", "title", "role", "findings")}
             | {"reader": site["name"], "source": ["local:raw"]}
             for site in made.sites
         ]

@@ -255,11 +255,12 @@ def audit_rows(results: Results, protocol: str) -> pd.DataFrame:
             for kind in ("patient", "duplicate", "exact", "any"):
                 known = 0 if site == "siim" else 240
                 found = protocol == "paper" and scope != "across" and kind in ("patient", "any")
-                affected = 160 * (found and known > 0)
+                nobody = trained.isdisjoint(there)  # who trains there
+                affected = 160 * (found and known > 0 and not nobody)
                 fraction = affected / 240
                 if kind == "patient" and (not known or there == ["siim"]):
                     fraction = np.nan
-                if trained.isdisjoint(there):  # nobody trains there
+                if nobody:
                     fraction = np.nan
                 note = "" if known else "patient known for 0 of 240 images"
                 counts = [240, known, affected, fraction, note]

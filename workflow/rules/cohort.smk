@@ -1,6 +1,11 @@
 """Near-identical images, which images train and which evaluate, what leaks, and the labels."""
 
 
+def with_given_split(sites):
+    """Those of these sites that keep the split which their dataset comes with."""
+    return [site for site in sites if config["sites"][site]["split"] == configuration.GIVEN]
+
+
 rule duplicates:
     """Find near-identical images within and across all sites."""
     input:
@@ -51,12 +56,16 @@ rule split_paper:
         runtime=growing(30),
     params:
         code=code("cohort.split"),
+        role=lambda wildcards: config["sites"][wildcards.site]["role"],
+        findings=lambda wildcards: config["sites"][wildcards.site]["findings"],
+        given=lambda wildcards: with_given_split([wildcards.site]),
         settings=literal(settings.split(config, "paper")),
     shell:
         """
         python -m chexviz.cohort.split \
             --protocol paper \
-            --site {wildcards.site} \
+            --findings {wildcards.site} {params.role} {params.findings} \
+            --given {params.given} \
             --samples {input.samples:q} \
             --settings {params.settings:q} \
             --split {output.split:q} \
@@ -83,13 +92,15 @@ rule split_patient:
         runtime=growing(30),
     params:
         code=code("cohort.split"),
-        sites=SITES,
+        findings=arguments.findings(config),
+        given=with_given_split(SITES),
         settings=literal(settings.split(config, "patient")),
     shell:
         """
         python -m chexviz.cohort.split \
             --protocol patient \
-            --site {params.sites} \
+            {params.findings} \
+            --given {params.given} \
             --samples {input.samples:q} \
             --duplicates {input.duplicates:q} \
             --settings {params.settings:q} \
@@ -164,12 +175,10 @@ rule labels:
     params:
         code=code("cohort.label_checks"),
         sites=SITES,
-        tasks=study.tasks(config),
     shell:
         """
         python -m chexviz.cohort.label_checks \
             --site {params.sites} \
-            --task {params.tasks:q} \
             --samples {input.samples:q} \
             --duplicates {input.duplicates:q} \
             --output {output.table:q} \

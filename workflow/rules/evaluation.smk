@@ -34,14 +34,14 @@ rule evaluate:
         predictions=lambda wildcards, input: arguments.models(
             "--prediction", MODELS, input.predictions
         ),
-        tasks=arguments.tasks(config),
+        findings=arguments.findings(config),
         settings=literal(settings.evaluation(config)),
         margin=config["evaluation"]["margin"],
     shell:
         """
         python -m chexviz.evaluation.evaluate \
             {params.predictions} \
-            {params.tasks} \
+            {params.findings} \
             --settings {params.settings:q} \
             --margin {params.margin} \
             --metrics {output.metrics:q} \
@@ -86,13 +86,13 @@ rule calibrate:
         predictions=lambda wildcards, input: arguments.models(
             "--prediction", MODELS, input.predictions
         ),
-        tasks=arguments.tasks(config),
+        findings=arguments.findings(config),
         settings=literal(settings.evaluation(config, "sensitivities")),
     shell:
         """
         python -m chexviz.evaluation.calibrate \
             {params.predictions} \
-            {params.tasks} \
+            {params.findings} \
             --settings {params.settings:q} \
             --calibration {output.calibration:q} \
             --reliability {output.reliability:q} \
@@ -130,14 +130,14 @@ rule subgroups:
         predictions=lambda wildcards, input: arguments.models(
             "--prediction", MODELS, input.predictions
         ),
-        tasks=arguments.tasks(config),
+        findings=arguments.findings(config),
         samples=lambda wildcards, input: arguments.samples(config, input.samples),
         settings=literal(settings.evaluation(config, "subgroups")),
     shell:
         """
         python -m chexviz.evaluation.subgroups \
             {params.predictions} \
-            {params.tasks} \
+            {params.findings} \
             {params.samples} \
             --settings {params.settings:q} \
             --output {output.table:q} \
@@ -149,7 +149,6 @@ rule crosstask:
     """Compare all heads of every model on the same images under protocol {wildcards.protocol}."""
     input:
         predictions=lambda wildcards: paths.prediction_files(MODELS, wildcards.protocol),
-        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
     output:
         table=report(
             "<results>/evaluation/{protocol}/crosstask.csv",
@@ -172,15 +171,13 @@ rule crosstask:
         predictions=lambda wildcards, input: arguments.models(
             "--prediction", MODELS, input.predictions
         ),
-        tasks=arguments.tasks(config),
-        samples=lambda wildcards, input: arguments.samples(config, input.samples),
+        findings=arguments.findings(config),
         settings=literal(settings.evaluation(config)),
     shell:
         """
         python -m chexviz.evaluation.crosstask \
             {params.predictions} \
-            {params.tasks} \
-            {params.samples} \
+            {params.findings} \
             --settings {params.settings:q} \
             --output {output.table:q} \
             2>&1 | tee {log:q}

@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 
 from chexviz.base.allocator import require_room
 from made_dicoms import chest, compress, write_dicom
+from made_rasters import encoded
 
 SHAPE = (512, 480)
 LEFT = [0.5, 2, 4, 6, 7, 9, 16]  # MiB; what is asked for is 7.5
@@ -41,7 +42,7 @@ def left_with(data, amount):
 
 
 def outcome(data):
-    from chexviz.data.decoding.dicom import radiograph
+    from chexviz.data.decoding.radiograph import radiograph
 
     try:
         radiograph(data)
@@ -53,7 +54,7 @@ def outcome(data):
 
 
 def main(paths):
-    from chexviz.data.decoding.dicom import radiograph
+    from chexviz.data.decoding.radiograph import radiograph
 
     for path in paths:
         radiograph(Path(path).read_bytes())  # what is loaded once is there
@@ -64,7 +65,7 @@ def main(paths):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Files of 16 bits in the compressions of GDCM, and a progressive JPEG."""
+    """Files of 16 bits in the compressions of GDCM, a progressive JPEG, and files without DICOM."""
     folder = tmp_path_factory.mktemp("files")
     noise = np.random.default_rng(1).integers(0, 256, SHAPE, dtype=np.uint16)
     deep = chest(1, SHAPE).astype(np.uint16) * 256 + noise
@@ -75,6 +76,10 @@ def files(tmp_path_factory):
     Image.fromarray(chest(1, SHAPE)).save(buffer, "JPEG", progressive=True)
     dataset.PixelData = encapsulate([buffer.getvalue()])
     dataset.save_as(path)
+    (folder / "deep.png").write_bytes(encoded(deep))
+    for name, mode in (("grey.png", "L"), ("opaque.png", "LA"), ("colours.png", "RGBA")):
+        (folder / name).write_bytes(encoded(chest(1, SHAPE), mode=mode))
+    (folder / "colours.jpg").write_bytes(encoded(chest(1, SHAPE), "JPEG", mode="RGB"))
     return sorted(folder.iterdir())
 
 
@@ -84,7 +89,7 @@ def test_a_healthy_file_is_read_or_wants_memory_and_is_never_called_damaged(file
     line = [sys.executable, "-c", program, *map(str, files)]
     said = subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
     outcomes = [row.split(",") for row in said.stdout.splitlines()]
-    assert len(outcomes) == len(files) == 5
+    assert len(outcomes) == len(files) == 10
     for path, found in zip(files, outcomes, strict=True):
         assert set(found) == {"read", "no memory"}, (path.name, found)
         assert (found[0], found[-1]) == ("no memory", "read")

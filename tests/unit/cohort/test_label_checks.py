@@ -8,14 +8,15 @@ from chexviz.base.tables.study import LABEL_CHECKS
 from chexviz.cohort import label_checks
 from chexviz.cohort.label_checks import check, odds_ratio
 
-TASKS = {"a": "pneumonia", "b": "pneumonia", "c": "edema"}
+FINDINGS = {"a": ["pneumonia"], "b": ["pneumonia"], "c": ["edema"]}
 
 
-def sample(site: str, image: str, **values) -> dict:
+def sample(site: str, image: str, label: str = "0", **values) -> dict:
+    """A row of samples.csv. label: of the first finding of the site."""
     row = {"site": site, "image": image, "patient": f"{site}-{image}", "patient_known": "True"}
-    row |= {"label": "0", "view": "PA", "sex": "F", "age": "50", "age_stated": "50"}
+    row |= {"subset": "", "view": "PA", "sex": "F", "age": "50", "age_stated": "50"}
     row |= {"spacing": "0.5", "sha256": f"{site}{image}", "file": f"{image}.dcm", "phash": "0"}
-    return row | values
+    return row | {f"label_{FINDINGS.get(site, ['pneumonia'])[0]}": label} | values
 
 
 ROWS = [
@@ -37,29 +38,31 @@ PAIRS = pd.DataFrame(
     ],
     columns=["site_a", "image_a", "site_b", "image_b"],
 )
-NUMBERS = {"label": float, "age": float, "spacing": float}
+NUMBERS = ("age", "spacing", "label_pneumonia", "label_edema")
+KEYS = ["site", "check", "group"]
 
 
 def typed(rows: list[dict]) -> pd.DataFrame:
     """The rows as their tables are read."""
-    return pd.DataFrame(rows).replace("", np.nan).astype(NUMBERS)
+    table = pd.DataFrame(rows).replace("", np.nan)
+    return table.astype({name: float for name in NUMBERS if name in table})
 
 
 def written(folder, rows: list[dict]) -> pd.DataFrame:
     """What the entry point writes for these rows and PAIRS, by site, check and group."""
-    for site in TASKS:
+    for site in FINDINGS:
         own = pd.DataFrame([row for row in rows if row["site"] == site])
         own.drop(columns="site").to_csv(folder / f"{site}.csv", index=False)
     PAIRS.to_csv(folder / "pairs.csv", index=False)
     label_checks.main(
-        ["--site", *TASKS, "--task", *TASKS.values(), "--samples"]
-        + [str(folder / f"{site}.csv") for site in TASKS]
+        ["--site", *FINDINGS, "--samples"]
+        + [str(folder / f"{site}.csv") for site in FINDINGS]
         + ["--duplicates", str(folder / "pairs.csv"), "--output", str(folder / "out.csv")]
     )
-    made = pd.read_csv(folder / "out.csv")
+    made = LABEL_CHECKS.read(folder / "out.csv")
     assert list(made.columns) == LABEL_CHECKS.names
-    assert not made.duplicated(["site", "check", "group"]).any()
-    return made.set_index(["site", "check", "group"])
+    assert not made.duplicated([*KEYS, "finding"]).any()
+    return made.set_index(KEYS)
 
 
 @pytest.fixture
@@ -71,7 +74,11 @@ def counts(table: pd.DataFrame, *key: str) -> tuple[int, int]:
     return tuple(table.loc[key, ["images", "count"]].astype(int))
 
 
-def test_conflicts_count_where_the_task_is_the_same(table):
+def of(table: pd.DataFrame, finding: str) -> pd.DataFrame:
+    return table[table["finding"] == finding]
+
+
+def test_conflicts_count_where_both_label_the_finding(table):
     assert counts(table, "a", "conflicting labels", "a") == (2, 2)
     assert counts(table, "a", "conflicting labels", "b") == (2, 1)
     assert counts(table, "b", "conflicting labels", "a") == (2, 1)
@@ -82,24 +89,49 @@ def test_conflicts_count_where_the_task_is_the_same(table):
     assert np.isnan(table.loc[("c", "conflicting labels", "c"), "value"])
 
 
-def test_a_finding_that_a_site_labels_beside_its_task_is_compared(tmp_path):
-    """The task of c is edema, but it also says pneumonia of an image of which a says none."""
+def test_each_finding_that_two_sites_label_is_compared(tmp_path):
+    """Site c labels edema, but it also says pneumonia of an image of which a says none."""
     further = {"a": {}, "b": {"label_edema": "1"}, "c": {"label_pneumonia": "1"}}
     table = written(tmp_path, [row | further[row["site"]] for row in ROWS])
-    assert counts(table, "a", "conflicting labels", "c") == (1, 1)
-    assert counts(table, "c", "conflicting labels", "a") == (1, 1)
-    note = table.loc[("c", "conflicting labels", "a"), "note"]
+    pneumonia, edema = of(table, "pneumonia"), of(table, "edema")
+    assert counts(pneumonia, "a", "conflicting labels", "c") == (1, 1)
+    assert counts(pneumonia, "c", "conflicting labels", "a") == (1, 1)
+    note = pneumonia.loc[("c", "conflicting labels", "a"), "note"]
     assert note == "pneumonia: 1, e.g. c/1 is 1, a/2 is 0"
-    assert counts(table, "a", "conflicting labels", "b") == (2, 1)  # a does not label edema
-    assert counts(table, "b", "conflicting labels", "c") == (0, 0)  # no two images are alike
+    assert counts(pneumonia, "a", "conflicting labels", "b") == (2, 1)
+    assert "a" not in edema.index.get_level_values("site")  # it does not label edema
+    for finding in ("edema", "pneumonia"):  # no two images are alike
+        assert counts(of(table, finding), "b", "conflicting labels", "c") == (0, 0)
 
 
-def test_an_image_that_conflicts_in_two_findings_counts_once(tmp_path):
-    edema = {"1": "1", "2": "0"}
+def test_every_finding_of_a_site_has_rows_of_its_own(tmp_path):
+    edema = {"1": "1", "2": "0", "3": "1"}
     table = written(tmp_path, [row | {"label_edema": edema.get(row["image"], "")} for row in ROWS])
-    assert counts(table, "a", "conflicting labels", "a") == (2, 2)
-    note = table.loc[("a", "conflicting labels", "a"), "note"]
-    assert note == "edema: 2, e.g. a/1 is 1, a/2 is 0; pneumonia: 2, e.g. a/1 is 1, a/2 is 0"
+    expected = {  # of the edema labels, those of images 1 and 3 agree
+        "pneumonia": {"conflicting": (2, 2), "positive": (3, 1), "sexes": (2, 1)},
+        "edema": {"conflicting": (3, 2), "positive": (3, 2), "sexes": (3, 2)},
+    }
+    for finding, numbers in expected.items():
+        own = of(table, finding)
+        assert counts(own, "a", "conflicting labels", "a") == numbers["conflicting"]
+        assert counts(own, "a", "positive", "all") == numbers["positive"]
+        assert counts(own, "a", "odds ratio", "sex M against F") == numbers["sexes"]
+        assert counts(own, "a", "missing", "label") == (4, 1)
+    note = of(table, "edema").loc[("a", "conflicting labels", "a"), "note"]
+    assert note == "edema: 2, e.g. a/1 is 1, a/2 is 0"
+    without = table[table["finding"] == ""].index.get_level_values("check")
+    assert set(without) == {
+        *("shared patient", "shared duplicate", "shared exact"),
+        *("patients", "several images", "missing", "impossible"),
+    }
+
+
+def test_a_finding_of_which_no_label_is_known_has_nothing_to_divide(tmp_path):
+    table = written(tmp_path, [row | {"label_edema": ""} for row in ROWS])
+    own = of(table, "edema").loc["a"]
+    assert tuple(own.loc[("missing", "label"), ["images", "count"]]) == (4, 4)
+    assert own.loc[("positive", "all"), "images"] == 0
+    assert own.loc[("positive", "all"), ["value", "low", "high"]].isna().all()
 
 
 def test_what_sites_share(table):
@@ -112,7 +144,7 @@ def test_what_sites_share(table):
 
 def test_unknown_patients_are_said_not_counted():
     images = typed(ROWS).assign(patient_known=lambda rows: rows["site"] != "b")
-    table = check(images, PAIRS, TASKS).set_index(["site", "check", "group"])
+    table = check(images, PAIRS, FINDINGS).set_index(KEYS)
     for site, other in (("a", "b"), ("b", "c")):
         note = table.loc[(site, "shared patient", other), "note"]
         assert note == "patients of one or both are unknown"
@@ -127,14 +159,14 @@ def test_patients_and_the_images_of_those_who_have_several(table):
     assert counts(table, "b", "several images", "patient") == (2, 2)
     assert table.loc[("b", "patients", "known"), "value"] == 2  # images of each
     unknown = typed(ROWS).assign(patient_known=False)
-    nobody = check(unknown, PAIRS, TASKS).set_index(["site", "check", "group"])
+    nobody = check(unknown, PAIRS, FINDINGS).set_index(KEYS)
     assert counts(nobody, "b", "patients", "known") == (0, 0)
     assert np.isnan(nobody.loc[("b", "patients", "known"), "value"])
 
 
 def test_missing_tags_and_impossible_ages(table):
-    missing = {tag: counts(table, "a", "missing", tag) for tag in label_checks.TAGS}
-    assert missing == dict.fromkeys(label_checks.TAGS, (4, 1))
+    tags = ("patient", "label", *label_checks.TAGS)
+    assert [counts(table, "a", "missing", tag) for tag in tags] == [(4, 1)] * 6
     assert table.loc[("a", "missing", "patient"), "note"] == "shared patients cannot be found"
     assert counts(table, "a", "impossible", "age") == (4, 1)
     assert table.loc[("a", "impossible", "age"), "note"] == "'148'"
@@ -155,7 +187,7 @@ def made(first: tuple[int, int], second: tuple[int, int]) -> pd.DataFrame:
     views = ["AP"] * sum(first) + ["PA"] * sum(second)
     values = [one for part in (first, second) for one in ["1"] * part[0] + ["0"] * part[1]]
     rows = [
-        sample("s", str(number), view=view, label=label)
+        sample("s", str(number), label, view=view)
         for number, (view, label) in enumerate(zip(views, values, strict=True))
     ]
     return typed(rows).assign(patient_known=True)
@@ -163,7 +195,7 @@ def made(first: tuple[int, int], second: tuple[int, int]) -> pd.DataFrame:
 
 def test_the_confounder_of_the_published_rsna_counts():
     """A tenth of them: AP 1,217 (38.3 % positive), PA 1,451 (9.3 %); Woolf's interval."""
-    row = odds_ratio(made((466, 751), (135, 1316)), "view", label_checks.VIEWS)
+    row = odds_ratio(made((466, 751), (135, 1316)), "pneumonia", "view", label_checks.VIEWS)
     assert row["value"] == pytest.approx(466 * 1316 / (751 * 135))
     error = np.sqrt(1 / 466 + 1 / 751 + 1 / 135 + 1 / 1316)
     assert np.log([row["low"], row["high"]]) == pytest.approx(
@@ -173,15 +205,16 @@ def test_the_confounder_of_the_published_rsna_counts():
 
 
 def test_an_empty_cell_gets_half_a_count():
-    row = odds_ratio(made((3, 4), (0, 5)), "view", label_checks.VIEWS)
+    row = odds_ratio(made((3, 4), (0, 5)), "pneumonia", "view", label_checks.VIEWS)
     assert row["value"] == pytest.approx(3.5 * 5.5 / (4.5 * 0.5))
     assert row["note"] == "0.5 added to every count, as one is 0"
-    assert "value" in odds_ratio(made((0, 4), (0, 5)), "view", label_checks.VIEWS)
-    assert np.isnan(odds_ratio(made((3, 4), (0, 0)), "view", label_checks.VIEWS)["value"])
+    for counts in (((0, 4), (0, 5)), ((3, 4), (0, 0))):
+        row = odds_ratio(made(*counts), "pneumonia", "view", label_checks.VIEWS)
+        assert np.isnan(row["value"])
 
 
 def test_the_intervals_are_wilsons():
-    table = check(made((10, 90), (0, 20)), PAIRS, {"s": "pneumonia"}).set_index("group")
+    table = check(made((10, 90), (0, 20)), PAIRS, {"s": ["pneumonia"]}).set_index("group")
     # By Wilson's formula, of 10 in 100 and of 0 in 20.
     assert table.loc["view AP", ["low", "high"]].tolist() == pytest.approx(
         [0.05523, 0.17437], abs=1e-5

@@ -4,14 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexviz.base.errors import InputError
 from chexviz.base.tables.study import LEAKAGE
+from chexviz.cohort import leakage
 from chexviz.cohort.leakage import audit, person, prove_disjoint
-
-PAIR = ["site_a", "image_a", "site_b", "image_b"]
-
-
-def pairs(*rows) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=PAIR)
+from made_splits import made_samples, pairs, run_split
 
 
 @pytest.fixture
@@ -148,3 +145,71 @@ def test_unknown_patients_are_told_apart():
     images = pd.DataFrame({"site": ["a", "b", "c"], "image": "1", "patient": "1"})
     known = np.array([False, False, True])
     assert person(images.assign(patient_known=known)).tolist() == ["a/1", "b/1", "1"]
+
+
+def run_audit(folder, *sites: str) -> tuple[pd.DataFrame, list[str]]:
+    """What the entry point makes of what `run_split` wrote: the audit, and lines of the split."""
+    words = ["--protocol", "patient", "--site", *sites]
+    words += ["--samples", *(str(folder / f"{site}_samples.csv") for site in sites)]
+    words += ["--split", *(str(folder / f"{site}.csv") for site in sites)]
+    words += ["--duplicates", str(folder / "duplicates.csv")]
+    leakage.main([*words, "--audit", str(folder / "audit"), "--joined", str(folder / "joined")])
+    return LEAKAGE.read(folder / "audit"), (folder / "joined").read_text().splitlines()
+
+
+def test_the_joined_split_has_the_labels_of_all_sites(tmp_path):
+    """What a site does not label is empty, as an unknown label is; a label is a whole number."""
+    samples = made_samples(sites=("a", "b"))
+    label, at_a = samples.pop("label_pneumonia").astype(float), samples["site"] == "a"
+    samples["label_pneumonia"] = label.where(at_a)
+    samples["label_edema"] = label.where(~at_a)
+    samples["label_fracture"] = label.where(samples.index != 399)
+    sites = {"a": ["train", "pneumonia"], "b": ["train", "edema", "fracture"]}
+    run_split(tmp_path, samples, sites=sites)
+    _, joined = run_audit(tmp_path, *sites)
+    own = "site,image,patient,subset,position"
+    assert joined[0] == f"{own},label_pneumonia,label_fracture,label_edema"
+    assert len(joined) == 401
+    assert joined[1].split(",")[4:] == ["0", f"{label[0]:.0f}", f"{label[0]:.0f}", ""]
+    assert joined[400].split(",")[4:] == ["199", "", "", f"{label[399]:.0f}"]
+    header = (tmp_path / "b.csv").read_text().splitlines()[0]
+    assert header == f"{own},label_edema,label_fracture"
+
+
+def test_an_external_site_is_audited_against_what_trains_elsewhere(tmp_path):
+    """The paper's protocol draws without looking at the patients that two sites share."""
+    samples = made_samples(400, patients=150)
+    sites = {"rsna": ["train", "pneumonia"], "siim": ["external", "pneumonia"]}
+    made = run_split(tmp_path, samples, sites=sites)
+    table, _ = run_audit(tmp_path, *sites)
+    rows = table.set_index(["site", "scope", "other", "shared"])
+    trained = made.loc[made["subset"] == "train", "patient"]
+    leaking = made.loc[made["site"] == "siim", "patient"].isin(trained).sum()
+    assert 0 < leaking < 200
+    row = rows.loc[("siim", "across", "rsna", "patient")]
+    assert (row["evaluation_images"], row["affected_images"]) == (200, leaking)
+    assert rows.loc[("siim", "within", "siim", "any"), "affected_images"] == 0
+    assert rows.loc[("rsna", "across", "siim", "any"), "affected_images"] == 0
+
+
+def test_images_that_a_given_split_leaves_out_are_not_audited(tmp_path):
+    """The first images are in no subset, though their patients are in all of them."""
+    samples = made_samples(400, patients=10)
+    subset = np.array(["train", "validation", "evaluation", "train"])[samples.index % 4]
+    samples["subset"] = pd.Series(subset).where(samples.index >= 100, "")
+    sites = {"rsna": ["train", "pneumonia"]}
+    made = run_split(tmp_path, samples, sites=sites, given=("rsna",))
+    table, joined = run_audit(tmp_path, "rsna")
+    assert len(made) == len(joined) - 1 == 100
+    assert set(table["evaluation_images"]) == {25}
+
+
+def test_splits_of_other_samples_are_refused(tmp_path):
+    run_split(tmp_path, made_samples(400))
+    samples = tmp_path / "rsna_samples.csv"
+    header, _, *rows = samples.read_text().splitlines()
+    samples.write_text("\n".join([header, *rows]))  # all others are one row further up
+    with pytest.raises(InputError, match="rsna") as caught:
+        run_audit(tmp_path, "rsna", "siim")
+    assert "200 others, of 400" in str(caught.value)
+    assert not (tmp_path / "audit").exists()

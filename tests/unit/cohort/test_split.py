@@ -1,6 +1,5 @@
 """Both protocols, their groups and their leakage."""
 
-import json
 from functools import partial
 
 import numpy as np
@@ -11,31 +10,14 @@ from hypothesis import strategies as st
 
 from chexviz.base.errors import InputError
 from chexviz.cohort import split
-from chexviz.cohort.leakage import audit, prove_disjoint
+from chexviz.cohort.grouping import groups, strata
+from chexviz.cohort.leakage import audit, prove_disjoint, read_samples
+from made_splits import made_samples, pairs, run_split
 
-NO_PAIRS = pd.DataFrame(columns=["site_a", "image_a", "site_b", "image_b"])
-FRACTIONS = {"evaluation": 0.2, "validation": 0.1}
+NO_PAIRS = pairs()
 IMAGES = partial(split.ImageSplit, evaluation=0.2)
 PATIENTS = partial(split.PatientSplit, evaluation=0.2, validation=0.1)
-
-
-def table(count: int = 400, patients: int = 150, seed: int = 0) -> pd.DataFrame:
-    """Images of two sites that share patients; about a quarter positive."""
-    draws = np.random.default_rng(seed)
-    return pd.DataFrame(
-        {
-            "site": np.where(np.arange(count) < count // 2, "rsna", "siim"),
-            "image": [f"{number:04d}" for number in range(count)],
-            "patient": [f"p{number}" for number in draws.integers(0, patients, count)],
-            "patient_known": True,
-            "label": (draws.random(count) < 0.25).astype(int),
-            "sha256": [f"{number:064x}" for number in range(count)],
-        }
-    )
-
-
-def pairs(*rows) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=NO_PAIRS.columns)
+FINDINGS = {"rsna": ["pneumonia"], "siim": ["pneumonia"]}
 
 
 def test_paper_takes_floor_of_the_fraction_of_each_site():
@@ -48,7 +30,7 @@ def test_paper_takes_floor_of_the_fraction_of_each_site():
 
 
 def test_paper_of_one_site_depends_on_its_own_images_and_the_seed_alone():
-    images = table()
+    images = made_samples()
     alone = images[images["site"] == "siim"].sample(frac=1, random_state=3)
     both = split.by_image(images, IMAGES(seed=1))
     only = split.by_image(alone, IMAGES(seed=1))
@@ -56,26 +38,12 @@ def test_paper_of_one_site_depends_on_its_own_images_and_the_seed_alone():
     assert (split.by_image(images, IMAGES(seed=2)) != both).any()
 
 
-def test_groups_join_patients_and_duplicates_across_sites():
-    images = pd.DataFrame(
-        {
-            "site": ["a", "a", "a", "b", "b", "b"],
-            "image": ["1", "2", "3", "1", "2", "3"],
-            "patient": ["p", "p", "q", "r", "p", "s"],
-        }
-    )
-    found = split.groups(images, pairs(["a", "3", "b", "1"], ["b", "3", "c", "1"]))
-    assert found[0] == found[1] == found[4]
-    assert found[2] == found[3]
-    assert len({found[0], found[2], found[5]}) == 3
-
-
 @settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(20, 300))
 def test_patient_protocol_shares_no_group_between_subsets(seed, patients):
-    images = table(seed=seed % 100, patients=patients)
+    images = made_samples(seed=seed % 100, patients=patients)
     near = pairs(["rsna", "0000", "siim", "0399"], ["rsna", "0001", "rsna", "0002"])
-    images["group"] = split.groups(images, near)
+    images = images.assign(group=groups(images, near), stratum=strata(images, FINDINGS))
     images["subset"] = split.by_patient(images, PATIENTS(seed=seed))
     assert (images.groupby("group")["subset"].nunique() == 1).all()
     prove_disjoint(images, near)
@@ -83,63 +51,56 @@ def test_patient_protocol_shares_no_group_between_subsets(seed, patients):
 
 
 def test_patient_protocol_meets_the_fractions_in_each_site_and_class():
-    images = table(count=2000, patients=900)
-    images["group"] = split.groups(images, NO_PAIRS)
+    images = made_samples(count=2000, patients=900)
+    images = images.assign(group=groups(images, NO_PAIRS), stratum=strata(images, FINDINGS))
     images["subset"] = split.by_patient(images, PATIENTS(seed=5))
-    share = images.groupby(["site", "label"])["subset"].value_counts(normalize=True).unstack()
+    share = (
+        images.groupby(["site", "label_pneumonia"])["subset"].value_counts(normalize=True).unstack()
+    )
     assert np.allclose(share["evaluation"], 0.2, atol=0.03)
     assert np.allclose(share["validation"], 0.1, atol=0.03)
 
 
-def run_main(folder, samples: pd.DataFrame, protocol: str = "paper") -> None:
-    """The entry point on these samples, with a file for each site."""
-    paths = {site: folder / f"{site}_samples.csv" for site in samples["site"].unique()}
-    for site, path in paths.items():
-        own = samples[samples["site"] == site]
-        own.drop(columns="site").to_csv(path, index=False)
-    NO_PAIRS.to_csv(folder / "duplicates.csv", index=False)
-    fractions = FRACTIONS if protocol == "patient" else {"evaluation": FRACTIONS["evaluation"]}
-    arguments = {
-        "protocol": protocol,
-        "duplicates": folder / "duplicates.csv",
-        "settings": json.dumps(fractions | {"seed": 1}),
-    }
-    words = [f"--{name}={value}" for name, value in arguments.items()]
-    words += ["--site", *paths, "--samples", *map(str, paths.values())]
-    split.main([*words, "--split", *(str(folder / f"{site}.csv") for site in paths)])
-
-
 def test_an_evaluation_set_of_one_class_is_refused_and_leaves_nothing(tmp_path):
-    samples = table(40).assign(site="rsna", label=0)
+    samples = made_samples(40).assign(site="rsna", label_pneumonia=0)
     with pytest.raises(InputError, match="site rsna, subset evaluation") as caught:
-        run_main(tmp_path, samples)
+        run_split(tmp_path, samples)
     assert "0 positive and 8 negative" in str(caught.value)
     assert "fix:" in str(caught.value)
     assert not (tmp_path / "rsna.csv").exists()
 
 
 def test_four_images_leave_none_to_evaluate_and_are_refused(tmp_path):
-    samples = table(4).assign(site="rsna", label=[0, 1, 0, 1])
+    samples = made_samples(4).assign(site="rsna", label_pneumonia=[0, 1, 0, 1])
     with pytest.raises(InputError, match="site rsna, subset evaluation") as caught:
-        run_main(tmp_path, samples)
+        run_split(tmp_path, samples)
     assert "0 positive and 0 negative" in str(caught.value)
     assert not list(tmp_path.glob("????.csv"))
 
 
 @pytest.mark.parametrize("protocol", ["paper", "patient"])
 def test_a_site_without_labelled_images_is_named(tmp_path, protocol):
-    samples = table(400).astype({"label": object})
-    samples.loc[samples["site"] == "siim", "label"] = ""
-    with pytest.raises(InputError, match="site siim, subset evaluation") as caught:
-        run_main(tmp_path, samples, protocol)
-    assert "0 positive and 0 negative" in str(caught.value)
+    samples = made_samples(400).astype({"label_pneumonia": object})
+    samples.loc[samples["site"] == "siim", "label_pneumonia"] = ""
+    with pytest.raises(InputError, match=r"siim_samples\.csv: site siim") as caught:
+        run_split(tmp_path, samples, protocol)
+    assert "expected: images with a known label of pneumonia" in str(caught.value)
+    assert "found:    none, of 200" in str(caught.value)
+    assert not list(tmp_path.glob("????.csv"))
+
+
+def test_a_finding_that_the_samples_do_not_have_is_named(tmp_path):
+    sites = {"rsna": ["train", "pneumonia", "edema"], "siim": ["train", "pneumonia"]}
+    with pytest.raises(InputError, match="site rsna") as caught:
+        run_split(tmp_path, made_samples(), sites=sites)
+    assert "found:    no column label_edema" in str(caught.value)
 
 
 def test_a_site_that_is_one_patient_cannot_be_in_every_subset(tmp_path):
-    samples = table(400)
+    samples = made_samples(400)
     samples.loc[samples["site"] == "siim", "patient"] = "one"
     with pytest.raises(InputError, match="site siim, subset") as caught:
-        run_main(tmp_path, samples, "patient")
+        run_split(tmp_path, samples, "patient")
     assert "0 positive and 0 negative" in str(caught.value)
     assert "patients of the site: 1" in str(caught.value)
     assert not list(tmp_path.glob("????.csv"))
@@ -155,28 +116,26 @@ def test_a_site_that_is_one_patient_cannot_be_in_every_subset(tmp_path):
 )
 def test_too_few_patients_for_a_fold_are_counted_by_site(tmp_path, count, patients, needed, found):
     """Too few patients, the second at both sites; too few images; too few left to validate."""
-    samples = table(count).assign(label=np.arange(count) % 2)
+    samples = made_samples(count).assign(label_pneumonia=np.arange(count) % 2)
     samples["patient"] = [f"p{row * patients // count}" for row in range(count)]
     with pytest.raises(InputError) as caught:
-        run_main(tmp_path, samples, "patient")
+        run_split(tmp_path, samples, "patient")
     assert f"at least {needed} groups" in str(caught.value)
     assert found in str(caught.value)
     assert "raise the fractions in split: patient" in str(caught.value)
     assert not list(tmp_path.glob("????.csv"))
 
 
-def test_no_labelled_image_at_all_is_refused(tmp_path):
-    with pytest.raises(InputError, match="groups to choose from: none; at most 0 images"):
-        run_main(tmp_path, table(40).assign(label=""), "patient")
-    with pytest.raises(InputError, match="site rsna, subset evaluation"):
-        run_main(tmp_path, table(40).assign(label=""), "paper")
+def test_no_image_to_draw_has_nothing_to_fold():
+    images = made_samples(0).assign(stratum="", group=0)
+    assert split.by_patient(images, PATIENTS(seed=1)).empty
 
 
 def test_a_leak_of_the_patient_protocol_stops_the_run_and_leaves_nothing(tmp_path, monkeypatch):
     """The fault: groups that know nothing of patients."""
     monkeypatch.setattr(split, "groups", lambda images, pairs: np.arange(len(images)))
     with pytest.raises(RuntimeError, match="protocol patient leaks"):
-        run_main(tmp_path, table(200).assign(site="rsna"), "patient")
+        run_split(tmp_path, made_samples(200).assign(site="rsna"), "patient")
     assert {path.name for path in tmp_path.iterdir()} == {"rsna_samples.csv", "duplicates.csv"}
 
 
@@ -185,30 +144,82 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, protocol):
     written = []
     for name in ("once", "again"):
         (tmp_path / name).mkdir()
-        run_main(tmp_path / name, table(200).assign(site="rsna"), protocol)
+        run_split(tmp_path / name, made_samples(200).assign(site="rsna"), protocol)
         written.append((tmp_path / name / "rsna.csv").read_bytes())
     assert written[0] == written[1]
 
 
 def test_unknown_patients_of_two_sites_with_the_same_image_ids_are_not_joined(tmp_path):
+    columns = ("image", "patient", "patient_known", "sha256")
     for site, known in (("a", False), ("b", False), ("c", True), ("d", True)):
-        row = {"image": ["001"], "patient": ["001"], "label": [1], "sha256": [site]}
-        samples = pd.DataFrame(row)
-        samples.assign(patient_known=known).to_csv(tmp_path / f"{site}.csv", index=False)
+        row = pd.DataFrame([["001", "001", known, site]], columns=columns)
+        row.to_csv(tmp_path / f"{site}.csv", index=False)
     sites = ["a", "b", "c", "d"]
-    images = split.read_samples(sites, [tmp_path / f"{site}.csv" for site in sites])
+    tables = read_samples(sites, [tmp_path / f"{site}.csv" for site in sites], *columns)
+    images = pd.concat(tables, ignore_index=True)
     assert images["patient"].tolist() == ["a/001", "b/001", "001", "001"]
-    assert len(set(split.groups(images, NO_PAIRS))) == 3
+    assert len(set(groups(images, NO_PAIRS))) == 3
 
 
 def test_unlabelled_images_are_in_no_subset(tmp_path):
-    samples = table(200).assign(site="rsna")
-    samples["label"] = samples["label"].astype(object)
-    samples.loc[:9, "label"] = ""
-    run_main(tmp_path, samples)
-    made = pd.read_csv(tmp_path / "rsna.csv", dtype=str)
+    samples = made_samples(200).assign(site="rsna").astype({"label_pneumonia": object})
+    samples.loc[:9, "label_pneumonia"] = ""
+    made = run_split(tmp_path, samples)
     assert len(made) == 190
     assert not set(made["image"]) & set(samples["image"][:10])
     # They are packed all the same, so the others lie where they are in the samples.
-    rows = made["position"].astype(int)
-    assert made["image"].tolist() == samples["image"].iloc[rows].tolist()
+    assert made["image"].tolist() == samples["image"].iloc[made["position"]].tolist()
+
+
+def test_an_image_is_in_a_subset_if_one_of_the_findings_is_known(tmp_path):
+    """What only evaluates does not count, but is told of those that are in the split."""
+    samples = made_samples(200).assign(site="rsna", label_edema=lambda rows: 1 - rows.index % 2)
+    samples = samples.assign(label_fracture=1).astype({"label_pneumonia": object})
+    samples["label_edema"] = samples["label_edema"].astype(object)
+    samples.loc[:9, "label_pneumonia"] = ""
+    samples.loc[5:14, "label_edema"] = ""
+    made = run_split(tmp_path, samples, sites={"rsna": ["train", "pneumonia", "edema"]})
+    assert len(made) == 195
+    assert sorted({*samples["image"]} - {*made["image"]}) == [
+        f"000{number}" for number in range(5, 10)
+    ]
+    text = (tmp_path / "rsna.csv").read_text().splitlines()
+    header = "site,image,patient,subset,position,label_pneumonia,label_edema,label_fracture"
+    assert text[0] == header
+    assert [line.split(",", 5)[5] for line in (text[1], text[6])] == [",1,1", "0,,1"]
+
+
+# Subsets in the order of images: t train, v validation, e evaluation; drawn when each site had one
+# task, and the labels of all were one column.
+DRAWN = {
+    "paper": {
+        "rsna": "etttttttttttetttttttttttttteetttttteteetteeettttttettttetttttttteetttttt",
+        "siim": "tetetttettttttttttttttttttetttttettttettteeetttt",
+    },
+    "patient": {
+        "rsna": "etttttttevvtttttvtetetttttteettevtvttttetetttetvttteettttttettttetttttev",
+        "siim": "eettetvttttevttvtttttttetvvtttettettttettetttttt",
+    },
+}
+
+
+@pytest.mark.parametrize("protocol", DRAWN)
+def test_one_finding_a_site_is_divided_as_it_always_was(tmp_path, protocol):
+    draws = np.random.default_rng(7)
+    samples = pd.DataFrame(
+        {
+            "site": np.where(np.arange(120) % 5 < 3, "rsna", "siim"),
+            "image": [f"{number:03d}" for number in range(120)],
+            "patient": [f"p{number}" for number in draws.integers(0, 60, 120)],
+            "patient_known": True,
+            "sha256": [f"{number:064x}" for number in range(120)],
+        }
+    )
+    label = (draws.random(120) < 0.3).astype(int)
+    samples["label_pneumonia"] = pd.Series(label).where(samples["site"] == "rsna")
+    samples["label_pneumothorax"] = pd.Series(label).where(samples["site"] == "siim")
+    sites = {"rsna": ["train", "pneumonia"], "siim": ["train", "pneumothorax"]}
+    near = pairs(["rsna", "000", "siim", "004"], ["rsna", "001", "rsna", "002"])
+    made = run_split(tmp_path, samples, protocol, sites=sites, near=near, seed=3)
+    found = made.groupby("site")["subset"].agg(lambda subsets: "".join(name[0] for name in subsets))
+    assert found.to_dict() == DRAWN[protocol]

@@ -5,6 +5,7 @@ import gzip
 import json
 import shutil
 
+import msgspec
 import pandas as pd
 import pytest
 import yaml
@@ -22,7 +23,15 @@ from made_archives import zip_bytes, zipped
 from made_dicoms import chest, make_manifest, write_dicom
 
 SIIM = "ImageId, EncodedPixels\n1.2.3,-1\n1.2.4,2 5 2 5\n1.2.5,7 1\n"
-OPTIONS = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
+OPTIONS = {
+    "findings": ["pneumothorax"],
+    "labels": None,
+    "patients": None,
+    "annotations": None,
+    "columns": {},
+    "given_split": False,
+    "uncertain": None,
+}
 SIZES = {"size": 32, "fit": "pad", "max_pixels": 1_000_000}
 CONTRACT = {
     "strict": True,
@@ -31,7 +40,7 @@ CONTRACT = {
     "rows": 3,
     "ids": 3,
     "images": 3,
-    "positives": 2,
+    "positives": {"pneumothorax": 2},
 }
 
 
@@ -49,10 +58,11 @@ def data(tmp_path):
     return siim(tmp_path / "data")
 
 
-def checked(data, contract=CONTRACT, reader="siim", **changes):
+def checked(data, contract=CONTRACT, reader="siim", findings=("pneumothorax",), **changes):
     """The outcome of a contract by check: (expected, found, verdict)."""
     files = make_manifest(data)
-    listing = read(reader, data, files, Options(**OPTIONS))
+    options = msgspec.convert(OPTIONS | {"findings": list(findings)}, Options)
+    listing = read(reader, data, files, options)
     table = check("north", contract and Contract(**contract | changes), data, files, listing)
     return {row.check: (row.expected, row.found, row.verdict) for row in table.itertuples()}
 
@@ -69,7 +79,7 @@ def test_a_site_that_is_as_expected(data, capsys):
         "rows of the label table": ("3", "3", "as expected"),
         "ids of the label table": ("3", "3", "as expected"),
         "images": ("3", "3", "as expected"),
-        "positives": ("2", "2", "as expected"),
+        "positives of pneumothorax": ("2", "2", "as expected"),
     }
     assert capsys.readouterr().err == ""
 
@@ -79,7 +89,22 @@ def test_without_a_contract_the_table_says_what_is_there(data):
         "rows of the label table": ("", "3", "not checked"),
         "ids of the label table": ("", "3", "not checked"),
         "images": ("", "3", "not checked"),
-        "positives": ("", "2", "not checked"),
+        "positives of pneumothorax": ("", "2", "not checked"),
+    }
+
+
+def test_the_positives_of_each_finding_of_the_site_are_compared(tmp_path):
+    data = tmp_path / "data"
+    for number in range(3):
+        write_dicom(data / f"{number}.dcm", chest(number, (16, 16)))
+    (data / "labels.csv").write_text("file,mass,edema\n0.dcm,1,1\n1.dcm,,1\n2.dcm,0,0\n")
+    agreed = {"strict": False, "files": {}, "columns": {}}
+    agreed["positives"] = {"mass": 1, "edema": 3, "fracture": 7}
+    found = checked(data, agreed, "table", findings=["mass", "edema"])
+    positives = {name: outcome for name, outcome in found.items() if "positives" in name}
+    assert positives == {
+        "positives of mass": ("1", "1", "as expected"),
+        "positives of edema": ("3", "2", "differs"),
     }
 
 
@@ -110,7 +135,13 @@ DIFFERENCES = [
     ({"rows": 4}, "rows of the label table", "4", "3", "added or removed"),
     ({"ids": 4}, "ids of the label table", "4", "3", "missing in the label table"),
     ({"images": 12047}, "images", "12047", "3", "missing or too many"),
-    ({"positives": 1}, "positives", "1", "2", "labels were edited"),
+    (
+        {"positives": {"pneumothorax": 1}},
+        "positives of pneumothorax",
+        "1",
+        "2",
+        "labels were edited",
+    ),
 ]
 
 
@@ -128,8 +159,8 @@ def test_every_kind_of_difference_is_named_with_what_to_do(
 
 def test_all_differences_come_at_once(data):
     with pytest.raises(InputError, match="2 of its checks") as caught:
-        checked(data, images=4, positives=3)
-    for word in ("images: expected 4; found 3", "positives: expected 3; found 2"):
+        checked(data, images=4, positives={"pneumothorax": 3})
+    for word in ("images: expected 4; found 3", "positives of pneumothorax: expected 3; found 2"):
         assert word in str(caught.value)
 
 
@@ -143,7 +174,7 @@ def test_what_lacks_is_named(tmp_path):
         "2 of 3 images in train-rle.csv have no file, such as '1.2.4', '1.2.5'"
         in caught.value.found
     )
-    assert "1 DICOM files have no row in it, such as 'dicom-images-train/2.1/3.1/1.2.6" in (
+    assert "1 radiographs have no row in it, such as 'dicom-images-train/2.1/3.1/1.2.6" in (
         caught.value.found
     )
 
@@ -151,7 +182,7 @@ def test_what_lacks_is_named(tmp_path):
 def test_what_is_not_strict_warns_and_is_in_the_table(data, capsys):
     found = checked(data, strict=False, images=12047)
     assert found["images"] == ("12047", "3", "differs")
-    assert found["positives"][2] == "as expected"
+    assert found["positives of pneumothorax"][2] == "as expected"
     said = capsys.readouterr().err
     assert "WARNING site north" in said
     assert "images: expected 12047; found 3" in said
@@ -159,7 +190,7 @@ def test_what_is_not_strict_warns_and_is_in_the_table(data, capsys):
 
 # --- in the config ---
 
-HOSPITAL = {"title": "H", "task": "x", "reader": "table", "source": ["phantom"]}
+HOSPITAL = {"title": "H", "findings": ["x"], "reader": "table", "source": ["phantom"]}
 
 
 def merged(repository, *overlays, site="rsna"):
@@ -183,7 +214,7 @@ def test_an_overlay_can_null_a_contract_or_change_it(repository):
     demo = yaml.safe_load((repository / "config" / "demo.yaml").read_text())
     assert merged(repository, demo) is None
     again = merged(repository, demo, overlay(CONTRACT))
-    assert (again["images"], again["positives"]) == (3, 2)
+    assert (again["images"], again["positives"]) == (3, {"pneumonia": 6012, "pneumothorax": 2})
 
 
 def test_a_site_without_the_key_has_no_contract(repository):
@@ -285,5 +316,5 @@ def test_the_contracts_are_those_of_the_published_tables(
     assert contract["rows"] == len(rows)
     assert contract["ids"] == contract["images"] == rows[image].nunique()
     positive = rows.loc[rows[label].str.strip() != negative, image].nunique()
-    assert contract["positives"] == positive
+    assert list(contract["positives"].values()) == [positive]
     assert contract["files"]["*.dcm"] >= contract["images"]

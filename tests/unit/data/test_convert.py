@@ -34,13 +34,14 @@ def test_a_box_follows_its_image(fit, shape):
     pixels[y : y + height, x : x + width] = 255
     place = square(*shape, fit)
     image = resized(pixels, shape, place, 256).astype(float)
-    [[_, left, top, across, down, _]] = annotate(
-        Task(0, None, "a", [[x, y, width, height]], ""), shape, place, 256
+    [[_, finding, left, top, across, down, _]] = annotate(
+        Task(0, None, "a", [["mass", x, y, width, height]], []), shape, place, 256
     )
     rows, columns = np.mgrid[:256, :256] + 0.5
     assert np.average(columns, weights=image) == pytest.approx(left + across / 2, abs=0.1)
     assert np.average(rows, weights=image) == pytest.approx(top + down / 2, abs=0.1)
     assert image.sum() / 255 == pytest.approx(across * down, rel=0.02)
+    assert finding == "mass"
 
 
 def test_padding_is_black_and_on_both_sides():
@@ -98,8 +99,8 @@ def test_reduced_pixels_land_where_whole_ones_do():
 def test_a_mask_follows_its_image(size):
     mask = np.zeros((64, 96), bool)
     mask[20:40, 30:70] = True
-    [[_, *box, runs]] = annotate(
-        Task(0, None, "a", [], from_mask(mask)), (64, 96), square(64, 96, "pad"), size
+    [[_, _, *box, runs]] = annotate(
+        Task(0, None, "a", [], [["mass", from_mask(mask)]]), (64, 96), square(64, 96, "pad"), size
     )
     scale = size / 96
     assert box == pytest.approx([30 * scale, 36 * scale, 40 * scale, 20 * scale], abs=1e-3)
@@ -114,7 +115,7 @@ def test_a_mask_thinner_than_a_pixel_is_kept():
     mask = np.zeros((256, 256), bool)
     mask[100, 50:60] = True
     [[*_, runs]] = annotate(
-        Task(0, None, "a", [], from_mask(mask)), (256, 256), square(256, 256, "pad"), 16
+        Task(0, None, "a", [], [["mass", from_mask(mask)]]), (256, 256), square(256, 256, "pad"), 16
     )
     assert to_mask(runs, (16, 16))[6, 3]
 
@@ -122,19 +123,19 @@ def test_a_mask_thinner_than_a_pixel_is_kept():
 def test_what_a_crop_cuts_off_is_no_annotation():
     mask = np.zeros((64, 32), bool)
     mask[:8] = True
-    boxes = [[0, 0, 32, 16], [0, 8, 32, 16]]
-    task = Task(0, None, "a", boxes, from_mask(mask))
-    assert annotate(task, (64, 32), square(64, 32, "crop"), 32) == [["a", 0, 0, 32, 8, ""]]
+    boxes = [["mass", 0, 0, 32, 16], ["mass", 0, 8, 32, 16]]
+    task = Task(0, None, "a", boxes, [["nodule", from_mask(mask)]])
+    assert annotate(task, (64, 32), square(64, 32, "crop"), 32) == [["a", "mass", 0, 0, 32, 8, ""]]
 
 
 @pytest.mark.parametrize(
     ("boxes", "runs", "found"),
     [
-        ([[60, 0, 5.1, 5]], "", "60, 0, 5.1, 5"),
-        ([[-2, 0, 5, 5]], "", "-2, 0, 5, 5"),
-        ([[64, 0, 1, 5]], "", "64, 0, 1, 5"),
-        ([[0, 0, math.inf, 5]], "", "inf"),
-        ([], "4090 10", "pixel 4100 of 4096"),
+        ([["mass", 60, 0, 5.1, 5]], [], "60, 0, 5.1, 5"),
+        ([["mass", -2, 0, 5, 5]], [], "-2, 0, 5, 5"),
+        ([["mass", 64, 0, 1, 5]], [], "64, 0, 1, 5"),
+        ([["mass", 0, 0, math.inf, 5]], [], "inf"),
+        ([], [["mass", "4090 10"]], "pixel 4100 of 4096"),
     ],
 )
 def test_annotations_beyond_the_image_end_the_run_since_negatives_have_none(boxes, runs, found):
@@ -147,21 +148,23 @@ def test_annotations_beyond_the_image_end_the_run_since_negatives_have_none(boxe
 
 def test_a_box_over_the_edge_by_rounding_is_cut_there():
     """On the image itself, not on the padding beside it."""
-    task = Task(0, "a.dcm", "a", [[-0.5, -1, 10, 11], [20, 54.5, 13, 10.2]], "")
+    task = Task(0, "a.dcm", "a", [["mass", -0.5, -1, 10, 11], ["", 20, 54.5, 13, 10.2]], [])
     found = annotate(task, (64, 32), square(64, 32, "pad"), 64)
-    assert found == [["a", 16, 0, 9.5, 10, ""], ["a", 36, 54.5, 12, 9.5, ""]]
+    assert found == [["a", "mass", 16, 0, 9.5, 10, ""], ["a", "", 36, 54.5, 12, 9.5, ""]]
 
 
 @pytest.mark.parametrize("side", [32, 128])
-@pytest.mark.parametrize(("boxes", "runs"), [([[8, 8, 9, 9]], ""), ([], "70 9")])
+@pytest.mark.parametrize(
+    ("boxes", "runs"), [([["mass", 8, 8, 9, 9]], []), ([], [["mass", "70 9"]])]
+)
 def test_annotations_of_images_of_another_size_end_the_run(side, boxes, runs):
     """RSNA's boxes and SIIM's masks are of 1024 pixels: elsewhere on a resized copy."""
-    task = Task(0, "a.dcm", "a", boxes, runs, 64)
+    task = Task(0, "a.dcm", "a", boxes, runs, (64, 64))
     with pytest.raises(InputError, match="64 x 64 pixels, on which") as caught:
         annotate(task, (side, side), square(side, side, "pad"), 32)
     assert caught.value.found == f"{side} x {side}"
     assert annotate(task, (64, 64), square(64, 64, "pad"), 32)
-    without = Task(0, "a.dcm", "a", [], "", 64)
+    without = Task(0, "a.dcm", "a", [], [], (64, 64))
     assert annotate(without, (side, side), square(side, side, "pad"), 32) == []
 
 

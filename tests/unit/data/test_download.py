@@ -255,7 +255,7 @@ def test_a_phantom_is_drawn_in_the_layout_of_the_reader(manifest, monkeypatch):
     phantom = type(sys)("chexviz.data.phantom.site")
     phantom.generate = generate
     monkeypatch.setitem(sys.modules, "chexviz.data.phantom.site", phantom)
-    size = {"images": 7, "positives": 2, "unlabelled": 1, "seed": 3}
+    size = {"images": 7, "positives": {"pneumothorax": 2}, "unlabelled": 1, "seed": 3}
     wanted = {"source": ["phantom"], "reader": "siim", "phantom": size}
     words = {"site": "north", "settings": json.dumps(wanted), "manifest": manifest, "threads": 2}
     main([str(word) for name, value in words.items() for word in (f"--{name}", value)])

@@ -17,26 +17,33 @@ from documented import example
 from made_archives import zip_bytes
 from made_dicoms import chest, make_manifest, write_dicom
 
-TABLE = "image_id,Nodule/Mass,Pneumonia,No finding\na,0,1,0\nb,1,0,0\nlost,0,0,1\n"
+TABLE = """image_id,person,projection,Pleural effusion,Pneumonia
+a,7,PA,-1,1
+b,NA,ap,1,0
+lost,7,,0,0
+"""
 
 
 def test_a_reader_is_one_file(tmp_path, monkeypatch):
-    monkeypatch.setitem(READERS, "vindr", example("A dataset reader", "vindr").read)
+    monkeypatch.setitem(READERS, "teaching", example("A dataset reader", "teaching").read)
     data = tmp_path / "data"
-    for number, name in enumerate(("test/a", "test/b", "train/c")):
-        write_dicom(data / f"{name}.dicom", chest(number))
-    (data / "annotations").mkdir()
-    (data / "annotations" / "image_labels_test.csv").write_text(TABLE)
+    for number, name in enumerate(("one/a", "one/b", "two/c")):
+        write_dicom(data / f"{name}.dcm", chest(number))
+    (data / "image_labels.csv").write_text(TABLE)
     make_manifest(data)
-    preprocess(arguments(data, tmp_path, reader="vindr", task="pneumonia"))
-    samples, rejected = (pd.read_csv(tmp_path / NAMES[number], dtype=str) for number in (1, 3))
-    assert dict(zip(samples["file"], samples["label"], strict=True)) == {
-        "test/a.dicom": "1",
-        "test/b.dicom": "0",
-    }
+    findings = ["pneumonia", "pleural_effusion"]
+    settings = {"reader": "teaching", "findings": findings, "uncertain": "ignore"}
+    preprocess(arguments(data, tmp_path, **settings))
+    text = {"dtype": str, "keep_default_na": False}
+    samples, rejected = (pd.read_csv(tmp_path / NAMES[number], **text) for number in (1, 3))
+    columns = ["file", "patient", "view", "label_pneumonia", "label_pleural_effusion"]
+    assert samples[columns].values.tolist() == [
+        ["one/a.dcm", "7", "PA", "1", ""],
+        ["one/b.dcm", "b", "AP", "0", "1"],
+    ]
     assert rejected.values.tolist() == [
-        ["image_labels_test.csv", "no DICOM file for image lost.dicom"],
-        ["train/c.dicom", "no annotation in image_labels_test.csv"],
+        ["image_labels.csv", "no file for image lost"],
+        ["two/c.dcm", "no annotation in image_labels.csv"],
     ]
 
 

@@ -13,8 +13,8 @@ from chexviz.data import merge_shards, preprocess
 from chexviz.data.readers import rsna
 from chexviz.images.annotated import read_images
 from chexviz.images.arrays import open_images
-from chexviz.models.dataset import load_dataset
-from made_dicoms import make_manifest
+from chexviz.models.dataset import load_datasets
+from made_dicoms import chest, make_manifest, write_dicom
 from trainings import CPU
 
 TABLES = NAMES[1:]
@@ -50,7 +50,7 @@ def boxed(data, count=30):
     rows.append("absent,,,,,0")
     (data / "labels.csv").unlink()
     (data / "stage_2_train_labels.csv").write_text("\n".join(rows) + "\n")
-    return {"reader": "rsna", "task": "pneumonia"}
+    return {"reader": "rsna", "findings": ["pneumonia"]}
 
 
 @pytest.fixture
@@ -77,18 +77,41 @@ def test_the_number_of_shards_changes_no_byte(data, tmp_path, layout, count, fil
     np.testing.assert_array_equal(np.concatenate(stacks), whole)
 
 
+def test_shards_of_a_site_of_several_findings(data, tmp_path):
+    """One shard has no known label of one of them, the other none of the other."""
+    rows = [
+        f"{number:03d}.dcm,p{number},{label}" for number, label in enumerate(("1,", ",0", ",1"))
+    ]
+    for number in range(3):
+        write_dicom(data / f"{number:03d}.dcm", chest(number))
+    (data / "labels.csv").write_text("\n".join(["file,patient,mass,edema", *rows]))
+    make_manifest(data)
+    settings = {"findings": ["mass", "edema"]}
+    preprocess.main(arguments(data, tmp_path / "whole", **settings))
+    index = sharded(data, tmp_path / "parts", 3, **settings)
+    for name in TABLES:
+        assert index.with_name(name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    samples = pd.read_csv(index.with_name("samples.csv"), dtype=str, keep_default_na=False)
+    assert samples[["label_mass", "label_edema"]].values.tolist() == [
+        ["1", ""],
+        ["", "0"],
+        ["", "1"],
+    ]
+
+
 def test_readers_find_an_image_in_whichever_shard_it_is(data, tmp_path):
     hospital(data, 20, broken=(3,))
     make_manifest(data)
     preprocess.main(arguments(data, tmp_path / "whole"))
     index = sharded(data, tmp_path / "parts", 3)
     samples = pd.read_csv(index.with_name("samples.csv"), dtype=str)
-    split = samples[["image", "patient", "label"]].assign(site="north", subset="train")
+    split = samples[["image", "patient", "label_pneumothorax"]].assign(site="north", subset="train")
     split["position"] = range(len(split))
     split.loc[::4, "subset"] = "evaluation"
     split.to_csv(tmp_path / "split.csv", index=False)
-    one, other = (
-        load_dataset("north", images, tmp_path / "split.csv", ["train"], CPU)
+    heads = {"north": ["pneumothorax"]}
+    (one,), (other,) = (
+        load_datasets(heads, images, tmp_path / "split.csv", ["train"], [CPU])
         for images in (tmp_path / "whole" / "images.npy", index)
     )
     assert len(other.images.stacks) == 3
@@ -141,8 +164,8 @@ def test_shards_that_do_not_fit_their_tables_are_refused(data, tmp_path):
     with pytest.raises(InputError, match="11 images"):
         merge_shards.merge("north", None, shards, outputs)
     shutil.copy(tmp_path / "kept.npy", first / "images.npy")
-    (second / "samples.csv").write_text("image,label\na,1\n")
-    with pytest.raises(InputError, match="image,label"):
+    (second / "samples.csv").write_text("image,label_pneumothorax\na,1\n")
+    with pytest.raises(InputError, match="image,label_pneumothorax"):
         merge_shards.merge("north", None, shards, outputs)
     assert not index.exists()
 

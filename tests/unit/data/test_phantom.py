@@ -18,12 +18,13 @@ from chexviz.base.files import sha256
 from chexviz.cohort import duplicates
 from chexviz.data.convert import perceptual_hashes
 from chexviz.data.phantom import site
-from chexviz.data.phantom.anatomy import Exam, anatomy
-from chexviz.data.phantom.dicom_file import write_item
+from chexviz.data.phantom.anatomy import ABNORMALITIES, Exam, anatomy
+from chexviz.data.phantom.drawing import write_item
 from chexviz.data.phantom.item import radiograph_id
+from chexviz.data.phantom.layouts import LAYOUTS
 from chexviz.data.phantom.population import COPIES, plan
 from chexviz.data.phantom.radiograph import devices, render
-from chexviz.data.readers.listing import Listing, Options
+from chexviz.data.readers.listing import Columns, Listing, Options
 from chexviz.data.readers.registry import read
 from made_phantoms import planted
 
@@ -58,12 +59,20 @@ def tree(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
-def listing(folder: Path, reader: str, task: str, patients: str | None = None) -> Listing:
+def listing(folder: Path, reader: str, finding: str, patients: str | None = None) -> Listing:
     files = pd.DataFrame(
         [(file, (folder / file).stat().st_size, digest) for file, digest in tree(folder).items()],
         columns=["file", "bytes", "sha256"],
     )
-    options = Options(task=task, findings=[], labels=None, patients=patients)
+    options = Options(
+        findings=[finding],
+        labels=None,
+        patients=patients,
+        annotations=None,
+        columns=Columns(),
+        given_split=False,
+        uncertain=None,
+    )
     return read(reader, folder, files, options)
 
 
@@ -158,7 +167,7 @@ def test_readers_read_all_layouts(sites):
     assert (known["patient"] == known["image"].map(truth)).all()
     siim = listing(sites["siim"], "siim", "pneumothorax")
     assert len(siim.records) == IMAGES
-    assert set(siim.runs["image"]) == set(siim.records.query("label == '1'")["image"])
+    assert set(siim.runs["image"]) == set(siim.records.query("label_pneumothorax == '1'")["image"])
     table = listing(sites["table"], "table", "pneumonia")
     assert len(table.records) == 20
     assert table.rejected.empty
@@ -192,7 +201,7 @@ def test_writing_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for item in plan("siim", 20, 1)[:3]:
-            write_item(item, tmp_path, 64)
+            write_item(item, LAYOUTS["siim"].save, tmp_path, 64)
 
 
 # --- pixels --------------------------------------------------------------------------------------
@@ -201,9 +210,11 @@ def test_writing_warns_of_nothing(tmp_path):
 def test_boxes_hold_the_consolidations():
     for one in exams():
         exam = replace(one, pneumonia=1 + one.patient % 3)
-        ill, boxes, masks = render(exam, SIZE)
+        ill, found, masks = render(exam, SIZE)
         well, none, _ = render(one, SIZE)
+        boxes = found.pop("pneumonia")
         assert len(boxes) == exam.pneumonia
+        assert not found
         assert not none
         assert not masks
         opacity = np.clip(ill.astype(float) - well, 0, None)
@@ -270,6 +281,30 @@ def test_a_pneumothorax_in_parts_is_the_same_one():
         assert 0.8 < union.sum() / whole.sum() < 1
 
 
+def test_an_enlarged_heart_is_dense_within_its_box():
+    for exam in exams():
+        healthy, none, _ = render(exam, SIZE)
+        enlarged, boxes, _ = render(replace(exam, cardiomegaly=True), SIZE)
+        ((x, y, width, height),) = boxes["cardiomegaly"]
+        assert not none
+        change = enlarged.astype(float) - healthy
+        inside = change[y : y + height, x : x + width]
+        assert inside.mean() > 1
+        assert np.clip(inside, 0, None).sum() > 0.6 * np.clip(change, 0, None).sum()
+
+
+def test_every_finding_but_a_pneumothorax_has_boxes():
+    seen = set()
+    for number in range(1, 81):
+        exam = Exam(7, number, 1, "PA", number % 3, number % 2, True, number % 5 == 0)
+        _, boxes, masks = render(exam, 64)
+        assert set(boxes) == exam.findings - {"pneumothorax"}
+        assert all(0 <= x < x + width <= 64 for one in boxes.values() for x, _, width, _ in one)
+        assert len(masks) == number % 2
+        seen |= exam.findings
+    assert seen == {"pneumonia", "pneumothorax", "cardiomegaly", *ABNORMALITIES}
+
+
 def test_a_view_shows_in_the_pixels():
     sharpness = {"AP": [], "PA": []}
     for exam in exams():
@@ -324,19 +359,17 @@ def test_one_copy_within_a_site_has_the_same_pixels(sites):
 
 
 def test_sites_share_a_few_patients_and_radiographs():
-    rsna, siim, table = (
-        planted(layout, images=1000, seed=3) for layout in ("rsna", "siim", "table")
-    )
-    for first, second in combinations((rsna, siim, table), 2):
+    sites = {layout: planted(layout, images=1000, seed=3) for layout in LAYOUTS}
+    for first, second in combinations(sites.values(), 2):
         patients = set(first["patient"]) & set(second["patient"])
         assert 0.03 < len(patients) / first["patient"].nunique() < 0.07
         assert len(set(first["radiograph"]) & set(second["radiograph"])) == 10
-    shared = set(rsna["radiograph"]) & set(siim["radiograph"])
+    shared = set(sites["rsna"]["radiograph"]) & set(sites["siim"]["radiograph"])
     by_site = [
         {radiograph_id(item.exam): item.exam for item in plan(layout, 1000, 3)}
-        for layout in ("rsna", "siim")
+        for layout in LAYOUTS
     ]
-    assert all(by_site[0][name] == by_site[1][name] for name in shared)
+    assert all(site[name] == by_site[0][name] for site in by_site for name in shared)
 
 
 def test_prevalence_is_the_published_one():
@@ -355,6 +388,24 @@ def test_most_images_belong_to_patients_with_several():
     patients = planted("rsna", images=2000, seed=5)["patient"].value_counts()
     assert 0.3 < (patients > 1).mean() < 0.5
     assert 0.6 < patients[patients > 1].sum() / patients.sum() < 0.8
+
+
+@pytest.mark.parametrize("layout", ["rsna", "siim", "table"])
+def test_plain_layouts_draw_no_enlarged_heart(layout):
+    assert not any(item.exam.cardiomegaly for item in plan(layout, 1000, 5))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_as_many_positives_as_asked_for(layout):
+    wanted = dict.fromkeys(LAYOUTS[layout].labels, 37)
+    shown = [item.exam.findings for item in plan(layout, 200, 5, wanted) if item.labelled]
+    assert {name: sum(name in one for one in shown) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(("layout", "finding"), [("rsna", "pneumothorax"), ("nih", "hernia")])
+def test_a_number_of_another_finding_is_refused(layout, finding):
+    with pytest.raises(InputError, match=rf"found: +{finding}"):
+        plan(layout, 20, 5, {finding: 3})
 
 
 @pytest.mark.parametrize(("layout", "images"), [("mri", 100), ("rsna", 19), ("siim", 49_995)])

@@ -25,10 +25,13 @@ from made_dicoms import chest, make_manifest, write_dicom
 NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
 SETTINGS = {
     "reader": "table",
-    "task": "pneumothorax",
-    "findings": [],
+    "findings": ["pneumothorax"],
     "labels": None,
     "patients": None,
+    "annotations": None,
+    "columns": {},
+    "given_split": False,
+    "uncertain": None,
     "contract": None,
     "size": 32,
     "fit": "pad",
@@ -161,8 +164,8 @@ def test_rows_describe_their_images(data):
     hospital(data, 6, broken=(1,))
     write_dicom(data / "005.dcm", chest(5, (64, 48)), PixelSpacing=["0.2", "0.2"], PatientSex="F")
     images, samples, _, _ = run(data)
-    assert list(samples.columns) == module.SAMPLES.names
-    assert samples["label"].tolist() == ["1", "0", "0", "1", "0"]
+    assert list(samples.columns) == [*module.SAMPLES.names, "label_pneumothorax"]
+    assert samples["label_pneumothorax"].tolist() == ["1", "0", "0", "1", "0"]
     assert samples["patient"].tolist() == ["p000", "p001", "p001", "p002", "p002"]
     assert samples["phash"].tolist() == perceptual_hashes(images)
     last = samples.iloc[-1]
@@ -196,7 +199,7 @@ def test_it_runs_as_a_program(data):
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
     )
     assert done.returncode == 0, done.stderr
-    assert "preprocess north: 20 images, 5 positive, 0 rejected" in done.stderr
+    assert "preprocess north: 20 images, 5 with pneumothorax, 0 rejected" in done.stderr
     # Their ages break the standard, on which pydicom would warn for every file.
     assert "Warning" not in done.stderr
     assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
@@ -208,7 +211,7 @@ def test_the_summary_counts_the_reasons(data, capsys):
     run(data)
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == (
-        "preprocess north: 4 images, 2 positive, 3 rejected "
+        "preprocess north: 4 images, 2 with pneumothorax, 3 rejected "
         "(2 x not a DICOM file; 1 x no row in labels.csv); "
         "3 patients are known, of 4 images"
     )
@@ -225,7 +228,7 @@ def test_unlabelled_images_stay_without_label(data):
     table = (data / "labels.csv").read_text().replace("001.dcm,p000,0", "001.dcm,p000,")
     (data / "labels.csv").write_text(table)
     _, samples, _, _ = run(data)
-    assert samples["label"].tolist() == ["1", "", "0", "0"]
+    assert samples["label_pneumothorax"].tolist() == ["1", "", "0", "0"]
 
 
 def convert_or_die(tasks, images, size, fit, max_pixels):
@@ -381,8 +384,8 @@ def test_boxes_and_masks_reach_the_table(data):
         write_dicom(data / f"{name}.dcm", chest(1))
     (data / "train-rle.csv").write_text("ImageId, EncodedPixels\na,0 8 56 8\nb,-1\n")
     _, _, annotations, _ = run(data, reader="siim")
-    assert list(annotations.columns) == ["image", "x", "y", "width", "height", "runs"]
-    assert annotations.values.tolist() == [["a", "0.0", "0.0", "1.0", "4.0", "0 4"]]
+    assert list(annotations.columns) == ["image", "finding", "x", "y", "width", "height", "runs"]
+    assert annotations.values.tolist() == [["a", "pneumothorax", "0.0", "0.0", "1.0", "4.0", "0 4"]]
 
 
 @pytest.mark.usefixtures("drawn_on_64")
@@ -392,36 +395,122 @@ def test_an_annotation_that_does_not_fit_ends_the_run(data):
     table = "patientId,x,y,width,height,Target\na,0,0,64,64,1\nb,60,0,9,9,1\nc,,,,,0\n"
     (data / "stage_2_train_labels.csv").write_text(table)
     with pytest.raises(InputError, match="boxes within its 64 x 64 pixels") as caught:
-        run(data, reader="rsna")
+        run(data, reader="rsna", findings=["pneumonia"])
     assert caught.value.where.endswith("b.dcm")
     assert_nothing_left(data)
 
 
+FINDINGS = """image,ward,view,sex,age,set,Pleural Effusion,mass
+in/a.dcm,p1,ap,Female,45.0,train,1,
+in/b.dcm,p1,PA,M,,test,-1,0
+in/c.dcm,p2,,,,val,,1
+in/d.dcm,,lateral,F,9,,0,
+"""
+COLUMNS = {"file": "image", "patient": "ward", "view": "view", "sex": "sex", "age": "age"}
+COLUMNS |= {"subset": "set", "findings": {"pleural_effusion": "Pleural Effusion"}}
+SEVERAL = {
+    "findings": ["pleural_effusion", "mass"],
+    "columns": COLUMNS,
+    "given_split": True,
+    "uncertain": "negative",
+}
+
+
+def several(data):
+    """A site of two findings, whose files say little; of d, the age that it says is impossible."""
+    for number, name in enumerate("abcd"):
+        tags = {"b": {"ViewPosition": "AP", "PatientAge": "030Y"}, "d": {"PatientAge": "155"}}
+        write_dicom(data / f"in/{name}.dcm", chest(number), **tags.get(name, {}))
+    (data / "labels.csv").write_text(FINDINGS)
+    return data
+
+
+def test_a_site_of_several_findings(data, capsys):
+    several(data)
+    boxes = "image,finding,x,y,width,height,segmentation\na,mass,16,32,8,4,\n"
+    mask = '"{""size"":[64,64],""counts"":[64,64,3968]}"'
+    boxes += f"in/a.dcm,pleural_effusion,,,,,{mask}\nc,mass,0,0,64,64,\n"
+    (data / "boxes.csv").write_text(boxes)
+    _, samples, annotations, _ = run(data, annotations="boxes.csv", **SEVERAL)
+    labels = ["label_pleural_effusion", "label_mass"]
+    assert list(samples.columns) == [*module.SAMPLES.names, *labels]
+    columns = ["image", "patient", "subset", "view", "sex", "age", "age_stated", *labels]
+    assert samples[columns].values.tolist() == [
+        ["a", "p1", "train", "AP", "F", "45", "45.0", "1", ""],
+        ["b", "p1", "evaluation", "AP", "M", "30", "030Y", "0", "0"],
+        ["c", "p2", "validation", "", "", "", "", "", "1"],
+        ["d", "d", "", "LATERAL", "F", "", "155", "0", ""],
+    ]
+    assert annotations.drop(columns="runs").values.tolist() == [
+        ["a", "mass", "8.0", "16.0", "4.0", "2.0"],
+        ["a", "pleural_effusion", "0.5", "0.0", "0.5", "32.0"],
+        ["c", "mass", "0.0", "0.0", "32.0", "32.0"],
+    ]
+    assert annotations["runs"].tolist() == ["", "0 32", ""]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "4 images, 1 with pleural_effusion, 1 with mass, 0 rejected; 2 patients" in line
+
+
 @pytest.mark.parametrize(
-    ("reader", "name", "table"),
+    ("table", "said"),
     [
-        ("rsna", "stage_2_train_labels.csv", "patientId,x,y,width,height,Target\na,9,9,9,9,1\n"),
-        ("siim", "train-rle.csv", "ImageId, EncodedPixels\na,9 9\n"),
+        ("image,finding,x,y,width,height\nb,mass,60,60,9,9\n", "boxes within its 64 x 64"),
+        (
+            'image,finding,segmentation\nb,mass,"{""size"":[32,48],""counts"":[1,1535]}"\n',
+            "48 x 32 pixels, on which its boxes or masks were drawn",
+        ),
+        ("image,finding,EncodedPixels\nb,mass,4090 9\n", "a mask within its 64 x 64 pixels"),
     ],
 )
-def test_a_resized_copy_of_a_challenge_ends_the_run(data, reader, name, table):
+def test_a_hospitals_annotation_that_does_not_fit_ends_the_run(data, table, said):
+    several(data)
+    (data / "boxes.csv").write_text(table)
+    with pytest.raises(InputError, match=said) as caught:
+        run(data, annotations="boxes.csv", **SEVERAL)
+    assert caught.value.where.endswith("in/b.dcm")
+    assert_nothing_left(data)
+
+
+def test_a_site_of_unknown_labels_is_empty_where_those_that_are_known_cannot_be_read(data):
+    several(data)
+    for name in ("a", "b", "d"):
+        (data / f"in/{name}.dcm").write_text("no image")
+    with pytest.raises(InputError, match="empty site") as caught:
+        run(data, **SEVERAL | {"findings": ["pleural_effusion"]})
+    assert "1 images, 0 with pleural_effusion, 3 rejected" in caught.value.found
+    assert_nothing_left(data)
+
+
+@pytest.mark.parametrize(
+    ("reader", "findings", "name", "table"),
+    [
+        (
+            "rsna",
+            ["pneumonia"],
+            "stage_2_train_labels.csv",
+            "patientId,x,y,width,height,Target\na,9,9,9,9,1\n",
+        ),
+        ("siim", ["pneumothorax"], "train-rle.csv", "ImageId, EncodedPixels\na,9 9\n"),
+    ],
+)
+def test_a_resized_copy_of_a_challenge_ends_the_run(data, reader, findings, name, table):
     """Their boxes and masks are in pixels of 1024 x 1024: on these they would lie elsewhere."""
     write_dicom(data / "a.dcm", chest(1))
     (data / name).write_text(table)
     with pytest.raises(InputError, match="1024 x 1024 pixels, on which its boxes") as caught:
-        run(data, reader=reader)
+        run(data, reader=reader, findings=findings)
     assert caught.value.found == "64 x 64"
     assert_nothing_left(data)
 
 
-def test_files_that_are_no_dicom_and_in_no_table_are_counted(data, capsys):
+def test_files_that_are_no_radiographs_and_in_no_table_are_counted(data, capsys):
     hospital(data, 4)
-    for name in ("notes.txt", "a.png", "b.PNG", "README"):
+    for name in ("notes.txt", "a.pdf", "b.PDF", "README"):
         (data / name).write_text("no DICOM")
     run(data)
     assert capsys.readouterr().err.splitlines()[0] == (
-        "preprocess north: 4 other files were not read, being neither DICOM nor in the label "
-        "table: 2 x .png, 1 x no suffix, 1 x .txt"
+        "preprocess north: 4 other files were not read, being neither radiographs nor in the "
+        "label table: 2 x .pdf, 1 x no suffix, 1 x .txt"
     )
 
 
@@ -429,10 +518,13 @@ def test_what_is_kept_meets_the_contract_or_the_run_ends(data, capsys):
     """Files that cannot be decoded are in the table: 6 images, 2 positive, as it is expected."""
     hospital(data, 6, broken=(4,))
     agreed = {"strict": True, "files": {}, "columns": {}, "rows": 6, "ids": 6}
-    agreed |= {"images": 6, "positives": 2}
+    agreed |= {"images": 6, "positives": {"pneumothorax": 2}}
     with pytest.raises(InputError, match="2 of its checks differ") as caught:
         run(data, contract=agreed)
-    for words in ("kept images: expected 6; found 5", "kept positives: expected 2; found 1"):
+    for words in (
+        "kept images: expected 6; found 5",
+        "kept positives of pneumothorax: expected 2; found 1",
+    ):
         assert words in caught.value.found
     assert "1 x not a DICOM file" in caught.value.found
     assert_nothing_left(data)
@@ -443,9 +535,9 @@ def test_what_is_kept_meets_the_contract_or_the_run_ends(data, capsys):
         "rows of the label table": "as expected",
         "ids of the label table": "as expected",
         "images": "as expected",
-        "positives": "as expected",
+        "positives of pneumothorax": "as expected",
         "kept images": "differs",
-        "kept positives": "differs",
+        "kept positives of pneumothorax": "differs",
     }
 
 
@@ -559,7 +651,7 @@ from chexviz.data.convert import Task, convert
 from test_preprocess import peak
 data = Path(sys.argv[1]).read_bytes()
 before = peak()
-convert(data, Task(0, Path(sys.argv[1]), "x", [], ""), 224, "pad", 36_000_000)
+convert(data, Task(0, Path(sys.argv[1]), "x", [], []), 224, "pad", 36_000_000)
 print(peak() - before)
 """
 
@@ -579,7 +671,7 @@ def test_a_deep_image_takes_few_bytes_a_pixel(tmp_path):
         ({"reader": "nih"}, "rsna, siim, table"),
         ({"labels": "none.csv"}, "none.csv"),
         ({"patients": "none.csv"}, "none.csv"),
-        ({"task": "pneumonia"}, "pneumonia"),
+        ({"findings": ["pneumonia"]}, "pneumonia"),
     ],
 )
 def test_bad_settings_leave_nothing(data, settings, said):

@@ -5,6 +5,7 @@ import shutil
 import unicodedata
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 import yaml
@@ -18,7 +19,15 @@ from chexviz.data.readers.patients import patients
 from chexviz.data.readers.registry import READERS, read
 from made_dicoms import chest, make_manifest, write_dicom
 
-PLAIN = {"task": "pneumothorax", "findings": [], "labels": None, "patients": None}
+PLAIN = {
+    "findings": ["pneumothorax"],
+    "labels": None,
+    "patients": None,
+    "annotations": None,
+    "columns": {},
+    "given_split": False,
+    "uncertain": None,
+}
 RSNA = """patientId,x,y,width,height,Target
 a,,,,,0
 b,1.0,2.0,30.0,40.0,1
@@ -55,7 +64,10 @@ def site(data, *files, **tables):
 
 
 def listing(reader, data, **options):
-    return read(reader, data, make_manifest(data), Options(**PLAIN | options))
+    """What a reader finds; a challenge labels its own finding alone."""
+    findings = {"rsna": ["pneumonia"]}.get(reader, PLAIN["findings"])
+    options = msgspec.convert(PLAIN | {"findings": findings} | options, Options)
+    return read(reader, data, make_manifest(data), options)
 
 
 def rejected(found):
@@ -69,7 +81,7 @@ def test_rsna(data):
     site(data, *(f"stage_2_train_images/{name}.dcm" for name in "abc"), "stage_2_test_images/d.dcm")
     (data / "stage_2_train_labels.csv").write_text(RSNA)
     found = listing("rsna", data)
-    assert dict(zip(found.records["image"], found.records["label"], strict=True)) == {
+    assert dict(zip(found.records["image"], found.records["label_pneumonia"], strict=True)) == {
         "a": "0",
         "b": "1",
         "c": "1",
@@ -77,9 +89,9 @@ def test_rsna(data):
     assert (found.records["patient"] == found.records["image"]).all()
     assert not found.records["patient_known"].any()
     assert found.boxes.values.tolist() == [
-        ["b", 1, 2, 30, 40],
-        ["b", 9, 8, 7, 6],
-        ["c", 5, 5, 5, 5],
+        ["b", "pneumonia", 1, 2, 30, 40],
+        ["b", "pneumonia", 9, 8, 7, 6],
+        ["c", "pneumonia", 5, 5, 5, 5],
     ]
     assert rejected(found) == {
         "stage_2_test_images/d.dcm": "no annotation in stage_2_train_labels.csv"
@@ -97,8 +109,18 @@ def test_a_label_without_image_is_rejected_by_name(data):
     site(data, "a.dcm", "b.dcm")
     (data / "stage_2_train_labels.csv").write_text(RSNA)
     found = listing("rsna", data)
-    assert rejected(found) == {"stage_2_train_labels.csv": "no DICOM file for image c"}
+    assert rejected(found) == {"stage_2_train_labels.csv": "no file for image c"}
     assert set(found.boxes["image"]) == {"b"}
+
+
+@pytest.mark.parametrize(("reader", "labels"), [("rsna", "pneumonia"), ("siim", "pneumothorax")])
+def test_a_challenge_labels_its_own_finding_alone(data, reader, labels):
+    site(data, "a.dcm")
+    findings = ["pneumonia", "pneumothorax", "edema"]
+    with pytest.raises(InputError, match=f"findings that the dataset labels: {labels}") as caught:
+        listing(reader, data, findings=findings)
+    others = [finding for finding in findings if finding != labels]
+    assert caught.value.found == ", ".join(others)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +165,7 @@ def test_siim(data):
     )
     (data / "train-rle.csv").write_text(SIIM)
     found = listing("siim", data)
-    assert found.records.set_index("image")["label"].to_dict() == {
+    assert found.records.set_index("image")["label_pneumothorax"].to_dict() == {
         "1.2.3": "0",
         "1.2.4": "1",
         "1.2.5": "1",
@@ -235,7 +257,7 @@ def test_a_table_keeps_the_findings_that_are_asked_for(data):
     table = "file,pneumothorax,portable,pneumonia\na.dcm,1,1,0\nb.dcm,0,1,\n"
     (data / "labels.csv").write_text(table)
     records = listing("table", data, findings=["pneumonia"]).records
-    assert list(records)[4:] == ["label", "label_pneumonia"]
+    assert list(records)[4:] == ["label_pneumonia"]
     assert records["label_pneumonia"].tolist() == ["0", ""]
     with pytest.raises(InputError, match="effusion"):
         listing("table", data, findings=["effusion"])
@@ -270,7 +292,7 @@ def test_what_programs_write_for_missing_is_no_patient(data, missing):
     records = listing("table", data).records
     assert records["patient"].tolist() == ["a", "b", "7"]
     assert records["patient_known"].tolist() == [False, False, True]
-    assert records["label"].tolist() == ["1", "0", ""]
+    assert records["label_pneumothorax"].tolist() == ["1", "0", ""]
 
 
 @pytest.mark.parametrize(
@@ -302,20 +324,191 @@ def test_patients_in_a_challenges_label_table_are_mentioned(data, capsys, reader
     assert "is not read; a table that `patients`" in capsys.readouterr().err
 
 
+def test_a_table_of_other_names(data):
+    site(data, "in/a.dcm", "in/b.dcm", "in/c.dcm")
+    table = """Datei;Fall;Aufnahme;Geschlecht;Alter;Pleural Effusion;Pneu
+in/a.dcm;007;ap;female;45.0;1;0
+in/b.dcm;007;PA;M;062Y;;1
+in/c.dcm;;NA;;;0;
+"""
+    (data / "labels.csv").write_text(table)
+    columns = {"file": "Datei", "patient": "Fall", "view": "Aufnahme", "sex": "Geschlecht"}
+    columns |= {"age": "Alter"}
+    columns["findings"] = {"pleural_effusion": "Pleural Effusion", "pneumothorax": "Pneu"}
+    findings = ["pneumothorax", "pleural_effusion"]
+    records = listing("table", data, columns=columns, findings=findings).records
+    assert list(records) == [
+        *("file", "image", "patient", "patient_known", "view", "sex", "age"),
+        *("label_pneumothorax", "label_pleural_effusion"),
+    ]
+    assert records.drop(columns=["file", "patient_known"]).values.tolist() == [
+        ["a", "007", "ap", "female", "45.0", "0", "1"],
+        ["b", "007", "PA", "M", "062Y", "1", ""],
+        ["c", "c", "", "", "", "", "0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "absent", "hints"),
+    [
+        (
+            "file,Pleural Effusion,Pneumothorax",
+            {},
+            "no column pneumothorax, pleural_effusion in file, Pleural Effusion, Pneumothorax",
+            ['`columns: {findings: {pleural_effusion: "Pleural Effusion"}}`', '"Pneumothorax"'],
+        ),
+        (
+            "file,pneumothorax,effusions",
+            {"findings": {"pleural_effusion": "Effusion"}},
+            "no column Effusion in",
+            ['{pleural_effusion: "effusions"}'],
+        ),
+        (
+            "file,pneumothorax,pleural_effusion,Sex",
+            {"sex": "Sexe", "age": "Jahre"},
+            "no column Sexe, Jahre in",
+            ['`columns: {sex: "Sex"}`', '`columns: {age: "..."}`'],
+        ),
+        ("Image,pneumothorax,pleural_effusion", {}, "no column file in Image", ["{file: "]),
+        (
+            "file,pneumothorax,pleural_effusion,patient",
+            {"patient": "Patients"},
+            "no column Patients in",
+            ['{patient: "patient"}'],
+        ),
+    ],
+)
+def test_an_absent_column_is_named_with_what_it_may_be_called(data, header, columns, absent, hints):
+    site(data, "a.dcm")
+    (data / "labels.csv").write_text(f"{header}\na.dcm{',0' * header.count(',')}\n")
+    findings = ["pneumothorax", "pleural_effusion"]
+    with pytest.raises(InputError) as caught:
+        listing("table", data, columns=columns, findings=findings)
+    assert absent in caught.value.found
+    for hint in hints:
+        assert hint in caught.value.fix
+
+
+def test_patients_may_be_said_to_be_in_no_column(data):
+    site(data, "a.dcm")
+    (data / "labels.csv").write_text("file,subject,patient,pneumothorax\na.dcm,7,8,1\n")
+    records = listing("table", data, columns={"patient": None}).records
+    assert records[["patient", "patient_known"]].values.tolist() == [["a", False]]
+
+
+def test_codes_of_a_table_that_mean_nothing_are_mentioned(data, capsys):
+    site(data, "a.dcm", "b.dcm", "c.dcm")
+    rows = "a.dcm,2,85 or more,1\nb.dcm,F,17,0\nc.dcm,1,121,0\n"
+    (data / "labels.csv").write_text(f"file,sex,age,pneumothorax\n{rows}")
+    listing("table", data, columns={"sex": "sex", "age": "age"})
+    said = capsys.readouterr().err
+    assert "2 values in its column sex are no sex, such as '2', and count as unknown" in said
+    assert "2 values in its column age are no age, such as '85 or more'" in said
+
+
+# --- uncertain labels ---
+
+UNCERTAIN = """file,pneumonia,pneumothorax,edema
+a.dcm,-1,1,
+b.dcm,-1.0,0,-1
+c.dcm,1.0,0,0
+"""
+
+
+@pytest.mark.parametrize(
+    ("uncertain", "pneumonia", "edema"),
+    [
+        ("ignore", ["", "", "1"], ["", "", "0"]),
+        ("positive", ["1", "1", "1"], ["", "1", "0"]),
+        ("negative", ["0", "0", "1"], ["", "0", "0"]),
+    ],
+)
+def test_what_is_uncertain_becomes_what_the_site_says(data, uncertain, pneumonia, edema):
+    site(data, "a.dcm", "b.dcm", "c.dcm")
+    (data / "labels.csv").write_text(UNCERTAIN)
+    findings = ["pneumonia", "edema", "pneumothorax"]
+    records = listing("table", data, findings=findings, uncertain=uncertain).records
+    assert records["label_pneumonia"].tolist() == pneumonia
+    assert records["label_edema"].tolist() == edema
+    assert records["label_pneumothorax"].tolist() == ["1", "0", "0"]
+
+
+def test_what_is_uncertain_is_counted_by_finding_where_nobody_says_what_it_is(data):
+    site(data, "a.dcm", "b.dcm", "c.dcm")
+    (data / "labels.csv").write_text(UNCERTAIN)
+    findings = ["pneumonia", "edema", "pneumothorax"]
+    with pytest.raises(InputError, match="set `uncertain` of the site") as caught:
+        listing("table", data, findings=findings)
+    assert caught.value.found.endswith(": pneumonia 2, edema 1")
+    assert listing("table", data)
+
+
+# --- the split that a dataset comes with ---
+
+SPLIT = """file,set,pneumothorax
+a.dcm,Train,1
+b.dcm,valid,0
+c.dcm,TEST,0
+d.dcm,,1
+"""
+
+
+def test_a_table_may_say_the_split(data):
+    site(data, *(f"{name}.dcm" for name in "abcd"))
+    (data / "labels.csv").write_text(SPLIT)
+    records = listing("table", data, columns={"subset": "set"}, given_split=True).records
+    assert records["subset"].tolist() == ["train", "validation", "evaluation", ""]
+    assert "subset" not in listing("table", data, columns={"subset": "set"}).records
+    words = SPLIT.replace("Train", "training").replace("valid", "Validation")
+    (data / "labels.csv").write_text(words.replace("TEST", "evaluation"))
+    again = listing("table", data, columns={"subset": "set"}, given_split=True).records
+    assert again["subset"].tolist() == records["subset"].tolist()
+
+
+def test_another_subset_is_refused_if_the_split_is_asked_for(data):
+    site(data, *(f"{name}.dcm" for name in "abcd"))
+    (data / "labels.csv").write_text(SPLIT.replace("valid", "fold 2"))
+    with pytest.raises(InputError, match="set: train, training, validation") as caught:
+        listing("table", data, columns={"subset": "set"}, given_split=True)
+    assert caught.value.where.endswith("row 3")
+    assert "'fold 2'" in caught.value.found
+    assert len(listing("table", data, columns={"subset": "set"}).records) == 4
+
+
+@pytest.mark.parametrize(
+    ("reader", "columns", "name", "text"),
+    [
+        ("table", {}, "labels.csv", SPLIT),
+        ("table", {"subset": "set"}, "labels.csv", "file,set,pneumothorax\na.dcm,,1\n"),
+        ("rsna", {}, "stage_2_train_labels.csv", RSNA),
+        ("siim", {}, "train-rle.csv", "ImageId,EncodedPixels\na,-1\n"),
+    ],
+)
+def test_a_split_that_is_asked_for_and_not_there(data, reader, columns, name, text):
+    site(data, "a.dcm")
+    (data / name).write_text(text)
+    with pytest.raises(InputError, match="set `split: protocol` of the site") as caught:
+        listing(reader, data, columns=columns, given_split=True)
+    assert caught.value.where.endswith(name)
+
+
+# --- what a hospital's table says otherwise ---
+
+
 @pytest.mark.parametrize("label", ["1", "1.0", "True", "TRUE", " 1"])
 def test_labels_of_one_meaning(data, label):
     site(data, "a.dcm", "b.dcm")
     no = {"1": "0", "1.0": "0.0", "True": "False", "TRUE": "FALSE", " 1": "0 "}[label]
     (data / "labels.csv").write_text(f"file,pneumothorax\na.dcm,{label}\nb.dcm,{no}\n")
-    assert listing("table", data).records["label"].tolist() == ["1", "0"]
+    assert listing("table", data).records["label_pneumothorax"].tolist() == ["1", "0"]
 
 
 def test_a_label_of_two_meanings_is_refused_once(data):
     site(data, "a.dcm")
     (data / "labels.csv").write_text("file,pneumothorax\n" + "a.dcm,-1\n" * 3000)
-    with pytest.raises(InputError, match="uncertain in some datasets") as caught:
+    with pytest.raises(InputError, match="set `uncertain` of the site") as caught:
         listing("table", data)
-    assert caught.value.found == "'-1' (3000 such rows)"
+    assert caught.value.found.endswith(": pneumothorax 3000")
 
 
 @pytest.mark.parametrize(
@@ -363,17 +556,17 @@ def test_a_table_of_other_files_is_refused_once(data):
         listing("table", data)
     assert len(caught.value.found) < 300
     assert "'chests/0.dcm'" in caught.value.found
-    assert "1 DICOM files have no row in it, such as '0.dcm'" in caught.value.found
+    assert "1 radiographs have no row in it, such as '0.dcm'" in caught.value.found
 
 
 def test_a_name_that_may_mean_two_files_is_refused(data):
     site(data, "a.dcm", "a")
     (data / "labels.csv").write_text("file,pneumothorax\na.DCM,1\n")
-    with pytest.raises(InputError, match="one file a row") as caught:
+    with pytest.raises(InputError, match="a name that means one file") as caught:
         listing("table", data)
-    assert caught.value.found == "a, a.dcm"
+    assert caught.value.found == "a.DCM may mean a, a.dcm"
     (data / "labels.csv").write_text("file,pneumothorax\na.dcm,1\na,0\n")
-    assert listing("table", data).records["label"].tolist() == ["1", "0"]
+    assert listing("table", data).records["label_pneumothorax"].tolist() == ["1", "0"]
 
 
 def test_a_table_in_a_folder_names_files_from_there(data):
@@ -503,9 +696,11 @@ def test_bad_match_tables(tmp_path, text, said):
 
 
 def test_unknown_reader(data):
-    with pytest.raises(InputError, match="rsna, siim, table") as caught:
-        read("nih", data, pd.DataFrame(), Options(**PLAIN))
-    assert caught.value.found == "nih"
+    with pytest.raises(
+        InputError, match="rsna, siim, nih, chexpert, mimic, vindr, padchest, table"
+    ) as caught:
+        read("ecg", data, pd.DataFrame(), Options(**PLAIN))
+    assert caught.value.found == "ecg"
 
 
 @pytest.mark.parametrize(
@@ -521,18 +716,27 @@ def test_a_missing_label_table(data, reader, table):
         listing(reader, data, labels="elsewhere.csv")
 
 
-def test_no_dicom_at_all(data):
+def test_no_radiograph_at_all(data):
     (data / "train-rle.csv").write_text(SIIM)
-    (data / "a.png").write_bytes(b"image")
-    with pytest.raises(InputError, match="empty site: 2 files, none of them DICOM"):
+    (data / "a.pdf").write_bytes(b"image")
+    with pytest.raises(InputError, match="empty site: 2 files, none of them a radiograph"):
         listing("siim", data)
+
+
+def test_no_image_with_a_known_label(data):
+    site(data, "a.dcm", "b.dcm")
+    (data / "labels.csv").write_text("file,edema,mass\na.dcm,,NA\nb.dcm,-1,\n")
+    with pytest.raises(InputError, match="none of them with a label of edema, mass") as caught:
+        listing("table", data, findings=["edema", "mass"], uncertain="ignore")
+    assert "2 have a row without a label" in caught.value.found
+    assert listing("table", data, findings=["edema", "mass"], uncertain="negative")
 
 
 def test_no_labelled_image(data):
     site(data, "x.dcm", "y.dcm")
     (data / "train-rle.csv").write_text(SIIM)
     with pytest.raises(
-        InputError, match="empty site: 2 DICOM files, none of them labelled"
+        InputError, match="empty site: 2 radiographs, none of them with a label of pneumothorax"
     ) as caught:
         listing("siim", data)
     for words in ("3 of 3 images in train-rle.csv have no file, such as '1.2.3'", "'x.dcm'"):

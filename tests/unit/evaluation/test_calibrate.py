@@ -48,7 +48,8 @@ class Study:
                         key = (site, f"{site} disease", architecture, method, str(seed))
                         file = folder / f"{'-'.join(key)}.csv"
                         table = draw_predictions(len(self.files), **predictions)
-                        table.assign(site=site).to_csv(file, index=False)
+                        names = {"site": site, "finding": key[1], "head": site}
+                        table.assign(**names).to_csv(file, index=False)
                         self.files[key] = file
 
     def output(self, name: str):
@@ -58,8 +59,10 @@ class Study:
         arguments = [
             str(part)
             for key, file in self.files.items()
-            for part in ("--prediction", *key[2:], file, "--task", *key[:2])
+            for part in ("--prediction", *key[2:], file)
         ]
+        for site, finding in dict.fromkeys(key[:2] for key in self.files):
+            arguments += ["--findings", site, "train", finding]
         for name in TABLES:
             arguments += [f"--{name.replace('_', '-')}", str(self.output(name))]
         settings = {"minimum_cases": minimum_cases, "sensitivities": list(sensitivities)}
@@ -75,8 +78,10 @@ class Study:
         names = names if module is figure_calibration else ["decision"]
         files = [part for name in names for part in (f"--{name}", str(self.output(name)))]
         outputs = ["--pdf", str(self.folder / "f.pdf"), "--png", str(self.folder / "f.png")]
-        tasks = {key[0]: key[1] for key in self.files}
-        titles = [{"name": name, "title": name, "task": task} for name, task in tasks.items()]
+        titles = [
+            {"name": name, "title": name, "role": "train", "findings": [finding]}
+            for name, finding in dict.fromkeys(key[:2] for key in self.files)
+        ]
         options = ["--titles", json.dumps(titles), "--method", "fedavg", "--mark", MARK]
         return [*files, *options, *outputs]
 
@@ -314,19 +319,24 @@ def test_figures_are_the_same_bytes_on_a_rerun(module, study):
 def test_figures_show_the_first_method_and_seed_of_every_site(tmp_path, drawn, sites):
     study = Study(tmp_path, sites=sites, seeds=(5, 6))
     table = study.run()["calibration"]
-    for module in (figure_calibration, figure_decision):
-        module.main(study.figure_arguments(module))
     row = table[(table["method"] == "fedavg") & (table["scaling"] == "temperature")].iloc[0]
-    for figure in drawn:
-        said = texts(figure)
+    for module, expected in (
+        (figure_calibration, f"   T = {row['temperature']:.2f}"),
+        (
+            figure_calibration,
+            f"ECE {row['ece']:.3f} ({row['ece_chance']:.3f}), Brier {row['brier']:.3f}",
+        ),
+        (figure_decision, "temperature-scaled scores"),
+    ):
+        before = len(drawn)
+        module.main(study.figure_arguments(module))
+        said = [text for page in drawn[before:] for text in texts(page)]
         assert said.count("CheXViz") == 2 * len(sites)
-        assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text)) >= 6
+        assert expected in said
         assert "FedProx" not in " ".join(said)
-        assert any("First of 2 seeds (5)" in text for text in said)
-    assert f"   T = {row['temperature']:.2f}" in texts(drawn[0])
-    expected = f"ECE {row['ece']:.3f} ({row['ece_chance']:.3f}), Brier {row['brier']:.3f}"
-    assert expected in texts(drawn[0])
-    assert "temperature-scaled scores" in texts(drawn[1])
+    for page in drawn:
+        assert min(text.get_fontsize() for text in page.findobj(matplotlib.text.Text)) >= 6
+        assert any("First of 2 seeds (5)" in text for text in texts(page))
 
 
 def test_figures_say_why_they_are_not_scaled(tmp_path, drawn):

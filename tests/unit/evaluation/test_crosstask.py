@@ -15,7 +15,7 @@ from chexviz.base.tables.evaluation import CROSSTASK
 from chexviz.evaluation.crosstask import main
 from chexviz.evaluation.head_statistics import rank_correlation
 from chexviz.evaluation.intervals import newcombe
-from chexviz.evaluation.predictions import threshold
+from chexviz.evaluation.metrics import youden_threshold
 from chexviz.evaluation.resamples import resamples
 from made_heads import Federation
 
@@ -26,6 +26,11 @@ Z = norm.ppf(0.975)
 @pytest.fixture
 def study(tmp_path):
     return Federation(tmp_path)
+
+
+def threshold(rows: pd.DataFrame) -> float:
+    """The one chosen on all of a site's images."""
+    return youden_threshold(rows["label"].to_numpy(), rows["score"].to_numpy())
 
 
 def rows_of(table: pd.DataFrame, key=FEDAVG, **wanted) -> pd.DataFrame:
@@ -125,7 +130,7 @@ def test_scores_and_calls_by_label(study):
     limit = threshold(study.tables["south", "standard", "fedavg", 7])
     assert float(one(table, head="south", measure="threshold")["value"]) == limit
     negative = scores.loc[scores["label"] == 0, "score_south"]
-    chosen = {"head": "south", "finding": "pneumonia", "label": 0}
+    chosen = {"head": "south", "labels": "pneumonia", "label": 0}
     for share in ("05", "25", "50", "75", "95"):
         row = one(table, measure=f"score_q{share}", **chosen)
         assert float(row["value"]) == np.quantile(negative, float(share) / 100)
@@ -145,7 +150,7 @@ def test_a_head_is_evaluated_on_labels_of_its_task_where_the_site_has_them(study
     table = study.run(main)
     known = label != ""
     scores = study.tables[FEDAVG]
-    row = one(table, head="south", measure="auroc", finding="pneumothorax")
+    row = one(table, head="south", measure="auroc", labels="pneumothorax")
     truth = label[known].astype(int)
     expected = roc_auc_score(truth, scores.loc[known, "score_south"])
     assert float(row["value"]) == pytest.approx(expected, abs=1e-12)
@@ -159,16 +164,16 @@ def test_a_head_is_evaluated_on_labels_of_its_task_where_the_site_has_them(study
     reach = t.ppf(0.975, cases - 1) * np.sqrt(cases / (cases - 1))
     logistic = on_scale(areas, logit, expit, lambda area: 1 / area / (1 - area), reach)
     np.testing.assert_allclose(numbers(row), logistic, rtol=1e-9)
-    positive = one(table, head="south", measure="called", finding="pneumothorax", label=1)
+    positive = one(table, head="south", measure="called", labels="pneumothorax", label=1)
     assert positive["images"] == truth.sum()
     # Beside its own task's labels it is measured by the site's.
-    own = one(table, head="south", measure="auroc", finding="pneumonia")
+    own = one(table, head="south", measure="auroc", labels="pneumonia")
     expected = roc_auc_score(scores["label"], scores["score_south"])
     assert float(own["value"]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_where_there_are_no_such_labels_the_table_says_so(study):
-    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    row = one(study.run(main), head="south", measure="auroc", labels="pneumothorax")
     assert (row["images"], row["value"]) == (0, "")
     assert row["note"] == "the site has no labels of pneumothorax"
 
@@ -177,13 +182,13 @@ def test_too_few_labels_give_an_auroc_without_interval(study):
     label = np.full(300, "0", object)
     label[:6] = "1"
     study.samples["north"]["label_pneumothorax"] = label
-    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    row = one(study.run(main), head="south", measure="auroc", labels="pneumothorax")
     assert row["images"] == 300
     scores = study.tables["north", "standard", "fedavg", 7]["score_south"]
     assert float(row["value"]) == pytest.approx(roc_auc_score(label.astype(int), scores))
     assert (row["low"], row["high"]) == ("", "")
     assert row["note"] == "too few cases: 3 positive of at least 10"
-    called = rows_of(study.run(main), head="south", measure="called", finding="pneumothorax")
+    called = rows_of(study.run(main), head="south", measure="called", labels="pneumothorax")
     said = called[called["architecture"] == "standard"].set_index("label")["note"]
     assert said.rename(int).to_dict() == {0: "", 1: row["note"]}
 
@@ -199,14 +204,14 @@ def test_what_is_counted_over_all_images_needs_as_many_cases(study):
 
 def test_labels_of_one_class_are_no_auroc(study):
     study.samples["north"]["label_pneumothorax"] = "1"
-    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    row = one(study.run(main), head="south", measure="auroc", labels="pneumothorax")
     assert (row["images"], row["value"], row["low"]) == (300, "", "")
 
 
 def test_patients_with_images_of_both_classes_count_in_both(study):
     """Every patient has one image with the finding and one without."""
     study.samples["north"]["label_pneumothorax"] = np.tile(["0", "1"], 150)
-    row = one(study.run(main), head="south", measure="auroc", finding="pneumothorax")
+    row = one(study.run(main), head="south", measure="auroc", labels="pneumothorax")
     value, low, high = numbers(row)
     assert 0.3 < low < value < high < 0.7
 
@@ -214,7 +219,7 @@ def test_patients_with_images_of_both_classes_count_in_both(study):
 def test_heads_of_one_task_share_its_labels(tmp_path):
     study = Federation(tmp_path, {"north": "pneumonia", "south": "pneumonia"})
     rows = rows_of(study.run(main), head="south", measure="auroc")
-    assert rows["finding"].tolist() == ["pneumonia"]
+    assert rows["labels"].tolist() == ["pneumonia"]
     assert rows["note"].tolist() == [""]
 
 
@@ -273,7 +278,7 @@ def test_a_perfect_head_is_not_certain(study):
     for architecture in ("standard", "densenet121"):
         own = study.tables["north", architecture, "fedavg", 7]
         own["score_south"] = 0.2 + 0.6 * own["label"]
-    row = one(study.run(main), head="south", measure="auroc", finding="pneumonia")
+    row = one(study.run(main), head="south", measure="auroc", labels="pneumonia")
     value, low, high = numbers(row)
     positive = int(study.tables[FEDAVG]["label"][::2].sum())
     assert (value, high) == (1, 1)
@@ -291,9 +296,13 @@ def test_two_heads_that_order_images_alike_have_no_interval(study):
 
 
 def test_a_head_whose_site_is_not_evaluated_is_refused(study):
+    """Whether by this model alone, or by all of them."""
+    del study.tables["south", "standard", "fedavg", 7]
+    with pytest.raises(InputError, match="by the head south for the images of south, for its thr"):
+        study.run(main)
     for key in [key for key in study.tables if key[0] == "south"]:
         del study.tables[key]
-    with pytest.raises(InputError, match="predictions of south standard fedavg 7"):
+    with pytest.raises(InputError, match="predictions of pneumothorax for the images of south"):
         study.run(main)
 
 

@@ -19,14 +19,14 @@ from chexviz.evaluation.resamples import resamples
 
 SETTINGS = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022}
 METRICS_COLUMNS = (
-    "site,task,architecture,method,seed,images,patients,positives,threshold,"
+    "site,finding,head,architecture,method,seed,images,patients,positives,threshold,"
     "loss,loss_low,loss_high,sensitivity,sensitivity_low,sensitivity_high,"
     "specificity,specificity_low,specificity_high,aupr,aupr_low,aupr_high,"
     "auroc,auroc_low,auroc_high,note"
 )
 COMPARISONS_COLUMNS = (
-    "site,task,architecture,method,reference,seed,test,difference,low,high,standard_error,"
-    "statistic,p,p_holm,margin,p_non_inferior,note"
+    "site,finding,head,architecture,method,reference,reference_head,seed,test,difference,low,high,"
+    "standard_error,statistic,p,p_holm,margin,p_non_inferior,note"
 )
 
 
@@ -42,7 +42,6 @@ def draw_predictions(seed: int, *, validation: bool = False, images: int = 200) 
             "label": label,
             "subset": np.where(validation & (number // 2 % 4 == 0), "validation", "evaluation"),
             "score": 1 / (1 + np.exp(-logits)),
-            "score_other": 0.5,
         }
     )
 
@@ -75,12 +74,14 @@ class Study:
         return file
 
     def replace(self, position: int, table: pd.DataFrame) -> None:
-        table = table.assign(site=self.sites[position])
+        site = self.sites[position]
+        table = table.assign(site=site, finding=self.tasks[site], head=site)
         table.to_csv(self.predictions[position][-1], index=False, lineterminator="\n")
 
     def arguments(self, **settings) -> list[str]:
         arguments = [part for one in self.predictions for part in ("--prediction", *one)]
-        arguments += [part for one in self.tasks.items() for part in ("--task", *one)]
+        for site, task in self.tasks.items():
+            arguments += ["--findings", site, "train", task]
         for name, output in zip(("metrics", "comparisons", "roc"), self.outputs, strict=True):
             arguments += [f"--{name}", str(output)]
         minimum = settings.pop("minimum_cases", 20)
@@ -104,12 +105,13 @@ def test_tables_have_the_agreed_columns_and_rows(study):
     metrics, comparisons, roc = study.run()
     assert ",".join(metrics.columns) == METRICS_COLUMNS
     assert ",".join(comparisons.columns) == COMPARISONS_COLUMNS
-    assert ",".join(roc.columns) == "site,architecture,method,seed,fpr,tpr,low,high"
+    assert ",".join(roc.columns) == "site,finding,head,architecture,method,seed,fpr,tpr,low,high"
     assert list(metrics["site"] + metrics["method"]) == [
         *("northbaseline", "northfedavg", "southbaseline", "southfedavg")
     ]
     assert list(comparisons["site"]) == 4 * ["north"] + 4 * ["south"]
     assert set(comparisons["reference"]) == {"baseline"}
+    assert (comparisons["reference_head"] == comparisons["site"]).all()
     assert set(comparisons["method"]) == {"fedavg"}
     assert len(roc) == 4 * 101
     assert (metrics["seed"] == 7).all()
@@ -260,7 +262,8 @@ def test_the_threshold_comes_from_validation_images_where_there_are_any(study):
 def test_ids_stay_as_they_are_written(tmp_path):
     table = draw_predictions(1)
     table.loc[0, ["image", "patient"]] = "NA"
-    table.assign(site="north").to_csv(tmp_path / "predictions.csv", index=False)
+    names = {"site": "north", "finding": "pneumonia", "head": "north"}
+    table.assign(**names).to_csv(tmp_path / "predictions.csv", index=False)
     read = read_predictions(str(tmp_path / "predictions.csv"))
     assert list(read["image"][[0, 199]]) == ["00001", "NA"]
     assert list(read["patient"][[0, 199]]) == ["0000", "NA"]
@@ -282,10 +285,14 @@ def change(column, value, rows=3):
         (change("score", "high"), "a number or nothing in every row of the column score", "high"),
         (change("score", -0.1), r"probability in \[0, 1\]", "score '-0.1' of image '00003'"),
         (change("score", 1.5, [3, 9]), r"probability in \[0, 1\]", r"image '00003' \(2 such rows"),
-        (change("label", np.nan), "an integer in every row of the column label", "nan"),
+        (change("label", "x"), "a number or nothing in every row of the column label", "x"),
         (change("label", 2), "label of 0 or 1", "label '2' of image '00003'"),
         (change("subset", "test"), "validation or evaluation", "subset 'test' of image '00003'"),
-        (change("image", "00001"), "every image once", r"image '00001' of .* \(1 such rows"),
+        (
+            change("image", "00001"),
+            "every image once by a head of a finding",
+            r"image '00001' of .* \(1 such rows",
+        ),
         (change("image", ""), "an id in every row", "image '' of image ''"),
         (change("patient", ""), "a patient in every row", "patient '' of image '00003'"),
     ],
@@ -319,7 +326,7 @@ def test_one_class_among_evaluation_images_is_refused(study, label):
         study.replace(position, draw_predictions(position).assign(label=label))
     error = study.refusal()
     assert error.where == study.predictions[2][-1]
-    assert error.expected == "evaluation images with and without pneumothorax"
+    assert error.expected == "evaluation images of south with and without pneumothorax"
     assert error.found == f"{200 * label} with and {200 - 200 * label} without"
     assert "larger evaluation subset" in error.fix
 
@@ -336,7 +343,7 @@ def test_one_class_among_validation_images_is_refused(study):
         table.loc[table["subset"] == "validation", "label"] = 0
         study.replace(position, table)
     error = study.refusal()
-    assert error.expected == "validation images with and without pneumonia"
+    assert error.expected == "validation images of north with and without pneumonia"
     assert error.found == "0 with and 50 without"
 
 
@@ -394,8 +401,8 @@ def test_a_site_without_a_task_is_refused(study):
     del study.tasks["south"]
     error = study.refusal()
     assert error.where == study.predictions[2][-1]
-    assert error.expected == "images of north"
-    assert error.found == "images of south"
+    assert error.expected == "sites among north"
+    assert error.found == "sites south"
 
 
 def test_one_file_of_a_model_holds_all_sites(study):
@@ -403,11 +410,10 @@ def test_one_file_of_a_model_holds_all_sites(study):
     tables = [
         pd.read_csv(words[-1], dtype={"image": str, "patient": str}) for words in study.predictions
     ]
-    for table, site in zip(tables, study.sites, strict=True):
-        # The head of the other site; its own column is empty.
-        table[f"score_{'south' if site == 'north' else 'north'}"] = 0.5
     for place in (0, 1):
-        both = pd.concat([tables[place + 2], tables[place]])
+        # And what the head of the other site says.
+        other = tables[place].assign(finding="pneumothorax", head="south", label=np.nan, score=0.5)
+        both = pd.concat([tables[place + 2], other, tables[place]])
         both.to_csv(study.predictions[place][-1], index=False)
     del study.predictions[2:]
     for one, other in zip(apart, study.run(), strict=True):
@@ -418,7 +424,9 @@ def test_a_method_without_its_baseline_is_refused_before_any_work(study, capsys)
     file = study.add("south", "pneumothorax", "standard", "fedavg", "8", draw_predictions(5))
     error = study.refusal()
     assert error.where == str(file)
-    assert error.expected == "predictions of south standard baseline 8 to compare"
+    assert error.expected == (
+        "predictions of south pneumothorax standard baseline 8 to compare the head south with"
+    )
     assert "evaluate north" not in capsys.readouterr().err
     assert "add the method 'baseline'" in error.fix
 
@@ -427,7 +435,8 @@ def test_a_model_given_twice_is_refused(study):
     file = study.add("north", "pneumonia", "standard", "fedavg", "7", draw_predictions(5))
     error = study.refusal()
     assert error.where == str(file)
-    assert error.found == f"{study.predictions[1][-1]} for the same north standard fedavg 7"
+    first = study.predictions[1][-1]
+    assert error.found == f"{first} for the same north pneumonia north standard fedavg 7"
 
 
 def test_a_seed_that_is_no_integer_is_refused(study):

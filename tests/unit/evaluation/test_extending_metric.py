@@ -16,7 +16,9 @@ from chexviz.base.tables.evaluation import METRICS
 from chexviz.evaluation.metrics import MEASURED
 
 REPOSITORY = Path(__file__).parents[3]
-TITLES = json.dumps([{"name": "north", "title": "North", "task": "pneumonia"}])
+TITLES = json.dumps(
+    [{"name": "north", "title": "North", "role": "train", "findings": ["pneumonia"]}]
+)
 
 
 def test_what_is_named_is_measured():
@@ -61,11 +63,12 @@ def library(tmp_path):
 def test_a_metric_is_two_files(library, tmp_path):
     draws = np.random.default_rng(1)
     label = (draws.random(300) < 0.4).astype(int)
-    words = ["--task", "north", "pneumonia"]
+    words = ["--findings", "north", "train", "pneumonia"]
     for method in ("baseline", "fedavg"):
         score = 1 / (1 + np.exp(-draws.normal(2 * label - 1)))
         table = pd.DataFrame({"image": [f"i{one}" for one in range(300)], "label": label})
-        table = table.assign(site="north", patient=table["image"], subset="evaluation", score=score)
+        table = table.assign(patient=table["image"], subset="evaluation", score=score)
+        table = table.assign(site="north", finding="pneumonia", head="north")
         table.to_csv(tmp_path / f"{method}.csv", index=False)
         words += ["--prediction", "standard", method, "1", tmp_path / f"{method}.csv"]
     bootstrap = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 1}

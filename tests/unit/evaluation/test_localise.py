@@ -11,7 +11,7 @@ from sklearn.metrics import jaccard_score
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import read_metrics
-from chexviz.base.tables.models import PREDICTIONS
+from chexviz.base.tables.models import MODEL, PREDICTIONS
 from chexviz.evaluation import localise, resamples
 from chexviz.evaluation.overlap import energy_inside
 from chexviz.images.annotated import masks, upsample
@@ -20,7 +20,7 @@ from drawings import texts
 from made_arguments import contact_sheet_arguments, localise_arguments, titles_argument
 from made_results import HOSPITAL, RSNA, SIIM, blinded, make_results
 
-MODEL = ["site", "architecture", "method", "seed"]
+FINDINGS = {"rsna": "pneumonia", "siim": "pneumothorax"}
 
 
 def localised(results, protocol="paper", **changes):
@@ -46,12 +46,15 @@ def of(table, site, method, architecture="standard"):
 
 def test_all_true_positives_are_scored(made):
     images, summary = made.tables
-    metrics = read_metrics(made.evaluation("paper", "metrics")).set_index(MODEL)["threshold"]
-    for (site, architecture, method, seed), rows in images.groupby(MODEL):
+    metrics = read_metrics(made.evaluation("paper", "metrics")).set_index([*MODEL])["threshold"]
+    for name, rows in images.groupby([*MODEL]):
+        site, finding, head, architecture, method, seed = name
+        assert head == site
         table = PREDICTIONS.read(made.predictions("paper", (architecture, method), seed))
-        table = table[table["site"] == site]
+        table = table[(table["site"] == site) & (table["head"] == head)]
         chosen = (table["subset"] == "evaluation") & (table["label"] == 1)
-        chosen &= table["score"] >= metrics[site, architecture, method, seed]
+        chosen &= table["score"] >= metrics[name]
+        assert FINDINGS[site] == finding
         assert rows["image"].tolist() == sorted(table.loc[chosen, "image"])
     assert len(summary) == 2 * 2 * 3 * 3
     assert (summary["images"] > 20).all()
@@ -63,7 +66,8 @@ def test_values_are_means_over_the_images(made, site):
     images, summary = made.tables
     rows = of(images, site, "fedavg")
     with np.load(made.gradcam("paper", ("standard", "fedavg"), 2022)) as archive:
-        maps = dict(zip(archive[f"image_{site}"], archive[f"map_{site}"], strict=True))
+        key = f"{site}_{FINDINGS[site]}_{site}"
+        maps = dict(zip(archive[f"image_{key}"], archive[f"map_{key}"], strict=True))
     table = pd.read_csv(made.site(site, "annotations.csv"))
     inside = masks(table, rows["image"].tolist(), 64)
     heat = upsample(np.stack([maps[image] for image in rows["image"]]), 64)
@@ -100,7 +104,7 @@ def test_the_paired_difference_is_on_the_true_positives_of_both(made):
 def test_the_prior_is_the_mean_annotation_of_images_that_do_not_evaluate(made):
     annotations = pd.read_csv(made.site("rsna", "annotations.csv"))
     split = pd.read_csv(made.split("paper")).query("site == 'rsna'")
-    others = split.loc[(split["subset"] != "evaluation") & (split["label"] == 1), "image"]
+    others = split.loc[(split["subset"] != "evaluation") & (split["label_pneumonia"] == 1), "image"]
     prior = masks(annotations, sorted(others), 64).mean(axis=0, dtype=np.float64)
     rows = of(made.tables[0], "rsna", "baseline")
     inside = masks(annotations, rows["image"].tolist(), 64)
@@ -182,8 +186,9 @@ def test_images_are_resampled_where_the_configuration_says_so(tmp_path):
         for model in results.models:
             path = results.predictions("paper", model, 2022)
             table = pd.read_csv(path, dtype={"image": str})
-            patient = np.random.default_rng(0).integers(2, size=len(table))
-            table.assign(patient=patient).to_csv(path, index=False)
+            table.assign(patient=table["image"].str[-2:].astype(int) // 4 % 2).to_csv(
+                path, index=False
+            )
 
     for unit in ("image", "patient"):
         bootstrap = {"replicates": 200, "unit": unit, "confidence": 0.95, "seed": 1}
@@ -237,11 +242,12 @@ def test_what_is_missing_is_named(tmp_path):
     arguments = localise_arguments(results, "paper")
     out = [f"--images={tmp_path / 'i.csv'}", f"--summary={tmp_path / 's.csv'}"]
     first = arguments.index("--prediction")
-    with pytest.raises(InputError, match="rsna standard baseline 2022, to compare fedavg"):
+    missing = "rsna pneumonia standard baseline 2022 to compare the head rsna with"
+    with pytest.raises(InputError, match=missing):
         localise.main([*arguments[:first], *arguments[first + 6 :], *out])
     path = results.evaluation("paper", "metrics")
     pd.read_csv(path).iloc[1:].to_csv(path, index=False)
-    with pytest.raises(InputError, match="a row for rsna standard baseline 2022"):
+    with pytest.raises(InputError, match="rows for the images of rsna by the models of"):
         localise.main([*arguments, *out])
     assert not (tmp_path / "i.csv").exists()
 
@@ -256,10 +262,19 @@ def arguments_of(module, results) -> list[str]:
     return [table, titles_argument(results.sites)]
 
 
-def figure_of(module, results, drawn, tmp_path):
+def pages_of(module, results, drawn, tmp_path):
     paths = [f"--{kind}={tmp_path / f'f.{kind}'}" for kind in ("pdf", "png")]
     module.main([*arguments_of(module, results), *paths])
-    return drawn[-1]
+    return drawn
+
+
+def figure_of(module, results, drawn, tmp_path):
+    (page,) = pages_of(module, results, drawn, tmp_path)
+    return page
+
+
+def words_of(module, results, drawn, tmp_path) -> list[str]:
+    return [text for page in pages_of(module, results, drawn, tmp_path) for text in texts(page)]
 
 
 @pytest.mark.parametrize("module", [localisation, contact_sheet])
@@ -275,15 +290,15 @@ def test_figures_have_the_same_bytes_on_a_rerun(module, one_site, tmp_path):
 @pytest.mark.parametrize("module", [localisation, contact_sheet])
 @pytest.mark.parametrize("case", ["made", "many"])
 def test_nothing_is_cut_off(module, case, made, many, drawn, tmp_path):
-    figure = figure_of(module, {"made": made, "many": many}[case], drawn, tmp_path)
-    assert style.size_mm(figure)[0] == pytest.approx(style.DOUBLE_COLUMN)
-    renderer = figure.canvas.get_renderer()
-    for text in figure.findobj(matplotlib.text.Text):
-        if text.get_text().strip() and text.get_visible():
-            box = text.get_window_extent(renderer)
-            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
-            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
-            assert text.get_fontsize() >= 6, text
+    for figure in pages_of(module, {"made": made, "many": many}[case], drawn, tmp_path):
+        assert style.size_mm(figure)[0] == pytest.approx(style.DOUBLE_COLUMN)
+        renderer = figure.canvas.get_renderer()
+        for text in figure.findobj(matplotlib.text.Text):
+            if text.get_text().strip() and text.get_visible():
+                box = text.get_window_extent(renderer)
+                assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
+                assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
+                assert text.get_fontsize() >= 6, text
 
 
 @pytest.fixture(scope="module")
@@ -349,8 +364,7 @@ def test_a_missing_p_value_has_its_own_reason(notes, said):
 def test_of_several_seeds_the_mean_is_shown_and_a_site_without_annotation_says_so(
     many, drawn, tmp_path
 ):
-    figure = figure_of(localisation, many, drawn, tmp_path)
-    shown = texts(figure)
+    shown = words_of(localisation, many, drawn, tmp_path)
     assert any("mean ± standard deviation over 2 seeds" in text for text in shown)
     assert shown.count("no annotated true positive") == 3 * 2 * 4
     table = pd.read_csv(many.evaluation("paper", "localisation"))
@@ -394,6 +408,6 @@ def test_the_sheet_shows_the_cases_with_their_numbers(made, drawn, tmp_path):
 
 
 def test_the_sheet_says_when_there_is_nothing_to_show(many, drawn, tmp_path):
-    shown = texts(figure_of(contact_sheet, many, drawn, tmp_path))
+    shown = words_of(contact_sheet, many, drawn, tmp_path)
     assert shown.count("no annotated true positive of both") == 2
     assert any("First of 2 seeds (5)." in text for text in shown)

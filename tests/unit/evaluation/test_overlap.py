@@ -160,16 +160,17 @@ def test_blend_leaves_the_radiograph_where_the_map_is_zero():
 
 
 def test_maps_and_images_are_found_by_name(tmp_path):
-    np.savez(
-        tmp_path / "m.npz", image_n=np.array(["b", "a"]), map_n=np.arange(8.0).reshape(2, 2, 2)
-    )
-    assert read_maps(tmp_path / "m.npz", "n", ["a", "b", "a"])[:, 0, 0].tolist() == [4, 0, 4]
+    file, key = tmp_path / "m.npz", ("n", "pleural_effusion", "mean")
+    maps = np.arange(8.0).reshape(2, 2, 2)
+    named = {"image_n_pleural_effusion_mean": np.array(["b", "a"])}
+    np.savez(file, **named, map_n_pleural_effusion_mean=maps)
+    assert read_maps(file, *key, ["a", "b", "a"])[:, 0, 0].tolist() == [4, 0, 4]
     with pytest.raises(InputError, match="a map of the image c"):
-        read_maps(tmp_path / "m.npz", "n", ["a", "c"])
-    with pytest.raises(InputError, match="maps of the site s"):
-        read_maps(tmp_path / "m.npz", "s", ["a"])
+        read_maps(file, *key, ["a", "c"])
+    with pytest.raises(InputError, match="maps called map_s_pleural_effusion_mean"):
+        read_maps(file, "s", *key[1:], ["a"])
     with pytest.raises(InputError, match="no such file"):
-        read_maps(tmp_path / "absent.npz", "n", ["a"])
+        read_maps(tmp_path / "absent.npz", *key, ["a"])
     np.save(tmp_path / "i.npy", np.arange(8, dtype=np.uint8).reshape(2, 2, 2))
     pd.DataFrame({"image": ["x", "y"]}).to_csv(tmp_path / "s.csv", index=False)
     found = read_images(tmp_path / "i.npy", tmp_path / "s.csv", ["y"])

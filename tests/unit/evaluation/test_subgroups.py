@@ -193,7 +193,7 @@ def test_images_without_a_tag_are_a_group_of_their_own(study):
     assert "positive" in row["note"]
     south = ("south", "standard", "baseline", 7)
     row = rows_of(table, measure="auroc", attribute="view", group="unknown").iloc[-1]
-    assert numbers(row) == numbers(one(table, "auroc", "all", ("south", *row.iloc[2:5])))
+    assert numbers(row) == numbers(one(table, "auroc", "all", ("south", *row.iloc[3:6])))
     assert one(table, "auroc", "AP", south)["note"] == "no images"
     assert not len(rows_of(table, measure="gap", site="south", attribute="view"))
     alone = rows_of(table, measure="tag alone", site="south", attribute="view").iloc[0]

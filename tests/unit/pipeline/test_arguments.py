@@ -14,7 +14,15 @@ def test_every_prediction_is_named_to_evaluate(config):
     line = arguments.models("--prediction", models, files)
     assert line.count("--prediction") == 8
     assert "--prediction standard baseline 1 " in line
-    assert arguments.tasks(config) == "--task rsna pneumonia --task siim pneumothorax"
+
+
+def test_sites_are_told_with_their_roles_and_findings(config):
+    config = changed(config, "sites", "siim", "role", value="external")
+    config = changed(config, "sites", "rsna", "findings", value=["pneumonia", "pneumothorax"])
+    assert arguments.findings(config) == (
+        "--findings rsna train pneumonia pneumothorax --findings siim external pneumothorax"
+    )
+    assert arguments.learning(config, ["rsna"]) == "--site rsna pneumonia pneumothorax"
 
 
 def test_every_site_names_its_samples(config):
@@ -50,13 +58,4 @@ def test_localisation_names_every_model_and_site_once(config):
     first = ["--prediction", "standard", "baseline", "2022", files[0][0], files[1][0]]
     assert words[:6] == first
     sites = shlex.split(arguments.sites(config, ["a b.csv", "c.csv"]))
-    assert sites == [
-        "--site",
-        "rsna",
-        "pneumonia",
-        "a b.csv",
-        "--site",
-        "siim",
-        "pneumothorax",
-        "c.csv",
-    ]
+    assert sites == ["--site", "rsna", "a b.csv", "--site", "siim", "c.csv"]

@@ -79,3 +79,44 @@ def test_two_sites_with_one_title_are_refused(config):
     same = changed(config, "sites", "siim", "title", value="RSNA")
     with pytest.raises(InputError, match="2 sites called RSNA"):
         configuration.check(same)
+
+
+def test_a_key_of_older_configs_names_the_new_ones(config):
+    config["sites"]["siim"]["task"] = "pneumothorax"
+    with pytest.raises(InputError, match=r"siim: task\n[\s\S]*findings: \[pneumothorax\]"):
+        configuration.check_renamed(config)
+    configuration.check_renamed({"sites": None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rsna": {"role": "external"}, "siim": {"role": "external"}}, "one site of `role: train`"),
+        ({"siim": {"role": "external"}}, "pneumothorax, which none does"),
+        ({"rsna": {"evaluated_findings": ["edema"]}}, "edema, which none does"),
+        ({"rsna": {"evaluated_findings": ["pneumonia"]}}, "pneumonia in both"),
+        ({"rsna": {"columns": {"patient": "who"}}}, "rsna knows what"),
+        ({"rsna": {"annotations": "boxes.csv"}}, "rsna: annotations"),
+    ],
+)
+def test_sites_that_make_no_sense_together_are_refused(config, changes, said):
+    for site, change in changes.items():
+        config["sites"][site] |= change
+    with pytest.raises(InputError, match=said):
+        configuration.check(config)
+
+
+def test_labels_that_only_evaluate_are_of_a_finding_that_is_learned(config):
+    config["sites"]["rsna"]["evaluated_findings"] = ["pneumothorax"]
+    configuration.check(config)
+
+
+def test_a_robust_mean_of_shared_heads_counts_the_sites_of_each_finding(config):
+    for name in ("one", "two"):
+        config["sites"][name] = {**config["sites"]["rsna"], "title": name}
+    config["run"]["sites"] += ["one", "two"]
+    config["run"]["methods"] = ["median"]
+    configuration.check(config)
+    config["methods"]["median"] |= {"heads": "shared"}
+    with pytest.raises(InputError, match=r"found: +1"):  # SIIM-ACR alone labels pneumothorax
+        configuration.check(config)

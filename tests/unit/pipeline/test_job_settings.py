@@ -61,9 +61,9 @@ def test_the_phantoms_size_matters_to_a_phantom_only(config):
 )
 def test_a_phantom_and_its_contract_have_the_same_numbers_at_any_scale(config, scale, rsna, siim):
     config = drawn_by_contract(config, scale)
-    for site, table, (files, images, positives) in (
-        ("rsna", "stage_2_train_labels.csv", rsna),
-        ("siim", "train-rle.csv", siim),
+    for site, finding, table, (files, images, positives) in (
+        ("rsna", "pneumonia", "stage_2_train_labels.csv", rsna),
+        ("siim", "pneumothorax", "train-rle.csv", siim),
     ):
         contract = settings.preprocess(config, site)["contract"]
         published = config["sites"][site]["contract"]
@@ -72,9 +72,10 @@ def test_a_phantom_and_its_contract_have_the_same_numbers_at_any_scale(config, s
             "rows": published["rows"] if scale == 1 else None,
             "ids": images,
             "images": images,
-            "positives": positives,
+            "positives": {finding: positives},
         }
-        size = {"images": images, "positives": positives, "unlabelled": files - images}
+        size = {"images": images, "positives": {finding: positives}}
+        size |= {"unlabelled": files - images}
         assert settings.download(config, site)["phantom"] == size | {"seed": 2022}
 
 

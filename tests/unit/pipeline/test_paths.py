@@ -10,16 +10,25 @@ from made_configs import changed
 
 
 def test_files_of_weights_and_warmed_up_heads_are_inputs_where_there_are_any(config):
-    wildcards = SimpleNamespace(protocol="paper", architecture="densenet121", seed="1")
+    about = {"protocol": "paper", "architecture": "densenet121", "seed": "1"}
+    wildcards = SimpleNamespace(**about, site="rsna")
     assert paths.weight_files(config, "densenet121") == [
         "<resources>/weights/densenet121.safetensors"
     ]
     assert paths.weight_files(config, "standard") == []
-    assert paths.task_files(config, ["rsna"], wildcards) == [
-        "<results>/models/paper/densenet121/warmup/seed1/rsna.safetensors"
-    ]
-    wildcards.architecture = "standard"
-    assert paths.task_files(config, ["rsna"], wildcards) == []
+    folder = "<results>/models/paper/densenet121/warmup/seed1"
+    assert paths.task_files(config, wildcards) == [f"{folder}/rsna.safetensors"]
+    names = {
+        "fedavg": ["rsna", "siim"],
+        "surgical": ["shared/surgical"],
+        "pooled": ["shared/pooled"],
+    }
+    for method, expected in names.items():
+        wildcards = SimpleNamespace(**about, method=method)
+        found = paths.task_files(config, wildcards)
+        assert found == [f"{folder}/{name}.safetensors" for name in expected]
+    wildcards = SimpleNamespace(**about | {"method": "fedavg", "architecture": "standard"})
+    assert paths.task_files(config, wildcards) == []
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,27 @@ def test_titles_and_marks_are_any_line_and_paths_of_snakemake_have_no_brackets(s
     source = ("sites", "rsna", "source")
     assert whole.is_valid(changed(config, *source, value=[f"local:{hostile.TEXT}"]))
     assert not whole.is_valid(changed(config, *source, value=["storage:s3://a/{word}.zip"]))
+
+
+def test_findings_are_names_that_tables_and_files_can_have(schema, config):
+    whole, path = Draft202012Validator(schema), ("sites", "rsna", "findings")
+    for names in (["pneumonia", "pleural_effusion"], ["covid19"]):
+        assert whole.is_valid(changed(config, *path, value=names)), names
+    for names in ([], ["Pneumothorax"], ["pleural effusion"], ["a__b"], ["a_"], ["a", "a"], "a"):
+        assert not whole.is_valid(changed(config, *path, value=names)), names
+
+
+@pytest.mark.parametrize("name", ["shared", "mean"])
+def test_a_site_is_not_called_as_a_head_of_all_sites(schema, config, name):
+    config["sites"][name] = config["sites"]["rsna"]
+    assert not Draft202012Validator(schema).is_valid(config)
+
+
+@pytest.mark.parametrize("name", ["fedrep", "scaffold", "pooled", "ensemble"])
+def test_heads_are_a_setting_of_methods_that_can_share_them(schema, config, name):
+    whole = Draft202012Validator(schema)
+    for method in ("fedavg", "fedprox", "fedadam"):
+        config["methods"][method]["heads"] = "shared"
+    assert whole.is_valid(config)
+    config["methods"][name]["heads"] = "shared"
+    assert not whole.is_valid(config)

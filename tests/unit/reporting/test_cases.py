@@ -21,7 +21,7 @@ from chexviz.reporting.figures import roc_curves
 from chexviz.reporting.paper import paper
 from chexviz.reporting.tables import methods, published, table1
 from chexviz.reporting.tables import tests as table_tests
-from made_arguments import table_arguments, titles_argument
+from made_arguments import findings_arguments, table_arguments, titles_argument
 from made_paper import make_paper
 
 THREE = "too few cases: 3 positive of at least 20"
@@ -84,9 +84,7 @@ def three_positives(tmp_path_factory):
             table.loc[positive, "score"] = 0.999
         table.to_csv(path, index=False)
         predictions += ["--prediction", *model, "2022", str(path)]
-    for site in made.sites:
-        predictions += ["--task", site["name"], site["task"]]
-    return made, predictions
+    return made, [*predictions, *findings_arguments(made)]
 
 
 def evaluated(made, predictions, minimum: int) -> None:
@@ -115,10 +113,10 @@ def test_three_positive_images_make_no_claim_in_the_abstract(three_positives):
     """Without a minimum they made 'significantly higher, p = 0.01'; now there is no such test."""
     made, predictions = three_positives
     given = [predictions[place : place + 4] for place in range(1, 5 * len(made.models), 5)]
-    tasks = [(site["name"], site["task"]) for site in made.sites]
+    findings = [[site["name"], site["role"], *site["findings"]] for site in made.sites]
     bootstrap = Bootstrap(replicates=200, unit="patient", confidence=0.95, seed=1)
     settings = Resampling(bootstrap=bootstrap, minimum_cases=0)
-    comparisons = evaluate.evaluate(read_models(given, tasks), settings, 0.05)["comparisons"]
+    comparisons = evaluate.evaluate(read_models(given, findings), settings, 0.05)["comparisons"]
     claimed = comparisons[comparisons["test"] == "bootstrap_patients"].query("site == 'rsna'")
     assert (claimed["p"] < 0.05).all()
     assert (claimed["difference"] > 0).all()
@@ -171,7 +169,7 @@ def test_published_values_are_not_judged_by_three_positives(three_positives, tmp
         ]
     )
     table = pd.read_csv(files["csv"])
-    rows = table[(table["task"] == "pneumonia") & (table["metric"] == "auroc")]
+    rows = table[(table["finding"] == "pneumonia") & (table["metric"] == "auroc")]
     assert rows["reason"].str.contains(THREE).all()
     assert (rows["verdict"] == "not comparable").all()
     assert rows["low"].isna().all()

@@ -58,7 +58,7 @@ def test_what_a_site_holds_is_told_by_its_reader_but_a_phantom_is_drawn():
 
 
 def steps(*rows) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["step", "reason", "images"])
+    return pd.DataFrame(rows, columns=["step", "reason", "images"]).assign(subset="")
 
 
 def test_the_flow_is_said_in_the_numbers_of_its_table():
@@ -152,7 +152,7 @@ def test_versions_are_those_of_the_lock_and_the_address_that_of_the_citation(tmp
 
 
 def test_the_text_has_the_sizes_of_the_models_that_are_built():
-    standard = model.build("standard", ["rsna"], 1)
+    standard = model.build("standard", {"rsna": ["pneumonia"]}, 1)
     layers = standard.representation.layers
     widths = [one.out_channels for one in layers if isinstance(one, torch.nn.Conv2d)]
     facts = sizes.facts()

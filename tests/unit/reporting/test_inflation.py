@@ -159,14 +159,19 @@ def test_tex_keeps_its_columns(one_seed, tmp_path):
 def test_model_of_one_protocol_only_is_named(one_seed, tmp_path):
     fewer = pd.read_csv(one_seed.evaluation("patient", "metrics")).iloc[1:]
     fewer.to_csv(tmp_path / "fewer.csv", index=False)
-    with pytest.raises(InputError, match=r"fewer\.csv[\s\S]*rsna pneumonia standard baseline"):
+    with pytest.raises(InputError, match=r"fewer\.csv[\s\S]*rsna pneumonia rsna standard baseline"):
         made(one_seed, tmp_path, "--patient", str(tmp_path / "fewer.csv"))
 
 
 def found(*differences: tuple[float, float, float], sizes=(480, 420), note="") -> pd.DataFrame:
     """Differences with their interval, a model each, as `compare` gives them."""
     rows = [
-        {"group": "Pneumonia", "inflation": value, "verdict": inflation.verdict(low, high, note)}
+        {
+            "site": "rsna",
+            "group": "Pneumonia",
+            "inflation": value,
+            "verdict": inflation.verdict(low, high, note),
+        }
         for value, low, high in differences
     ]
     return pd.DataFrame(rows).assign(training_paper=sizes[0], training_patient=sizes[1])

@@ -19,6 +19,7 @@ from made_arguments import participants_arguments
 from made_results import HOSPITAL, RSNA, SIIM, make_results
 
 OUTPUTS = ("flow", "sources", "csv", "tex", "md", "pdf", "png")
+EDEMA = ["edema"]
 MINIMUM = 6  # pt, of text in figures
 
 
@@ -28,7 +29,7 @@ def samples(count=10, **columns) -> pd.DataFrame:
         "image": [f"i{number:03d}" for number in range(count)],
         "patient": [f"p{number // 2}" for number in range(count)],
         "patient_known": True,
-        "label": [float(number % 4 == 0) for number in range(count)],
+        "label_edema": [float(number % 4 == 0) for number in range(count)],
         **{"view": "AP", "sex": "F", "age": 50.0},
     }
     return pd.DataFrame(defaults | columns)
@@ -53,11 +54,11 @@ def images(steps, step, **keys):
 
 
 def test_every_radiograph_found_is_usable_or_rejected_and_every_label_in_a_subset():
-    own = samples(label=[1, 0, 0, 0, 1, 0, 0, 0, None, None])
+    own = samples(label_edema=[1, 0, 0, 0, 1, 0, 0, 0, None, None])
     why = ["second copy of a/1.dcm", "second copy of b/22.dcm", "no annotation in train-rle.csv"]
-    lost = ["no DICOM file for image 7", "in labels.csv, but there is no such file"]
+    lost = ["no file for image 7", "in labels.csv, but there is no such file"]
     subsets = {"paper": split(own["image"][:8], ["train"] * 6 + ["evaluation"] * 2)}
-    steps = flow.steps("north", own, rejected(*why, *lost), subsets)
+    steps = flow.steps("north", EDEMA, own, rejected(*why, *lost), subsets)
     assert images(steps, "found") == [13]  # rows of a table that have no file are none
     assert images(steps, "rejected") == [2, 1]
     assert images(steps, "usable") == [10]
@@ -72,18 +73,23 @@ def test_every_radiograph_found_is_usable_or_rejected_and_every_label_in_a_subse
 
 
 def test_patients_are_counted_where_they_are_known_and_otherwise_unknown():
-    known = flow.steps("north", samples(), rejected(), {}).set_index("step")
+    known = flow.steps("north", EDEMA, samples(), rejected(), {}).set_index("step")
     assert known.loc["usable", ["positives", "patients"]].tolist() == [3, 5]
-    nobody = flow.steps("north", samples(patient_known=False), rejected(), {}).set_index("step")
+    nobody = flow.steps("north", EDEMA, samples(patient_known=False), rejected(), {}).set_index(
+        "step"
+    )
     assert np.isnan(nobody.loc["usable", "patients"])
     some = samples(patient_known=[True] * 4 + [False] * 6)
-    assert flow.steps("n", some, rejected(), {}).set_index("step").loc["usable", "patients"] == 2
+    assert (
+        flow.steps("n", EDEMA, some, rejected(), {}).set_index("step").loc["usable", "patients"]
+        == 2
+    )
 
 
 def test_sites_together_are_the_sums_and_their_patients_are_unknown():
     own = samples()
     splits = {"paper": split(own["image"], ["train"] * 8 + ["evaluation"] * 2)}
-    steps = [flow.steps("north", own, rejected("no pixel data"), splits) for _ in range(3)]
+    steps = [flow.steps("north", EDEMA, own, rejected("no pixel data"), splits) for _ in range(3)]
     together = flow.together(pd.concat(steps))
     assert images(together, "found") == [33]
     assert images(together, "subset", subset="train") == [24]
@@ -99,9 +105,9 @@ def test_ages_have_median_and_quartiles_and_unknown_tags_are_counted():
         age=[20, 30, 40, 50, 60, np.nan, np.nan, 99],
         sex=["F", "F", "M", None, "F", "M", "M", "F"],
         view=["AP", "PA", "PA", "LL", None, "AP", "AP", "PA"],
-        label=[1, 0, 0, 0, 1, 0, 0, None],
+        label_edema=[1, 0, 0, 0, 1, 0, 0, None],
     )
-    (row,) = characteristics.describe("north", own, {})
+    (row,) = characteristics.describe("north", EDEMA, own, {})
     assert (row["images"], row["positives"]) == (7, 2)  # the last is not labelled
     assert (row["age_low"], row["age_median"], row["age_high"]) == (30, 40, 50)
     assert (row["age_unknown"], row["sex_unknown"], row["view_unknown"]) == (2, 1, 1)
@@ -115,7 +121,7 @@ def test_ages_have_median_and_quartiles_and_unknown_tags_are_counted():
 
 def test_what_no_image_tells_is_unknown_and_no_number():
     own = samples(patient_known=False, view=None, sex=None, age=np.nan)
-    (row,) = characteristics.describe("north", own, {})
+    (row,) = characteristics.describe("north", EDEMA, own, {})
     assert characteristics.cells(row)[3:] == ["unknown"] * 4
 
 
@@ -125,7 +131,7 @@ def test_a_subset_of_a_protocol_has_its_own_row():
         "paper": split(own["image"], ["train"] * 8 + ["evaluation"] * 2),
         "patient": split(own["image"], ["train"] * 6 + ["validation"] * 2 + ["evaluation"] * 2),
     }
-    table = pd.DataFrame(characteristics.describe("north", own, splits))
+    table = pd.DataFrame(characteristics.describe("north", EDEMA, own, splits))
     assert table["subset"].tolist() == [
         *("all", "train", "evaluation", "train", "validation", "evaluation"),
     ]
@@ -219,7 +225,7 @@ def test_the_figure_fits_and_of_many_sites_shows_the_sums(count):
     steps = []
     for site in range(count):
         splits = {name: table.assign(site=f"s{site}") for name, table in protocols.items()}
-        steps.append(flow.steps(f"s{site}", own, why, splits))
+        steps.append(flow.steps(f"s{site}", EDEMA, own, why, splits))
     titles = {f"s{site}": f"Hospital {site}, pneumonia" for site in range(count)}
     figure = figure_flow.draw(pd.concat(steps), titles)
     texts = [one for one in figure.findobj(matplotlib.text.Text) if one.get_text().strip()]

@@ -8,12 +8,12 @@ from chexviz.reporting.paper import patients
 from chexviz.reporting.paper.patients import Shared, Site
 
 RSNA = Site(
-    **{"title": "RSNA", "task": "pneumonia", "images": 26684, "labelled": 26684},
+    **{"title": "RSNA", "findings": ["pneumonia"], "images": 26684, "labelled": 26684},
     **{"positives": 6012, "known": 26586, "patients": 11410, "nameless": False},
     **{"table": "config/patients/rsna.csv.gz", "rejected": 0, "reader": "rsna", "phantom": False},
 )
 SIIM = Site(
-    **{"title": "SIIM-ACR", "task": "pneumothorax", "images": 12047, "labelled": 12047},
+    **{"title": "SIIM-ACR", "findings": ["pneumothorax"], "images": 12047, "labelled": 12047},
     **{"positives": 2669, "known": 12047, "patients": 6166, "nameless": True},
     **{"table": "config/patients/siim.csv.gz", "rejected": 42, "reader": "siim", "phantom": False},
 )

@@ -65,7 +65,7 @@ def with_images(made, images: dict):
 def settings_of(made, **sources) -> dict:
     """The settings of a run on the public datasets; sources: of sites that have another one."""
     sites = [
-        {key: site[key] for key in ("name", "title", "task")}
+        {key: site[key] for key in ("name", "title", "role", "findings")}
         | {"reader": READERS[site["name"]], "source": sources.get(site["name"], ["local:x"])}
         for site in made.sites
     ]
@@ -98,7 +98,7 @@ def test_every_published_value_has_a_row_and_a_verdict(one_seed, files, tmp_path
     printed = original[[*METRICS, "p"]].to_numpy().ravel()
     assert table["published"].tolist() == [value for value in printed if value]
     assert len(table) == 8 * 5 + 4
-    values = table[(table["metric"] != "p") & (table["task"] == "pneumonia")]
+    values = table[(table["metric"] != "p") & (table["finding"] == "pneumonia")]
     assert values["reason"].isna().all()
     for row in values.itertuples():
         half = 0.005
@@ -111,7 +111,7 @@ def test_every_published_value_has_a_row_and_a_verdict(one_seed, files, tmp_path
 def test_a_published_row_that_fits_no_set_of_images_is_not_compared(one_seed, files, tmp_path):
     """2,409 images, a fifth of SIIM-ACR, divide in no way that gives the four percentages."""
     table = table_of(one_seed, files, tmp_path, settings_of(one_seed))
-    rows = table[(table["task"] == "pneumothorax") & (table["metric"] != "p")]
+    rows = table[(table["finding"] == "pneumothorax") & (table["metric"] != "p")]
     assert len(rows) == 4 * 5
     assert set(rows["verdict"]) == {"not comparable"}
     why = "no 2,409 images, a fifth of the dataset, give the published percentages"
@@ -168,7 +168,7 @@ def test_a_value_without_interval_has_no_bounds():
 
 def test_our_values_are_those_of_the_evaluation(two_seeds, files, tmp_path):
     table = table_of(two_seeds, files, tmp_path, settings_of(two_seeds)).set_index(
-        ["task", "model", "metric"]
+        ["finding", "model", "metric"]
     )
     runs = pd.read_csv(two_seeds.evaluation("paper", "metrics"))
     runs = runs[(runs["site"] == "siim") & (runs["architecture"] == "standard")]
@@ -211,7 +211,7 @@ def test_a_published_value_is_judged_given_its_rounding(printed, low, high, verd
 def test_phantoms_are_not_compared(one_seed, files, tmp_path):
     settings = settings_of(one_seed, siim=["phantom"])
     table = table_of(one_seed, files, tmp_path, settings)
-    phantoms = table["task"] == "pneumothorax"
+    phantoms = table["finding"] == "pneumothorax"
     assert set(table.loc[phantoms, "verdict"]) == {"not comparable"}
     reasons = table.loc[phantoms & (table["metric"] != "p"), "reason"]
     assert reasons.str.startswith("phantom radiographs; no 2,409 images").all()
@@ -222,17 +222,21 @@ def test_phantoms_are_not_compared(one_seed, files, tmp_path):
 def test_another_dataset_of_the_task_is_not_compared(two_seeds, files, tmp_path):
     """The hospital, listed first, labels pneumonia too."""
     table = table_of(two_seeds, files, tmp_path, settings_of(two_seeds))
-    rows = table[(table["task"] == "pneumonia") & (table["metric"] == "auroc")]
+    rows = table[(table["finding"] == "pneumonia") & (table["metric"] == "auroc")]
     assert set(rows["site"]) == {"hospital"}
     assert set(rows["reason"]) == {"not the RSNA Pneumonia Detection Challenge dataset"}
 
 
 def test_part_of_the_dataset_is_not_compared(repository):
     data = read_data(repository / "paper" / "published_data.csv")
-    site = {"task": "pneumonia", "reader": "rsna", "source": ["local:x"]}
-    assert published.other_data(site, 5336, data) == ""
-    assert published.other_data(site, 5300, data) == ""  # a few files are damaged
-    assert published.other_data(site, 533, data) == "533 evaluation images instead of 5,336"
+    site = {"reader": "rsna", "source": ["local:x"]}
+
+    def other(images: int) -> str:
+        return published.other_data(site, "pneumonia", images, data)
+
+    assert other(5336) == ""
+    assert other(5300) == ""  # a few files are damaged
+    assert other(533) == "533 evaluation images instead of 5,336"
 
 
 @pytest.mark.parametrize(
@@ -268,11 +272,12 @@ def test_the_papers_own_configuration_trains_as_the_original(repository):
         assert published.other_training(name, training) == ""
     data = read_data(repository / "paper" / "published_data.csv").set_index("task")
     for site in settings["sites"]:
-        dataset = data.loc[site["task"]]
+        (finding,) = site["findings"]
+        dataset = data.loc[finding]
         contract = config["sites"][site["name"]]["contract"]
         assert site["reader"] == dataset["reader"]
         assert contract["images"] == dataset["images"]
-        assert contract["positives"] == dataset["positives"]
+        assert contract["positives"] == {finding: dataset["positives"]}
 
 
 def test_models_that_did_not_run_keep_their_row(tmp_path, files):

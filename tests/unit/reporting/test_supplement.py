@@ -16,9 +16,13 @@ from chexviz.reporting.paper import (
     supplement,
 )
 
-TITLES = {"rsna": "pneumonia", "siim": "pneumothorax"}
+FINDINGS = {"rsna": "pneumonia", "siim": "pneumothorax"}
+TITLES = {(site, finding): finding for site, finding in FINDINGS.items()}
 FEW = {"note": "too few cases: 3 positive of at least 20"}
-SITES = [{"name": name, "title": name.upper()} for name in TITLES]
+SITES = [
+    {"name": site, "title": site.upper(), "role": "train", "findings": [finding]}
+    for site, finding in FINDINGS.items()
+]
 
 
 @pytest.fixture
@@ -34,7 +38,8 @@ def write(tmp_path):
 
 
 def model(site="rsna", method="fedavg", architecture="standard") -> dict:
-    return {"site": site, "architecture": architecture, "method": method}
+    names = {"site": site, "finding": FINDINGS[site], "head": site}
+    return names | {"architecture": architecture, "method": method}
 
 
 def test_the_protocols_are_compared_in_words(write):
@@ -46,7 +51,7 @@ def test_the_protocols_are_compared_in_words(write):
             for protocol in ("paper", "patient")
             for end in ("", "_low", "_high")
         }
-        names = {"task": TITLES[site], "model": "Standard", "seeds": 1}
+        names = {"model": "Standard", "seeds": 1}
         return model(site) | names | aurocs | bounds | {"uncertainty": "95 % interval"}
 
     path = write(
@@ -74,7 +79,7 @@ def test_calibration_ranges_leave_out_what_is_not_known(write):
         **model(),
         note="",
     )
-    assert calibration.calibration_sentence(path) == (
+    assert calibration.calibration_sentence(path, TITLES) == (
         "the expected calibration error was 0.100, where a perfectly calibrated model would show "
         "0.020 by chance, and the slope 0.80 to 1.20."
     )
@@ -125,9 +130,9 @@ def test_decision_share_is_where_a_model_beats_treating_all_and_none(write):
         note="",
     )
     assert "at 50 to 100\u00a0% of the probabilities from 10\u00a0% to 50\u00a0%" in (
-        calibration.decision_sentence(path)
+        calibration.decision_sentence(path, TITLES)
     )
-    assert calibration.decision_sentence(write(row(0.1, np.nan, np.nan), note="")) == ""
+    assert calibration.decision_sentence(write(row(0.1, np.nan, np.nan), note=""), TITLES) == ""
 
 
 def test_localisation_counts_models_above_chance_and_prior(write):
@@ -188,16 +193,17 @@ def test_the_largest_gap_is_that_of_the_largest_size(write):
 
 
 def test_heads_are_those_of_other_sites_by_the_sites_own_labels(write):
-    def row(head, measure, value, finding="pneumonia", **changes):
-        names = {"task": "pneumonia", "head": head, "measure": measure, "finding": finding}
-        names |= {"head_task": TITLES.get(head, "pneumonia"), "seed": 1}
+    def row(head, measure, value, labels="pneumonia", **changes):
+        names = {"finding": FINDINGS.get(head, "pneumonia"), "head": head, "measure": measure}
+        ranked = measure == "auroc"
+        names |= {"own": "" if ranked else labels, "labels": labels if ranked else "", "seed": 1}
         bounds = {"value": value, "low": value - 0.05, "high": value + 0.05}
         return model(**changes) | names | bounds
 
     path = write(
         *(row("rsna", "auroc", 0.9), row("siim", "auroc", 0.6), row("siim", "both_ratio", 1.5)),
         *(row("hospital", "auroc", 0.8), row("hospital", "both_ratio", 2.5)),
-        row("siim", "auroc", 0.1, finding="pneumothorax"),
+        row("siim", "auroc", 0.1, labels="pneumothorax"),
         row("siim", "auroc", 0.2, method="pooled"),
         row("siim", "auroc", 0.99, architecture="densenet121") | FEW,
         note="",
@@ -255,7 +261,9 @@ def test_coverage_is_told_of_designs_with_enough_cases(write):
 
 def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
     def row(site, check, group, **values):
+        of_labels = check in ("positive", "odds ratio", "conflicting labels")
         names = {"site": site, "check": check, "group": group, "note": ""}
+        names["finding"] = FINDINGS[site] if of_labels else ""
         numbers = dict.fromkeys(("count", "value", "low", "high"), np.nan)
         return names | {"images": 1000} | numbers | values
 
@@ -290,8 +298,14 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
 )
 def test_what_a_run_cannot_tell_is_not_read(protocols, tables):
     assert inventory.study_tables(protocols) == tables
-    files = inventory.files(protocols, ["one"], inventory.shown_figures())
+    files = inventory.files(protocols, SITES, inventory.shown_figures(SITES))
     assert len(files) == len(set(files))
     read = {name for name in ("published", "grim", "inflation") if f"tables/{name}.csv" in files}
     assert read == set(tables)
-    assert "sites/one/samples.csv" in files
+    assert "sites/rsna/samples.csv" in files
+    assert not [name for name in files if name.endswith("external.csv")]
+    abroad = [*SITES, SITES[0] | {"name": "abroad", "role": "external"}]
+    files = inventory.files(protocols, abroad, inventory.shown_figures(abroad))
+    assert [name for name in files if name.endswith("external.csv")] == [
+        f"tables/{protocol}/external.csv" for protocol in protocols
+    ]

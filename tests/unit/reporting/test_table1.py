@@ -15,8 +15,8 @@ from chexviz.reporting import titles, wording
 from chexviz.reporting.tables import cells, models, outputs, table1, typesetting
 
 SITES = [
-    {"name": name, "title": title, "task": task}
-    for name, title, task in (
+    {"name": name, "title": title, "role": "train", "findings": [finding]}
+    for name, title, finding in (
         *(("rsna", "RSNA", "pneumonia"), ("siim", "SIIM-ACR", "pneumothorax")),
         ("h", "Our hospital", "edema"),
     )
@@ -30,8 +30,13 @@ VALUES = {
 }
 
 
-def metric_row(site="rsna", task="pneumonia", method="baseline", seed=1, shift=0.0) -> dict:
-    row = {"site": site, "task": task, "architecture": "standard", "method": method, "seed": seed}
+def model(site: str, finding: str, method: str, seed: int) -> dict:
+    row = {"site": site, "finding": finding, "head": site, "architecture": "standard"}
+    return row | {"method": method, "seed": seed}
+
+
+def metric_row(site="rsna", finding="pneumonia", method="baseline", seed=1, shift=0.0) -> dict:
+    row = model(site, finding, method, seed)
     row |= {"images": 5336, "patients": 4000, "positives": 1205, "threshold": 0.3, "note": ""}
     for metric, (value, low, high) in VALUES.items():
         row |= {metric: value + shift, f"{metric}_low": low, f"{metric}_high": high}
@@ -42,21 +47,21 @@ TESTED = {"test": "bootstrap_patients", "p_holm": 1.0, "margin": 0.05, "p_non_in
 TESTED["note"] = ""
 
 
-def comparison_row(p, site="rsna", task="pneumonia", seed=1, method="fedavg") -> dict:
-    row = {"site": site, "task": task, "architecture": "standard", "method": method}
-    row |= {"reference": "baseline", "seed": seed, "difference": -0.01, "low": -0.02}
+def comparison_row(p, site="rsna", finding="pneumonia", seed=1, method="fedavg") -> dict:
+    row = model(site, finding, method, seed) | {"reference": "baseline", "reference_head": site}
+    row |= {"difference": -0.01, "low": -0.02}
     return row | {"high": 0.003, "standard_error": 0.006, "statistic": -1.6, "p": p} | TESTED
 
 
 def evaluated(*sites, seeds=(1,), p=0.104, methods=("fedavg",)):
-    """Metrics (of baseline and methods) and comparisons for these (site, task)."""
+    """Metrics (of baseline and methods) and comparisons for these (site, finding)."""
     metrics, comparisons = [], []
-    for site, task in sites or [("rsna", "pneumonia")]:
+    for site, finding in sites or [("rsna", "pneumonia")]:
         for number, seed in enumerate(seeds):
             for method in (*methods, "baseline"):
-                metrics.append(metric_row(site, task, method, seed, shift=0.02 * number))
+                metrics.append(metric_row(site, finding, method, seed, shift=0.02 * number))
             for method in methods:
-                comparisons.append(comparison_row(p, site, task, seed, method))
+                comparisons.append(comparison_row(p, site, finding, seed, method))
     return pd.DataFrame(metrics), pd.DataFrame(comparisons)
 
 
@@ -105,11 +110,11 @@ def test_markdown_has_the_papers_rows_in_order():
 
 def test_sites_are_named_by_their_finding_and_by_their_title_where_two_share_one():
     def names(sites: list[dict]) -> list[str]:
-        pairs = [(site["name"], site["task"]) for site in sites]
+        pairs = [(site["name"], site["findings"][0]) for site in sites]
         return models.summarise(*evaluated(*pairs), sites)["group"].drop_duplicates().tolist()
 
     assert names(SITES) == ["Pneumonia", "Pneumothorax", "Edema"]
-    same = [*SITES[:2], SITES[2] | {"task": "pneumonia"}]
+    same = [*SITES[:2], SITES[2] | {"findings": ["pneumonia"]}]
     titled = ["Pneumonia (RSNA)", "Pneumothorax (SIIM-ACR)", "Pneumonia (Our hospital)"]
     assert names(same) == titled
 
@@ -167,7 +172,10 @@ def test_csv_is_tidy_and_unrounded(tmp_path):
 
 def test_tex_escapes_and_keeps_its_columns():
     pairs = [("a", "50% & #$~^{x}\\"), ("b", "y"), ("c", "y")]
-    sites = [{"name": name, "title": f"{name}_1", "task": task} for name, task in pairs]
+    sites = [
+        {"name": name, "title": f"{name}_1", "role": "train", "findings": [finding]}
+        for name, finding in pairs
+    ]
     table = models.summarise(*evaluated(*pairs), sites)
     tex = typesetting.to_tex(table1.layout(table), "DEMO_1: 5% & more")
     assert r"\textbf{DEMO\_1: 5\% \& more}" in tex

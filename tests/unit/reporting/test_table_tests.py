@@ -29,7 +29,8 @@ def write_comparisons(path: Path, sites, seeds) -> Path:
     for site, architecture, method, seed, test in product(
         sites, ("standard", "densenet121"), METHODS, seeds, titles.TESTS
     ):
-        key = [site["name"], site["task"], architecture, method, "baseline", seed, test]
+        key = [site["name"], site["findings"][0], site["name"], architecture, method, "baseline"]
+        key += [site["name"], seed, test]
         difference = draws.normal(0, 0.02)
         tested = norm.sf((difference + 0.05) / 0.02) if test != LITERAL else np.nan
         p = 2 * norm.sf(abs(difference) / 0.02)

@@ -240,7 +240,7 @@ def test_other_images_and_one_class_are_refused(pair):
     assert "no image '0119'" in pair.refusal().found
     pair.write(*(draw_table(seed).assign(label=1) for seed in (1, 2)))
     error = pair.refusal()
-    assert error.expected.endswith("images with and without the finding")
+    assert error.expected.endswith("images of predictions with and without the finding")
 
 
 def test_patients_in_one_file_alone_are_refused(pair):

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 NAMES = r"(?<![\w/.-])(?![\w/.-]*\.csv)[\w/.-]*\d[\w/.-]*"  # but not of label tables
-LOST = ("no DICOM file for image ", "but there is no such file")  # rows of a table, not files
+LOST = ("no file for image ", "but there is no such file")  # rows of a table, not files
 
 
 def kinds(reasons: pd.Series) -> pd.Series:

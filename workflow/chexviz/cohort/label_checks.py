@@ -1,6 +1,6 @@
 """Whether labels and tags can be trusted: conflicts, missing tags, class balance, confounders."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import exp, log, sqrt
 from pathlib import Path
 
@@ -11,38 +11,36 @@ from scipy.special import ndtri
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
-from chexviz.base.tables.sites import SAMPLES
 from chexviz.base.tables.study import DUPLICATES, LABEL_CHECKS, PAIR
-from chexviz.cohort.leakage import known, person, positions, sharing
+from chexviz.cohort.leakage import LABEL, known, positions, read_samples, sharing
 
-TAGS = ("patient", "label", "view", "sex", "age", "spacing")
+TAGS = ("view", "sex", "age", "spacing")
 VIEWS, SEXES = ("AP", "PA"), ("M", "F")  # of each, the odds of the first against the second
 CONFIDENCE = 0.95
 HALF = 0.5  # added to every cell of a table with an empty one (Haldane 1956, Anscombe 1956)
 
 
-def check(images: pd.DataFrame, pairs: pd.DataFrame, tasks: dict[str, str]) -> pd.DataFrame:
+def check(
+    images: pd.DataFrame, pairs: pd.DataFrame, findings: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
     """The table of all checks (LABEL_CHECKS), site by site.
 
-    images: all columns of samples.csv, and site. pairs: duplicates.csv. tasks: of each site.
+    images: all columns of samples.csv, and site. pairs: duplicates.csv. findings: that each site
+    labels, evaluated ones too.
     """
-    rows, labels = [], by_finding(images, tasks)
-    of = {site: (images["site"] == site).to_numpy() for site in tasks}
-    for site in tasks:
-        own = images[of[site]]
-        found = [
-            row for other in tasks if other != site for row in shared(images, pairs, site, other)
-        ]
-        for other in tasks:
-            both = {
-                finding: values
-                for finding, values in labels.items()
-                if not (np.isnan(values[of[site]]).all() or np.isnan(values[of[other]]).all())
-            }
-            found += [conflicts(images, pairs, both, site, other)] if both else []
-        found += [*patients(own), *missing_tags(own), impossible_ages(own), *balance(own)]
-        found += [odds_ratio(own, "view", VIEWS), odds_ratio(own, "sex", SEXES)]
-        rows += [{"site": site} | row for row in found]
+    rows, near = [], positions(images, pairs)
+    for site, names in findings.items():
+        own = images[images["site"] == site]
+        others = [other for other in findings if other != site]
+        found = [row for other in others for row in shared(images, pairs, site, other)]
+        for other, theirs in findings.items():
+            both = [name for name in names if name in theirs]
+            found += [conflicts(images, near, name, site, other) for name in both]
+        found += [*patients(own), *missing_tags(own, names), impossible_ages(own)]
+        for name in names:
+            found += [*balance(own, name)]
+            found += [odds_ratio(own, name, "view", VIEWS), odds_ratio(own, name, "sex", SEXES)]
+        rows += [{"site": site, "finding": ""} | row for row in found]
     return LABEL_CHECKS.frame(rows)
 
 
@@ -69,43 +67,29 @@ def shared(images: pd.DataFrame, pairs: pd.DataFrame, site: str, other: str) -> 
         yield share(f"shared {kind}", other, int(looked_at.sum()), int(affected.sum()), note)
 
 
-def by_finding(images: pd.DataFrame, tasks: dict[str, str]) -> dict[str, np.ndarray]:
-    """The labels (n,) of each finding, NaN where not annotated; `label` is of the site's task."""
-    task = images["site"].map(tasks)
-    others = {column.removeprefix("label_") for column in images if column.startswith("label_")}
-    return {
-        name: np.where(task == name, images["label"], images.get(f"label_{name}", np.nan))
-        for name in sorted(others.union(tasks.values()))
-    }
-
-
 def conflicts(
-    images: pd.DataFrame, pairs: pd.DataFrame, labels: dict[str, np.ndarray], site: str, other: str
+    images: pd.DataFrame, near: tuple[np.ndarray, np.ndarray], finding: str, site: str, other: str
 ) -> dict:
     """Labelled images of `site` with a near-identical one at `other`; how many differ in label.
 
-    labels: (n,) of each finding to compare, NaN if not annotated.
+    near: positions in `images` of the two images of each pair.
     """
-    one, two = positions(images, pairs)
-    one, two = np.r_[one, two], np.r_[two, one]  # each image of a pair has the other one
-    names = images["site"].to_numpy()
+    one, two = (
+        np.concatenate(near),
+        np.concatenate(near[::-1]),
+    )  # each image of a pair has the other one
+    names, labels = images["site"].to_numpy(), images[f"{LABEL}{finding}"].to_numpy(dtype=float)
     chosen = (names[one] == site) & (names[two] == other)
+    chosen &= ~np.isnan(labels[one]) & ~np.isnan(labels[two])
     one, two = one[chosen], two[chosen]
-    looked_at, wrong, notes = np.zeros(len(one), dtype=bool), np.zeros(len(one), dtype=bool), []
-    for finding, values in labels.items():
-        both = ~np.isnan(values[one]) & ~np.isnan(values[two])
-        differ = both & (values[one] != values[two])
-        looked_at |= both
-        wrong |= differ
-        if differ.any():
-            example = [side[differ][0] for side in (one, two)]
-            texts = [
-                f"{names[at]}/{images['image'].iloc[at]} is {values[at]:.0f}" for at in example
-            ]
-            count = len(np.unique(one[differ]))
-            notes.append(f"{finding}: {count}, e.g. {', '.join(texts)}")
-    counts = len(np.unique(one[looked_at])), len(np.unique(one[wrong]))
-    return share("conflicting labels", other, *counts, "; ".join(notes))
+    differ = labels[one] != labels[two]
+    count, note = len(np.unique(one[differ])), ""
+    if count:
+        example = [side[differ][0] for side in (one, two)]
+        texts = [f"{names[at]}/{images['image'].iloc[at]} is {labels[at]:.0f}" for at in example]
+        note = f"{finding}: {count}, e.g. {', '.join(texts)}"
+    row = share("conflicting labels", other, len(np.unique(one)), count, note)
+    return row | {"finding": finding}
 
 
 def patients(own: pd.DataFrame) -> Iterator[dict]:
@@ -119,12 +103,20 @@ def patients(own: pd.DataFrame) -> Iterator[dict]:
     yield share("several images", "patient", len(who), int(sizes[sizes > 1].sum()))
 
 
-def missing_tags(own: pd.DataFrame) -> Iterator[dict]:
-    """How many images lack a tag; for `patient`, how many the source names no patient for."""
+def missing_tags(own: pd.DataFrame, findings: Sequence[str]) -> Iterator[dict]:
+    """How many images lack a tag, or the label of a finding.
+
+    For `patient`: how many images the source names no patient for.
+    """
+    absent = ~own["patient_known"]
+    note = "shared patients cannot be found" if absent.any() else ""
+    yield share("missing", "patient", len(own), int(absent.sum()), note)
+    for finding in findings:
+        unknown = own[f"{LABEL}{finding}"].isna()
+        row = share("missing", "label", len(own), int(unknown.sum()))
+        yield row | {"finding": finding}
     for tag in TAGS:
-        absent = ~own["patient_known"] if tag == "patient" else own[tag].isna()
-        note = "shared patients cannot be found" if tag == "patient" and absent.any() else ""
-        yield share("missing", tag, len(own), int(absent.sum()), note)
+        yield share("missing", tag, len(own), int(own[tag].isna().sum()))
 
 
 def impossible_ages(own: pd.DataFrame) -> dict:
@@ -136,12 +128,12 @@ def impossible_ages(own: pd.DataFrame) -> dict:
     return share("impossible", "age", len(stated), len(impossible), note)
 
 
-def balance(own: pd.DataFrame) -> Iterator[dict]:
+def balance(own: pd.DataFrame, finding: str) -> Iterator[dict]:
     """Positive images among all labelled ones, and by view and sex, with Wilson intervals."""
     from scipy.stats import binomtest  # not above: the audit's figure and the paper import this too
 
-    labelled = own[own["label"].notna()]
-    positive = labelled["label"] == 1
+    labelled = own[own[f"{LABEL}{finding}"].notna()]
+    positive = labelled[f"{LABEL}{finding}"] == 1
     groups = [("all", positive)]
     for tag in ("view", "sex"):
         groups += [
@@ -149,24 +141,27 @@ def balance(own: pd.DataFrame) -> Iterator[dict]:
             for value, part in positive.groupby(labelled[tag].fillna("unknown"))
         ]
     for group, part in groups:
-        test = binomtest(int(part.sum()), len(part))
-        low, high = test.proportion_ci(CONFIDENCE, method="wilson")
-        yield share("positive", group, len(part), int(part.sum())) | {"low": low, "high": high}
+        row = share("positive", group, len(part), int(part.sum())) | {"finding": finding}
+        if len(part):
+            test = binomtest(int(part.sum()), len(part))
+            low, high = test.proportion_ci(CONFIDENCE, method="wilson")
+            row |= {"low": low, "high": high}
+        yield row
 
 
-def odds_ratio(own: pd.DataFrame, tag: str, values: tuple[str, str]) -> dict:
+def odds_ratio(own: pd.DataFrame, finding: str, tag: str, values: tuple[str, str]) -> dict:
     """Odds of a positive label in images of the first value against the second (Woolf 1955).
 
     Far from 1, the tag tells the label: a model may learn the tag instead of the finding.
     """
-    labelled = own[own["label"].notna() & own[tag].isin(values)]
-    positive = labelled["label"] == 1
+    labelled = own[own[f"{LABEL}{finding}"].notna() & own[tag].isin(values)]
+    positive = labelled[f"{LABEL}{finding}"] == 1
     first = labelled[tag] == values[0]
     table = np.array(
         [[(positive & side).sum(), (~positive & side).sum()] for side in (first, ~first)]
     )
     row: dict = {"check": "odds ratio", "group": f"{tag} {values[0]} against {values[1]}"}
-    row |= {"images": len(labelled), "count": int(positive.sum())}
+    row |= {"finding": finding, "images": len(labelled), "count": int(positive.sum())}
     if not (table.sum(axis=0).all() and table.sum(axis=1).all()):
         return row | {"value": np.nan, "note": "needs both values and both labels"}
     cells = table if table.all() else table + HALF
@@ -179,17 +174,17 @@ def odds_ratio(own: pd.DataFrame, tag: str, values: tuple[str, str]) -> dict:
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument("--site", nargs="+", required=True)
-    parser.add_argument("--task", nargs="+", required=True, help="of each site")
     parser.add_argument("--samples", nargs="+", required=True, type=Path, help="a file per site")
     parser.add_argument("--duplicates", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args(argv)
-    tables = [SAMPLES.read(path) for path in arguments.samples]
-    images = pd.concat(tables, keys=arguments.site, names=["site", None]).reset_index("site")
-    images["patient"] = person(images)
+    tables = read_samples(arguments.site, arguments.samples)
+    findings = {
+        site: [name.removeprefix(LABEL) for name in samples if name.startswith(LABEL)]
+        for site, samples in zip(arguments.site, tables, strict=True)
+    }
     pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
-    tasks = dict(zip(arguments.site, arguments.task, strict=True))
-    table = check(images.reset_index(drop=True), pairs, tasks)
+    table = check(pd.concat(tables, ignore_index=True), pairs, findings)
     for column in ("value", "low", "high"):
         table[column] = table[column].map("{:.6g}".format, na_action="ignore")
     with replacing(arguments.output) as temporary:

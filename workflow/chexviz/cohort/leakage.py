@@ -14,19 +14,25 @@ from chexviz.base.tables.sites import SAMPLES
 from chexviz.base.tables.study import DUPLICATES, LEAKAGE, PAIR, SPLIT, SUBSETS
 from chexviz.base.user_tables import NAMELESS
 
+LABEL = "label_"  # and a finding: the column of its labels
 
-def read_samples(sites: list[str], paths: list[Path]) -> pd.DataFrame:
-    """The labelled images: site, image, patient, patient_known, label (0 or 1), sha256, position.
 
-    position: the row of the site's packed images.
+def read_samples(sites: list[str], paths: list[Path], *names: str) -> list[pd.DataFrame]:
+    """The columns `names` of each site's samples.csv, or all; patient as `person` tells them apart.
+
+    Added are site, and position: the row of the site's packed images.
     """
     tables = []
     for site, path in zip(sites, paths, strict=True):
-        table = SAMPLES.read(path, "image", "patient", "patient_known", "label", "sha256")
-        tables.append(table.assign(site=site, position=range(len(table))))
-    images = pd.concat(tables, ignore_index=True)
-    images = images[images["label"].notna()].reset_index(drop=True)
-    return images.assign(patient=person(images), label=images["label"].astype(int))
+        table = SAMPLES.read(path, *names)
+        table = table.assign(site=site, position=range(len(table)))
+        tables.append(table.assign(patient=person(table)))
+    return tables
+
+
+def as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose labels are whole numbers: 1, 0, or nothing where they are unknown."""
+    return table.astype({name: "Int64" for name in table if str(name).startswith(LABEL)})
 
 
 def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -156,16 +162,16 @@ def main(argv: list[str] | None = None) -> None:
         "--joined", required=True, type=Path, help="output, the splits of all sites"
     )
     arguments = parser.parse_args(argv)
-    images = read_samples(arguments.site, arguments.samples)
-    keys = ["site", "image"]
+    columns = ("image", "patient", "patient_known", "sha256")
+    samples = pd.concat(read_samples(arguments.site, arguments.samples, *columns))
     joined = pd.concat([SPLIT.read(path) for path in arguments.split])
-    subsets = joined[[*keys, "subset"]]
-    images = images.merge(subsets, how="left", on=keys, validate="one_to_one")
-    if images["subset"].isna().any():
+    keys = ["site", "image", "position"]
+    images = samples.merge(joined[[*keys, "subset"]], on=keys, validate="one_to_one")
+    if len(images) < len(joined):
         raise InputError(
             ", ".join(map(str, arguments.split)),
-            expected=f"the subsets of {len(images)} labelled images",
-            found=f"those of {images['subset'].count()}",
+            expected=f"subsets of images that are where the {len(samples)} samples say",
+            found=f"{len(joined) - len(images)} others, of {len(joined)}",
             fix="make the splits again from these samples",
         )
     pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
@@ -173,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
     outputs = {"audit": arguments.audit, "joined": arguments.joined}
     with replacing_all(outputs) as temporaries:
         LEAKAGE.write(leakage, temporaries["audit"])
-        SPLIT.write(joined, temporaries["joined"])
+        SPLIT.write(as_written(joined), temporaries["joined"])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.settings import Settings
 from chexviz.base.tables.sites import CONTRACT
-from chexviz.data.readers.listing import Listing
+from chexviz.data.readers.listing import Listing, positives
 
 MET, BROKEN, UNCHECKED = "as expected", "differs", "not checked"
 FIXES = {
@@ -32,19 +32,20 @@ class Contract(Settings, frozen=True):
     """What a source is known to hold. strict: whether a difference ends the run.
 
     files: how many there are by pattern. columns: of tables by name. rows, ids: of the label table.
-    images, positives: that are labelled. None: nothing is expected.
+    images: that are labelled. positives: of them, by finding; one that the site does not read is
+    not compared. None: nothing is expected.
     """
 
     strict: bool
     files: dict[str, int]
     columns: dict[str, list[str]]
+    positives: dict[str, int]
     rows: int | None = None
     ids: int | None = None
     images: int | None = None
-    positives: int | None = None
 
 
-NOTHING = Contract(strict=False, files={}, columns={})
+NOTHING = Contract(strict=False, files={}, columns={}, positives={})
 
 
 def check(
@@ -68,7 +69,7 @@ def check_kept(
     contract = contract or NOTHING
     compared = [
         ("kept images", contract.images, len(samples)),
-        ("kept positives", contract.positives, int((samples["label"] == 1).sum())),
+        *((f"kept {name}", *counts) for name, *counts in counted(contract, samples)),
     ]
     return judged(site, contract, folder, compared, why)
 
@@ -105,7 +106,13 @@ def comparisons(
     yield "rows of the label table", contract.rows, rows
     yield "ids of the label table", contract.ids, listing.table.ids
     yield "images", contract.images, len(listing.records)
-    yield "positives", contract.positives, int((listing.records["label"] == "1").sum())
+    yield from counted(contract, listing.records)
+
+
+def counted(contract: Contract, table: pd.DataFrame) -> Iterator[tuple]:
+    """The positives of each finding that a table has labels of, likewise."""
+    for finding, number in positives(table).items():
+        yield f"positives of {finding}", contract.positives.get(finding), number
 
 
 def plain_name(file: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from chexviz.base.errors import InputError, Unreadable
-from chexviz.data.decoding.dicom import Radiograph, radiograph
+from chexviz.data.decoding.radiograph import Radiograph, radiograph
 from chexviz.data.workers import how_ended
 from chexviz.images import run_lengths
 from chexviz.images.resizing import Square, on_square, resized, square
@@ -41,17 +41,18 @@ MORE = "give the job more memory, or fewer threads, each of which reads a file; 
 
 @dataclass
 class Task:
-    """One file to be read. boxes: (n, 4) x, y, width, height; runs: '' or a mask.
+    """One file to be read.
 
-    side: boxes and mask were drawn on images of so many pixels a side; None: on the file itself.
+    boxes: finding, x, y, width, height, of each. runs: finding and a mask, at most one of each.
+    drawn_on: height and width of the image that they were drawn on; None: of the file, as it is.
     """
 
     slot: int
     path: Path
     image: str
-    boxes: list[list[float]]
-    runs: str
-    side: int | None = None
+    boxes: list[list]
+    runs: list[list]
+    drawn_on: tuple[int, int] | None = None
 
 
 @dataclass
@@ -181,32 +182,33 @@ def header(found: Radiograph, scale: float) -> dict:
 
 
 def annotate(task: Task, shape: tuple[int, int], place: Square, size: int) -> list[list]:
-    """The annotations of an image in its own pixels: rows of image, x, y, width, height, runs.
+    """The annotations of an image in its own pixels: rows of ANNOTATIONS.
 
     What lies outside of a centre crop is cut off. Raises InputError if a box or mask does not fit
     on the file's `shape` (height, width): then labels and files do not belong together. The file is
     not rejected for it, as that would leave out positive images alone.
     """
     height, width = shape
-    if task.side and (task.boxes or task.runs) and shape != (task.side, task.side):
-        expected = f"{task.side} x {task.side} pixels, on which its boxes or mask were drawn"
+    if task.drawn_on and (task.boxes or task.runs) and shape != task.drawn_on:
+        down, across = task.drawn_on
+        expected = f"{across} x {down} pixels, on which its boxes or masks were drawn"
         raise misfit(task.path, expected, f"{width} x {height}")
     rows = []
-    for box in task.boxes:
+    for finding, *box in task.boxes:
         inside = within(box, shape)
         if not inside:
             found = f"x, y, width, height: {', '.join(f'{value:g}' for value in box)}"
             raise misfit(task.path, f"boxes within its {width} x {height} pixels", found)
-        rows.append((on_square(inside, place, size), ""))
-    if task.runs:
+        rows.append((finding, on_square(inside, place, size), ""))
+    for finding, runs in task.runs:
         try:
-            mask = run_lengths.to_mask(task.runs, shape)
+            mask = run_lengths.to_mask(runs, shape)
         except ValueError as error:
             expected = f"a mask within its {width} x {height} pixels"
             raise misfit(task.path, expected, str(error)) from error
         if mask.any():
-            rows.append(annotate_mask(mask, place, size))
-    return [[task.image, *box, runs] for box, runs in rows if box]
+            rows.append((finding, *annotate_mask(mask, place, size)))
+    return [[task.image, finding, *box, runs] for finding, box, runs in rows if box]
 
 
 def within(box: list[float], shape: tuple[int, int]) -> tuple[float, ...] | None:
@@ -229,7 +231,7 @@ def misfit(path: Path, expected: str, found: str) -> InputError:
         path,
         expected=expected,
         found=found,
-        fix="boxes and masks are in pixels of the files that the challenge published, so take "
+        fix="boxes and masks are in pixels of the files that they came with, so take "
         "those: on a resized, cropped or rotated copy they lie elsewhere",
     )
 

@@ -30,7 +30,7 @@ class Phantom(Settings, frozen=True):
 
     images: Positive
     seed: int
-    positives: int | None = None
+    positives: dict[str, int] | None = None
     unlabelled: int | None = None
 
 

@@ -19,7 +19,7 @@ from chexviz.base.settings import Settings, read
 from chexviz.base.tables.sites import CONTRACT, REJECTED, SAMPLES, SHARDS
 from chexviz.data import contract
 from chexviz.data.preprocess import summary
-from chexviz.data.readers.listing import empty_site
+from chexviz.data.readers.listing import empty_site, label_columns
 from chexviz.images.arrays import open_array
 
 OUTPUTS = ("index", "samples", "annotations", "rejected", "contract")
@@ -75,7 +75,8 @@ def merge(site: str, settings: Merge, shards: list[Path], outputs: Mapping[str, 
     with replacing_all(outputs) as paths:
         for name in ("samples", "annotations"):
             concatenate(beside[name], paths[name])
-        samples = SAMPLES.read(paths["samples"], "patient", "patient_known", "label")
+        labels = label_columns(pd.read_csv(paths["samples"], nrows=0))
+        samples = SAMPLES.read(paths["samples"], "patient", "patient_known", *labels)
         if len(samples) != index["images"].sum():
             raise InputError(
                 outputs["index"].parent,
@@ -84,7 +85,7 @@ def merge(site: str, settings: Merge, shards: list[Path], outputs: Mapping[str, 
                 fix=f"remove {shards[0].parent.parent} and run again",
             )
         line = summary(site, samples, rejected)
-        if samples["label"].isna().all():
+        if samples[labels].isna().all(axis=None):
             raise empty_site(outputs["index"].parent, line)
         REJECTED.write(rejected.sort_values(["file", "reason"]), paths["rejected"])
         # Every shard has compared the whole site with its contract, before it decoded anything.

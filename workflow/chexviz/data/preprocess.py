@@ -36,8 +36,17 @@ from chexviz.data.convert import (
     npy_header,
     slot_start,
 )
-from chexviz.data.readers.files import is_named_dicom
-from chexviz.data.readers.listing import BOX, Listing, Options, empty_site, kept
+from chexviz.data.described import DESCRIPTIONS, completed
+from chexviz.data.readers.files import is_named_radiograph
+from chexviz.data.readers.listing import (
+    BOX,
+    Listing,
+    Options,
+    empty_site,
+    kept,
+    label_columns,
+    positives,
+)
 from chexviz.data.readers.registry import read
 from chexviz.data.unchanged import check_files, check_tables, unchanged
 from chexviz.data.workers import Workers
@@ -77,12 +86,19 @@ def part(listing: Listing, number: int, count: int) -> Listing:
 
 def tasks_of(listing: Listing, folder: Path) -> list[Task]:
     """One task a record, in the order of the records."""
-    boxes = {image: rows[BOX].values.tolist() for image, rows in listing.boxes.groupby("image")}
-    runs = dict(zip(listing.runs["image"], listing.runs["runs"], strict=True))
+    boxes, runs = (
+        {image: rows[columns].values.tolist() for image, rows in table.groupby("image")}
+        for table, columns in (
+            (listing.boxes, ["finding", *BOX]),
+            (listing.runs, ["finding", "runs"]),
+        )
+    )
+    side = (listing.side, listing.side) if listing.side else None
     tasks = []
     for slot, row in enumerate(listing.records.itertuples()):
-        drawn = boxes.get(row.image, []), runs.get(row.image, "")
-        tasks.append(Task(slot, folder / row.file, row.image, *drawn, listing.side))
+        drawn = boxes.get(row.image, []), runs.get(row.image, [])
+        drawn_on = listing.sizes.get(row.image, side)
+        tasks.append(Task(slot, folder / row.file, row.image, *drawn, drawn_on))
     return tasks
 
 
@@ -126,9 +142,9 @@ def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
     why = [f"{count} x {reason}" for reason, count in kinds.head(REASONS).items()]
     if len(kinds) > REASONS:
         why.append(f"{kinds[REASONS:].sum()} x others")
-    positive = (samples["label"] == 1).sum()
+    counts = [f"{count} with {finding}" for finding, count in positives(samples).items()]
     line = (
-        f"preprocess {site}: {len(samples)} images, {positive} positive, {len(rejected)} rejected"
+        f"preprocess {site}: {len(samples)} images, {', '.join(counts)}, {len(rejected)} rejected"
     )
     line += f" ({'; '.join(why)})" * bool(why)
     known = samples.loc[samples["patient_known"], "patient"]
@@ -138,11 +154,11 @@ def summary(site: str, samples: pd.DataFrame, rejected: pd.DataFrame) -> str:
 
 
 def left_alone(site: str, listing: Listing) -> str:
-    """One line: the files that are neither DICOM nor in the label table; '' without any."""
+    """One line: the files that are neither radiographs nor in a table, by kind."""
     kinds = Counter(PurePosixPath(file).suffix.lower() or "no suffix" for file in listing.others)
     counts = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(REASONS))
     total = f"{len(listing.others)} other files were not read"
-    return f"preprocess {site}: {total}, being neither DICOM nor in the label table: {counts}"
+    return f"preprocess {site}: {total}, being neither radiographs nor in the label table: {counts}"
 
 
 def list_shard(
@@ -153,7 +169,7 @@ def list_shard(
     The shard's files, and those that are no image, are known to be those of the manifest then, but
     for the bytes of images, which are compared when they are decoded.
     """
-    named = files["file"].map(is_named_dicom)
+    named = files["file"].map(is_named_radiograph)
     check_files(folder, files[~named])  # which the reader opens
     listing = read(settings.reader, folder, files, settings)
     listing.records = listing.records.sort_values("image").reset_index(drop=True)
@@ -196,7 +212,7 @@ def preprocess(
             samples, rejected = tabulate(listing, checksums, done)
             line = summary(name, samples, rejected)
             if shard == (1, 1):  # merge does it for several
-                if samples["label"].isna().all():
+                if samples[label_columns(samples)].isna().all(axis=None):
                     raise empty_site(folder, line)
                 kept_ones = contract.check_kept(site, settings.contract, folder, samples, line)
                 agreed = pd.concat([agreed, kept_ones])
@@ -217,10 +233,10 @@ def tabulate(
     """The tables samples and rejected, from what became of every record."""
     records = listing.records.assign(reason=[one.reason for one in done], sha256=checksums)
     rows = pd.DataFrame([one.row for one in done], index=records.index)
-    samples = pd.concat([records, rows], axis=1)
-    findings = [column for column in records if column.startswith("label_")]
-    samples = samples[samples["reason"] == ""].reindex(columns=[*SAMPLES.names, *findings])
-    labels = ["label", *findings]
+    samples = pd.concat([records.drop(columns=DESCRIPTIONS, errors="ignore"), rows], axis=1)
+    labels = label_columns(records)
+    samples = samples[samples["reason"] == ""].reindex(columns=[*SAMPLES.names, *labels])
+    samples = completed(samples, records)
     samples[labels] = samples[labels].replace("", None).astype("Int64")
     rejected = pd.concat(
         [listing.rejected, records.loc[records["reason"] != "", ["file", "reason"]]]

@@ -8,7 +8,7 @@ import pandas as pd
 from chexviz.base.errors import InputError
 from chexviz.base.files import sha256
 from chexviz.data.convert import Done, Task, unreachable
-from chexviz.data.readers.files import is_named_dicom
+from chexviz.data.readers.files import is_named_radiograph
 
 
 def check_files(folder: Path, files: pd.DataFrame) -> None:
@@ -26,12 +26,12 @@ def check_files(folder: Path, files: pd.DataFrame) -> None:
 
 
 def check_tables(folder: Path, files: pd.DataFrame, images: set[str]) -> None:
-    """Raise InputError if a file that is not DICOM, such as a label table, has other bytes now.
+    """Raise InputError if a file that is no image, such as a label table, has other bytes now.
 
     images: files whose bytes are compared when they are decoded.
     """
     for file, expected in zip(files["file"], files["sha256"], strict=True):
-        if file not in images and not is_named_dicom(file):
+        if file not in images and not is_named_radiograph(file):
             compare(folder / file, expected, sha256(folder / file))
 
 

@@ -39,7 +39,13 @@ from chexviz.evaluation.operating_points import (
     rates,
     sensitivity_threshold,
 )
-from chexviz.evaluation.predictions import Model, add_predictions, by_site, read_models
+from chexviz.evaluation.predictions import (
+    OTHER_SITES,
+    Model,
+    add_predictions,
+    by_endpoint,
+    read_models,
+)
 from chexviz.evaluation.resamples import Resampling, why_no_interval
 
 BINS = 10  # at most; fewer where a bin would hold too few images
@@ -80,11 +86,12 @@ def scalings(model: Model, settings: Resampling) -> list[Scaled]:
     """The scores as they are, and scaled by the temperature that the validation images choose.
 
     Nothing is ever fitted on evaluation images: without validation images there is no scaling, nor
-    with too few of them.
+    with too few of them, nor at an external site.
     """
     chosen, scores = model.validation, model.evaluated["score"].to_numpy()
     plain = Scaled(SCALINGS[0], 1.0, scores, "")
-    note = why_not_chosen(chosen, settings)
+    external = model.chosen_on == OTHER_SITES
+    note = "the site is external" if external else why_not_chosen(chosen, settings)
     if note:
         return [plain, Scaled(SCALINGS[1], np.nan, None, f"not fitted: {note}")]
     temperature = fit_temperature(chosen["label"].to_numpy(), chosen["score"].to_numpy())
@@ -168,10 +175,10 @@ def undefined(values: list[list[float]]) -> str:
 
 def operating_rows(sample: Sample, model: Model, settings: Settings) -> list[list]:
     """Rows of operating_points.csv, without the model's name: one for each wanted sensitivity."""
-    rows, chosen, subset = model.evaluated, model.validation, "validation"
-    if chosen.empty:
-        chosen, subset = rows, "evaluation"
+    rows, chosen = model.evaluated, model.choosing
     note = why_not_chosen(chosen, settings)
+    if note and model.chosen_on == OTHER_SITES:
+        note = f"{note} of {OTHER_SITES}"
     found = []
     for target in settings.sensitivities:
         threshold, values = np.nan, [[np.nan] * 3] * len(RATES)
@@ -188,7 +195,7 @@ def operating_rows(sample: Sample, model: Model, settings: Settings) -> list[lis
                 for rate, part in zip(measured, parts, strict=True)
             ]
         remark = f"not chosen: {note}" if note else sample.note or undefined(values)
-        found.append([target, subset, threshold, *counts(rows), *np.ravel(values), remark])
+        found.append([target, model.chosen_on, threshold, *counts(rows), *np.ravel(values), remark])
     return found
 
 
@@ -212,15 +219,15 @@ def decision_rows(sample: Sample, scaled: Scaled) -> list[list]:
 
 
 def calibrate(models: list[Model], settings: Settings) -> dict[str, pd.DataFrame]:
-    """The TABLES, site by site. Raises InputError where models of a site differ in their images."""
-    sites = by_site(models)
+    """The TABLES, endpoint by endpoint. Raises InputError where models differ in its images."""
+    endpoints = by_endpoint(models)
     found: dict[str, list[list]] = {name: [] for name in TABLES}
 
     def add(table: str, model: Model, rows: list[list]) -> None:
         found[table] += [[*model.name, *row] for row in rows]
 
     with Progress("calibrate", total=len(models), unit="model") as progress:
-        for site, group in sites.items():
+        for (site, _), group in endpoints.items():
             rows = group[0].evaluated
             sample = Sample(rows, settings, site)
             for model in group:
@@ -247,7 +254,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings = read_settings(arguments.settings, Settings)
-    tables = calibrate(read_models(arguments.prediction, arguments.task), settings)
+    tables = calibrate(read_models(arguments.prediction, arguments.findings), settings)
     with replacing_all({name: getattr(arguments, name) for name in TABLES}) as files:
         for name, table in TABLES.items():
             table.write(tables[name], files[name])

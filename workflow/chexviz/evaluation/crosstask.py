@@ -1,10 +1,10 @@
-"""What every head of a federated model says of every site's images.
+"""What every head of a model says of every training site's images.
 
 A federated model has a task block, a head, for each site. The paper evaluates each on its own site
 only; here each scores all images, and the heads are compared on the same ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.command import argument_parser
-from chexviz.base.errors import InputError, run
+from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.settings import read as read_settings
+from chexviz.base.sites import Site, sites_of
 from chexviz.base.tables.evaluation import CROSSTASK
+from chexviz.base.tables.models import MEAN, answer
 from chexviz.evaluation.cases import count_cases, is_too_few, too_few
 from chexviz.evaluation.head_statistics import (
     Interval,
@@ -33,14 +35,20 @@ from chexviz.evaluation.head_statistics import (
 )
 from chexviz.evaluation.intervals import correlation_interval, ratio_interval
 from chexviz.evaluation.predictions import (
+    IMAGE,
+    Heads,
     Model,
+    Name,
     add_predictions,
     comparable,
-    read_models,
+    elsewhere,
+    endpoint,
+    labelled,
+    read_heads,
+    require_same_images,
     threshold,
 )
 from chexviz.evaluation.resamples import Bootstrap, Resampling, defined, draws, units
-from chexviz.evaluation.samples import add_samples, read_samples, samples_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -48,24 +56,25 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 class Row(NamedTuple):
     """A row of the table before it is resampled.
 
-    finding, label: of which images; '' for all. chosen: those images, bool (n,). statistic: what
-    is resampled, and the interval that its replicates make; or the value itself, which has none.
-    note: why there is no value, or no interval where others have one.
+    own: finding of the site's own head that is compared with; '' for none. labels, label: of which
+    images; '' for all. chosen: those images, bool (n,). statistic: what is resampled, and the
+    interval that its replicates make; or the value itself, which has none. note: why there is no
+    value, or no interval where others have one.
     """
 
-    head: str
+    own: str
     measure: str
-    finding: str
+    labels: str
     label: str
     chosen: np.ndarray
     statistic: tuple[Statistic, Interval] | float
     note: str = ""
 
 
-class Site(NamedTuple):
+class Seen(NamedTuple):
     """The evaluation images of a site: their rows of predictions, their units (n,), and labels.
 
-    labels: for each task that the site labels, 1, 0 or NaN (n,); its own first.
+    labels: for each finding that the site labels, 1, 0 or NaN (n,).
     """
 
     rows: pd.DataFrame
@@ -74,12 +83,16 @@ class Site(NamedTuple):
 
 
 class Head(NamedTuple):
-    """One head on a site's images: its site, task, scores (n,) and threshold."""
+    """One head on a site's images: its model's name, scores (n,) and threshold."""
 
-    site: str
-    task: str
+    name: Name
     scores: np.ndarray
     threshold: float
+
+    @property
+    def finding(self) -> str:
+        """What it knows."""
+        return self.name[1]
 
     @property
     def called(self) -> np.ndarray:
@@ -90,30 +103,34 @@ class Head(NamedTuple):
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def head_rows(head: Head, site: Site, minimum: int) -> Iterator[Row]:
+def rows_of(head: Head, own: Sequence[Head], seen: Seen, minimum: int) -> Iterator[Row]:
+    """The rows of one head. own: the site's heads that it is compared with; none: it is one."""
+    yield from head_rows(head, [*(one.finding for one in own), head.finding], seen, minimum)
+    for one in own:
+        yield from pair_rows(one, head, seen, minimum)
+
+
+def head_rows(head: Head, findings: list[str], seen: Seen, minimum: int) -> Iterator[Row]:
     """What one head says of a site's images: scores, images called positive, AUROC.
 
-    By the labels of the site's own task and, where the site has them, by those of the head's task.
-    minimum: cases of each class, for an interval.
+    By the labels of these findings, where the site has them. minimum: cases of each class, for an
+    interval.
     """
-    own = next(iter(site.labels))
-    everything = np.ones(len(site.rows), bool)
+    everything = np.ones(len(seen.rows), bool)
 
     def called(chosen: np.ndarray) -> tuple[Statistic, Interval]:
-        return rate(head.called, chosen, site.unit), rate_bounds(site.unit[chosen])
+        return rate(head.called, chosen, seen.unit), rate_bounds(seen.unit[chosen])
 
-    yield Row(head.site, "threshold", "", "", everything, head.threshold)
-    yield Row(
-        head.site, "called", "", "", everything, called(everything), few_images(site, minimum)
-    )
-    for finding in dict.fromkeys([own, head.task]):
-        if finding not in site.labels:
+    yield Row("", "threshold", "", "", everything, head.threshold)
+    yield Row("", "called", "", "", everything, called(everything), few_images(seen, minimum))
+    for finding in dict.fromkeys(findings):
+        if finding not in seen.labels:
             nothing = ~everything
             note = f"the site has no labels of {finding}"
-            yield Row(head.site, "auroc", finding, "", nothing, np.nan, note)
+            yield Row("", "auroc", finding, "", nothing, np.nan, note)
             continue
-        labels = site.labels[finding]
-        cases = count_cases(labels, site.unit)
+        labels = seen.labels[finding]
+        cases = count_cases(labels, seen.unit)
         for label, kind in enumerate(("negative", "positive")):
             chosen = labels == label
             if not chosen.any():
@@ -122,29 +139,29 @@ def head_rows(head: Head, site: Site, minimum: int) -> Iterator[Row]:
                 QUANTILES, np.quantile(head.scores[chosen], QUANTILES), strict=True
             ):
                 name = f"score_q{round(100 * share):02d}"
-                yield Row(head.site, name, finding, str(label), chosen, score)
+                yield Row("", name, finding, str(label), chosen, score)
             note = too_few({kind: cases[kind]}, minimum)
-            yield Row(head.site, "called", finding, str(label), chosen, called(chosen), note)
+            yield Row("", "called", finding, str(label), chosen, called(chosen), note)
         known = ~np.isnan(labels)
         ranked: tuple[Statistic, Interval] | float = np.nan
         if all(cases.values()):
-            ranked = area(labels, head.scores, site.unit), area_bounds(labels, site.unit)
-        yield Row(head.site, "auroc", finding, "", known, ranked, too_few(cases, minimum))
+            ranked = area(labels, head.scores, seen.unit), area_bounds(labels, seen.unit)
+        yield Row("", "auroc", finding, "", known, ranked, too_few(cases, minimum))
 
 
-def few_images(site: Site, minimum: int) -> str:
+def few_images(seen: Seen, minimum: int) -> str:
     """Why what is counted over all of a site's images has no interval; '' if it has one."""
-    return too_few({"in all": len(np.unique(site.unit))}, minimum)
+    return too_few({"in all": len(np.unique(seen.unit))}, minimum)
 
 
-def pair_rows(own: Head, other: Head, site: Site, minimum: int) -> Iterator[Row]:
+def pair_rows(own: Head, other: Head, seen: Seen, minimum: int) -> Iterator[Row]:
     """How the other head goes with the site's own: images that both call positive, correlation."""
-    everything, unit = np.ones(len(site.rows), bool), site.unit
+    everything, unit = np.ones(len(seen.rows), bool), seen.unit
 
-    few = few_images(site, minimum)
+    few = few_images(seen, minimum)
 
     def row(measure: str, statistic: tuple[Statistic, Interval] | float, note: str = "") -> Row:
-        return Row(other.site, measure, "", "", everything, statistic, note or few)
+        return Row(own.finding, measure, "", "", everything, statistic, note or few)
 
     called = own.called, other.called
     yield row("both_observed", (total(called[0] & called[1], unit), count_bounds(unit)))
@@ -195,85 +212,113 @@ def resampled(
             yield [row.statistic, np.nan, np.nan]
 
 
-def heads_of(model: Model, models: dict[tuple, Model]) -> list[Head]:
-    """The heads of a model, its own site's first; none if it has no other.
+# --- sites ---------------------------------------------------------------------------------------
 
-    A head's threshold is the one of its own site. Raises InputError where a head's own site is not
-    evaluated.
+
+def head_of(model: Model) -> Head:
+    """A head with the threshold that its model has."""
+    return Head(model.name, model.evaluated["score"].to_numpy(), threshold(model))
+
+
+def own_heads(name: str, site: Site, heads: Heads) -> dict[str, Model]:
+    """Those of a model's heads that are its answers at a site, by finding."""
+    known = {finding: heads.get((name, finding), {}) for finding in site.findings}
+    return {finding: one[answer(name, one)] for finding, one in known.items() if one}
+
+
+def other_heads(name: str, own: dict[str, Model], heads: Heads) -> list[Model]:
+    """Its other heads there: of other sites or findings. The mean of several is none of them."""
+    return [
+        model
+        for (site, finding), known in heads.items()
+        for head, model in known.items()
+        if site == name and model is not own.get(finding) and (head != MEAN or len(known) == 1)
+    ]
+
+
+def described(
+    name: str, heads: Heads, sites: Mapping[str, Site]
+) -> Iterator[tuple[Head, list[Head]]]:
+    """Yield each head of a model at a site, with those of the site's own that it is compared with.
+
+    A head of a finding that the site learns is compared with the site's head of that finding,
+    another with each of the site's heads, and those with none. Nothing where there are no others.
     """
-    scored = model.evaluated
-    others = [column.removeprefix("score_") for column in scored if column.startswith("score_")]
-    heads = []
-    for site in [model.site, *others] if others else []:
-        key = (site, model.architecture, model.method, model.seed)
-        if key not in models:
-            raise InputError(
-                model.file,
-                expected=f"predictions of {' '.join(map(str, key))}, for the threshold of its head",
-                found="none",
-                fix="evaluate every site of the federation together",
-            )
-        scores = scored["score" if site == model.site else f"score_{site}"].to_numpy()
-        heads.append(Head(site, models[key].task, scores, threshold(models[key].table)))
-    return heads
+    answers = own_heads(name, sites[name], heads)
+    others = other_heads(name, answers, heads)
+    if answers and others:
+        own = {finding: head_of(labelled(model)) for finding, model in answers.items()}
+        yield from ((head, []) for head in own.values())
+        for model in others:
+            head = head_of(model._replace(elsewhere=elsewhere(model, heads, sites)))
+            yield head, [own[head.finding]] if head.finding in own else [*own.values()]
+
+
+def seen_at(name: str, site: Site, models: Sequence[Heads], unit: str) -> Seen:
+    """The evaluation images of a site; those with its first finding are resampled as positive.
+
+    Raises InputError where heads differ in the images or their labels.
+    """
+    said: dict[str, list[Model]] = {}
+    for heads in models:
+        for (place, finding), known in heads.items():
+            if place == name:
+                said.setdefault(finding, []).extend(known.values())
+    for group in said.values():
+        require_same_images(group)
+    require_same_images([group[0] for group in said.values()], [*IMAGE])
+    labels = {finding: group[0].evaluated["label"].to_numpy() for finding, group in said.items()}
+    first = site.findings[0]
+    rows = said[first][0].evaluated.assign(label=(labels[first] == 1).astype(int))
+    given = {finding: values for finding, values in labels.items() if not np.isnan(values).all()}
+    return Seen(rows, units(rows, unit), given)
 
 
 def site_rows(
-    site: Site, models: list[tuple[Model, list[Head]]], settings: Resampling
+    name: str, models: Sequence[Heads], sites: Mapping[str, Site], settings: Resampling
 ) -> Iterator[list]:
     """The rows of the table for one site."""
-    listed = []
-    for model, heads in models:
-        for head in heads:
-            rows = list(head_rows(head, site, settings.minimum_cases))
-            if head is not heads[0]:
-                rows += pair_rows(heads[0], head, site, settings.minimum_cases)
-            listed += [(model, head.task, row) for row in rows]
-    drawn = [row for *_, row in listed]
-    numbers = resampled(drawn, site.rows, settings.bootstrap, models[0][0].site)
-    patients = site.rows["patient"].to_numpy()
-    for (model, task, row), number in zip(listed, numbers, strict=True):
+    seen = seen_at(name, sites[name], models, settings.bootstrap.unit)
+    listed = [
+        (head, row)
+        for heads in models
+        for head, own in described(name, heads, sites)
+        for row in rows_of(head, own, seen, settings.minimum_cases)
+    ]
+    numbers = resampled([row for _, row in listed], seen.rows, settings.bootstrap, name)
+    patients = seen.rows["patient"].to_numpy()
+    for (head, row), number in zip(listed, numbers, strict=True):
         sizes = [int(row.chosen.sum()), len(set(patients[row.chosen]))]
         number = [number[0], np.nan, np.nan] if is_too_few(row.note) else number
-        key = [*model.name, row.head, task, row.measure, row.finding, row.label]
-        yield [*key, *sizes, *number, row.note]
+        yield [*head.name, row.own, row.measure, row.labels, row.label, *sizes, *number, row.note]
 
 
-def read_site(models: list[Model], samples: str, tasks: set[str], unit: str) -> Site:
-    """The evaluation images of a site, with the labels of every task that its samples have."""
-    rows = models[0].evaluated
-    labels = {models[0].task: rows["label"].to_numpy(dtype=float)}
-    known = read_samples(samples, rows["image"])
-    for task in sorted(tasks - labels.keys()):
-        if f"label_{task}" in known:
-            labels[task] = known[f"label_{task}"].to_numpy(dtype=float)
-    return Site(rows, units(rows, unit), labels)
-
-
-def crosstask(models: list[Model], files: dict[str, str], settings: Resampling) -> pd.DataFrame:
-    """The table of all models with several heads. files: the samples of each site."""
-    tasks = {model.task for model in models}
-    by_name = {(one.site, one.architecture, one.method, one.seed): one for one in models}
-    rows: list[list] = []
-    unit = settings.bootstrap.unit
-    for name, group in comparable(models, unit).items():
-        site = read_site(group, samples_of(name, files), tasks, unit)
-        several = [(model, heads) for model in group if (heads := heads_of(model, by_name))]
-        if several:
-            rows += site_rows(site, several, settings)
+def crosstask(
+    models: Sequence[Heads], sites: Mapping[str, Site], settings: Resampling
+) -> pd.DataFrame:
+    """The table of all models with several heads, at every site that trains."""
+    training = [name for name, site in sites.items() if site.trains]
+    answers = [
+        model
+        for name in training
+        for finding in sites[name].findings
+        for model in endpoint(name, finding, models, sites)
+    ]
+    comparable(answers, settings.bootstrap.unit)
+    rows = [row for name in training for row in site_rows(name, models, sites, settings)]
     return CROSSTASK.frame(rows)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     add_predictions(parser)
-    add_samples(parser)
     parser.add_argument("--settings", required=True, metavar="JSON", help="a Resampling")
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings = read_settings(arguments.settings, Resampling)
-    models = read_models(arguments.prediction, arguments.task)
-    table = crosstask(models, dict(arguments.samples), settings)
+    sites = sites_of(arguments.findings)
+    models = read_heads(arguments.prediction, sites)
+    table = crosstask([*models.values()], sites, settings)
     with replacing(arguments.output) as temporary:
         CROSSTASK.write(table, temporary)
 

@@ -47,10 +47,10 @@ from chexviz.evaluation.roc import Ranking, auroc
 TABLES = {"metrics": MODEL_METRICS, "comparisons": COMPARISONS, "roc": ROC}
 
 
-def measure_site(
+def measure_endpoint(
     models: list[Model], thresholds: list[float | None], settings: Bootstrap
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Measure all models of a site on the same resamples of its evaluation images.
+    """Measure all models of a site and finding on the same resamples of its evaluation images.
 
     thresholds: of each model; None where it is chosen on these images, so that every resample
     chooses its own.
@@ -67,7 +67,7 @@ def measure_site(
     metrics = np.empty((len(models), len(METRICS), 1 + settings.replicates))
     sensitivities = np.empty((len(models), ROC_POINTS, 1 + settings.replicates))
 
-    label = f"evaluate {models[0].site} ({len(models)} models)"
+    label = f"evaluate {models[0].site} {models[0].finding} ({len(models)} models)"
     for columns, weights in draws(rows, models[0].site, settings, label):
         for position, measure in enumerate(measures):
             metrics[position, :, columns], sensitivities[position, :, columns] = measure(weights)
@@ -77,7 +77,7 @@ def measure_site(
 def metric_rows(
     models: list[Model], thresholds: list[float], metrics: np.ndarray, settings: Resampling
 ) -> list[list]:
-    """Rows of metrics.csv; metrics: (models, METRICS, 1 + B), see measure_site."""
+    """Rows of metrics.csv; metrics: (models, METRICS, 1 + B), see measure_endpoint."""
     rows = []
     for position, model in enumerate(models):
         images = model.evaluated
@@ -94,7 +94,7 @@ def metric_rows(
 
 
 def auroc_replicates(models: list[Model], settings: Bootstrap) -> np.ndarray | None:
-    """AUROC of each model (models, 1 + B), laid out as by measure_site; None where the units of
+    """AUROC of each model (models, 1 + B), laid out as by measure_endpoint; None where the units of
     one class are missing, which can only happen to patients that are not the configured unit."""
     rows = models[0].evaluated
     labels, unit = rows["label"].to_numpy(), units(rows, settings.unit)
@@ -103,7 +103,7 @@ def auroc_replicates(models: list[Model], settings: Bootstrap) -> np.ndarray | N
         return None
     rankings = [Ranking(labels, model.evaluated["score"].to_numpy(), unit) for model in models]
     areas = np.empty((len(models), 1 + settings.replicates))
-    label = f"resample {settings.unit}s of {models[0].site}"
+    label = f"resample {settings.unit}s of {models[0].site} {models[0].finding}"
     for columns, weights in draws(rows, models[0].site, settings, label):
         for position, ranking in enumerate(rankings):
             areas[position, columns] = auroc(ranking.curve(weights))
@@ -138,7 +138,7 @@ def paired_tests(
 def comparison_rows(
     models: list[Model], metrics: np.ndarray, settings: Resampling, margin: float
 ) -> list[list]:
-    """Rows of comparisons.csv; metrics: (models, METRICS, 1 + B), see measure_site.
+    """Rows of comparisons.csv; metrics: (models, METRICS, 1 + B), see measure_endpoint.
 
     margin: AUROC, > 0; a loss that is surely smaller is not inferior. With too few cases there is
     the difference alone, and the note says so.
@@ -153,7 +153,8 @@ def comparison_rows(
         other: auroc_replicates(models, msgspec.structs.replace(bootstrap, unit=other)),
     }
     rows = []
-    for position, reference in baselines.items():
+    pairs = [(one, reference) for one, several in baselines.items() for reference in several]
+    for position, reference in pairs:
         both = [position, reference]
         pair_areas = {
             unit: None if values is None else values[both] for unit, values in areas.items()
@@ -165,55 +166,57 @@ def comparison_rows(
             tested = non_inferiority(compared, margin)
             rows.append(
                 [
-                    *(*model, BASELINE, seed, name, *compared),
+                    *(*model, BASELINE, models[reference].head, seed, name, *compared),
                     *(np.nan, margin, np.nan if name == LITERAL else tested, note),
                 ]
             )
     return rows
 
 
-def correct(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Holm's correction within each family: a method, test and seed, over sites and architectures.
+def correct(comparisons: pd.DataFrame, external: set[str]) -> pd.DataFrame:
+    """Holm's correction within each family: a method, test and seed, over all else.
 
     For the paper's method that is its four comparisons. Methods and seeds are families of their
-    own: adding one must not change what was found of another.
+    own, and so are the comparisons at external sites: adding one must not change what was found of
+    another.
     """
-    for _, rows in comparisons.groupby(["method", "test", "seed"]):
+    family = ["method", "test", "seed", comparisons["site"].isin(external)]
+    for _, rows in comparisons.groupby(family):
         comparisons.loc[rows.index, "p_holm"] = holm(rows["p"].to_numpy())
     return comparisons
 
 
 def roc_rows(models: list[Model], sensitivities: np.ndarray, settings: Resampling) -> list[list]:
-    """Rows of roc.csv; sensitivities: (models, ROC_POINTS, 1 + B), see measure_site."""
+    """Rows of roc.csv; sensitivities: (models, ROC_POINTS, 1 + B), see measure_endpoint."""
     low, high = percentile_interval(sensitivities[:, :, 1:], settings.bootstrap.confidence)
     if why_no_interval(models[0].evaluated, settings):
         low, high = np.full((2, *low.shape), np.nan)
     rows = []
     for position, model in enumerate(models):
-        name = [model.site, model.architecture, model.method, model.seed]
         tpr = sensitivities[position, :, 0]
         for point in range(ROC_POINTS):
             fpr = point / (ROC_POINTS - 1)
-            rows.append([*name, fpr, tpr[point], low[position, point], high[position, point]])
+            rows.append([*model.name, fpr, tpr[point], low[position, point], high[position, point]])
     return rows
 
 
 def evaluate(models: list[Model], settings: Resampling, margin: float) -> dict[str, pd.DataFrame]:
-    """The TABLES, site by site. Raises InputError before any work."""
+    """The TABLES, endpoint by endpoint. Raises InputError before any work."""
     metrics, comparisons, curves = [], [], []
     for group in comparable(models, settings.bootstrap.unit).values():
-        thresholds = [threshold(model.table) for model in group]
+        thresholds = [threshold(model) for model in group]
         fixed = [
-            None if model.validation.empty else chosen
+            None if model.chosen_on == "evaluation" else chosen
             for model, chosen in zip(group, thresholds, strict=True)
         ]
-        measured, sensitivities = measure_site(group, fixed, settings.bootstrap)
+        measured, sensitivities = measure_endpoint(group, fixed, settings.bootstrap)
         metrics += metric_rows(group, thresholds, measured, settings)
         comparisons += comparison_rows(group, measured, settings, margin)
         curves += roc_rows(group, sensitivities, settings)
     rows = {"metrics": metrics, "comparisons": comparisons, "roc": curves}
     tables = {name: table.frame(rows[name]) for name, table in TABLES.items()}
-    return tables | {"comparisons": correct(tables["comparisons"])}
+    external = {model.site for model in models if model.elsewhere is not None}
+    return tables | {"comparisons": correct(tables["comparisons"], external)}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -225,7 +228,8 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings = read_settings(arguments.settings, Resampling)
-    tables = evaluate(read_models(arguments.prediction, arguments.task), settings, arguments.margin)
+    models = read_models(arguments.prediction, arguments.findings)
+    tables = evaluate(models, settings, arguments.margin)
     with replacing_all({name: getattr(arguments, name) for name in TABLES}) as files:
         for name, table in TABLES.items():
             table.write(tables[name], files[name])

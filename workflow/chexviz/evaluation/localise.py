@@ -20,15 +20,21 @@ from chexviz.base.tables.evaluation import (
     LOCALISATION_IMAGES,
     MEASURES,
     read_metrics,
-    threshold_of,
 )
-from chexviz.base.tables.models import PREDICTIONS, UNTASKED
+from chexviz.base.tables.models import MODEL, answer
 from chexviz.base.tables.sites import ANNOTATIONS
 from chexviz.base.tables.study import SPLIT
 from chexviz.evaluation.cases import too_few
 from chexviz.evaluation.intervals import mean_interval
 from chexviz.evaluation.overlap import area, energy_inside, iou, pointing_game
 from chexviz.evaluation.paired_tests import compare_means
+from chexviz.evaluation.predictions import (
+    Model,
+    Name,
+    by_head,
+    find_baselines,
+    read_predictions,
+)
 from chexviz.evaluation.resamples import Resampling, units, unstratified_resamples
 from chexviz.images.annotated import masks, read_maps, upsample
 
@@ -44,11 +50,12 @@ class Settings(Resampling, frozen=True):
     threshold: Share
 
 
-class Site(NamedTuple):
-    """What is known of a site. references: what chance and prior score, REFERENCES by image."""
+class Annotated(NamedTuple):
+    """What is annotated at a site, of one finding.
 
-    name: str
-    task: str
+    references: what chance and prior score, REFERENCES by image.
+    """
+
     annotations: pd.DataFrame
     references: pd.DataFrame
 
@@ -56,19 +63,16 @@ class Site(NamedTuple):
 class Scored(NamedTuple):
     """A model's true positives. table: the annotated ones by image, as LOCALISATION_IMAGES."""
 
-    site: str
-    architecture: str
-    method: str
-    seed: int
+    model: Model
     table: pd.DataFrame
     unannotated: int
 
 
-def true_positives(table: pd.DataFrame, threshold: float) -> pd.DataFrame:
+def true_positives(model: Model, threshold: float) -> pd.DataFrame:
     """Image and patient of the positive evaluation images that reach the threshold, by image."""
-    chosen = (table["subset"] == "evaluation") & (table["label"] == 1)
-    chosen &= table["score"] >= threshold
-    return table.loc[chosen, ["image", "patient"]].sort_values("image", ignore_index=True)
+    rows = model.evaluated
+    chosen = (rows["label"] == 1) & (rows["score"] >= threshold)
+    return rows.loc[chosen, ["image", "patient"]].reset_index(drop=True)
 
 
 def slices(count: int, size: int) -> Iterator[slice]:
@@ -77,12 +81,14 @@ def slices(count: int, size: int) -> Iterator[slice]:
     return (slice(first, first + step) for first in range(0, count, step))
 
 
-def mean_annotation(annotations: pd.DataFrame, images: list[str], size: int) -> np.ndarray:
-    """How often each place is annotated among the images, float32 (size, size); 0 without any."""
+def mean_annotation(annotations: pd.DataFrame, images: list[str], size: int) -> np.ndarray | None:
+    """How often each place is annotated among the images, float32 (size, size); None of none."""
+    if not images:
+        return None
     total = np.zeros((size, size))
     for part in slices(len(images), size):
         total += masks(annotations, images[part], size).sum(axis=0)
-    return (total / max(len(images), 1)).astype(np.float32)
+    return (total / len(images)).astype(np.float32)
 
 
 def agreement(heat: np.ndarray, inside: np.ndarray, threshold: float) -> pd.DataFrame:
@@ -96,48 +102,47 @@ def agreement(heat: np.ndarray, inside: np.ndarray, threshold: float) -> pd.Data
 
 
 def refer(
-    annotations: pd.DataFrame, images: list[str], prior: np.ndarray, threshold: float
+    annotations: pd.DataFrame, images: list[str], prior: np.ndarray | None, settings: Settings
 ) -> pd.DataFrame:
     """What a uniform map and the prior (size, size) score on the images; REFERENCES by image."""
     parts = []
-    for part in slices(len(images), len(prior)):
-        inside = masks(annotations, images[part], len(prior))
-        found = agreement(np.broadcast_to(prior, inside.shape), inside, threshold)
-        parts.append(found.add_prefix("prior_").assign(area=area(inside)))
+    for part in slices(len(images), settings.size):
+        inside = masks(annotations, images[part], settings.size)
+        found = pd.DataFrame({"area": area(inside)})
+        if prior is not None:
+            expected = np.broadcast_to(prior, inside.shape)
+            agreed = agreement(expected, inside, settings.threshold)
+            found = found.join(agreed.add_prefix("prior_"))
+        parts.append(found.reindex(columns=REFERENCES))
     return pd.concat(parts).set_axis(images) if parts else pd.DataFrame(columns=REFERENCES)
 
 
-def measure(images: list[str], maps: np.ndarray, site: Site, settings: Settings) -> pd.DataFrame:
+def measure(
+    images: list[str], maps: np.ndarray, known: Annotated, settings: Settings
+) -> pd.DataFrame:
     """All measures of n annotated images and their maps (n, h, w), and of chance and prior."""
     parts = []
     for part in slices(len(images), settings.size):
-        inside = masks(site.annotations, images[part], settings.size)
+        inside = masks(known.annotations, images[part], settings.size)
         heat = upsample(maps[part], settings.size)
         found = agreement(heat, inside, settings.threshold)
         parts.append(found.assign(empty=~heat.any(axis=(1, 2))))
-    references = site.references.loc[images].reset_index(drop=True)
+    references = known.references.loc[images].reset_index(drop=True)
     return pd.concat([pd.concat(parts, ignore_index=True), references], axis=1)
 
 
-def score(
-    model: tuple[str, str, str, str],
-    predictions: pd.DataFrame,
-    gradcam: str,
-    cut: float,
-    site: Site,
-    settings: Settings,
-) -> Scored:
-    """Score a model's true positives at a site. cut: the score from which it calls one positive."""
-    found = true_positives(predictions, cut)
-    annotated = found["image"].isin(site.references.index)
+def score(model: Model, gradcam: str, cut: float, known: Annotated, settings: Settings) -> Scored:
+    """Score a model's true positives. cut: the score from which it calls an image positive."""
+    found = true_positives(model, cut)
+    annotated = found["image"].isin(known.references.index)
     table = found[annotated].reset_index(drop=True)
     if len(table):
         images = table["image"].tolist()
-        measured = measure(images, read_maps(gradcam, site.name, images), site, settings)
-        table = pd.concat([table, measured], axis=1)
-    table = table.assign(**dict(zip(UNTASKED, model, strict=True)))
+        maps = read_maps(gradcam, model.site, model.finding, model.head, images)
+        table = pd.concat([table, measure(images, maps, known, settings)], axis=1)
+    table = table.assign(**dict(zip(MODEL, model.name, strict=True)))
     table = table.reindex(columns=LOCALISATION_IMAGES.names)
-    return Scored(*model[:3], int(model[3]), table, int((~annotated).sum()))
+    return Scored(model, table, int((~annotated).sum()))
 
 
 def resampled_means(
@@ -185,21 +190,23 @@ def why_none(rows: pd.DataFrame, one: str, settings: Settings, whose: str) -> st
     return "" if np.ptp(rows[one]) else f"all alike, no interval ({whose})"
 
 
-def summarise(model: Scored, baseline: Scored, task: str, settings: Settings) -> list[dict]:
+def summarise(scored: Scored, baselines: list[Scored], settings: Settings) -> list[dict]:
     """The rows of one model, a measure each; see LOCALISATION.
 
     With too few cases there is neither an interval nor a p value. Where all score alike neither,
-    since a bootstrap cannot tell that from certainty; the note says so.
+    since a bootstrap cannot tell that from certainty; the note says so. baselines: of which only a
+    single one is compared with.
     """
-    table, confidence = model.table, settings.bootstrap.confidence
-    key = (model.site, task, model.architecture, model.method, model.seed)
-    counts = (len(table), table["patient"].nunique(), model.unannotated, int(table["empty"].sum()))
+    table, confidence = scored.table, settings.bootstrap.confidence
+    name = scored.model.name
+    key = (*name[:2], *name[3:])  # the draws are those of a site and finding, whatever the head
+    counts = (len(table), table["patient"].nunique(), scored.unannotated, int(table["empty"].sum()))
     drawn = replicates(table, settings, "value", *key)
-    both = differences(model, baseline) if model.method != BASELINE else None
+    both = differences(scored, baselines[0]) if len(baselines) == 1 else None
     drawn_both = None if both is None else replicates(both, settings, "difference", *key)
     rows = []
     for position, one in enumerate(MEASURES):
-        row = dict(zip(LOCALISATION.names, (*key, one, *counts), strict=False))
+        row = dict(zip(LOCALISATION.names, (*name, one, *counts), strict=False))
         values = None if drawn is None else drawn[position]
         notes = [why_none(table, one, settings, "true positives")]
         if len(table):
@@ -219,6 +226,8 @@ def summarise(model: Scored, baseline: Scored, task: str, settings: Settings) ->
                 found = compare_means(row["difference"], values, count, confidence)
                 row |= {"difference_low": found.low, "difference_high": found.high}
                 row |= {"standard_error": found.standard_error, "p": found.p}
+        elif baselines:
+            notes.append(f"no difference: {len(baselines)} baselines know the finding")
         rows.append(row | {"note": "; ".join(filter(None, notes))})
     return rows
 
@@ -231,57 +240,88 @@ def differences(model: Scored, baseline: Scored) -> pd.DataFrame:
     return both
 
 
-def localise(
-    sites: dict[str, Site], predictions: list[list[str]], cuts: pd.Series, settings: Settings
-) -> dict[str, pd.DataFrame]:
-    """The TABLES. predictions: see main. cuts: threshold by UNTASKED."""
-    models: dict[tuple, Scored] = {}
-    with Progress("localise", total=len(predictions), unit="model") as progress:
-        for architecture, method, seed, scores, gradcam in predictions:
-            table = PREDICTIONS.read(scores)
-            for site in sites.values():
-                model = (site.name, architecture, method, seed)
-                rows, cut = table[table["site"] == site.name], threshold_of(cuts, *model)
-                models[model] = score(model, rows, gradcam, cut, site, settings)
-            progress.step()
-    # Site by site, whatever the order of the files.
-    places = {name: place for place, name in enumerate(sites)}
-    models = dict(sorted(models.items(), key=lambda item: places[item[0][0]]))
-    rows = []
-    for key, scored in models.items():
-        name, architecture, method, seed = key
-        reference = (name, architecture, BASELINE, seed)
-        if reference not in models:
+def mapped(cuts: pd.Series) -> list[Name]:
+    """The names of the models that have maps: every baseline, and the answer of any other model."""
+    heads: dict[tuple, list[str]] = {}
+    for site, finding, head, *model in cuts.index:
+        heads.setdefault((site, finding, *model), []).append(head)
+    return [
+        (site, finding, head, architecture, method, seed)
+        for site, finding, head, architecture, method, seed in cuts.index
+        if method == BASELINE
+        or head == answer(site, heads[site, finding, architecture, method, seed])
+    ]
+
+
+def read_heads(file: str, names: list[Name], sites: list[str]) -> list[Model]:
+    """The named heads of a model. Raises InputError where one, or any of a site, is not there."""
+    for site in sites:
+        if site not in [name[0] for name in names]:
             raise InputError(
-                "--prediction",
-                expected=f"the prediction {' '.join(reference)}, to compare {method} with",
+                "--metrics",
+                expected=f"rows for the images of {site} by the models of {file}",
                 found="none",
-                fix="give the baseline of every model",
+                fix="make the evaluation of this protocol again",
             )
-        rows += summarise(scored, models[reference], sites[name].task, settings)
-    tables = [scored.table for scored in models.values()]
+    said = by_head(read_predictions(file))
+    for site, finding, head, *_ in names:
+        if (site, finding, head) not in said:
+            raise InputError(
+                file,
+                expected=f"predictions of {finding} by the head {head} for the images of {site}",
+                found="none",
+                fix="run the prediction and the evaluation of this protocol again",
+            )
+    return [Model(*name, file=file, table=said[name[:3]]) for name in names]
+
+
+def localise(
+    known: dict[tuple[str, str], Annotated],
+    predictions: list[list[str]],
+    cuts: pd.Series,
+    settings: Settings,
+) -> dict[str, pd.DataFrame]:
+    """The TABLES. known: by site and finding. predictions: see main. cuts: threshold by MODEL."""
+    names = [name for name in mapped(cuts) if name[:2] in known]
+    sites = [*dict.fromkeys(site for site, _ in known)]
+    scored: dict[tuple, Scored] = {}
+    with Progress("localise", total=len(predictions), unit="model") as progress:
+        for architecture, method, seed, file, gradcam in predictions:
+            own = [name for name in names if name[3:] == (architecture, method, int(seed))]
+            for model in read_heads(file, own, sites):
+                annotated = known[model.site, model.finding]
+                scored[model.name] = score(model, gradcam, cuts[model.name], annotated, settings)
+            progress.step()
+    # Endpoint by endpoint, whatever the order of the files.
+    found = [scored[name] for name in names if name in scored]
+    baselines = find_baselines([one.model for one in found])
+    rows = []
+    for position, one in enumerate(found):
+        rows += summarise(one, [found[place] for place in baselines.get(position, [])], settings)
     counts = {"paired_images": "Int64", "paired_patients": "Int64"}
     summary = LOCALISATION.frame(rows).astype(counts)
-    return {"images": pd.concat(tables, ignore_index=True), "summary": summary}
+    images = pd.concat([one.table for one in found], ignore_index=True)
+    return {"images": images, "summary": summary}
 
 
-def read_site(name: str, task: str, path: str, split: pd.DataFrame, settings: Settings) -> Site:
-    """A site's annotations; what chance and their mean over the other images score where it
-    evaluates.
+def annotate(
+    site: str, finding: str, annotations: pd.DataFrame, split: pd.DataFrame, settings: Settings
+) -> Annotated:
+    """The annotations of a finding; what chance and their mean over the other images score where
+    the site evaluates.
     """
-    annotations = ANNOTATIONS.read(path)
-    rows = split[(split["site"] == name) & split["image"].isin(annotations["image"])]
+    annotations = annotations[annotations["finding"].isin(["", finding])]
+    rows = split[(split["site"] == site) & split["image"].isin(annotations["image"])]
     evaluates = rows["subset"] == "evaluation"
     images, others = (sorted(rows.loc[chosen, "image"]) for chosen in (evaluates, ~evaluates))
     prior = mean_annotation(annotations, others, settings.size)
-    references = refer(annotations, images, prior, settings.threshold)
-    return Site(name, task, annotations, references)
+    return Annotated(annotations, refer(annotations, images, prior, settings))
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument(
-        "--site", action="append", nargs=3, required=True, metavar=("SITE", "TASK", "ANNOTATIONS")
+        "--site", action="append", nargs=2, required=True, metavar=("SITE", "ANNOTATIONS")
     )
     parser.add_argument(
         "--prediction",
@@ -291,7 +331,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar=("ARCHITECTURE", "METHOD", "SEED", "PREDICTIONS", "GRADCAM"),
     )
     parser.add_argument("--split", required=True, type=Path)
-    parser.add_argument("--metrics", required=True, type=Path, help="holds the thresholds")
+    parser.add_argument("--metrics", required=True, type=Path, help="holds models and thresholds")
     parser.add_argument(
         "--settings", required=True, metavar="JSON", help="a Resampling, size and threshold"
     )
@@ -300,11 +340,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     settings = read_settings(arguments.settings, Settings)
     split = SPLIT.read(arguments.split, "site", "image", "subset")
-    sites = {
-        name: read_site(name, task, path, split, settings) for name, task, path in arguments.site
+    cuts = read_metrics(arguments.metrics).set_index([*MODEL])["threshold"]
+    annotations = {site: ANNOTATIONS.read(path) for site, path in arguments.site}
+    known = {
+        (site, finding): annotate(site, finding, annotations[site], split, settings)
+        for site, finding in dict.fromkeys((name[:2]) for name in cuts.index)
+        if site in annotations
     }
-    cuts = read_metrics(arguments.metrics).astype({"seed": str}).set_index([*UNTASKED])["threshold"]
-    tables = localise(sites, arguments.prediction, cuts, settings)
+    tables = localise(known, arguments.prediction, cuts, settings)
     with replacing_all({name: getattr(arguments, name) for name in TABLES}) as files:
         for name, table in TABLES.items():
             table.write(tables[name], files[name])

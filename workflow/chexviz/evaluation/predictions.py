@@ -1,7 +1,7 @@
 """What models say of the images of a site: their predictions, read and checked."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,30 +10,41 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.methods import BASELINE
-from chexviz.base.tables.models import PREDICTIONS
+from chexviz.base.sites import Site, add_findings, sites_of
+from chexviz.base.tables.models import MEAN, PREDICTIONS, SHARED, answer
 from chexviz.base.tables.study import SUBSETS
 from chexviz.evaluation.cases import require_both_classes
 from chexviz.evaluation.metrics import youden_threshold
 from chexviz.evaluation.resamples import positive_units, units
 
 PREDICTED = SUBSETS[1:]  # training images have no predictions
+OTHER_SITES = "other sites"  # where the thresholds of an external site are chosen
+IMAGE = ["image", "patient", "subset"]  # of a row, whatever the finding
+SAID = [*IMAGE, "label", "score"]  # by one head
+Name = tuple[str, str, str, str, str, int]  # of a Model: its first six fields
 
 
 class Model(NamedTuple):
-    """A model on the images of one site: its name and its predictions (see read_predictions)."""
+    """A head of a model on the images of one site: its name and what it says of them.
+
+    table: SAID, sorted by image; of what is evaluated those whose label is known. elsewhere: SAID
+    of the images of other sites that its thresholds are chosen on; None: they are its own.
+    """
 
     site: str
-    task: str
+    finding: str
+    head: str
     architecture: str
     method: str
     seed: int
     file: str
     table: pd.DataFrame
+    elsewhere: pd.DataFrame | None = None
 
     @property
-    def name(self) -> tuple[str, str, str, str, int]:
-        """What tables call it: site, task, architecture, method, seed."""
-        return self[:5]
+    def name(self) -> Name:
+        """What tables call it: site, finding, head, architecture, method, seed."""
+        return self[:6]
 
     @property
     def evaluated(self) -> pd.DataFrame:
@@ -45,9 +56,25 @@ class Model(NamedTuple):
         """The rows of the images that thresholds and temperatures are chosen on, if any."""
         return self.rows("validation")
 
+    @property
+    def choosing(self) -> pd.DataFrame:
+        """The rows that thresholds are chosen on: see `chosen_on`."""
+        return choosing(self.table) if self.elsewhere is None else self.elsewhere
+
+    @property
+    def chosen_on(self) -> str:
+        """Which images those are: validation, evaluation (without any), or OTHER_SITES."""
+        if self.elsewhere is not None:
+            return OTHER_SITES
+        return "evaluation" if self.validation.empty else "validation"
+
     def rows(self, subset: str) -> pd.DataFrame:
         """The rows of a subset, numbered from 0."""
         return self.table[self.table["subset"] == subset].reset_index(drop=True)
+
+
+# What the heads of a model say by site and finding, then by the name of the head.
+Heads = dict[tuple[str, str], dict[str, Model]]
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -56,15 +83,15 @@ class Model(NamedTuple):
 def read_predictions(file: str | Path) -> pd.DataFrame:
     """A table of predictions of this workflow, checked and sorted by image.
 
-    Returns site, image, patient, subset (str), label (0 or 1), and as float64 score and
-    score_<site> of the heads of other sites (NaN at their own). Sorted, so that resamples do not
-    depend on the order in which a file lists its images.
+    Returns site, image, patient, subset, finding, head (categories), label (1, 0 or NaN) and score.
+    Sorted, so that resamples do not depend on the order in which a file lists its images.
     Raises InputError for anything that could not be evaluated.
     """
     table = PREDICTIONS.read(file)
-    names = ["site", "image", "patient", "subset"]
-    table[names] = table[names].fillna("")
-    return checked(table, file, "remove the file and run the prediction again")
+    key = ["site", "image", "finding", "head"]
+    names = [*key, "patient", "subset"]
+    table[names] = table[names].fillna("").astype("category")
+    return checked(table, key, file, "remove the file and run the prediction again")
 
 
 def read_foreign_predictions(file: str | Path) -> pd.DataFrame:
@@ -81,30 +108,26 @@ def read_foreign_predictions(file: str | Path) -> pd.DataFrame:
         table["patient"] = user_tables.known(table["patient"])
     defaults = {"patient": table["image"], "subset": "evaluation"}
     table = table.assign(**{name: defaults[name] for name in defaults if name not in table})
-    return checked(table[[*columns, *optional]], file, fix)
+    return checked(table[[*columns, *optional]], ["image"], file, fix).astype({"label": int})
 
 
-def checked(table: pd.DataFrame, file: str | Path, fix: str) -> pd.DataFrame:
-    """The table of a reader as it returns it. Raises InputError where a row makes no sense."""
-    key = [name for name in ("site", "image") if name in table]
-    scores = [name for name in table if name == "score" or name.startswith("score_")]
+def checked(table: pd.DataFrame, key: list[str], file: str | Path, fix: str) -> pd.DataFrame:
+    """The table of a reader as it returns it. Raises InputError where a row makes no sense.
+
+    key: the columns that name a row.
+    """
     # to_numeric tells numbers from text, but its parser may miss the nearest float64.
-    values = {name: pd.to_numeric(table[name], errors="coerce") for name in ("label", *scores)}
-    own = "score_" + table[key[0]]  # which is empty: `score` is that of the site's own head
+    label, score = (pd.to_numeric(table[name], errors="coerce") for name in ("label", "score"))
+    others = [name for name in key if name != "image"]
+    once = f"every image once{' by a head of a finding' * bool(others)}"
     for column, expected, valid in (
         ("image", "an id in every row", table["image"] != ""),
-        ("image", "every image once", ~table.duplicated(key)),
+        *((name, f"a {name} in every row", table[name] != "") for name in others),
+        ("image", once, ~table.duplicated(key)),
         ("patient", "a patient in every row (NA and the like are none)", table["patient"] != ""),
         ("subset", f"{' or '.join(PREDICTED)} in every row", table["subset"].isin(PREDICTED)),
-        ("label", "a label of 0 or 1 in every row", values["label"].isin([0, 1])),
-        *(
-            (
-                score,
-                "a probability in [0, 1] in every row",
-                values[score].between(0, 1) | ((own == score) & table[score].isna()),
-            )
-            for score in scores
-        ),
+        ("label", "a label of 0 or 1", label.isin([0, 1]) | table["label"].isna()),
+        ("score", "a probability in [0, 1] in every row", score.between(0, 1)),
     ):
         if not valid.all():
             first = table[~valid].iloc[0]
@@ -116,14 +139,160 @@ def checked(table: pd.DataFrame, file: str | Path, fix: str) -> pd.DataFrame:
                 f"({(~valid).sum()} such rows)",
                 fix=fix,
             )
-    table = table.assign(label=values["label"].astype(int))
-    table[scores] = table[scores].astype(float)
-    return table[[*key, "patient", "subset", "label", *scores]].sort_values(
-        "image", ignore_index=True
-    )
+    table = table.assign(label=label.astype(float), score=table["score"].astype(float))
+    return table[[*others, *SAID]].sort_values("image", kind="stable", ignore_index=True)
 
 
 # --- models --------------------------------------------------------------------------------------
+
+
+def read_heads(
+    predictions: Iterable[list[str]], sites: Mapping[str, Site]
+) -> dict[tuple[str, str, int], Heads]:
+    """What all heads say of all images, by model: lists of architecture, method, seed and file."""
+    models: dict[tuple[str, str, int], Heads] = {}
+    for architecture, method, seed, file in predictions:
+        if not seed.isdecimal():
+            raise InputError(
+                f"--prediction {architecture} {method} {seed} {file}",
+                expected="an integer as seed",
+                found=repr(seed),
+                fix="give ARCHITECTURE METHOD SEED FILE in this order",
+            )
+        key = (architecture, method, int(seed))
+        heads = models.setdefault(key, {})
+        for (site, finding, head), table in known_heads(file, sites).items():
+            named = heads.setdefault((site, finding), {})
+            model = Model(site, finding, head, *key, file, table)
+            if head in named:
+                raise InputError(
+                    file,
+                    expected="one file of predictions for each model",
+                    found=f"{named[head].file} for the same {' '.join(map(str, model.name))}",
+                    fix="name each model once",
+                )
+            named[head] = model
+    return models
+
+
+def known_heads(file: str, sites: Mapping[str, Site]) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """What a file says, see `by_head`; heads in the order of their sites, then those of several.
+
+    Raises InputError for a site that is none of these, or a head of one that does not train.
+    """
+    tables = by_head(read_predictions(file))
+    training = {name: site.findings for name, site in sites.items() if site.trains}
+    learned = list(dict.fromkeys(one for findings in training.values() for one in findings))
+    orders = {"sites": [*sites], "findings": learned, "heads": [*training, SHARED, MEAN]}
+    for place, (what, known) in enumerate(orders.items()):
+        if strangers := {key[place] for key in tables} - {*known}:
+            raise InputError(
+                file,
+                expected=f"{what} among {', '.join(known)}",
+                found=f"{what} {', '.join(sorted(strangers))}",
+                fix="give --findings SITE ROLE FINDING... for every site",
+            )
+
+    def place_of(key: tuple[str, str, str]) -> tuple[int, int]:
+        return orders["heads"].index(key[2]), learned.index(key[1])
+
+    return {key: tables[key] for key in sorted(tables, key=place_of)}
+
+
+def by_head(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """A table of read_predictions as rows SAID by site, finding and head."""
+    texts = dict.fromkeys(IMAGE, str)
+    return {
+        key: rows[SAID].astype(texts).reset_index(drop=True)
+        for key, rows in table.groupby(["site", "finding", "head"], observed=True)
+    }
+
+
+def read_models(predictions: Iterable[list[str]], findings: Sequence[Sequence[str]]) -> list[Model]:
+    """The models of every endpoint (site, finding), on its images whose label is known.
+
+    predictions: lists of architecture, method, seed and file. findings: see sites_of. At a site
+    that trains the answer of each model, at an external one every head of it.
+    """
+    sites = sites_of(findings)
+    models = read_heads(predictions, sites)
+    return [
+        model
+        for site, about in sites.items()
+        for finding in about.findings
+        for model in endpoint(site, finding, models.values(), sites)
+    ]
+
+
+def endpoint(
+    site: str, finding: str, models: Iterable[Heads], sites: Mapping[str, Site]
+) -> list[Model]:
+    """What is evaluated of all models at one endpoint. Raises InputError if there is nothing."""
+    found = []
+    for heads in models:
+        known = heads.get((site, finding), {})
+        if not sites[site].trains:
+            found += [
+                labelled(model)._replace(elsewhere=elsewhere(model, heads, sites))
+                for model in known.values()
+            ]
+        elif known:
+            found.append(labelled(known[answer(site, known)]))
+    if not found:
+        raise InputError(
+            f"--findings {site}",
+            expected=f"predictions of {finding} for the images of {site}",
+            found="none",
+            fix=f"evaluate {finding} together with a site that learns it, or leave it out",
+        )
+    return found
+
+
+def labelled(model: Model) -> Model:
+    """The same on the images whose label is known, as an integer."""
+    table = model.table[model.table["label"].notna()]
+    return model._replace(table=table.astype({"label": int}).reset_index(drop=True))
+
+
+def elsewhere(model: Model, heads: Heads, sites: Mapping[str, Site]) -> pd.DataFrame:
+    """The rows that a head's thresholds are chosen on where it is not the site's own answer.
+
+    Those of the site whose head it is; of a head of several sites those of all sites that learn the
+    finding, together: their validation images, or without any the evaluation images.
+    heads: of the same model. Raises InputError where a site's predictions are not there.
+    """
+    learning = [
+        site
+        for site, about in sites.items()
+        if about.trains and model.finding in about.findings and model.head in (site, SHARED, MEAN)
+    ]
+    found = [heads.get((site, model.finding), {}).get(model.head) for site in learning]
+    tables = [labelled(one).table for one in found if one is not None]
+    if not tables or len(tables) < len(learning):
+        names = " and ".join(learning) or "a site that learns it"
+        raise InputError(
+            model.file,
+            expected=f"predictions of {model.finding} by the head {model.head} for the images of "
+            f"{names}, for its threshold",
+            found=f"such predictions of {len(tables)} sites",
+            fix="evaluate every site of the federation together",
+        )
+    return choosing(pd.concat(tables, ignore_index=True))
+
+
+def choosing(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the validation images, or of all without any."""
+    chosen = table[table["subset"] == "validation"]
+    return chosen if len(chosen) else table
+
+
+def threshold(model: Model) -> float:
+    """Youden's threshold on the images that choose it."""
+    rows = model.choosing
+    return youden_threshold(rows["label"].to_numpy(), rows["score"].to_numpy())
+
+
+# --- checks --------------------------------------------------------------------------------------
 
 
 def require_classes(model: Model, unit: str) -> None:
@@ -135,10 +304,10 @@ def require_classes(model: Model, unit: str) -> None:
             if positives in (0, len(rows)):
                 raise InputError(
                     model.file,
-                    expected=f"{subset} images with and without {model.task}",
+                    expected=f"{subset} images of {model.site} with and without {model.finding}",
                     found=f"{positives} with and {len(rows) - positives} without",
-                    fix=f"split again with a larger {subset} subset or another seed, or add "
-                    "images of the class that is missing",
+                    fix=f"split again with a larger {subset} subset or another seed, add images "
+                    "of the class that is missing, or leave the finding out",
                 )
     rows = model.evaluated
     try:
@@ -148,28 +317,31 @@ def require_classes(model: Model, unit: str) -> None:
     except ValueError as error:
         raise InputError(
             model.file,
-            expected=f"evaluation patients with and without {model.task}, to resample both",
+            expected=f"evaluation patients of {model.site} with and without {model.finding}, to "
+            "resample both",
             found=str(error),
             fix="set bootstrap.unit to 'image' (compare: --unit image), or add patients",
         ) from None
 
 
-def require_same_images(models: list[Model]) -> None:
-    """Raise InputError unless all models of a site have the same images and labels."""
-    first = models[0]
+def require_same_images(
+    models: Sequence[Model], columns: Sequence[str] = (*IMAGE, "label")
+) -> None:
+    """Raise InputError unless all models have the same images, with the same in these columns."""
+    first, columns = models[0], [*columns]
     for model in models[1:]:
-        columns = ["image", "patient", "label", "subset"]
+        if first.table[columns].equals(model.table[columns]):
+            continue
         both = first.table[columns].merge(model.table[columns], how="outer", indicator=True)
         differing = both[both["_merge"] != "both"]
-        if len(differing):
-            image, count = differing["image"].iloc[0], differing["image"].nunique()
-            raise InputError(
-                model.file,
-                expected=f"the images, patients, labels and subsets of {first.file}: "
-                f"{describe(first.table, image)}",
-                found=f"{describe(model.table, image)} ({count} images differ)",
-                fix="predict with both models on the same split: remove both files and run again",
-            )
+        image, count = differing["image"].iloc[0], differing["image"].nunique()
+        raise InputError(
+            model.file,
+            expected=f"the images, patients, labels and subsets of {first.file}: "
+            f"{describe(first.table, image)}",
+            found=f"{describe(model.table, image)} ({count} images differ)",
+            fix="predict with both models on the same split: remove both files and run again",
+        )
 
 
 def describe(table: pd.DataFrame, image: str) -> str:
@@ -179,93 +351,59 @@ def describe(table: pd.DataFrame, image: str) -> str:
     return f"no image {image!r}"
 
 
-def find_baselines(models: list[Model]) -> dict[int, int]:
-    """For each model that is no baseline (by position): its baseline's position.
+def find_baselines(models: list[Model]) -> dict[int, list[int]]:
+    """For each model that is no baseline (by position): the positions of its baselines.
 
-    The baseline of a model has its site, architecture and seed. Raises InputError where there is
-    none, or where two files claim to be the same model.
+    A baseline has the endpoint, architecture and seed of the model, and its head; a head of several
+    sites has all of them: the one of a site that trains, several at an external one. Raises
+    InputError where there is none.
     """
-    positions: dict[tuple, int] = {}
+
+    def alike(model: Model) -> tuple:
+        return model.site, model.finding, model.architecture, model.seed
+
+    baselines: dict[tuple, dict[str, int]] = {}
     for position, model in enumerate(models):
-        key = (model.site, model.architecture, model.method, model.seed)
-        if key in positions:
-            raise InputError(
-                model.file,
-                expected="one file of predictions for each model",
-                found=f"{models[positions[key]].file} for the same {' '.join(map(str, key))}",
-                fix="name each model once",
-            )
-        positions[key] = position
-    baselines = {}
-    for (site, architecture, method, seed), position in positions.items():
-        if method != BASELINE:
-            if (site, architecture, BASELINE, seed) not in positions:
+        if model.method == BASELINE:
+            baselines.setdefault(alike(model), {})[model.head] = position
+    found = {}
+    for position, model in enumerate(models):
+        if model.method != BASELINE:
+            known = baselines.get(alike(model), {})
+            wanted = [*known] if model.head in (SHARED, MEAN) else [model.head]
+            if not wanted or not known.keys() >= {*wanted}:
+                site, finding, architecture, seed = alike(model)
                 raise InputError(
-                    models[position].file,
-                    expected=f"predictions of {site} {architecture} {BASELINE} {seed} to compare",
+                    model.file,
+                    expected=f"predictions of {site} {finding} {architecture} {BASELINE} {seed} "
+                    f"to compare the head {model.head} with",
                     found="none",
                     fix=f"add the method '{BASELINE}' for this architecture and seed",
                 )
-            baselines[position] = positions[site, architecture, BASELINE, seed]
-    return baselines
+            found[position] = [known[head] for head in wanted]
+    return found
 
 
-def threshold(table: pd.DataFrame) -> float:
-    """Youden's threshold on the validation images, or on the evaluation images without any."""
-    chosen = table[table["subset"] == "validation"]
-    rows = chosen if len(chosen) else table
-    return youden_threshold(rows["label"].to_numpy(), rows["score"].to_numpy())
-
-
-def by_site(models: list[Model]) -> dict[str, list[Model]]:
-    """The models of each site. Raises InputError where those of a site differ in their images."""
-    sites: dict[str, list[Model]] = {model.site: [] for model in models}
+def by_endpoint(models: list[Model]) -> dict[tuple[str, str], list[Model]]:
+    """The models by site and finding. Raises InputError where their images differ."""
+    endpoints: dict[tuple[str, str], list[Model]] = {}
     for model in models:
-        sites[model.site].append(model)
-    for group in sites.values():
+        endpoints.setdefault((model.site, model.finding), []).append(model)
+    for group in endpoints.values():
         require_same_images(group)
-    return sites
+    return endpoints
 
 
-def comparable(models: list[Model], unit: str) -> dict[str, list[Model]]:
+def comparable(models: list[Model], unit: str) -> dict[tuple[str, str], list[Model]]:
     """The same. Raises InputError unless they can be compared with baselines and resampled."""
     find_baselines(models)
-    sites = by_site(models)
-    for group in sites.values():
+    endpoints = by_endpoint(models)
+    for group in endpoints.values():
         require_classes(group[0], unit)
-    return sites
+    return endpoints
 
 
-def read_models(predictions: Iterable[list[str]], tasks: Iterable[list[str]]) -> list[Model]:
-    """Models on the images of each site, from lists of architecture, method, seed and file.
-
-    tasks: lists of site and task.
-    """
-    task_of = dict(tasks)
-    models = []
-    for architecture, method, seed, file in predictions:
-        if not seed.isdecimal():
-            raise InputError(
-                f"--prediction {architecture} {method} {seed} {file}",
-                expected="an integer as seed",
-                found=repr(seed),
-                fix="give ARCHITECTURE METHOD SEED FILE in this order",
-            )
-        table = read_predictions(file)
-        if strangers := set(table["site"]) - task_of.keys():
-            raise InputError(
-                file,
-                expected=f"images of {', '.join(task_of)}",
-                found=f"images of {', '.join(sorted(strangers))}",
-                fix="give --task SITE TASK for every site",
-            )
-        for site in task_of:
-            rows = table[table["site"] == site]
-            if len(rows):
-                rows = rows.drop(columns=["site", f"score_{site}"], errors="ignore")
-                key = (site, task_of[site], architecture, method, int(seed), file)
-                models.append(Model(*key, rows.reset_index(drop=True)))
-    return models
+# --- command line --------------------------------------------------------------------------------
 
 
 def add_predictions(parser: argparse.ArgumentParser) -> None:
@@ -278,11 +416,4 @@ def add_predictions(parser: argparse.ArgumentParser) -> None:
         metavar=("ARCHITECTURE", "METHOD", "SEED", "FILE"),
         help="a model's predictions on the images of all sites (repeated)",
     )
-    parser.add_argument(
-        "--task",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("SITE", "TASK"),
-        help="what the labels of a site's images are of (repeated)",
-    )
+    add_findings(parser)

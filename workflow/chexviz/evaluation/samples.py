@@ -32,9 +32,9 @@ def samples_of(site: str, files: dict[str, str]) -> str:
     return files[site]
 
 
-def read_samples(file: str, images: pd.Series) -> pd.DataFrame:
-    """The rows (n,) of a site's samples.csv for these images. Raises InputError if one lacks."""
-    table = SAMPLES.read(file).set_index("image")
+def read_samples(file: str, images: pd.Series, *names: str) -> pd.DataFrame:
+    """These columns of samples.csv for some images (n,). Raises InputError if one is not there."""
+    table = SAMPLES.read(file, "image", *names).set_index("image")
     strangers = images[~images.isin(table.index)]
     if len(strangers):
         raise InputError(

@@ -182,13 +182,13 @@ def counts(rows: pd.DataFrame) -> list:
 def model_rows(
     name: list,
     own: np.ndarray,
-    baseline: np.ndarray | None,
+    baselines: dict[str, np.ndarray],
     groups: list[Group],
     sizes: list[list],
     cases: list[tuple[int, int]],
     confidence: float,
 ) -> Iterator[list]:
-    """Yield the rows of one model. own, baseline: AUROC (groups, 1 + B); None: it is a baseline.
+    """Yield the rows of one model. own: AUROC (groups, 1 + B). baselines: likewise, by their name.
 
     sizes, cases: counts of each group's images, and of its positive and negative units.
     """
@@ -196,19 +196,24 @@ def model_rows(
         key, size = [*name, group.attribute, group.name], sizes[position]
         numbers = area(own[position], cases[position], confidence, group.note)
         yield [*key, "auroc", "", *size, *numbers, group.note]
-        if baseline is not None:
-            numbers = change(own[position] - baseline[position], confidence, group.note)
-            yield [*key, "difference", BASELINE, *size, *numbers, group.note]
+        for baseline, other in baselines.items():
+            numbers = change(own[position] - other[position], confidence, group.note)
+            yield [*key, "difference", baseline, *size, *numbers, group.note]
         reference = largest(groups, group.attribute)
         if reference not in (None, position):
             numbers = change(own[position] - own[reference], confidence, group.note)
             yield [*key, "gap", groups[reference].name, *size, *numbers, group.note]
 
 
-def site_rows(models: list[Model], samples: str, settings: Settings) -> list[list]:
-    """The rows of one site: its tags alone, then each of its models."""
+def name_of(baseline: Model) -> str:
+    """What a row says of the baseline that a model is compared with."""
+    return BASELINE if baseline.head == baseline.site else f"{BASELINE} {baseline.head}"
+
+
+def endpoint_rows(models: list[Model], samples: str, settings: Settings) -> list[list]:
+    """The rows of one site and finding: the tags alone, then each of the models."""
     rows, bootstrap = models[0].evaluated, settings.bootstrap
-    tags = read_samples(samples, rows["image"])
+    tags = read_samples(samples, rows["image"], *ATTRIBUTES)
     labels = rows["label"].to_numpy()
     groups = group_images(tags, rows, settings)
     sizes = [counts(rows[group.chosen]) for group in groups]
@@ -222,13 +227,15 @@ def site_rows(models: list[Model], samples: str, settings: Settings) -> list[lis
         numbers = area(aurocs[number, 0], cases[0], bootstrap.confidence, note)
         if sum(group.attribute == attribute and group.chosen.any() for group in groups) < 2:
             numbers, note = [np.nan] * 3, "all images are in one group"
-        key = [models[0].site, models[0].task, "", "", "", attribute, ALL]
+        key = [models[0].site, models[0].finding, "", "", "", "", attribute, ALL]
         found.append([*key, "tag alone", "", *sizes[0], *numbers, note])
     aurocs = aurocs[len(alone) :]
-    baselines = find_baselines(models)
+    found_baselines = find_baselines(models)
     for position, model in enumerate(models):
-        baseline = aurocs[baselines[position]] if position in baselines else None
-        of_model = (list(model.name), aurocs[position], baseline)
+        baselines = {
+            name_of(models[place]): aurocs[place] for place in found_baselines.get(position, [])
+        }
+        of_model = (list(model.name), aurocs[position], baselines)
         found += model_rows(*of_model, groups, sizes, cases, bootstrap.confidence)
     return found
 
@@ -243,11 +250,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settings = read_settings(arguments.settings, Settings)
-    models = read_models(arguments.prediction, arguments.task)
+    models = read_models(arguments.prediction, arguments.findings)
     files = dict(arguments.samples)
     rows = []
-    for site, group in comparable(models, settings.bootstrap.unit).items():
-        rows += site_rows(group, samples_of(site, files), settings)
+    for (site, _), group in comparable(models, settings.bootstrap.unit).items():
+        rows += endpoint_rows(group, samples_of(site, files), settings)
     with replacing(arguments.output) as temporary:
         SUBGROUPS.write(rows, temporary)
 

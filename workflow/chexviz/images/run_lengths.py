@@ -1,11 +1,14 @@
-"""Run lengths of masks: SIIM's relative ones, and the absolute ones that the tables hold.
+"""Run lengths of masks: SIIM's relative ones, COCO's, and the absolute ones that the tables hold.
 
-Both count pixels column by column (top to bottom, then to the right), from zero. SIIM writes
+All count pixels column by column (top to bottom, then to the right), from zero. SIIM writes
 'gap length gap length ...', each gap counted from the end of the run before; the tables hold
-'start length start length ...'.
+'start length start length ...'. COCO counts the pixels outside and inside in turn, up to the last.
 """
 
 import numpy as np
+
+FIRST, BITS = ord("0"), 5  # of COCO's letters: the first one, and the bits of a number in each
+MORE, NEGATIVE = 1 << BITS, 1 << BITS - 1  # another letter follows; the last one says below zero
 
 
 def parse(text: str) -> np.ndarray:
@@ -26,6 +29,50 @@ def absolute(relative: str) -> str:
     gaps, lengths = parse(relative).T
     starts = np.cumsum(gaps + lengths) - lengths
     return text(np.column_stack([starts, lengths]))
+
+
+def from_coco(mask: object) -> tuple[str, tuple[int, int]]:
+    """COCO's {'size': [height, width], 'counts': ...} as absolute runs, and its height and width.
+
+    counts: whole numbers, or the text that packs them. Raises ValueError if it is no such mask.
+    """
+    match mask:
+        case {"size": [int(height), int(width)], "counts": str() | list() as counts}:
+            counts = unpacked(counts) if isinstance(counts, str) else counts
+        case _:
+            raise ValueError("it is not {'size': [height, width], 'counts': ...}")
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        raise ValueError("its counts are not all whole numbers from zero")
+    if sum(counts) != height * width:
+        raise ValueError(f"its counts are of {sum(counts)} pixels, its size is {height} x {width}")
+    stops = np.cumsum(counts, dtype=np.int64)[1::2]
+    lengths = np.array(counts[1::2], dtype=np.int64)
+    return text(np.column_stack([stops - lengths, lengths])), (height, width)
+
+
+def unpacked(letters: str) -> list[int]:
+    """The counts that COCO packs into letters, five bits in each, the lowest first.
+
+    From the fourth on, what is packed is the difference from the last but one. Raises ValueError if
+    a letter is none of these, or the last number does not end.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for letter in letters:
+        code = ord(letter) - FIRST
+        if not 0 <= code < 2 * MORE:
+            raise ValueError(f"its counts hold {letter!r}")
+        value |= (code % MORE) << shift
+        shift += BITS
+        if code & MORE:
+            continue
+        if code & NEGATIVE:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("its counts are cut off")
+    return counts
 
 
 def text(runs: np.ndarray) -> str:

@@ -52,7 +52,7 @@ def task_files(config: Config, wildcards: Any) -> list[str]:
     if not study.warmed_up(config, wildcards.architecture):
         return []
     folder = model_folder(wildcards.protocol, wildcards.architecture, "warmup", wildcards.seed)
-    method = wildcards.get("method")
+    method = getattr(wildcards, "method", None)
     if method and study.has_shared_heads(config, method):
         return [f"{folder}/shared/{method}.safetensors"]
     sites = study.training_sites(config) if method else [wildcards.site]
@@ -90,11 +90,16 @@ def study_tables(config: Config) -> list[str]:
     return inventory.study_tables(config["run"]["protocols"])
 
 
+def protocol_tables(config: Config) -> list[str]:
+    """The tables of each protocol."""
+    return inventory.protocol_tables(settings.titles(config))
+
+
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
-    run = config["run"]
-    shown = inventory.shown_figures(settings.titles(config))
-    files = inventory.files(run["protocols"], run["sites"], shown)
+    sites = settings.titles(config)
+    shown = inventory.shown_figures(sites)
+    files = inventory.files(config["run"]["protocols"], sites, shown)
     return [f"<results>/{name}" for name in files]
 
 
@@ -108,7 +113,7 @@ def local_weights(config: Config, architecture: str) -> list[str]:
 
 
 def local_tables(config: Config, site: str) -> list[str]:
-    """A site's tables of labels and patients that lie outside of its own files."""
+    """A site's tables of labels, patients and annotations that lie outside of its own files."""
     return [name for name in named_tables(config, site) if Path(name).is_file()]
 
 
@@ -120,9 +125,9 @@ def shipped_tables(config: Config, site: str) -> list[str]:
 
 
 def named_tables(config: Config, site: str) -> list[str]:
-    """The tables of labels and patients that the config names for a site, wherever they lie."""
+    """The tables that the config names for a site beside its files, wherever they lie."""
     about = config["sites"][site]
-    return [name for name in (about["labels"], about["patients"]) if name]
+    return [about[kind] for kind in ("labels", "patients", "annotations") if about[kind]]
 
 
 def tables_checksum(config: Config, site: str) -> str:

@@ -1,11 +1,21 @@
 """Which rows of a result table are shown, and in which order."""
 
+from collections.abc import Container
 from pathlib import Path
 
 import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.methods import BASELINE
+from chexviz.reporting.titles import Endpoint
+
+ENDPOINT = ["site", "finding"]
+
+
+def of_endpoints(table: pd.DataFrame, endpoints: Container[Endpoint]) -> pd.DataFrame:
+    """The rows of these endpoints. table: with the columns ENDPOINT."""
+    pairs = zip(table["site"], table["finding"], strict=True)
+    return table[[pair in endpoints for pair in pairs]]
 
 
 def compared(table: pd.DataFrame, method: str, path: str | Path) -> pd.DataFrame:

@@ -151,6 +151,15 @@ def place_titles(sites: list[dict]) -> dict[str, str]:
     return {site["name"]: place_title(site) for site in sites}
 
 
+def endpoint_places(sites: list[dict]) -> dict[Endpoint, str]:
+    """Every endpoint as a place that has images of one finding: 'NIH (pleural effusion)'."""
+    return {
+        (site["name"], finding): f"{site['title']} ({finding_title(finding)})"
+        for site in sites
+        for finding in site["findings"]
+    }
+
+
 def head_titles(sites: list[dict]) -> dict[str, str]:
     """What readers call a head of a model: the place whose task block it is, 'shared', 'mean'."""
     return {site["name"]: site["title"] for site in sites} | {SHARED: "shared", MEAN: "mean"}

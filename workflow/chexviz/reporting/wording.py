@@ -7,6 +7,7 @@ NUMBERS = (
     *("no", "one", "two", "three", "four", "five"),
     *("six", "seven", "eight", "nine", "ten"),
 )
+NAMED = 6  # things that a sentence names one by one; of more it says how many, and their range
 SPACE = "\u00a0"  # within what no line may break
 
 

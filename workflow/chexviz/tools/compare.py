@@ -37,7 +37,7 @@ def read_pair(files: list[str]) -> list[Model]:
             fix="name the patients in both files, or in neither",
         )
     return [
-        Model(SITE, FINDING, "", name, 0, file, table)
+        Model(SITE, FINDING, SITE, "", name, 0, file, table)
         for name, file, table in zip((BASELINE, MODEL), files, tables, strict=True)
     ]
 
@@ -50,7 +50,7 @@ def compare(
     Where no patient has two images, tests over patients and over images are one: the latter.
     """
     tables = evaluate(models, settings, margin)
-    metrics = tables["metrics"].drop(columns=["site", "task", "architecture", "seed"])
+    metrics = tables["metrics"].drop(columns=["site", "finding", "head", "architecture", "seed"])
     metrics = metrics.rename(columns={"method": "model"})
     metrics.insert(1, "file", [model.file for model in models])
     tests = tables["comparisons"].drop(columns=[*COMPARED, "p_holm"])

@@ -148,7 +148,7 @@ OPERATING_POINTS = Table(
     "a row for each wanted sensitivity of a model",
     **MODEL,
     target=number("sensitivity"),
-    chosen_on=text("validation or evaluation"),
+    chosen_on=text("validation, evaluation, or other sites: of the same head, see calibration.md"),
     threshold=number(),
     **COUNTS,
     **all_bounds(*RATES),
@@ -167,14 +167,16 @@ ALL, UNKNOWN = "all", "unknown"  # groups of subgroups.csv
 SUBGROUPS = Table(
     "subgroups.csv",
     "a row for each group of images and measure of a model",
-    **MODEL | {"seed": number(), "architecture": note(), "method": note()},
+    **MODEL | {"seed": number(), "head": note(), "architecture": note(), "method": note()},
     attribute=text("all, view, sex, age"),
     group=text("its value, or unknown"),
     measure=text(
         "auroc; difference: from the reference method in the same group; gap: from the reference "
         "group, the largest one; tag alone: no model, see [subgroups.md](subgroups.md)"
     ),
-    reference=note(),
+    reference=note(
+        "baseline, at an external site with the site that it was trained at; or the reference group"
+    ),
     **COUNTS,
     prevalence=number(),
     **INTERVAL,
@@ -209,7 +211,7 @@ LOCALISATION = Table(
     low=number(),
     high=number(),
     chance=number(),
-    prior=number(),
+    prior=number("empty: all annotated images evaluate"),
     paired_images=number(),
     paired_patients=number("true positives of the baseline too"),
     **bounds("difference", "from the baseline, on those"),
@@ -225,7 +227,10 @@ LOCALISATION_IMAGES = Table(
     patient=text(),
     **{measure: number() for measure in MEASURES},
     area=number("annotated share of the image: what a uniform map scores"),
-    **{f"prior_{measure}": number("of the mean annotation") for measure in MEASURES},
+    **{
+        f"prior_{measure}": number("of the mean annotation, see localisation.csv")
+        for measure in MEASURES
+    },
     empty=flag("the map is all zero"),
 )
 CONFUSION = Table(

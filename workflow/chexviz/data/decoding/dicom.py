@@ -2,75 +2,44 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from chexviz.base.errors import Unreadable
-from chexviz.data.decoding.jpeg import decode_jpeg
-from chexviz.data.decoding.limits import check_levels, check_size
+from chexviz.data.decoding.jpeg import decode_grey
+from chexviz.data.decoding.limits import check_size
 from chexviz.data.decoding.plain_jpeg import plain_jpeg
 
 OLDEST = 120  # years; ages beyond are typing errors (the RSNA files hold five over 100, up to 155)
 YEARS = {"Y": 1, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
-@dataclass
-class Radiograph:
-    """A radiograph and what its header says about it.
-
-    pixels: (H, W), uint8 or float32 in [0, 255], white is bone; possibly a reduced version of
-    the `height` x `width` pixels of the file. view: 'AP', 'PA', ... or ''. sex: 'F', 'M' or ''.
-    age: years or None. age_stated: the age as the file has it, or ''. spacing: mm per pixel of
-    the file or None.
-    """
-
-    pixels: np.ndarray
-    height: int
-    width: int
-    view: str
-    sex: str
-    age: float | None
-    age_stated: str
-    spacing: float | None
-
-
-def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = None) -> Radiograph:
+def read_dicom(
+    data: bytes, enough: int | None, max_pixels: int | None
+) -> tuple[np.ndarray, tuple[int, int], dict]:
     """Decode a DICOM file's bytes; apply its modality, VOI and polarity transforms (PS3.4 N.2).
 
-    enough: pixels along the shorter side that suffice; baseline JPEG that needs no transform is
-    then decoded at the smallest scale of 1/2^k that has them. max_pixels: that a file may have;
-    None: any number.
-    Raises Unreadable if it is not one grey-level image to be displayed, or is damaged, and
-    MemoryError if there is too little memory.
+    Returns the pixels, the file's height and width, and what its header says: see
+    radiograph.READERS. Raises Unreadable, and what decoders raise on damage.
     """
-    try:
-        plain = plain_jpeg(data)
-        if plain:
-            text: Callable[[str], str] = plain.text
-            shape = plain.number("Rows"), plain.number("Columns")
-            check_size(shape, max_pixels)
-            pixels = decode_jpeg(plain.jpeg, shape, enough)
-        else:
-            # Not before the first such file: to import pydicom takes as long as 100 plain ones.
-            from chexviz.data.decoding import dicom_transforms
+    plain = plain_jpeg(data)
+    if plain:
+        text: Callable[[str], str] = plain.text
+        shape = plain.number("Rows"), plain.number("Columns")
+        check_size(shape, max_pixels)
+        pixels = decode_grey(plain.jpeg, shape, enough)
+    else:
+        # Not before the first such file: to import pydicom takes as long as 100 plain ones.
+        from chexviz.data.decoding import dicom_transforms
 
-            pixels, shape, text = dicom_transforms.read_displayed(data, enough, max_pixels)
-        if text("PresentationIntentType") == "FOR PROCESSING":
-            raise Unreadable("not to be displayed: its PresentationIntentType is FOR PROCESSING")
-        check_levels(pixels)
-        return Radiograph(pixels, *shape, **described(text))
-    # No file is at fault for a lack of memory, which can end an import too.
-    except (Unreadable, MemoryError, ImportError):
-        raise
-    # Damaged headers make decoders fail in ways that no list of exceptions covers.
-    except Exception as error:
-        detail = " ".join(str(error).split())[:200]
-        raise Unreadable(f"cannot be decoded: {type(error).__name__}: {detail}") from error
+        pixels, shape, text = dicom_transforms.read_displayed(data, enough, max_pixels)
+    if text("PresentationIntentType") == "FOR PROCESSING":
+        raise Unreadable("not to be displayed: its PresentationIntentType is FOR PROCESSING")
+    return pixels, shape, described(text)
 
 
 def described(text: Callable[[str], str]) -> dict:
-    """What the header says beside the pixels. text: gives the text of a keyword, or ''."""
+    """What the header says: fields of Radiograph. text: gives the text of a keyword, or ''."""
     return {
         "view": text("ViewPosition").upper(),
         "sex": sex(text("PatientSex")),

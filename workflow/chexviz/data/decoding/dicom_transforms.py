@@ -15,7 +15,7 @@ from pydicom.uid import UID
 from chexviz.base.allocator import require_room
 from chexviz.base.errors import Unreadable
 from chexviz.data.decoding.header import check, read_dataset, text
-from chexviz.data.decoding.jpeg import decode_jpeg
+from chexviz.data.decoding.jpeg import decode_grey
 from chexviz.data.decoding.limits import check_levels
 from chexviz.data.decoding.lut import lookup
 from chexviz.data.decoding.pixeldata import LOSSY_JPEG, check_frame, check_length, checked, shape_of
@@ -28,7 +28,7 @@ def read_displayed(
     """A file's grey levels as displayed, its height and width, and what gives a keyword's text.
 
     The grey levels are (H, W), uint8 if stored so, else float32 in [0, 255]; of a baseline JPEG
-    that needs no transform only as many as are `enough` (see jpeg.decode_jpeg). max_pixels:
+    that needs no transform only as many as are `enough` (see jpeg.decode_grey). max_pixels:
     see limits.check_size. Raises Unreadable, and what pydicom raises on damage.
     """
     dataset = read_dataset(data, max_pixels)
@@ -82,7 +82,7 @@ def stored_values(dataset: Dataset, enough: int | None) -> np.ndarray:
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     check_frame(frame, dataset)
     if syntax in LOSSY_JPEG:
-        return decode_jpeg(frame, shape_of(dataset), enough)
+        return decode_grey(frame, shape_of(dataset), enough)
     require_room(*shape_of(dataset))
     try:
         values = dataset.pixel_array

@@ -1,4 +1,4 @@
-"""What every radiograph keeps to, however it is stored: pixels at most, and levels that differ."""
+"""What every radiograph keeps to, however it is stored: its size, no colours, several levels."""
 
 import numpy as np
 
@@ -32,3 +32,15 @@ def check_levels(pixels: np.ndarray, seen: np.ndarray | bool = True) -> None:
     high = float(pixels.max(where=seen, initial=0))
     if not high - low >= SPAN:  # nor where there is no number
         raise Unreadable(f"shows nothing: its grey levels are {low:.0f} to {high:.0f} of 255")
+
+
+def common_channel(colours: np.ndarray) -> np.ndarray:
+    """The channel (H, W) of colours (H, W, 3) that all are grey.
+
+    Raises Unreadable if the three differ anywhere: such an image may be a photograph, or have
+    drawings on it.
+    """
+    red, green, blue = np.moveaxis(colours, -1, 0)
+    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+        raise Unreadable("not a grey-level image: it has colours")
+    return np.ascontiguousarray(red)

@@ -17,6 +17,7 @@ from chexviz.base.randomness import stream
 from chexviz.data.phantom.canvas import CANVAS, EXTENT, HALF, Pen, X, Y, bump, ramp, spot
 
 SIDES = (-1, 1)  # the patient's right lung, left lung
+ABNORMALITIES = ("mass", "nodule", "pleural_effusion", "atelectasis", "edema")
 
 
 # What a patient keeps is drawn once for neighbouring exams of one patient; it is not to be changed.
@@ -28,7 +29,8 @@ class Exam:
     """What one radiograph shows. Equal exams give equal pixels.
 
     seed: of the population. patient, study: numbers. view: AP or PA. pneumonia: its patches.
-    pneumothorax: the parts that it is outlined in. abnormal: something that is neither of them.
+    pneumothorax: the parts that it is outlined in. abnormal: one of ABNORMALITIES. cardiomegaly:
+    drawn in no exam that a challenge or a hospital's plain table has.
     """
 
     seed: int
@@ -38,10 +40,22 @@ class Exam:
     pneumonia: int
     pneumothorax: int
     abnormal: bool
+    cardiomegaly: bool = False
 
     def draws(self, purpose: str) -> np.random.Generator:
         key = stream(self.seed, "exam", self.patient, self.study, purpose)
         return np.random.default_rng(key)
+
+    @property
+    def abnormality(self) -> str:
+        """Which of ABNORMALITIES it shows; '' if none."""
+        return str(self.draws("abnormal").choice(ABNORMALITIES)) if self.abnormal else ""
+
+    @property
+    def findings(self) -> set[str]:
+        """The names of all that it shows: the truth, whatever a site's table says of it."""
+        named = ("pneumonia", "pneumothorax", "cardiomegaly")
+        return {name for name in named if getattr(self, name)} | {self.abnormality} - {""}
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,8 @@ def find_lungs(body: Anatomy, exam: Exam) -> Lungs:
     portable = exam.view == "AP"
     level = body.level - draws.uniform(0.0, 0.06) - portable * draws.uniform(0.02, 0.14)
     heart = body.heart * (1 + portable * draws.uniform(0.05, 0.25)) * draws.uniform(0.95, 1.05)
+    if exam.cardiomegaly:
+        heart = max(heart, body.width * exam.draws("heart").uniform(0.68, 0.86))
     turn = draws.normal(0, 0.012 + 0.012 * portable)
     inner, outer, floor = zip(
         *(borders(body, side, level, heart, turn) for side in SIDES), strict=True

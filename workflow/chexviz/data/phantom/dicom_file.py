@@ -1,4 +1,4 @@
-"""Drawn radiographs to DICOM files with the tags, and the defects, of the challenges' files."""
+"""Drawn radiographs to DICOM files with the tags, and the defects, of the datasets' files."""
 
 import io
 from pathlib import Path
@@ -8,68 +8,26 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID, JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    SecondaryCaptureImageStorage,
+)
 
 from chexviz.data.phantom.anatomy import Exam, anatomy
-from chexviz.data.phantom.item import Finding, Item
-from chexviz.data.phantom.radiograph import render
-from chexviz.images import run_lengths
+from chexviz.data.phantom.item import Item
+
+WHITE = 4095  # of 12 bits
+INVERTED = 6  # one of so many 12-bit files stores bone dark
 
 
-def write_item(item: Item, folder: Path, size: int) -> Finding:
-    """Draw one radiograph, write its DICOM file, and say what is on it."""
-    pixels, boxes, masks = render(item.exam, size)
-    quality = int(item.exam.draws("quality").integers(90, 96))
-    if item.edition is not None:
-        draws = np.random.default_rng(item.edition)
-        right, down = draws.integers(0, max(2, size // 256), 2).tolist()
-        quality = int(draws.integers(80, 90))
-        pixels = touched_up(shifted(pixels, right, down), draws)
-        masks = [shifted(mask, right, down) for mask in masks]
-        boxes = [(x + right, y + down, width, height) for x, y, width, height in boxes]
-    path = folder / item.file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dicom(item, pixels, quality).save_as(path, enforce_file_format=True)
-    boxes = [clipped(box, size) for box in boxes]
-    return Finding(boxes, [relative_runs(mask) for mask in masks])
-
-
-def shifted(pixels: np.ndarray, right: int, down: int) -> np.ndarray:
-    """The image moved by whole pixels; its first column and row fill the gap."""
-    moved = np.pad(pixels, ((down, 0), (right, 0)), mode="edge")
-    return moved[: len(pixels), : len(pixels)]
-
-
-def touched_up(pixels: np.ndarray, draws: np.random.Generator) -> np.ndarray:
-    """Slightly brighter or darker."""
-    grey = pixels * np.float32(draws.uniform(0.96, 1.03)) + np.float32(draws.uniform(-3, 3))
-    return np.clip(grey, 0, 255).astype(np.uint8)
-
-
-def clipped(box: tuple[int, int, int, int], size: int) -> tuple[int, int, int, int]:
-    """The part of a box within the image."""
-    x, y, width, height = box
-    return x, y, min(width, size - x), min(height, size - y)
-
-
-def relative_runs(mask: np.ndarray) -> str:
-    """SIIM-ACR's run lengths, column by column: gap since the last run's end, length, ..."""
-    starts, lengths = run_lengths.parse(run_lengths.from_mask(mask)).T
-    ends = np.r_[0, (starts + lengths)[:-1]]
-    return run_lengths.text(np.column_stack([starts - ends, lengths]))
-
-
-def dicom(item: Item, pixels: np.ndarray, quality: int) -> Dataset:
-    """A DICOM file with the tags that both challenges' files carry, their defects included."""
+def save_challenge(item: Item, pixels: np.ndarray, quality: int, path: Path) -> None:
+    """A lossy 8-bit file with the tags that both challenges' files carry, defects included."""
     body = anatomy(item.exam.seed, item.exam.patient)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = UID(item.identity.uid(4))
-    meta.TransferSyntaxUID = JPEGBaseline8Bit
-    data = Dataset()
-    data.file_meta = meta
+    data = started(item, SecondaryCaptureImageStorage, JPEGBaseline8Bit)
     data.SpecificCharacterSet = "ISO_IR 100"
-    data.SOPClassUID, data.SOPInstanceUID = SecondaryCaptureImageStorage, item.identity.uid(4)
     data.StudyInstanceUID, data.SeriesInstanceUID = item.identity.uid(2), item.identity.uid(3)
     data.StudyDate, data.StudyTime = "19010101", "000000.00"
     data.AccessionNumber = data.ReferringPhysicianName = data.PatientBirthDate = ""
@@ -85,16 +43,51 @@ def dicom(item: Item, pixels: np.ndarray, quality: int) -> Dataset:
         )
     )
     data.SeriesNumber = data.InstanceNumber = 1
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.Rows, data.Columns = pixels.shape
-    data.PixelSpacing = [spacing(item.exam, len(pixels))] * 2
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
+    describe_pixels(data, item.exam, pixels, bits=8)
     data.LossyImageCompression, data.LossyImageCompressionMethod = "01", "ISO_10918_1"
     stream_of_bytes = io.BytesIO()
     Image.fromarray(pixels).save(stream_of_bytes, "JPEG", quality=quality)
     data.PixelData = encapsulate([stream_of_bytes.getvalue()])
     data["PixelData"].VR = "OB"
+    data.save_as(path, enforce_file_format=True)
+
+
+def save_12_bit(item: Item, pixels: np.ndarray, quality: int, path: Path) -> None:
+    """A file of 12 bits with few tags and no view, some of them MONOCHROME1."""
+    body = anatomy(item.exam.seed, item.exam.patient)
+    data = started(item, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian)
+    data.PatientSex, data.PatientAge = body.sex, f"{body.age:03d}Y"
+    describe_pixels(data, item.exam, pixels, bits=12)
+    data.WindowCenter, data.WindowWidth = (WHITE + 1) // 2, WHITE + 1
+    data.RescaleIntercept, data.RescaleSlope, data.RescaleType = 0, 1, "US"
+    deep = pixels.astype(np.uint16) * 257 >> 4
+    if int(item.identity.name, 16) % INVERTED == 0:
+        data.PhotometricInterpretation = "MONOCHROME1"
+        deep = WHITE - deep
+    data.PixelData = deep.astype("<u2").tobytes()
+    data["PixelData"].VR = "OW"
+    data.save_as(path, enforce_file_format=True)
+
+
+def started(item: Item, kind: UID, syntax: UID) -> Dataset:
+    """A DICOM file of a kind, with its identifiers alone."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = kind
+    meta.MediaStorageSOPInstanceUID = UID(item.identity.uid(4))
+    meta.TransferSyntaxUID = syntax
+    data = Dataset()
+    data.file_meta = meta
+    data.SOPClassUID, data.SOPInstanceUID = kind, item.identity.uid(4)
     return data
+
+
+def describe_pixels(data: Dataset, exam: Exam, pixels: np.ndarray, bits: int) -> None:
+    """The tags of grey pixels whose highest value is white."""
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.Rows, data.Columns = pixels.shape
+    data.PixelSpacing = [spacing(exam, len(pixels))] * 2
+    data.BitsAllocated, data.BitsStored, data.HighBit = 8 * ((bits + 7) // 8), bits, bits - 1
+    data.PixelRepresentation = 0
 
 
 def spacing(exam: Exam, size: int) -> float:

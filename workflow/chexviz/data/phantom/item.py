@@ -4,13 +4,19 @@ import uuid
 from dataclasses import dataclass
 
 from chexviz.data.phantom.anatomy import Exam
+from chexviz.data.phantom.radiograph import Box
 
 
 @dataclass(frozen=True)
 class Identity:
-    """All identifiers of a file. name: 32 hexadecimal digits, all that they are made of."""
+    """What a file is called after.
+
+    name: 32 random hexadecimal digits. exam: what it shows. copy: a second file of that exam.
+    """
 
     name: str
+    exam: Exam
+    copy: bool
 
     @property
     def uuid(self) -> str:
@@ -37,18 +43,22 @@ class Item:
     image: str
     file: str
     labelled: bool
-    exam: Exam
     edition: int | None
+
+    @property
+    def exam(self) -> Exam:
+        return self.identity.exam
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was drawn on the pixels of an item: boxes of pneumonia, masks of pneumothorax.
+    """What was drawn on the pixels of an item.
 
-    boxes: x, y, width, height in pixels. masks: SIIM-ACR's relative run lengths.
+    boxes: x, y, width, height in pixels, by finding. masks: of pneumothorax, SIIM-ACR's relative
+    run lengths.
     """
 
-    boxes: list[tuple[int, int, int, int]]
+    boxes: dict[str, list[Box]]
     masks: list[str]
 
 

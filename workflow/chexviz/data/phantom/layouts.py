@@ -1,10 +1,17 @@
 """All layouts in which a site can be drawn, by the name of the reader that reads them."""
 
 from chexviz.base.errors import InputError
-from chexviz.data.phantom import rsna, siim, table
+from chexviz.data.phantom import chexpert, nih, rsna, siim, table, vindr
 from chexviz.data.phantom.layout import Layout
 
-LAYOUTS: dict[str, Layout] = {"rsna": rsna.LAYOUT, "siim": siim.LAYOUT, "table": table.LAYOUT}
+LAYOUTS: dict[str, Layout] = {
+    "rsna": rsna.LAYOUT,
+    "siim": siim.LAYOUT,
+    "nih": nih.LAYOUT,
+    "chexpert": chexpert.LAYOUT,
+    "vindr": vindr.LAYOUT,
+    "table": table.LAYOUT,
+}
 
 
 def layout_of(reader: str) -> Layout:

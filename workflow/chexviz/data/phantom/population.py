@@ -6,7 +6,7 @@ Within a site and across sites of one seed, images with an equal `radiograph_id`
 and no others are; images with an equal `patient_id` show the same person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,23 +34,25 @@ def plan(
     layout: str,
     images: int,
     seed: int,
-    positives: int | None = None,
+    positives: Mapping[str, int] | None = None,
     unlabelled: int | None = None,
 ) -> list[Item]:
     """All files of a site: `images` with labels, ordered by image, then `unlabelled` others.
 
-    layout: of LAYOUTS. positives: labelled images with the finding that a challenge's table labels;
-    None: as many as the prevalence says. unlabelled: None: as many as the layout says. Raises
-    InputError for an unknown layout or too few or too many images.
+    layout: of LAYOUTS. positives: labelled images with a finding of `labels` of the layout, by its
+    name; of one that is not named as many as the prevalence says. unlabelled: None: as many as the
+    layout says. Raises InputError for an unknown layout or finding, or too few or too many images.
     """
     chosen = layout_of(layout)
+    positives = positives or {}
+    check_findings(layout, chosen, positives)
     unlabelled = chosen.unlabelled if unlabelled is None else unlabelled
     check_size(layout, images, unlabelled)
     draws = np.random.default_rng(stream(seed, "site", layout))
     patients, studies = visits(chosen, images + unlabelled, draws)
     exams = take_exams(chosen, patients[:images], studies[:images], seed, positives)
     originals = alike(exams, draws)
-    exams += take_exams(chosen, patients[images:], studies[images:], seed, None)
+    exams += take_exams(chosen, patients[images:], studies[images:], seed, {})
     # The first copy repeats its original's pixel data byte by byte; the others are encoded anew.
     editions = {
         number: stream(seed, layout, "copy", copy) if copy else None
@@ -65,10 +67,21 @@ def plan(
     for number, (exam, part) in enumerate(zip(exams, parts, strict=True)):
         edition = editions.get(number, stream(seed, layout, number) if exam.study == 0 else None)
         exam = exams[originals.get(number, number)]
-        identity = Identity(draws.bytes(16).hex())
+        identity = Identity(draws.bytes(16).hex(), exam, number in originals)
         image, file = chosen.image(identity), chosen.file(identity, part)
-        items.append(Item(identity, image, file, number < images, exam, edition))
+        items.append(Item(identity, image, file, number < images, edition))
     return sorted(items, key=lambda item: (not item.labelled, item.image))
+
+
+def check_findings(layout: str, chosen: Layout, positives: Mapping[str, int]) -> None:
+    """Raise InputError for a finding whose number is not for the asking."""
+    if unknown := sorted(set(positives) - set(chosen.labels)):
+        raise InputError(
+            f"phantom of layout {layout}: positives",
+            expected=f"numbers of {', '.join(chosen.labels)}",
+            found=", ".join(unknown),
+            fix="correct `positives` of the site's contract in the config",
+        )
 
 
 def check_size(layout: str, images: int, unlabelled: int) -> None:
@@ -100,7 +113,11 @@ def alike(exams: list[Exam], draws: np.random.Generator) -> dict[int, int]:
 
 
 def take_exams(
-    layout: Layout, patients: np.ndarray, studies: np.ndarray, seed: int, positives: int | None
+    layout: Layout,
+    patients: np.ndarray,
+    studies: np.ndarray,
+    seed: int,
+    positives: Mapping[str, int],
 ) -> list[Exam]:
     """An exam for each visit, with findings as frequent as the layout says; positives: see plan.
 
@@ -108,9 +125,9 @@ def take_exams(
     """
     rates = layout.prevalence
     visited = zip(patients, studies, strict=True)
-    scores = np.reshape([leanings(seed, *visit) for visit in visited], (-1, 4))
+    scores = np.reshape([leanings(seed, *visit) for visit in visited], (-1, 5))
     # As many standard deviations above the mean as make every finding rare enough on either site.
-    given = np.where(studies[:, None] == 0, scores > [0.2, 0.8, 0.8, 0.0], np.nan)
+    given = np.where(studies[:, None] == 0, scores > [0.2, 0.8, 0.8, 0.0, np.inf], np.nan)
     portable = pick(scores[:, 0], given[:, 0], round(rates.portable * len(scores)))
     pneumonia, pneumothorax = (
         parts(
@@ -118,11 +135,13 @@ def take_exams(
             given[:, column],
             {"AP": portable, "PA": ~portable},
             getattr(rates, finding),
-            positives if layout.label == finding else None,
+            positives.get(finding),
             outlines,
         )
         for column, (finding, outlines) in enumerate(OUTLINES.items(), 1)
     )
+    enlarged = positives.get("cardiomegaly", round(rates.cardiomegaly * len(scores)))
+    cardiomegaly = pick(scores[:, 4], given[:, 4], enlarged)
     negative, well = pneumonia == 0, (pneumonia == 0) & (pneumothorax == 0)
     abnormal = np.zeros(len(scores), dtype=bool)
     # An image with a pneumothorax is not normal, whatever else is on it.
@@ -138,6 +157,7 @@ def take_exams(
             int(pneumonia[i]),
             int(pneumothorax[i]),
             bool(abnormal[i]),
+            bool(cardiomegaly[i]),
         )
         for i in range(len(scores))
     ]
@@ -195,13 +215,15 @@ def visits(layout: Layout, count: int, draws: np.random.Generator) -> tuple[np.n
 
 
 def leanings(seed: int, patient: int, study: int) -> np.ndarray:
-    """How much an exam leans to AP, pneumonia, pneumothorax, abnormal: standard normal (4,).
+    """How much an exam leans to AP and to four findings: standard normal (5,).
+
+    These are pneumonia, pneumothorax, abnormal, cardiomegaly.
 
     Half of the variance is the patient's: who was ill is likelier to be ill again.
     """
     chronic = np.random.default_rng(stream(seed, "leaning", int(patient)))
     acute = np.random.default_rng(stream(seed, "leaning", int(patient), int(study)))
-    return np.sqrt(0.5) * (chronic.standard_normal(4) + acute.standard_normal(4))
+    return np.sqrt(0.5) * (chronic.standard_normal(5) + acute.standard_normal(5))
 
 
 def pick(scores: np.ndarray, given: np.ndarray, wanted: int) -> np.ndarray:

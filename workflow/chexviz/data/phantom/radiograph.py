@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from chexviz.data.phantom.anatomy import (
+    ABNORMALITIES,
     SIDES,
     Anatomy,
     Exam,
@@ -23,12 +24,15 @@ from chexviz.data.phantom.anatomy import (
 )
 from chexviz.data.phantom.canvas import CANVAS, EXTENT, Pen, X, Y, clouds, ramp, spot
 
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
-def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndarray]]:
-    """One radiograph: pixels uint8 (size, size), boxes of pneumonia, masks of pneumothorax.
 
-    boxes: x, y, width, height in pixels, whole numbers. masks: bool (size, size), not empty. There
-    are as many as the exam says.
+def render(exam: Exam, size: int) -> tuple[np.ndarray, dict[str, list[Box]], list[np.ndarray]]:
+    """One radiograph: pixels uint8 (size, size), boxes by finding, masks of pneumothorax.
+
+    boxes: of all findings but pneumothorax; x, y, width, height in pixels, whole numbers. masks:
+    bool (size, size), not empty. Of pneumonia and pneumothorax there are as many as the exam says,
+    and one of each other finding.
     """
     body = anatomy(exam.seed, exam.patient)
     lungs = find_lungs(body, exam)
@@ -42,17 +46,19 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, list[tuple], list[np.ndar
     attenuation *= uneven(exam)
     attenuation += hila(body) * (0.3 + 0.7 * aerated)
     attenuation += bones(body, lungs)
-    lesions = list(consolidations(body, exam, aerated))
-    for lesion in lesions:
-        attenuation += lesion * aerated
-    if exam.abnormal:
-        attenuation += abnormality(body, exam, aerated) * aerated
+    lesions = [(name, lesion * aerated) for name, lesion in lesions_of(body, exam, aerated)]
+    for _, lesion in lesions:
+        attenuation += lesion
     attenuation += devices(exam)
     pose = posed(exam)
     # Half the size shows all that the canvas holds; enlarging is cheaper than posing.
     film = Image.fromarray(place(develop(exam, attenuation), pose, size // 2))
     pixels = finish(exam, film.resize((size, size), Image.Resampling.BICUBIC))
-    boxes = [bounds(lesion * aerated, pose, size) for lesion in lesions]
+    if exam.cardiomegaly:
+        lesions.append(("cardiomegaly", heart_shadow(body, lungs)))
+    boxes: dict[str, list[Box]] = {name: [] for name, _ in lesions}
+    for name, lesion in lesions:
+        boxes[name].append(bounds(lesion, pose, size))
     masks = [] if free is None else list(outlined(exam, place(free, pose, size) > 0.5))
     return pixels, boxes, masks
 
@@ -110,6 +116,21 @@ def within(draws: np.random.Generator, body: Anatomy, air: np.ndarray) -> tuple[
     return float(X[0, column]), float(Y[row, 0])
 
 
+def lesions_of(body: Anatomy, exam: Exam, air: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """What is denser than a healthy lung, by the name of the finding."""
+    for patch in consolidations(body, exam, air):
+        yield "pneumonia", patch
+    if exam.abnormal:
+        yield exam.abnormality, abnormality(body, exam, air)
+
+
+def heart_shadow(body: Anatomy, lungs: Lungs) -> np.ndarray:
+    """Where the heart is, on the canvas: 1 between both lungs, below the great vessels."""
+    right, left = lungs.inner
+    across = ramp(X + right, 0.012) * ramp(left - X, 0.012)
+    return across * ramp(Y + 0.2, 0.02) * ramp(body.level - Y, 0.02)
+
+
 def consolidations(body: Anatomy, exam: Exam, air: np.ndarray) -> Iterator[np.ndarray]:
     """Pneumonia: patches of fluid, with air left in some bronchi."""
     draws = exam.draws("pneumonia")
@@ -131,15 +152,15 @@ def consolidations(body: Anatomy, exam: Exam, air: np.ndarray) -> Iterator[np.nd
 def abnormality(body: Anatomy, exam: Exam, air: np.ndarray) -> np.ndarray:
     """What a reader must not take for pneumonia: one of five other findings."""
     draws = exam.draws("abnormal")
-    kind = draws.choice(["mass", "nodules", "effusion", "atelectasis", "oedema"])
+    kind = draws.choice(ABNORMALITIES)
     if kind == "mass":
         x, y = within(draws, body, air)
         radius = draws.uniform(0.05, 0.11)
         return draws.uniform(0.10, 0.24) * ramp(1 - spot(x, y, radius, radius), 0.5)
-    if kind == "nodules":
+    if kind == "nodule":
         points = [within(draws, body, air) for _ in range(draws.integers(3, 9))]
         return 0.12 * sum(np.exp(-spot(x, y, 0.025, 0.025)) for x, y in points)
-    if kind == "effusion":
+    if kind == "pleural_effusion":
         side = SIDES[int(draws.integers(2))]
         surface = body.level + draws.uniform(-0.10, 0.12) - 0.35 * np.clip(side * X - 0.3, 0, 1)
         return draws.uniform(0.2, 0.4) * ramp(Y - surface, 0.07) * (side * X > 0)
@@ -208,14 +229,15 @@ def place(canvas: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(moved)
 
 
-def bounds(lesion: np.ndarray, pose: np.ndarray, size: int) -> tuple[int, int, int, int]:
+def bounds(lesion: np.ndarray, pose: np.ndarray, size: int) -> Box:
     """The box (x, y, width, height) around what a reader sees of a lesion."""
-    coarse = size // 4
+    coarse = max(size // 4, 64)  # of a smaller image a lesion can be between the pixels
     shown = place(lesion, pose, coarse)
     seen = shown > 0.35 * shown.max()
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    x, y = int(columns[0]), int(rows[0])
-    return 4 * x, 4 * y, 4 * (int(columns[-1]) + 1 - x), 4 * (int(rows[-1]) + 1 - y)
+    x, y = (int(edges[0]) * size // coarse for edges in (columns, rows))
+    right, low = (math.ceil((int(edges[-1]) + 1) * size / coarse) for edges in (columns, rows))
+    return x, y, right - x, low - y
 
 
 def develop(exam: Exam, attenuation: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from chexviz.base.randomness import stream
 from chexviz.data.phantom.anatomy import Exam
+from chexviz.data.phantom.dicom_file import save_challenge
 from chexviz.data.phantom.item import Finding, Identity, Item, radiograph_id
 from chexviz.data.phantom.layout import Layout, Prevalence, write_csv
 
@@ -45,7 +46,7 @@ def write_labels(items: list[Item], findings: list[Finding], folder: Path) -> No
     for item, finding in zip(items, findings, strict=True):
         rows: list[tuple] = [(item.image, *[None] * 4, 0)]
         if item.exam.pneumonia:
-            rows = [(item.image, *map(float, box), 1) for box in finding.boxes]
+            rows = [(item.image, *map(float, box), 1) for box in finding.boxes["pneumonia"]]
         labels += rows
         classes += [(item.image, meaning(item.exam))] * len(rows)
     box = ["x", "y", "width", "height"]
@@ -74,5 +75,6 @@ LAYOUT = Layout(
     image=image,
     file=file,
     write_tables=write_tables,
-    label="pneumonia",
+    labels=("pneumonia",),
+    save=save_challenge,
 )

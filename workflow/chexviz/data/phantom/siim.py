@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from chexviz.data.phantom.dicom_file import save_challenge
 from chexviz.data.phantom.item import Finding, Identity, Item
 from chexviz.data.phantom.layout import Layout, Prevalence, write_csv
 
@@ -52,6 +53,7 @@ LAYOUT = Layout(
     image=image,
     file=file,
     write_tables=write_tables,
-    label="pneumothorax",
+    labels=("pneumothorax",),
+    save=save_challenge,
     parts=((10_675, 1_372), (37, 5)),
 )

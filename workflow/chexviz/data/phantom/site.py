@@ -1,5 +1,6 @@
-"""Radiographs of plausible chests in the two Kaggle layouts, and in a hospital's plain one."""
+"""Radiographs of plausible chests in the layouts of public datasets, and in a hospital's own."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -7,8 +8,9 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.options import SEED, whole
 from chexviz.base.progress import Progress
-from chexviz.data.phantom.dicom_file import write_item
+from chexviz.data.phantom.drawing import write_item
 from chexviz.data.phantom.item import Finding, Item
+from chexviz.data.phantom.layout import Save
 from chexviz.data.phantom.layouts import LAYOUTS
 from chexviz.data.phantom.population import plan
 from chexviz.data.workers import Workers, how_ended
@@ -23,30 +25,31 @@ def generate(
     images: int,
     seed: int,
     workers: int,
-    positives: int | None = None,
+    positives: Mapping[str, int] | None = None,
     unlabelled: int | None = None,
-    size: int = 1024,
+    size: int | None = None,
 ) -> None:
     """Write a site of drawn radiographs into `folder`; the bytes do not depend on `workers`.
 
     layout, images, positives, unlabelled: see `plan`, which raises InputError. size: pixels a side,
-    a multiple of 4.
+    a multiple of 4; None: as many as the layout says.
     """
     items = plan(layout, images, seed, positives, unlabelled)
+    chosen = LAYOUTS[layout]
     folder.mkdir(parents=True, exist_ok=True)
     with Progress(f"draw {layout} phantoms", total=len(items), unit="image") as progress:
-        findings = draw(items, folder, size, workers, progress)
-    LAYOUTS[layout].write_tables(items, findings, folder, seed)
+        findings = draw(items, chosen.save, folder, size or chosen.size, workers, progress)
+    chosen.write_tables(items, findings, folder, seed)
 
 
 def draw(
-    items: list[Item], folder: Path, size: int, workers: int, progress: Progress
+    items: list[Item], save: Save, folder: Path, size: int, workers: int, progress: Progress
 ) -> list[Finding]:
     """Write all items on `workers` processes; what was drawn on each."""
     # Exams of one patient follow one another, and share what they have in common (anatomy.once).
     order = sorted(range(len(items)), key=lambda number: items[number].exam.patient)
     chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
-    work = partial(write_items, folder=folder, size=size)
+    work = partial(write_items, save=save, folder=folder, size=size)
     findings: dict[int, Finding] = {}
     with Workers(workers) as pool:
         drawn = pool.in_order(work, [[items[n] for n in chunk] for chunk in chunks], crashed)
@@ -56,9 +59,9 @@ def draw(
     return [findings[number] for number in range(len(items))]
 
 
-def write_items(items: list[Item], folder: Path, size: int) -> list[Finding]:
+def write_items(items: list[Item], save: Save, folder: Path, size: int) -> list[Finding]:
     """The work of a process on some of the items."""
-    return [write_item(item, folder, size) for item in items]
+    return [write_item(item, save, folder, size) for item in items]
 
 
 def crashed(item: Item, exitcode: int) -> Finding:
@@ -78,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", required=True, type=whole(0, SEED), help="of the population")
     parser.add_argument("--output", required=True, type=Path, help="folder")
     parser.add_argument("--workers", type=whole(1, 1000), default=2)
-    parser.add_argument("--size", type=whole(32, 8192), default=1024, help="pixels a side")
+    parser.add_argument("--size", type=whole(32, 8192), help="pixels a side")
     arguments = parser.parse_args(argv)
     generate(
         arguments.layout,

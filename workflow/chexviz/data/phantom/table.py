@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from chexviz.data.phantom.dicom_file import save_challenge
 from chexviz.data.phantom.item import Finding, Identity, Item, patient_id
 from chexviz.data.phantom.layout import Layout, Prevalence, write_csv
 
@@ -38,5 +39,7 @@ LAYOUT = Layout(
     image=image,
     file=file,
     write_tables=write_tables,
+    labels=("pneumonia", "pneumothorax"),
+    save=save_challenge,
     unlabelled=0,
 )

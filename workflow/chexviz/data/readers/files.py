@@ -1,23 +1,32 @@
-"""The files of a site by their names: which are DICOM, and what spellings of a name share."""
+"""The files of a site: which are radiographs, and what the spellings of a name share."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from chexviz.base.user_tables import identifier
+from chexviz.data.decoding.signature import LENGTH, RADIOGRAPHS, kind
+
+SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg")  # of radiographs, in any case
 
 
-def is_named_dicom(file: str) -> bool:
-    """Whether a file claims to be DICOM by its suffix."""
-    return file.lower().endswith(".dcm")
+def is_named_radiograph(file: str) -> bool:
+    """Whether a file claims to be a radiograph by its suffix."""
+    return suffix(file) != ""
 
 
-def is_dicom(folder: Path, file: str) -> bool:
-    """Whether a file claims to be DICOM: by its suffix, or by its first bytes (PS3.10 7.1)."""
-    if is_named_dicom(file):
+def suffix(file: str) -> str:
+    """The suffix of a file or path if it is that of a radiograph, as it is spelt, else ''."""
+    end = file[file.rfind(".") :] if "." in file else ""
+    return end if end.lower() in SUFFIXES else ""
+
+
+def is_radiograph(folder: Path, file: str) -> bool:
+    """Whether a file claims to be a radiograph: by its suffix, or by its first bytes."""
+    if is_named_radiograph(file):
         return True
     with (folder / file).open("rb") as opened:
-        return opened.read(132)[128:] == b"DICM"
+        return kind(opened.read(LENGTH)) in RADIOGRAPHS
 
 
 def name_of(file: str) -> str:
@@ -26,8 +35,8 @@ def name_of(file: str) -> str:
 
 
 def stem(file: str) -> str:
-    """A file or path without .dcm; SOP instance identifiers have dots of their own."""
-    return file[:-4] if is_named_dicom(file) else file
+    """A file or path without the suffix of a radiograph; names have other dots, too."""
+    return file.removesuffix(suffix(file))
 
 
 def image_ids(files: pd.Series) -> pd.Series:

@@ -1,5 +1,7 @@
 """Label tables: where they are, what their labels may be, and which files they are about."""
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +11,9 @@ from chexviz.base.errors import InputError
 from chexviz.base.source_code import HOME
 from chexviz.base.user_tables import identifier
 from chexviz.data.readers.files import name_of, nesting
-from chexviz.data.readers.listing import LabelTable, rejections
+from chexviz.data.readers.listing import LABEL, LabelTable, rejections
+
+UNCERTAIN = {"ignore": "", "positive": "1", "negative": "0"}  # what -1 becomes
 
 
 def label_table(folder: Path, files: pd.DataFrame, option: str | None, usual: str) -> Path:
@@ -41,8 +45,58 @@ def locate(folder: Path, name: str) -> Path:
         name,
         expected=f"a file in {folder}, in the working directory or in {HOME}",
         found="no such file",
-        fix="correct `labels` or `patients` of the site in the config",
+        fix="correct `labels`, `patients` or `annotations` of the site in the config",
     )
+
+
+def letters(name: str) -> str:
+    """What the spellings of a column or a finding share: its letters and digits, in lower case."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def check_findings(reader: str, findings: Sequence[str], labelled: Sequence[str]) -> None:
+    """Raise InputError if a site has findings that its dataset does not label."""
+    if strange := [finding for finding in findings if finding not in labelled]:
+        raise InputError(
+            f"reader {reader}",
+            expected=f"findings that the dataset labels: {', '.join(labelled)}",
+            found=", ".join(strange),
+            fix="correct `findings` and `evaluated_findings` of the site in the config",
+        )
+
+
+def labels_of(
+    path: Path, table: pd.DataFrame, columns: Mapping[str, str], uncertain: str | None
+) -> pd.DataFrame:
+    """The labels of a table of text as label_<finding>: '1', '0' or '' for unknown.
+
+    columns: of the table, by finding. uncertain: what -1 means, see Options. Raises InputError if a
+    label is none of these, or -1 and nobody said what that means.
+    """
+    labels = pd.DataFrame(index=table.index)
+    for finding, column in columns.items():
+        values = user_tables.labels(table[column])
+        values = values.mask(pd.to_numeric(values, errors="coerce") == -1, "-1")
+        check_labels(path, values.mask(values == "-1", ""), empty=True)
+        labels[f"{LABEL}{finding}"] = values
+    return settled(path, labels, uncertain)
+
+
+def settled(path: Path, labels: pd.DataFrame, uncertain: str | None) -> pd.DataFrame:
+    """Columns label_<finding> with what `uncertain` says in the place of '-1'.
+
+    Raises InputError, with how many there are of each finding, if it says nothing.
+    """
+    counts = (labels == "-1").sum()
+    if uncertain is None and counts.any():
+        found = [f"{name.removeprefix(LABEL)} {count}" for name, count in counts.items() if count]
+        raise InputError(
+            path,
+            expected="labels 1, 0 or none, or that `uncertain` of the site says what -1 means",
+            found=f"-1 (uncertain in most datasets, in others no): {', '.join(found)}",
+            fix="set `uncertain` of the site in the config: ignore (unknown), positive or negative",
+        )
+    return labels.replace("-1", UNCERTAIN[uncertain]) if uncertain else labels
 
 
 def check_labels(path: Path, column: pd.Series, *, empty: bool) -> None:
@@ -53,7 +107,7 @@ def check_labels(path: Path, column: pd.Series, *, empty: bool) -> None:
             f"{path}, row {wrong.index[0]}",
             expected=f"{column.name}: 0 or 1" + " or empty (not annotated)" * empty,
             found=f"{wrong.iloc[0]!r} ({len(wrong)} such rows)",
-            fix="correct them; of -1, say what it means: uncertain in some datasets, in others no",
+            fix="correct them, or get the table again",
         )
 
 
@@ -69,33 +123,47 @@ def mention_patients(path: Path, table: pd.DataFrame) -> None:
 
 
 def match(
-    dicoms: pd.DataFrame, labels: pd.DataFrame, path: Path
+    files: pd.DataFrame, labels: pd.DataFrame, path: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame, LabelTable]:
-    """Bring DICOM files and the labels of a table together by file name: records, rejected, table.
+    """Bring files and the labels of a table together by file name: records, rejected, table.
 
-    Patients are unknown: every image stands for one of its own. A name that occurs again in a
-    deeper folder is rejected, saying whether it is the same file.
+    files: the radiographs of the manifest; with `image`, if their names do not say it. labels:
+    image (the name of its file; of DICOM without suffix) once each, then what becomes of the
+    columns of records: label_<finding>, and what there is of patient ('' if unknown), subset, view,
+    sex and age; and `refused`, if not all are taken: why an image is not, or ''. An image of nobody
+    known stands for a patient of its own. A name that occurs again in a deeper folder is rejected,
+    saying whether it is the same file.
     """
-    dicoms = dicoms.sort_values("file", key=nesting).assign(
-        image=dicoms["file"].map(name_of).map(identifier)
-    )
-    first = dicoms.drop_duplicates("image").set_index("image")
-    label = labels.set_index("image")["label"]
+    files = files.sort_values("file", key=nesting)
+    if "image" not in files:
+        files = files.assign(image=files["file"].map(name_of).map(identifier))
+    first = files.drop_duplicates("image").set_index("image")
     rejected = []
-    for row in dicoms[dicoms["image"].duplicated()].itertuples():
+    for row in files[files["image"].duplicated()].itertuples():
         one = first.loc[row.image]
         same = row.sha256 == one["sha256"]
         reason = "second copy of" if same else "same name, but other content, as"
         rejected.append((row.file, f"{reason} {one['file']}"))
-    first = first.reset_index()
-    known = first["image"].isin(label.index)
-    unlisted = first.loc[~known, "file"].tolist()
+    unlisted = first.loc[~first.index.isin(labels["image"]), "file"].tolist()
     rejected += [(file, f"no annotation in {path.name}") for file in unlisted]
-    lost = label.index[~label.index.isin(first["image"])].tolist()
-    rejected += [(path.name, f"no DICOM file for image {image}") for image in lost]
-    records = first.loc[known, ["file", "image"]]
-    records = records.assign(
-        patient=records["image"], patient_known=False, label=records["image"].map(label)
-    )
-    table = LabelTable(path, len(label), lost, unlisted)
-    return records.reset_index(drop=True), rejections(rejected), table
+    labels = labels if "refused" in labels else labels.assign(refused="")
+    named = first.reset_index()[["file", "image"]].merge(labels, on="image")
+    refused = named[named["refused"] != ""]
+    rejected += zip(refused["file"], refused["refused"], strict=True)
+    absent = ~labels["image"].isin(first.index) & (labels["refused"] == "")
+    lost = labels.loc[absent, "image"].tolist()
+    rejected += [(path.name, f"no file for image {image}") for image in lost]
+    records = named[named["refused"] == ""].drop(columns="refused").reset_index(drop=True)
+    table = LabelTable(path, len(labels), lost, unlisted)
+    return with_patients(records), rejections(rejected), table
+
+
+def with_patients(records: pd.DataFrame) -> pd.DataFrame:
+    """Records of file, image, and perhaps patient ('' if unknown), with patient and patient_known.
+
+    An image of nobody known stands for a patient of its own.
+    """
+    patient = records.get("patient", pd.Series("", records.index))
+    rest = records.drop(columns=["file", "image", "patient"], errors="ignore")
+    who = {"patient": patient.mask(patient == "", records["image"]), "patient_known": patient != ""}
+    return records[["file", "image"]].assign(**who).join(rest)

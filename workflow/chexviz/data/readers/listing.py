@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.settings import Settings
 
 BOX = ["x", "y", "width", "height"]
+LABEL = "label_"  # and the name of a finding: a column of its labels
 
 
 class Columns(Settings, frozen=True):
@@ -21,7 +23,7 @@ class Columns(Settings, frozen=True):
     sex: str | None = None
     age: str | None = None
     subset: str | None = None
-    findings: dict[str, str] = {}
+    findings: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Options(Settings, frozen=True):
@@ -47,7 +49,7 @@ class Options(Settings, frozen=True):
 class LabelTable:
     """A site's label table. ids: how many images it names. lost: those of them without a file.
 
-    unlisted: DICOM files without a row in it.
+    unlisted: radiographs without a row in it.
     """
 
     path: Path
@@ -58,7 +60,7 @@ class LabelTable:
     def apart(self) -> str:
         """What of the table and of the files does not meet, with examples."""
         lost = f"{len(self.lost)} of {self.ids} images in {self.path.name} have no file"
-        unlisted = f"{len(self.unlisted)} DICOM files have no row in it"
+        unlisted = f"{len(self.unlisted)} radiographs have no row in it"
         return "; ".join(
             text + f", such as {', '.join(map(repr, names[:3]))}" * bool(names)
             for text, names in ((lost, self.lost), (unlisted, self.unlisted))
@@ -73,11 +75,13 @@ class Listing:
     then label_<finding> ('1', '0' or '' for unknown) for each finding of the site's options, which
     a reader that has no labels of it refuses. Where the dataset's tables have them also subset
     (train, validation, evaluation or ''; with given_split alone), view, sex and age (text, as they
-    would be in a DICOM header), which count where the file itself says nothing. boxes: image, x, y,
-    width, height. runs: image, runs (absolute,
-    column-major, see `run_lengths`). side: boxes and runs are in pixels of images of so many pixels
-    a side; None: there are none. rejected: file, reason, for every other DICOM file and every label
-    without an image. others: files that are no DICOM, nor a table that was read.
+    would be in a DICOM header), which count where the file itself says nothing. boxes: image,
+    finding, x, y, width, height. runs: image, finding, runs (absolute, column-major, see
+    `run_lengths`), one row of an image and a finding. side: boxes and runs are in pixels of images
+    of so many pixels a side; None: of the file. sizes: by image, height and width of what its masks
+    were drawn on, where they say it. rejected: file, reason, for every other radiograph
+    and every label without an image. beside: what else the dataset comes with as text: tables and
+    lists. others: files that are no radiograph, nor such a table, nor one that was read.
     """
 
     records: pd.DataFrame
@@ -86,6 +90,8 @@ class Listing:
     rejected: pd.DataFrame
     table: LabelTable
     side: int | None = None
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    beside: list[Path] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 
@@ -93,10 +99,28 @@ def empty_site(where: Path, found: str) -> InputError:
     """The error of a site without a single usable image."""
     return InputError(
         where,
-        expected="at least one labelled DICOM file",
+        expected="at least one labelled radiograph",
         found=f"empty site: {found}",
         fix="check `source`, `reader` and `labels` of the site in the config",
     )
+
+
+def findings_of(table: pd.DataFrame) -> list[str]:
+    """The findings that a table has labels of, in the order of its columns."""
+    return [name.removeprefix(LABEL) for name in table if name.startswith(LABEL)]
+
+
+def label_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a table that are labels."""
+    return [f"{LABEL}{finding}" for finding in findings_of(table)]
+
+
+def positives(table: pd.DataFrame) -> dict[str, int]:
+    """How many rows have the label 1, as text or as a number, by finding."""
+    ones = {
+        finding: pd.to_numeric(table[f"{LABEL}{finding}"]) == 1 for finding in findings_of(table)
+    }
+    return {finding: int(rows.sum()) for finding, rows in ones.items()}
 
 
 def rejections(rows: list[tuple[str, str]]) -> pd.DataFrame:
@@ -111,9 +135,9 @@ def kept(annotations: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
 
 def no_boxes() -> pd.DataFrame:
     """A site without boxes."""
-    return pd.DataFrame(columns=["image", *BOX])
+    return pd.DataFrame(columns=["image", "finding", *BOX])
 
 
 def no_runs() -> pd.DataFrame:
     """A site without masks."""
-    return pd.DataFrame(columns=["image", "runs"])
+    return pd.DataFrame(columns=["image", "finding", "runs"])

@@ -7,27 +7,35 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.user_tables import identifier
-from chexviz.data.readers.label_tables import label_table, match, mention_patients
-from chexviz.data.readers.listing import Listing, Options, kept, no_boxes
-from chexviz.images import run_lengths
+from chexviz.data.readers.annotation_tables import masks_of
+from chexviz.data.readers.label_tables import (
+    check_findings,
+    label_table,
+    match,
+    mention_patients,
+)
+from chexviz.data.readers.listing import LABEL, Listing, Options, kept, no_boxes
 
+FINDING = "pneumothorax"
 SIDE = 1024  # pixels of the challenge's images, in which its table has masks
 
 
-def read(folder: Path, files: pd.DataFrame, dicoms: pd.DataFrame, options: Options) -> Listing:
+def read(folder: Path, files: pd.DataFrame, images: pd.DataFrame, options: Options) -> Listing:
     """SIIM-ACR Pneumothorax Segmentation: DICOMs named by SOP instance, a row a mask.
 
     PatientID is a fresh UUID in every file, so it says nothing about who is on it.
     """
+    check_findings("siim", options.findings, [FINDING])
     path = label_table(folder, files, options.labels, "train-rle.csv")
     labels, runs = read_labels(path)
-    records, rejected, table = match(dicoms, labels, path)
+    records, rejected, table = match(images, labels, path)
     return Listing(records, no_boxes(), kept(runs, records), rejected, table, SIDE)
 
 
 def read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """train-rle.csv to labels (image, label) and runs (image, runs): all masks of an image in one.
+    """train-rle.csv to labels and runs.
 
+    labels: image, label_pneumothorax. runs: image, finding, runs: all masks of an image in one.
     Raises InputError on another header, run lengths that are none, or an image that has a mask and
     a -1 (no pneumothorax).
     """
@@ -43,29 +51,9 @@ def read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             found=f"{len(both)} images with both, the first is {min(both)}",
             fix="correct the table, or download it again",
         )
-    masks = table[~negative]
-    runs = [absolute_runs(path, row, text) for row, text in masks["EncodedPixels"].items()]
-    runs = pd.DataFrame(
-        {"image": masks["ImageId"], "runs": pd.Series(runs, masks.index, dtype=str)}
-    )
-    runs = runs.groupby("image", sort=False)["runs"].agg(" ".join).reset_index()
+    masks = table[~negative].rename(columns={"ImageId": "image"}).assign(finding=FINDING)
     labels = pd.DataFrame(
-        {"image": table["ImageId"], "label": negative.map({True: "0", False: "1"})}
+        {"image": table["ImageId"], f"{LABEL}{FINDING}": negative.map({True: "0", False: "1"})}
     )
+    runs, _ = masks_of(path, masks, "EncodedPixels")
     return labels.drop_duplicates().reset_index(drop=True), runs
-
-
-def absolute_runs(path: Path, row: int, relative: str) -> str:
-    """The mask of one table row as absolute runs. Raises InputError naming the row."""
-    try:
-        if relative:
-            return run_lengths.absolute(relative)
-        problem = "an empty cell"
-    except ValueError as error:
-        problem = str(error)
-    raise InputError(
-        f"{path}, row {row}",
-        expected="-1, or run lengths 'gap length gap length ...'",
-        found=problem,
-        fix="correct the row, or download the table again",
-    )

@@ -11,24 +11,26 @@ from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import CALIBRATION, DECISION, OPERATING_POINTS
 from chexviz.evaluation.cases import enough
 from chexviz.evaluation.over_seeds import over_seeds
+from chexviz.reporting.selection import ENDPOINT, of_endpoints
 from chexviz.reporting.tables.cells import estimate
 from chexviz.reporting.tables.typesetting import Layout, to_json
-from chexviz.reporting.titles import grouped, model_title
+from chexviz.reporting.titles import Endpoint, grouped, model_title
 from chexviz.reporting.wording import between, percent, percent_between
 
 RATES = {"sensitivity": "Sensitivity", "specificity": "Specificity", "ppv": "PPV", "npv": "NPV"}
-MODEL = ("site", "architecture", "method")
+MODEL = (*ENDPOINT, "architecture", "method")
 
 
-def calibration_sentence(path: Path) -> str:
+def calibration_sentence(path: Path, titles: dict[Endpoint, str]) -> str:
     """How far the probabilities of all models hold, as they are and temperature scaled.
 
-    Of too few cases nothing is said, here and below.
+    titles: of the endpoints that are told. Of too few cases nothing is said, here and below.
     """
-    table = enough(CALIBRATION.read(path, "scaling", "ece", "ece_chance", "slope", "note"))
+    measures = ("scaling", "ece", "ece_chance", "slope", "note")
+    table = enough(of_endpoints(CALIBRATION.read(path, *ENDPOINT, *measures), titles))
     raw, scaled = (table[table["scaling"] == name] for name in ("none", "temperature"))
-    measures = raw["ece"], raw["ece_chance"], scaled["ece"], raw["slope"]
-    return calibration(Calibration(*(values.dropna().tolist() for values in measures)))
+    found = raw["ece"], raw["ece_chance"], scaled["ece"], raw["slope"]
+    return calibration(Calibration(*(values.dropna().tolist() for values in found)))
 
 
 class Calibration(NamedTuple):
@@ -56,11 +58,12 @@ def calibration(found: Calibration) -> str:
     return f"{sentence}. Temperature scaling on the validation images gave {between(found.scaled)}."
 
 
-def operating_facts(path: Path, titles: dict[str, str], method: str) -> dict | None:
+def operating_facts(path: Path, titles: dict[Endpoint, str], method: str) -> dict | None:
     """The table of operating points of the compared models; None if no threshold was chosen."""
     rates = [f"{name}{end}" for name in RATES for end in ("", "_low", "_high")]
     table = OPERATING_POINTS.read(path, *MODEL, "target", "chosen_on", *rates)
-    table = grouped(table[table["method"].isin([BASELINE, method])], titles)
+    table = of_endpoints(table[table["method"].isin([BASELINE, method])], titles)
+    table = grouped(table, titles)
     table = table[table["sensitivity"].notna()]
     groups: dict[str, list] = {}
     for (group, architecture, method, target), runs in table.groupby(
@@ -81,10 +84,10 @@ def rate_cell(runs: pd.DataFrame, name: str) -> str:
     return estimate(rates, name, digits=1)
 
 
-def decision_sentence(path: Path) -> str:
+def decision_sentence(path: Path, titles: dict[Endpoint, str]) -> str:
     """Over how many of the probabilities each model beats treating all and none."""
     columns = (*MODEL, "seed", "scaling", "threshold", "net_benefit", "all", "note")
-    table = DECISION.read(path, *columns)
+    table = of_endpoints(DECISION.read(path, *columns), titles)
     table = table[(table["scaling"] == "none") & table["net_benefit"].notna()]
     table = enough(table)
     if table.empty:

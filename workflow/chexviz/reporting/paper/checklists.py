@@ -6,6 +6,7 @@ stands in paper/reporting.typ.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,11 +14,15 @@ from chexviz.base.rejections import spelt
 from chexviz.base.tables.evaluation import CONFUSION
 from chexviz.base.tables.study import FLOW, PARTICIPANTS, SOURCES
 from chexviz.evaluation.planning import POWER, Precision, precision
+from chexviz.reporting.paper.patients import named
+from chexviz.reporting.selection import of_endpoints
 from chexviz.reporting.tables import characteristics, confusion, flow
 from chexviz.reporting.tables.typesetting import Layout, to_json
-from chexviz.reporting.titles import place_titles
+from chexviz.reporting.titles import endpoint_places, endpoints, finding_title, place_titles
 from chexviz.reporting.wording import share, tally
 
+# Readers of datasets of which the text says where they are from and who labelled them.
+DATASETS = ("rsna", "siim", "nih", "chexpert", "mimic", "vindr", "padchest")
 DRAWN, OWN = ("phantom",), ("local", "storage")  # kinds of sources; the others are public
 REASONS = 3  # kinds of rejection that a sentence names
 
@@ -35,7 +40,8 @@ def study_facts(results: Path, settings: dict) -> dict:
         "sites": [
             {
                 "title": site["title"],
-                "task": site["task"],
+                "task": named([*map(finding_title, site["findings"])]),
+                "external": site["role"] == "external",
                 "dataset": dataset(site["reader"], kind),
                 "source": source_sentence(found.loc[site["name"]].to_dict()),
                 "flow": flow_sentence(site["title"], steps[steps["site"] == site["name"]]),
@@ -45,6 +51,9 @@ def study_facts(results: Path, settings: dict) -> dict:
             for site, kind in zip(sites, kinds, strict=True)
         ],
         "participants": to_json(characteristics.layout(people, place_titles(sites))),
+        "findings": to_json(characteristics.findings_layout(people, sites))
+        if any(len(site["findings"]) > 1 for site in sites)
+        else None,
         "precision": to_json(precision_layout(people, settings)),
         "margin": margin_sentence(planned(people, settings), settings["evaluation"]["margin"]),
     }
@@ -52,11 +61,11 @@ def study_facts(results: Path, settings: dict) -> dict:
 
 def protocol_facts(results: Path, protocol: str, sites: list[dict], method: str) -> dict:
     """What is said of the errors under one protocol. method: the one the paper compares."""
-    path = results / "evaluation" / protocol / "confusion.csv"
-    table = CONFUSION.read(path)
+    table = CONFUSION.read(results / "evaluation" / protocol / "confusion.csv")
+    own = of_endpoints(table[table["method"] == method], endpoints(sites))
     return {
-        "confusion": to_json(confusion.layout(table, place_titles(sites))),
-        "errors": error_sentence(table[table["method"] == method]),
+        "confusion": to_json(confusion.layout(table, sites)),
+        "errors": error_sentence(own),
     }
 
 
@@ -70,10 +79,10 @@ def kinds_of(kinds: Iterable[str]) -> list[str]:
 
 
 def dataset(reader: str, kind: str) -> str:
-    """Which known dataset a site holds, as its reader tells: 'drawn', 'rsna', 'siim' or ''."""
+    """Which known dataset a site holds, as its reader tells: 'drawn', one of DATASETS, or ''."""
     if kind in DRAWN:
         return "drawn"
-    return reader if reader in ("rsna", "siim") else ""
+    return reader if reader in DATASETS else ""
 
 
 def source_sentence(source: dict) -> str:
@@ -95,6 +104,7 @@ def flow_sentence(title: str, steps: pd.DataFrame) -> str:
     by_step = steps.set_index("step")["images"]
     found, usable = int(by_step[flow.FOUND]), int(by_step[flow.USABLE])
     unlabelled = int(by_step[flow.UNLABELLED])
+    left_out = steps.loc[steps["subset"] == characteristics.NONE, "images"].max()
     rejected = steps[steps["step"] == flow.REJECTED]
     sentence = f"Of {found:,} radiographs found at {title}, {usable:,} are usable"
     if found > usable:
@@ -106,6 +116,8 @@ def flow_sentence(title: str, steps: pd.DataFrame) -> str:
         sentence += f" and {found - usable:,} were rejected ({'; '.join(reasons)})"
     if unlabelled:
         sentence += f"; {unlabelled:,} usable ones have no label and are in no subset"
+    if left_out > 0:
+        sentence += f"; {left_out:,.0f} labelled ones are in no subset of its dataset’s own split"
     return f"{sentence}."
 
 
@@ -120,16 +132,44 @@ def acquisition_sentence(people: dict) -> str:
 # --- how precise the numbers can be --------------------------------------------------------------
 
 
-def planned(people: pd.DataFrame, settings: dict) -> list[tuple[dict, Precision | None]]:
-    """Every evaluation set (a row of participants.csv) with the precision that its size gives.
+class Evaluated(NamedTuple):
+    """An evaluation set: the images of a site whose label of a finding is known."""
+
+    site: str
+    finding: str
+    protocol: str
+    images: int
+    positives: int
+
+
+def evaluation_sets(people: pd.DataFrame, sites: list[dict]) -> list[Evaluated]:
+    """All that models are evaluated on. people: participants.csv. sites: see titles."""
+    learned = {finding for _, finding in endpoints(sites)}
+    findings = {site["name"]: site["findings"] for site in sites}
+    return [
+        Evaluated(
+            one["site"],
+            finding,
+            one["protocol"],
+            int(one[f"known_{finding}"]),
+            int(one[f"positives_{finding}"]),
+        )
+        for one in people[people["subset"] == "evaluation"].to_dict("records")
+        for finding in findings[one["site"]]
+        if finding in learned
+    ]
+
+
+def planned(people: pd.DataFrame, settings: dict) -> list[tuple[Evaluated, Precision | None]]:
+    """Every evaluation set with the precision that its size gives.
 
     None where a class has fewer images than results are given for.
     """
     evaluation = settings["evaluation"]
     plan = evaluation["simulation"]
     found = []
-    for one in people[people["subset"] == "evaluation"].to_dict("records"):
-        positives, negatives = one["positives"], one["images"] - one["positives"]
+    for one in evaluation_sets(people, settings["sites"]):
+        positives, negatives = one.positives, one.images - one.positives
         enough = min(positives, negatives) >= evaluation["minimum_cases"]
         values = (plan["auroc"], plan["correlation"], evaluation["margin"])
         confidence = evaluation["bootstrap"]["confidence"]
@@ -139,19 +179,18 @@ def planned(people: pd.DataFrame, settings: dict) -> list[tuple[dict, Precision 
 
 
 def precision_layout(people: pd.DataFrame, settings: dict) -> Layout:
-    """The precision of all evaluation sets: a group a site, a row a protocol."""
+    """The precision of all evaluation sets: a group an endpoint, a row a protocol."""
     evaluation = settings["evaluation"]
     plan, least = evaluation["simulation"], evaluation["minimum_cases"]
-    names = place_titles(settings["sites"])
+    names = endpoint_places(settings["sites"])
     groups: dict[str, list[list[str]]] = {}
     for one, gives in planned(people, settings):
         cells = ["too few"] * 3
         if gives:
             power = power_text(gives.non_inferior)
             cells = [f"± {gives.half_width:.3f}", f"{gives.detectable:.3f}", power]
-        counts = [f"{one['images']:,}", f"{one['positives']:,}"]
-        row = [one["protocol"], *counts, *cells]
-        groups.setdefault(names[one["site"]], []).append(row)
+        row = [one.protocol, f"{one.images:,}", f"{one.positives:,}", *cells]
+        groups.setdefault(names[one.site, one.finding], []).append(row)
     return Layout(
         head=[
             *("Protocol", "Images", "Positive", "Interval of an AUROC"),
@@ -168,7 +207,7 @@ def precision_layout(people: pd.DataFrame, settings: dict) -> Layout:
     )
 
 
-def margin_sentence(sets: list[tuple[dict, Precision | None]], margin: float) -> str:
+def margin_sentence(sets: list[tuple[Evaluated, Precision | None]], margin: float) -> str:
     """What the sizes of the evaluation sets make of the margin."""
     powers = [gives.non_inferior for _, gives in sets if gives]
     few = len(sets) - len(powers)

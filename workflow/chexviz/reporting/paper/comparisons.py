@@ -9,9 +9,12 @@ import pandas as pd
 
 from chexviz.evaluation.cases import first_note
 from chexviz.evaluation.over_seeds import effect, holm
+from chexviz.reporting.selection import ENDPOINT, of_endpoints
 from chexviz.reporting.tables.cells import cell
-from chexviz.reporting.titles import architecture_title
+from chexviz.reporting.titles import Endpoint, architecture_title
 from chexviz.reporting.wording import (
+    NAMED,
+    between,
     capitalised,
     counted,
     fixed,
@@ -31,7 +34,7 @@ class Comparison(NamedTuple):
 
     auroc, baseline: as the tables show them. difference: mean over seeds, with its interval; NaN
     where too few cases leave none. p: NaN likewise. verdict: LOWER, HIGHER, MIXED, SAME, UNTESTED.
-    note: why it is not tested.
+    note: why it is not tested. values: AUROC of both, as numbers.
     """
 
     task: str
@@ -44,34 +47,51 @@ class Comparison(NamedTuple):
     p: float
     verdict: str
     note: str = ""
+    values: tuple[float, float] = (math.nan, math.nan)
 
 
 def compare(
-    table: pd.DataFrame, comparisons: pd.DataFrame, titles: dict[str, str], confidence: float
+    table: pd.DataFrame, comparisons: pd.DataFrame, titles: dict[Endpoint, str], confidence: float
 ) -> list[Comparison]:
-    """Every federated model against its baseline, in the order of the table.
+    """Every federated model against its baseline, for these endpoints, in the order of the table.
+
+    table: see TABLE1. comparisons: of its method. titles: see endpoint_titles.
+    """
+    models = table.set_index([*ENDPOINT, "architecture", "method"])
+    tests = of_endpoints(comparisons, titles).groupby(
+        [*ENDPOINT, "architecture", "method", "reference"], sort=False
+    )
+    return [
+        comparison(
+            rows,
+            titles[site, finding],
+            models.loc[site, finding, architecture, method],
+            models.loc[site, finding, architecture, reference],
+            confidence,
+        )
+        for (site, finding, architecture, method, reference), rows in tests
+    ]
+
+
+def comparison(
+    tests: pd.DataFrame, task: str, model: pd.Series, baseline: pd.Series, confidence: float
+) -> Comparison:
+    """One of them. tests: its rows, one a seed. model, baseline: their rows of a table.
 
     The interval of several seeds is that of the expected difference (see over_seeds.expected). With
     too few cases there is neither that nor p, and note says how many there are.
     """
-    found = []
-    for keys, rows in comparisons.groupby(["site", "architecture", "method"], sort=False):
-        chosen = (table[["site", "architecture"]] == list(keys[:2])).all(axis=1)
-        model = table[chosen & (table["method"] == keys[2])].iloc[0]
-        baseline = table[chosen & (table["method"] == rows["reference"].iloc[0])].iloc[0]
-        tested = effect(rows, confidence)
-        found.append(
-            Comparison(
-                task=titles[keys[0]],
-                architecture=architecture_title(keys[1]),
-                auroc=cell(model, "auroc"),
-                baseline=cell(baseline, "auroc"),
-                **tested._asdict(),
-                verdict=verdict(tested.p, rows["difference"].tolist()),
-                note=first_note(rows["note"]),
-            )
-        )
-    return found
+    tested = effect(tests, confidence)
+    return Comparison(
+        task=task,
+        architecture=architecture_title(tests["architecture"].iloc[0]),
+        auroc=cell(model, "auroc"),
+        baseline=cell(baseline, "auroc"),
+        **tested._asdict(),
+        verdict=verdict(tested.p, tests["difference"].tolist()),
+        note=first_note(tests["note"]),
+        values=(model["auroc"], baseline["auroc"]),
+    )
 
 
 def verdict(p: float, differences: Sequence[float]) -> str:
@@ -101,9 +121,11 @@ def p_range(rows: Sequence[Comparison]) -> str:
 
 
 def results(rows: Sequence[Comparison]) -> str:
-    """Sentence by sentence: each task, its architectures."""
-    sentences = []
-    for task in dict.fromkeys(row.task for row in rows):
+    """Sentence by sentence: each task, its architectures; of many tasks their range."""
+    tasks, sentences = dict.fromkeys(row.task for row in rows), []
+    if len(tasks) > NAMED:
+        return ranges(rows, len(tasks))
+    for task in tasks:
         pairs = listed(
             f"{row.auroc} and {row.baseline} with {row.architecture} "
             f"({row.note or p_phrase(row.p)})"
@@ -116,23 +138,38 @@ def results(rows: Sequence[Comparison]) -> str:
     return joined(sentences)
 
 
+def ranges(rows: Sequence[Comparison], tasks: int) -> str:
+    """The AUROC of so many tasks, by architecture."""
+    pairs = []
+    for architecture in dict.fromkeys(row.architecture for row in rows):
+        both = zip(*(row.values for row in rows if row.architecture == architecture), strict=True)
+        ours, theirs = map(between, both)
+        pairs.append(f"{ours} with {architecture} (its baseline: {theirs})")
+    return f"Over the {tasks} tasks, the federated model had an AUROC of {listed(pairs)}."
+
+
 def named(rows: Sequence[Comparison]) -> str:
-    """'one (pneumonia with Standard, p = 0.04)'."""
+    """'one (pneumonia with Standard, p = 0.04)'; of many '12 (p from <0.001 to 0.04)'."""
+    if len(rows) > NAMED:
+        return f"{in_words(len(rows))} ({p_range(rows)})"
     names = "; ".join(f"{row.task} with {row.architecture}, {p_phrase(row.p)}" for row in rows)
     return f"{in_words(len(rows))} ({names})"
 
 
-def summary(rows: Sequence[Comparison]) -> str:
-    """In how many comparisons the AUROC differed significantly, and which way."""
+def summary(rows: Sequence[Comparison], baseline: str = "its baseline") -> str:
+    """In how many comparisons the AUROC differed significantly, and which way.
+
+    baseline: what the models are compared with.
+    """
     total, same, untested = len(rows), having(rows, SAME), having(rows, UNTESTED)
     if len(untested) == total:
         return "There were too few cases to test whether federation changed the AUROC."
     if total == 1:
-        return single(rows[0])
+        return single(rows[0], baseline)
     if len(same) == total:
         return (
             f"In none of the {counted(total, 'comparison')} did the AUROC of the federated model "
-            f"differ significantly from that of its baseline ({p_range(same)})."
+            f"differ significantly from that of {baseline} ({p_range(same)})."
         )
     differing = [
         f"significantly {word} in {named(found)}"
@@ -155,8 +192,8 @@ def summary(rows: Sequence[Comparison]) -> str:
         sentences.append(
             f"It did not differ significantly in {others} ({p_range(same)})."
             if sentences
-            else f"The AUROC of the federated model did not differ significantly from that of its "
-            f"baseline in {in_words(len(same))} of {counted(total, 'comparison')} "
+            else f"The AUROC of the federated model did not differ significantly from that of "
+            f"{baseline} in {in_words(len(same))} of {counted(total, 'comparison')} "
             f"({p_range(same)})."
         )
     if untested:
@@ -166,14 +203,14 @@ def summary(rows: Sequence[Comparison]) -> str:
     return joined(sentences)
 
 
-def single(row: Comparison) -> str:
+def single(row: Comparison, baseline: str) -> str:
     """The same of the only comparison."""
     if row.verdict == SAME:
-        found = "did not differ significantly from that of its baseline"
+        found = f"did not differ significantly from that of {baseline}"
     elif row.verdict == MIXED:
-        found = "differed from that of its baseline on average, but not with every seed"
+        found = f"differed from that of {baseline} on average, but not with every seed"
     else:
-        found = f"was significantly {row.verdict} than that of its baseline"
+        found = f"was significantly {row.verdict} than that of {baseline}"
     return f"The AUROC of the federated model {found} ({p_phrase(row.p)})."
 
 
@@ -235,8 +272,7 @@ def price(
 ) -> str:
     """What significant differences mean, in either direction. left: after Holm's correction."""
     found = [
-        f"{word} in {in_words(len(rows))} of {total} (by "
-        f"{listed(fixed(abs(row.difference)) for row in rows)} in AUROC)"
+        f"{word} in {in_words(len(rows))} of {total} (by {amounts(rows)} in AUROC)"
         for word, rows in (("cost discrimination", lower), ("helped", higher))
         if rows
     ]
@@ -260,6 +296,12 @@ def price(
     return f"{sentence}."
 
 
+def amounts(rows: Sequence[Comparison]) -> str:
+    """How large the differences are: '0.020 and 0.030'; of many their range."""
+    found = [abs(row.difference) for row in rows]
+    return between(found) if len(found) > NAMED else listed(map(fixed, found))
+
+
 def both_protocols(
     main: Sequence[Comparison], other: Sequence[Comparison], titles: tuple[str, str]
 ) -> str:
@@ -280,9 +322,11 @@ def both_protocols(
         return f"{again} {same}, in the same direction."
     opposite = [" with ".join(key) for key in here if key in there and here[key] != there[key]]
     if opposite:
+        many = f"{in_words(len(opposite))} comparisons"
+        which = many if len(opposite) > NAMED else listed(opposite)
         return (
-            f"Under the {titles[1]} the difference of {listed(opposite)} was significant in the "
-            "opposite direction."
+            f"Under the {titles[1]} the difference of {which} was significant in the opposite "
+            "direction."
         )
     found = counted(len(here), "significant difference") if here else "no significant difference"
     count = in_words(len(there)) if there else "none"

@@ -14,18 +14,29 @@ from chexviz.base.tables.summaries import TABLE1
 from chexviz.base.tables.table import missing
 from chexviz.base.user_tables import NAMELESS
 from chexviz.evaluation.over_seeds import SPREAD
-from chexviz.reporting.paper import checklists, comparisons, inventory, patients, supplement
-from chexviz.reporting.selection import compared
+from chexviz.reporting.paper import (
+    checklists,
+    comparisons,
+    external,
+    inventory,
+    patients,
+    supplement,
+)
+from chexviz.reporting.selection import ENDPOINT, compared
 from chexviz.reporting.tables import table1
 from chexviz.reporting.tables.cells import few_note
 from chexviz.reporting.titles import (
+    Endpoint,
     Site,
     architecture_title,
+    endpoint_titles,
+    endpoints,
+    finding_title,
     grouped,
     method_title,
-    task_titles,
+    place_title,
 )
-from chexviz.reporting.wording import capitalised, percent
+from chexviz.reporting.wording import NAMED, capitalised, percent
 
 
 class PaperSite(Site, frozen=True):
@@ -79,7 +90,10 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
         },
         "sites": [
             site._asdict()
-            | {"said": patients.contributed(site), "real": bool(patients.real([site]))}
+            | {
+                **{"task": patients.named(site.findings), "said": patients.contributed(site)},
+                "real": bool(patients.real([site])),
+            }
             for site in sites
         ],
         "known": {
@@ -94,7 +108,7 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
         "protocols": [facts for facts, _ in protocols],
         "both": both_facts([rows for _, rows in protocols], [facts for facts, _ in protocols]),
         **supplement.study_facts(
-            *(results, settings["protocols"], settings["sites"], task_titles(settings["sites"])),
+            *(results, settings["protocols"], settings["sites"], trained_titles(settings)),
             settings["evaluation"]["minimum_cases"],
             patients.title("patient", sites),
         ),
@@ -104,26 +118,32 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
 
 def require(results: Path, settings: dict) -> None:
     """Raise InputError unless every file is there."""
-    sites = [site["name"] for site in settings["sites"]]
-    for name in inventory.files(settings["protocols"], sites, settings["figures"]):
+    for name in inventory.files(settings["protocols"], settings["sites"], settings["figures"]):
         if not (results / name).is_file():
             raise missing(results / name)
+
+
+def trained_titles(settings: dict) -> dict[Endpoint, str]:
+    """The titles of the endpoints that are trained for."""
+    titles = endpoint_titles(settings["sites"])
+    return {endpoint: titles[endpoint] for endpoint in endpoints(settings["sites"])}
 
 
 def site_facts(site: dict, results: Path) -> patients.Site:
     """What is known of one site's radiographs."""
     folder = results / "sites" / site["name"]
-    columns = ("image", "patient", "patient_known", "label")
-    samples = SAMPLES.read(folder / "samples.csv", *columns)
+    columns = [f"label_{finding}" for finding in site["findings"]]
+    samples = SAMPLES.read(folder / "samples.csv", "image", "patient", "patient_known", *columns)
+    labels = samples[columns]
     rejected = REJECTED.read(folder / "rejected.csv")
     copies = rejected["reason"].str.startswith("second copy of ")  # a mirror holds all files twice
     known = samples.loc[samples["patient_known"], "patient"]
     return patients.Site(
         title=site["title"],
-        task=site["task"],
+        findings=[*map(finding_title, site["findings"])],
         images=len(samples),
-        labelled=int(samples["label"].notna().sum()),
-        positives=int((samples["label"] == 1).sum()),
+        labelled=int(labels.notna().any(axis=1).sum()),
+        positives=int((labels == 1).any(axis=1).sum()),
         known=len(known),
         patients=int(known.nunique()),
         nameless=bool(known.str.startswith(NAMELESS).any()),
@@ -131,6 +151,7 @@ def site_facts(site: dict, results: Path) -> patients.Site:
         rejected=int((~copies).sum()),
         reader=site["reader"],
         phantom=site["phantom"],
+        external=site["role"] == "external",
     )
 
 
@@ -138,7 +159,7 @@ def protocol_facts(
     protocol: str, results: Path, settings: dict, sites: list[patients.Site]
 ) -> tuple[dict, list[comparisons.Comparison]]:
     """Subsets, tables, leakage audit and sentences of one protocol; its comparisons."""
-    titles, method = task_titles(settings["sites"]), settings["methods"][0]["name"]
+    titles, method = trained_titles(settings), settings["methods"][0]["name"]
     confidence = settings["evaluation"]["bootstrap"]["confidence"]
     title = patients.title(protocol, sites)
     path = results / "tables" / protocol / "table1.csv"
@@ -152,7 +173,7 @@ def protocol_facts(
         "name": protocol,
         "title": title,
         "headings": [one.text for one in METRICS.values()],
-        "groups": group_facts(results, protocol, table, audit),
+        "groups": group_facts(results, protocol, table),
         "mean_auroc": float(table["auroc"].mean()),
         "few": few_note(table),
         "spread": bool((table["uncertainty"] == SPREAD).any()),
@@ -160,7 +181,10 @@ def protocol_facts(
         "summary": comparisons.summary(rows),
         "correction": comparisons.correction(rows),
         "interpretation": comparisons.interpretation(rows, percent(confidence)),
-        "subsets": subset_facts(results / "splits" / f"{protocol}.csv", titles),
+        "external": external.external_facts(
+            results / "tables" / protocol / "external.csv", tests, settings["sites"], confidence
+        ),
+        "subsets": subset_facts(results / "splits" / f"{protocol}.csv", settings["sites"]),
         "audit": audit_facts(audit, settings["sites"]),
         "leakage": patients.leakage(leaks, title),
         "optimism": patients.optimism(leaks),
@@ -178,42 +202,64 @@ def both_facts(rows: list[list[comparisons.Comparison]], facts: list[dict]) -> s
     return comparisons.both_protocols(rows[0], rows[1], titles)
 
 
-def group_facts(
-    results: Path, protocol: str, table: pd.DataFrame, audit: pd.DataFrame
-) -> list[dict]:
-    """The groups of Table 1: a site's models, with the images and patients they evaluate on."""
+def group_facts(results: Path, protocol: str, table: pd.DataFrame) -> list[dict]:
+    """The groups of Table 1: the models of an endpoint, with the images and patients evaluated."""
     cells = table1.layout(table).groups
     metrics = read_metrics(results / "evaluation" / protocol / "metrics.csv")
-    counts = metrics.drop_duplicates("site").set_index("site")["patients"]
-    whole = audit[(audit["scope"] == "any") & (audit["shared"] == "patient")].set_index("site")
+    counts = metrics.drop_duplicates(ENDPOINT).set_index(ENDPOINT)["patients"]
+    split = SPLIT.read(results / "splits" / f"{protocol}.csv")
+    split = split[split["subset"] == "evaluation"].merge(known_patients(results, table))
+    facts = []
+    for (site, finding), rows in table.groupby(ENDPOINT, sort=False):
+        first, own = rows.iloc[0], split[split["site"] == site]
+        known = own.loc[own[f"label_{finding}"].notna(), "patient_known"].sum()
+        facts.append(
+            {
+                "title": first["group"],
+                "images": int(first["images"]),
+                "positives": int(first["positives"]),
+                "patients": patients.evaluated(
+                    int(first["images"]), int(known), int(counts[site, finding])
+                ),
+                "rows": cells[first["group"]],
+            }
+        )
+    return facts
+
+
+def known_patients(results: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """site, image and patient_known of all samples of the sites of a table."""
+    folders = {site: results / "sites" / site for site in table["site"].unique()}
+    return pd.concat(
+        SAMPLES.read(folder / "samples.csv", "image", "patient_known").assign(site=site)
+        for site, folder in folders.items()
+    )
+
+
+def subset_facts(path: Path, sites: list[dict]) -> list[dict]:
+    """Images (and positive ones) in each subset: of each endpoint, or of many of each site.
+
+    sites: see titles.
+    """
+    splits, titles = SPLIT.read(path), endpoint_titles(sites)
+    rows = {capitalised(title): (site, [finding]) for (site, finding), title in titles.items()}
+    if len(rows) > NAMED:
+        rows = {place_title(site): (site["name"], site["findings"]) for site in sites}
     return [
-        {
-            "title": rows["group"].iloc[0],
-            "images": int(rows["images"].iloc[0]),
-            "positives": int(rows["positives"].iloc[0]),
-            "patients": patients.evaluated(
-                int(whole["evaluation_images"][site]),
-                int(whole["known_images"][site]),
-                int(counts[site]),
-            ),
-            "rows": cells[rows["group"].iloc[0]],
-        }
-        for site, rows in table.groupby("site", sort=False)
+        {"title": title} | subset_counts(splits[splits["site"] == site], findings)
+        for title, (site, findings) in rows.items()
     ]
 
 
-def subset_facts(path: Path, titles: dict[str, str]) -> list[dict]:
-    """Images (and positive ones) of each site in each subset."""
-    splits = SPLIT.read(path, "site", "image", "label", "subset")
-    facts = []
-    for site, title in titles.items():
-        rows = splits[splits["site"] == site]
-        counts = {}
-        for subset in SUBSETS:
-            labels = rows.loc[rows["subset"] == subset, "label"]
-            counts[subset] = {"images": len(labels), "positives": int((labels == 1).sum())}
-        facts.append({"title": capitalised(title), **counts})
-    return facts
+def subset_counts(split: pd.DataFrame, findings: list[str]) -> dict[str, dict[str, int]]:
+    """Images with a known label of any of these findings, and with any of them, by subset."""
+    labels = split[[f"label_{finding}" for finding in findings]]
+    known, positive = labels.notna().any(axis=1), (labels == 1).any(axis=1)
+    chosen = {subset: split["subset"] == subset for subset in SUBSETS}
+    return {
+        subset: {"images": int((known & one).sum()), "positives": int((positive & one).sum())}
+        for subset, one in chosen.items()
+    }
 
 
 def audit_facts(audit: pd.DataFrame, sites: list[dict]) -> list[dict]:

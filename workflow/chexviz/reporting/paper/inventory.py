@@ -17,7 +17,6 @@ BY_PROTOCOL = {
         *("metrics", "comparisons", "calibration", "operating_points", "decision"),
         *("localisation", "subgroups", "crosstask", "confusion"),
     ),
-    "tables/{protocol}/{name}.csv": ("table1", "methods", "tests"),
     "{name}/{protocol}.csv": ("splits", "audit"),
 }
 BY_SITE = ("samples", "rejected")
@@ -109,17 +108,24 @@ def study_tables(protocols: list[str]) -> list[str]:
     return [name for name in TABLES if made[name]]
 
 
+def protocol_tables(sites: Iterable[Mapping]) -> list[str]:
+    """The tables of each protocol, in a run of these sites, of which the role is asked."""
+    external = any(site["role"] == "external" for site in sites)
+    return ["table1", "methods", "tests", *(["external"] if external else [])]
+
+
 def figure_files(figure: Mapping, protocols: Iterable[str]) -> list[str]:
     """The PDFs of a figure, which is as `in_paper` gives it, in a run of these protocols."""
     folders = protocols if figure["by_protocol"] else [""]
     return [str(PurePosixPath("figures", folder, f"{figure['name']}.pdf")) for folder in folders]
 
 
-def files(protocols: list[str], sites: Iterable[str], shown: Iterable[Mapping]) -> list[str]:
+def files(protocols: list[str], sites: list[dict], shown: Iterable[Mapping]) -> list[str]:
     """All of them, as paths below the results, for a run of these protocols and sites.
 
-    shown: the figures, as `in_paper` gives them.
+    sites: see titles. shown: the figures, as `in_paper` gives them.
     """
+    by_protocol = BY_PROTOCOL | {"tables/{protocol}/{name}.csv": protocol_tables(sites)}
     return [
         *ALONE,
         *(file for figure in shown for file in figure_files(figure, protocols)),
@@ -127,8 +133,8 @@ def files(protocols: list[str], sites: Iterable[str], shown: Iterable[Mapping]) 
         *(
             pattern.format(protocol=protocol, name=name)
             for protocol in protocols
-            for pattern, names in BY_PROTOCOL.items()
+            for pattern, names in by_protocol.items()
             for name in names
         ),
-        *(f"sites/{site}/{name}.csv" for site in sites for name in BY_SITE),
+        *(f"sites/{site['name']}/{name}.csv" for site in sites for name in BY_SITE),
     ]

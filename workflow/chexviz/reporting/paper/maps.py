@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,11 @@ from chexviz.base.tables.evaluation import LOCALISATION
 from chexviz.evaluation.cases import enough
 from chexviz.evaluation.over_seeds import effect
 from chexviz.reporting.paper.comparisons import SIGNIFICANCE
-from chexviz.reporting.titles import architecture_title
+from chexviz.reporting.selection import ENDPOINT, of_endpoints
+from chexviz.reporting.titles import Endpoint, architecture_title
 from chexviz.reporting.wording import (
+    NAMED,
+    between,
     counted,
     in_words,
     interval,
@@ -22,16 +26,19 @@ from chexviz.reporting.wording import (
 )
 
 
-def energy_sentence(path: Path, titles: dict[str, str]) -> str:
-    """Energy inside the annotation at each site: of the maps, by chance, of the mean annotation."""
-    table = LOCALISATION.read(path, "site", "measure", "value", "chance", "prior", "note")
+def energy_sentence(path: Path, titles: dict[Endpoint, str]) -> str:
+    """Energy inside the annotation of each finding: of the maps, by chance, of the mean annotation.
+
+    titles: of the endpoints that are told, here and below.
+    """
+    table = LOCALISATION.read(path, *ENDPOINT, "measure", "value", "chance", "prior", "note")
+    table = of_endpoints(table, titles)
     table = enough(table[(table["measure"] == "energy") & table["value"].notna()])
-    return energy(
-        [
-            Energy(titles[site], *(rows[name].tolist() for name in ("value", "chance", "prior")))
-            for site, rows in table.groupby("site", sort=False)
-        ]
-    )
+    found = [
+        Energy(titles[key], *(rows[name].tolist() for name in ("value", "chance", "prior")))
+        for key, rows in table.groupby(ENDPOINT, sort=False)
+    ]
+    return energy(found if len(found) <= NAMED else [together(found)])
 
 
 class Energy(NamedTuple):
@@ -42,6 +49,12 @@ class Energy(NamedTuple):
     values: list[float]
     chance: list[float]
     prior: list[float]
+
+
+def together(rows: Sequence[Energy]) -> Energy:
+    """The models of many tasks as those of one."""
+    parts = zip(*(row[1:] for row in rows), strict=True)
+    return Energy(f"all {len(rows)} tasks", *([*chain(*part)] for part in parts))
 
 
 def energy(rows: Sequence[Energy]) -> str:
@@ -62,17 +75,17 @@ def energy(rows: Sequence[Energy]) -> str:
     return f"the share of the maps’ energy inside the annotations was {'; '.join(shares)}."
 
 
-def focus_sentence(path: Path, titles: dict[str, str], method: str, confidence: float) -> str:
+def focus_sentence(path: Path, titles: dict[Endpoint, str], method: str, confidence: float) -> str:
     """Whether maps of the compared method have more energy inside than those of the baselines."""
     ends = {"difference_low": "low", "difference_high": "high"}
     numbers = ("difference", *ends, "standard_error", "p")
-    table = LOCALISATION.read(path, "site", "architecture", "method", "measure", *numbers)
-    table = table.rename(columns=ends)
+    table = LOCALISATION.read(path, *ENDPOINT, "architecture", "method", "measure", *numbers)
+    table = of_endpoints(table, titles).rename(columns=ends)
     table = table[(table["measure"] == "energy") & (table["method"] == method)]
     rows = []
-    for (site, architecture), runs in table.groupby(["site", "architecture"], sort=False):
+    for (*key, architecture), runs in table.groupby([*ENDPOINT, "architecture"], sort=False):
         found = effect(runs, confidence)
-        rows.append(Focus(titles[site], architecture_title(architecture), *found))
+        rows.append(Focus(titles[tuple(key)], architecture_title(architecture), *found))
     return focus(rows)
 
 
@@ -115,7 +128,9 @@ def focus(rows: Sequence[Focus]) -> str:
 
 
 def differing(rows: Sequence[Focus]) -> str:
-    """'one (pneumonia with Standard, 0.021 (0.004 to 0.038), p = 0.02)'."""
+    """'one (pneumonia with Standard, 0.021 (0.004 to 0.038), p = 0.02)'; of many their range."""
+    if len(rows) > NAMED:
+        return f"{in_words(len(rows))} ({between([row.difference for row in rows])})"
     names = "; ".join(
         f"{row.task} with {row.architecture}, {interval(row.difference, row.low, row.high)}, "
         f"{p_phrase(row.p)}"

@@ -9,14 +9,14 @@ from chexviz.base.tables.evaluation import LITERAL
 from chexviz.base.tables.summaries import INFLATION, PUBLISHED
 from chexviz.reporting.tables import grim, inflation, published
 from chexviz.reporting.tables.typesetting import to_json
-from chexviz.reporting.titles import grouped
+from chexviz.reporting.titles import Endpoint, grouped
 from chexviz.reporting.wording import capitalised, in_words, joined, listed, percent
 
 
-def published_facts(path: Path, titles: dict[str, str], simulation: pd.DataFrame) -> dict:
+def published_facts(path: Path, titles: dict[Endpoint, str], simulation: pd.DataFrame) -> dict:
     """The published table beside ours, how many values agree, and why p values are not compared."""
     table = grouped(PUBLISHED.read(path), titles)
-    table["group"] = table["group"].fillna(table["task"].map(capitalised))
+    table["group"] = table["group"].fillna(table["finding"].map(capitalised))
     verdicts = (published.INSIDE, published.ABOVE, published.BELOW)
     counts = [int((table["verdict"] == verdict).sum()) for verdict in verdicts]
     p = table["metric"] == "p"
@@ -85,7 +85,7 @@ def published_p(values: Sequence[float], rate: float, replicates: int) -> str:
 
 
 def grim_facts(path: Path) -> dict:
-    """The sizes that fit the published percentages, by task; what they say of the first."""
+    """The sizes that fit the published percentages, by finding; what they say of the first."""
     table = grim.read(path)
     splits = [
         original_split(
@@ -94,7 +94,7 @@ def grim_facts(path: Path) -> dict:
             [int(part) for part in rows["in_fifth"].dropna()],
             float(rows["by_chance"].iloc[0]),
         )
-        for task, rows in table.groupby("task", sort=False)
+        for task, rows in table.groupby("finding", sort=False)
     ]
     tasks = [
         sizes(
@@ -104,7 +104,7 @@ def grim_facts(path: Path) -> dict:
             [int(part) for part in rows["in_fifth"].dropna()],
             [int(size) for size in rows["smallest"].dropna()],
         )
-        for task, rows in table.groupby("task", sort=False)
+        for task, rows in table.groupby("finding", sort=False)
     ]
     return {"table": to_json(grim.layout(table)), "split": splits[0], "sizes": joined(tasks)}
 
@@ -149,7 +149,7 @@ def sizes(
     )
 
 
-def inflation_facts(path: Path, titles: dict[str, str], patient: str) -> dict:
+def inflation_facts(path: Path, titles: dict[Endpoint, str], patient: str) -> dict:
     """AUROC under both protocols, and in words what their differences say."""
     table = grouped(INFLATION.read(path), titles)
     return {"table": to_json(inflation.layout(table)), "said": inflation.words(table, patient)}

@@ -8,7 +8,7 @@ from chexviz.base.tables.summaries import TESTS as TABLE
 from chexviz.reporting.paper.comparisons import SIGNIFICANCE
 from chexviz.reporting.tables import tests
 from chexviz.reporting.tables.typesetting import to_json
-from chexviz.reporting.titles import grouped
+from chexviz.reporting.titles import Endpoint, grouped
 from chexviz.reporting.wording import counted, in_words, listed, part_of
 
 # What a sentence calls the paired tests.
@@ -20,7 +20,7 @@ TESTS = {
 }
 
 
-def tests_facts(path: Path, titles: dict[str, str]) -> dict:
+def tests_facts(path: Path, titles: dict[Endpoint, str]) -> dict:
     """The table of all paired tests; how many comparisons each calls significant."""
     table = grouped(TABLE.read(path), titles)
     primary = table[table["primary"]]

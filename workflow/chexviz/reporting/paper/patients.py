@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chexviz.reporting.wording import joined, listed, percent, tally
+from chexviz.reporting.wording import NAMED, joined, listed, percent, tally
 
 # Of the two datasets as they are published; config/patients/README.md.
 SHARED = 1096
@@ -14,18 +14,20 @@ SHIPPED = {
     "groups of images come with the workflow",
 }
 CHALLENGES = ("rsna", "siim")  # readers of datasets that were drawn from ChestX-ray14
+COLLECTION = "nih"  # the reader of all of it
 
 
 class Site(NamedTuple):
     """What a site holds.
 
-    known: images whose patient is known; patients: who are on them. nameless: images of one
+    findings: that its images are labelled for, as readers call them. positives: images with any of
+    them. known: images whose patient is known; patients: who are on them. nameless: images of one
     patient are known as such, but not whose they are. table: that they were taken from, '' if none.
-    reader: of the raw layout. phantom: the radiographs are drawn.
+    reader: of the raw layout. phantom: the radiographs are drawn. external: it trains nothing.
     """
 
     title: str
-    task: str
+    findings: Sequence[str]
     images: int
     labelled: int
     positives: int
@@ -36,22 +38,30 @@ class Site(NamedTuple):
     rejected: int
     reader: str
     phantom: bool
+    external: bool = False
 
 
 def real(sites: Sequence[Site]) -> list[Site]:
-    """The sites that are one of the two challenges' datasets."""
-    return [site for site in sites if site.reader in CHALLENGES and not site.phantom]
+    """The sites whose images are of ChestX-ray14: of the challenges, or all of it."""
+    readers = (*CHALLENGES, COLLECTION)
+    return [site for site in sites if site.reader in readers and not site.phantom]
 
 
 # --- sites ---------------------------------------------------------------------------------------
 
 
+def named(findings: Sequence[str]) -> str:
+    """Findings within a text: 'pneumonia and pneumothorax'; many are counted: '14 findings'."""
+    return listed(findings) if len(findings) <= NAMED else f"{len(findings)} findings"
+
+
 def contributed(site: Site) -> str:
     """Images, labels and patients of a site; follows its title."""
     share = f", {percent(site.positives / site.labelled)}" if site.labelled else ""
+    positive = "positive" if len(site.findings) == 1 else "positive for at least one"
     what = ("phantom radiograph", "phantom radiographs") if site.phantom else ("radiograph",)
-    sentence = f"contributed {tally(site.images, *what)} labelled for {site.task} "
-    sentence += f"({site.positives:,} positive{share})"
+    sentence = f"contributed {tally(site.images, *what)} labelled for {named(site.findings)} "
+    sentence += f"({site.positives:,} {positive}{share})"
     if site.labelled < site.images:
         sentence += f", {site.images - site.labelled:,} of them without a label"
     rejected = (
@@ -60,7 +70,8 @@ def contributed(site: Site) -> str:
         if site.rejected
         else ""
     )
-    return joined([sentence + who(site), source(site), rejected])
+    outside = "It trains nothing: all its labelled images evaluate." if site.external else ""
+    return joined([sentence + who(site), outside, source(site), rejected])
 
 
 def who(site: Site) -> str:
@@ -94,9 +105,16 @@ def across(sites: Sequence[Site]) -> str:
     """Whom sites may share without anybody knowing; '' of one site."""
     if len(sites) < 2:
         return ""
-    challenges = real(sites)
+    whole = [site.title for site in real(sites) if site.reader == COLLECTION]
+    challenges = [site for site in real(sites) if site.reader in CHALLENGES]
     sentences = []
-    if len({site.reader for site in challenges}) == 2:
+    if whole and challenges:
+        sentences.append(
+            f"The images of {listed(site.title for site in challenges)} were drawn from "
+            f"ChestX-ray14, the dataset of {listed(whole)}, so that these sites share patients and "
+            "images."
+        )
+    elif len({site.reader for site in challenges}) == 2:
         sentences.append(
             f"The datasets of {listed(site.title for site in challenges)} were both drawn from one "
             "collection, ChestX-ray14, so that these sites are not independent: as published, they "

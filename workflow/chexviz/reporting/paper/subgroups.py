@@ -6,18 +6,23 @@ from typing import NamedTuple
 
 from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import SUBGROUPS
-from chexviz.reporting.titles import model_title
-from chexviz.reporting.wording import in_words, interval, joined, listed
+from chexviz.reporting.selection import ENDPOINT, of_endpoints
+from chexviz.reporting.titles import Endpoint, model_title
+from chexviz.reporting.wording import NAMED, between, in_words, interval, joined, listed
 
 
-def subgroups_sentence(path: Path, titles: dict[str, str], method: str) -> str:
-    """The gaps between groups of the compared models, and what the view alone reaches."""
+def subgroups_sentence(path: Path, titles: dict[Endpoint, str], method: str) -> str:
+    """The gaps between groups of the compared models, and what the view alone reaches.
+
+    titles: of the endpoints that are told.
+    """
     columns = ("attribute", "group", "measure", "reference", "value", "low", "high")
-    table = SUBGROUPS.read(path, "site", "architecture", "method", *columns)
+    table = SUBGROUPS.read(path, *ENDPOINT, "architecture", "method", *columns)
+    table = of_endpoints(table, titles)
     rows = table[(table["measure"] == "gap") & table["method"].isin([BASELINE, method])]
     found = [
         Gap(
-            titles[row.site],
+            titles[row.site, row.finding],
             model_title(row.architecture, row.method),
             *(row.attribute, row.group, row.reference, row.value, row.low, row.high),
         )
@@ -25,10 +30,10 @@ def subgroups_sentence(path: Path, titles: dict[str, str], method: str) -> str:
     ]
     tags = table[(table["measure"] == "tag alone") & (table["attribute"] == "view")]
     areas = [
-        Area(titles[row.site], row.value, row.low, row.high)
+        Area(titles[row.site, row.finding], row.value, row.low, row.high)
         for row in tags.dropna(subset=["value", "low"]).itertuples()
     ]
-    without = [titles[site] for site in tags.loc[tags["value"].isna(), "site"]]
+    without = [titles[row.site, row.finding] for row in tags[tags["value"].isna()].itertuples()]
     return joined([gaps(found), view_alone(areas, without)])
 
 
@@ -84,10 +89,12 @@ def view_alone(areas: Sequence[Area], without: Sequence[str]) -> str:
         reached = listed(
             f"{interval(area.value, area.low, area.high)} for {area.task}" for area in areas
         )
+        if len(areas) > NAMED:
+            reached = f"{between([area.value for area in areas])} for {len(areas)} tasks"
         sentences.append(f"The view alone, without any pixel, would reach an AUROC of {reached}.")
     if without:
+        which = listed(without) if len(without) <= NAMED else f"{len(without)} tasks"
         sentences.append(
-            f"For {listed(without)} the view cannot tell images apart: all have the same, or none "
-            "is stated."
+            f"For {which} the view cannot tell images apart: all have the same, or none is stated."
         )
     return joined(sentences)

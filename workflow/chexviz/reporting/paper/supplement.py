@@ -16,21 +16,21 @@ from chexviz.reporting.paper import (
 from chexviz.reporting.paper.inventory import study_tables
 from chexviz.reporting.tables import methods
 from chexviz.reporting.tables.typesetting import to_json
-from chexviz.reporting.titles import grouped
+from chexviz.reporting.titles import Endpoint, grouped
 
 
 def study_facts(
     results: Path,
     protocols: list[str],
     sites: list[dict],
-    titles: dict[str, str],
+    titles: dict[Endpoint, str],
     minimum: int,
     patient: str,
 ) -> dict:
     """What is said of the whole run.
 
-    titles: see task_titles. minimum: cases that an interval needs. patient: what the text calls the
-    protocol of that name.
+    titles: of the endpoints that are trained for. minimum: cases that an interval needs. patient:
+    what the text calls the protocol of that name.
     """
     made = study_tables(protocols)
     folder, evaluation = results / "tables", results / "evaluation"
@@ -52,22 +52,22 @@ def study_facts(
 def protocol_facts(
     results: Path,
     protocol: str,
-    titles: dict[str, str],
+    titles: dict[Endpoint, str],
     method: str,
     confidence: float,
     title: str,
 ) -> dict:
     """What is said of one protocol.
 
-    titles: see task_titles. method: the one that the paper compares with the baselines. confidence:
-    of intervals. title: of the protocol.
+    titles: of the endpoints that are trained for. method: the one that the paper compares with the
+    baselines. confidence: of intervals. title: of the protocol.
     """
     tables, evaluation = (results / name / protocol for name in ("tables", "evaluation"))
     points, localisation = evaluation / "operating_points.csv", evaluation / "localisation.csv"
     tests = paired_tests.tests_facts(tables / "tests.csv", titles)
     compared = titles, method
     sentences = {
-        "calibration": calibration.calibration_sentence(evaluation / "calibration.csv"),
+        "calibration": calibration.calibration_sentence(evaluation / "calibration.csv", titles),
         "energy": maps.energy_sentence(localisation, titles),
         "focus": maps.focus_sentence(localisation, *compared, confidence),
         "subgroups": subgroups.subgroups_sentence(evaluation / "subgroups.csv", *compared),
@@ -79,7 +79,7 @@ def protocol_facts(
         "methods": to_json(methods.layout(models)),
         "tests": tests | {"said": under(title, tests["said"])},
         "operating_points": calibration.operating_facts(points, *compared),
-        "decision": calibration.decision_sentence(evaluation / "decision.csv"),
+        "decision": calibration.decision_sentence(evaluation / "decision.csv", titles),
     }
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import SPREAD
 from chexviz.reporting.titles import is_percent
-from chexviz.reporting.wording import bracketed, fixed, interval, p_text
+from chexviz.reporting.wording import NAMED, bracketed, fixed, interval, joined, p_text
 
 
 def cell(row: Mapping, metric: str) -> str:
@@ -53,17 +53,15 @@ def few_note(table: pd.DataFrame) -> str:
     few = table[table["note"].map(is_too_few)].drop_duplicates("group")
     if few.empty:
         return ""
+    if len(few) > NAMED:
+        total = table["group"].nunique()
+        return f"Neither interval nor p: {len(few)} of {total} evaluation sets (too few cases)."
     groups = "; ".join(f"{row.group} ({row.note})" for row in few.itertuples())
     return f"Neither interval nor p: {groups}."
 
 
 def note(table: pd.DataFrame) -> str:
     """What a reader must know below the table: the evaluation sets, and what follows a value."""
-    counts = table.drop_duplicates("group")
-    data = "; ".join(
-        f"{row.group}: {row.images:,} images, {row.positives:,} positive"
-        for row in counts.itertuples()
-    )
     seeds = int(table["seeds"].max())
     spread = (
         "Values in brackets: 95 % bootstrap intervals."
@@ -71,4 +69,22 @@ def note(table: pd.DataFrame) -> str:
         else f"Mean ± standard deviation over {seeds} seeds; p of the difference that is expected "
         "over trainings."
     )
-    return " ".join(filter(None, [f"Evaluation set: {data}. {spread}", few_note(table)]))
+    return joined([evaluation_sets(table), spread, few_note(table)])
+
+
+def evaluation_sets(table: pd.DataFrame) -> str:
+    """The size of every evaluation set; of many their range."""
+    sets = table.drop_duplicates("group")
+    if len(sets) > NAMED:
+        images, positives = (between(sets[name]) for name in ("images", "positives"))
+        return f"{len(sets)} evaluation sets: {images} images, {positives} positive."
+    data = "; ".join(
+        f"{row.group}: {row.images:,} images, {row.positives:,} positive"
+        for row in sets.itertuples()
+    )
+    return f"Evaluation set: {data}."
+
+
+def between(counts: pd.Series) -> str:
+    """The range of some counts: '72 to 5,336'."""
+    return f"{counts.min():,} to {counts.max():,}"

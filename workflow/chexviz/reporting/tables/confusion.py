@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.methods import BASELINE
-from chexviz.reporting.selection import first_seed
+from chexviz.reporting.selection import ENDPOINT, first_seed
 from chexviz.reporting.tables.typesetting import Layout
-from chexviz.reporting.titles import architecture_title, method_title
+from chexviz.reporting.titles import architecture_title, endpoint_places, head_titles, method_title
 
 CELLS = ["true_positives", "false_negatives", "false_positives", "true_negatives"]
 SHARED = ["shared_false_negatives", "shared_false_positives"]
@@ -14,8 +14,11 @@ KINDS = ("false positive", "false negative")
 
 
 def called(table: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """The evaluation images with `positive`: whether the score reaches the threshold."""
-    rows = table[table["subset"] == "evaluation"]
+    """The labelled evaluation images with `positive`: whether the score reaches the threshold.
+
+    table: rows of PREDICTIONS, of one site, finding and head.
+    """
+    rows = table[(table["subset"] == "evaluation") & table["label"].notna()]
     return rows.assign(positive=rows["score"] >= threshold)
 
 
@@ -44,15 +47,16 @@ def worst(rows: pd.DataFrame, kind: str, count: int) -> pd.DataFrame:
     return wrong.sort_values(["score", "image"], ascending=[not alarm, True]).head(count)
 
 
-def layout(table: pd.DataFrame, titles: dict[str, str]) -> Layout:
-    """The matrices as readers see them: a group a site, a row a model; of several seeds the first.
-
-    titles: of the sites.
+def layout(table: pd.DataFrame, sites: list[dict]) -> Layout:
+    """The matrices as readers see them: a group an endpoint, a row a model; of several seeds the
+    first. sites: see titles.
     """
     first = table[table["seed"] == table["seed"].iloc[0]]
+    heads = {site["name"]: head_titles(sites) for site in sites if site["role"] == "external"}
+    places = endpoint_places(sites)
     groups = {
-        title: [cells(one) for one in first[first["site"] == site].to_dict("records")]
-        for site, title in titles.items()
+        places[endpoint]: [cells(one, heads.get(one["site"])) for one in rows.to_dict("records")]
+        for endpoint, rows in first.groupby(ENDPOINT, sort=False)
     }
     return Layout(
         head=["Model", "Threshold", "TP", "FN", "FP", "TN", "Errors of the baseline too"],
@@ -64,15 +68,16 @@ def layout(table: pd.DataFrame, titles: dict[str, str]) -> Layout:
     )
 
 
-def cells(one: dict) -> list[str]:
-    """The row of a model."""
+def cells(one: dict, heads: dict[str, str] | None = None) -> list[str]:
+    """The row of a model. heads: titles of heads, where it is not its site's own."""
     shared = "–"
-    if one["method"] != BASELINE:
+    if one["method"] != BASELINE and not np.isnan(one[SHARED[0]]):
         missed, alarms = (f"{one[name]:,.0f}" for name in SHARED)
         shared = f"FN {missed}, FP {alarms}"
     counts = [f"{one[name]:,}" for name in CELLS]
+    head = f", {heads[one['head']]}" if heads else ""
     return [
-        f"{architecture_title(one['architecture'])}, {method_title(one['method'])}",
+        f"{architecture_title(one['architecture'])}, {method_title(one['method'])}{head}",
         f"{one['threshold']:.3g}",
         *counts,
         shared,

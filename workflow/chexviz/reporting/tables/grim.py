@@ -80,7 +80,7 @@ def count(percentage: str, size: int) -> int:
 
 
 def check(published: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
-    """A row for each task and share, as in GRIM.
+    """A row for each finding and share, as in GRIM; the original calls a finding its task.
 
     smallest: the smallest size that fits. fitting: how many sizes do, of `sizes`, the images of
     that class in the whole dataset. fifth: images of a fifth of the dataset. divisions: in how many
@@ -104,7 +104,7 @@ def check(published: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
             counts = [count(each, chosen) for each in percentages] if chosen else []
             rows.append(
                 {
-                    **{"task": dataset.task, "metric": metric, "of": group},
+                    **{"finding": dataset.task, "metric": metric, "of": group},
                     "percentages": " ".join(percentages),
                     "counts": " ".join(map(str, counts)),
                     **{"smallest": smallest, "fitting": len(sizes), "sizes": of_class[group]},
@@ -121,10 +121,10 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def layout(table: pd.DataFrame) -> Layout:
-    """The table as readers see it: a group a task, a row a share."""
+    """The table as readers see it: a group a finding, a row a share."""
     groups: dict[str, list] = {}
     for row in table.itertuples():
-        groups.setdefault(f"{capitalised(row.task)}: {division(row)}", []).append(
+        groups.setdefault(f"{capitalised(row.finding)}: {division(row)}", []).append(
             [
                 capitalised(row.metric),
                 ", ".join(row.percentages.split()),

@@ -8,18 +8,19 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.tables.evaluation import read_metrics
+from chexviz.base.tables.models import MODEL
 from chexviz.base.tables.study import SPLIT
 from chexviz.base.tables.summaries import INFLATION
 from chexviz.evaluation.cases import TOO_FEW, first_note
 from chexviz.evaluation.over_seeds import INTERVAL, bounds, over_seeds, uncertainty
-from chexviz.reporting.selection import in_order
+from chexviz.reporting.selection import ENDPOINT, in_order, of_endpoints
 from chexviz.reporting.tables.cells import cell, few_note, signed_cell
 from chexviz.reporting.tables.outputs import add_outputs, write
 from chexviz.reporting.tables.typesetting import Layout
-from chexviz.reporting.titles import add_titles, group_titles, model_title
-from chexviz.reporting.wording import fixed, tally
+from chexviz.reporting.titles import add_titles, endpoints, group_titles, model_title
+from chexviz.reporting.wording import NAMED, fixed, tally
 
-KEYS = ["site", "task", "architecture", "method", "seed"]
+KEYS = [*MODEL]
 PROTOCOLS = ("paper", "patient")
 TRAINING = [f"training_{protocol}" for protocol in PROTOCOLS]
 AUROC = ["auroc", "auroc_low", "auroc_high"]
@@ -49,8 +50,8 @@ def compare(
     training: dict[str, pd.Series],
     sites: list[dict],
 ) -> pd.DataFrame:
-    """A row for each site, architecture and method: both AUROCs and the inflation, as in
-    INFLATION.
+    """A row for each endpoint of a site that trains, architecture and method: both AUROCs and the
+    inflation, as in INFLATION.
 
     paper, patient: metrics.csv of the protocols. training: images that train, by protocol and site.
     sites: see titles.
@@ -58,6 +59,7 @@ def compare(
     expected over trainings. verdict: of that interval. Raises ValueError unless both hold the same
     models.
     """
+    paper, patient = (of_endpoints(one, endpoints(sites)) for one in (paper, patient))
     columns = [*KEYS, *AUROC, "note"]
     suffixes = ("_paper", "_patient")
     both = paper[columns].merge(
@@ -67,13 +69,13 @@ def compare(
     if len(single):
         raise ValueError(" ".join(map(str, single.iloc[0][KEYS])) + " is under one protocol only")
     titles = group_titles(paper, sites)
-    keys = ["site", "architecture", "method"]
+    keys = [*ENDPOINT, "architecture", "method"]
     models = dict(tuple(both.sort_values("seed").groupby(keys)))
     return pd.DataFrame(
         [
-            summarise(models[site, architecture, method], titles[site])
-            | {f"training_{name}": int(training[name][site]) for name in PROTOCOLS}
-            for site in titles
+            summarise(models[*endpoint, architecture, method], title)
+            | {f"training_{name}": int(training[name][endpoint[0]]) for name in PROTOCOLS}
+            for endpoint, title in titles.items()
             for architecture in in_order(paper["architecture"])
             for method in in_order(paper["method"])
         ]
@@ -90,7 +92,7 @@ def summarise(runs: pd.DataFrame, title: str) -> dict:
     low, high = bounds(inflation, CONFIDENCE)
     note = first_note(pd.concat([runs["note_paper"], runs["note_patient"]]))
     return {
-        **{"group": title, "task": first["task"], "site": first["site"]},
+        **{"group": title, "finding": first["finding"], "site": first["site"]},
         "model": model_title(first["architecture"], first["method"]),
         **{"architecture": first["architecture"], "method": first["method"]},
         **{"seeds": len(runs), "uncertainty": uncertainty(len(runs))},
@@ -114,8 +116,8 @@ def verdict(low: float, high: float, note: str) -> str:
 def words(table: pd.DataFrame, patient: str) -> str:
     """What the differences say: no leakage of a negative number, nor of an interval that holds 0.
 
-    table: with the columns inflation, verdict, and `group`, TRAINING. patient: what the text calls
-    the protocol of that name.
+    table: with the columns site, inflation, verdict, and `group`, TRAINING. patient: what the text
+    calls the protocol of that name.
     """
     found = table[table["verdict"] != TOO_FEW]
     if found.empty:
@@ -152,11 +154,14 @@ def words(table: pd.DataFrame, patient: str) -> str:
 
 def sizes(table: pd.DataFrame) -> str:
     """How many images train under each protocol, and what that does to the difference."""
-    rows = table.drop_duplicates("group")
+    rows, groups = table.drop_duplicates("site"), table["group"].nunique()
     counts = "; ".join(
         f"{row.group}: {row.training_paper:,} against {row.training_patient:,}"
         for row in rows.itertuples()
     )
+    if groups > len(rows) or groups > NAMED:
+        first, second = (rows[name].sum() for name in TRAINING)
+        counts = f"of all sites together: {first:,} against {second:,}"
     more, fewer = ((sign * (rows[TRAINING[0]] - rows[TRAINING[1]]) > 0).all() for sign in (1, -1))
     kind = "more" if more else "fewer" if fewer else "other"
     raising = ", which by itself may raise an AUROC," if more else ""

@@ -1,4 +1,4 @@
-"""The table of all methods: AUROC on every task, against the baseline, and what a site sends."""
+"""The table of all methods: AUROC for every finding, the baseline's, and what a site sends."""
 
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from chexviz.reporting.tables.typesetting import Layout
 from chexviz.reporting.titles import add_titles, architecture_title, method_title
 from chexviz.reporting.wording import megabytes, p_phrase
 
+BESIDE = 4  # endpoints that have a column each; of more, each has a group of rows
 READING = (
     "Below each AUROC: its difference from the baseline of the same architecture, and p of the "
     "paired test, not corrected for the number of methods. MB: megabytes that a site sends in a "
@@ -26,7 +27,7 @@ READING = (
 
 
 def compare(models: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
-    """A row for each architecture, method and site: `group`, then the columns of METHODS.
+    """A row for each architecture, method and endpoint: `group`, then the columns of METHODS.
 
     models: see models.summarise.
     """
@@ -44,24 +45,41 @@ def compare(models: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
 
 
 def layout(table: pd.DataFrame) -> Layout:
-    """The table as readers see it: a group an architecture, a row a method, a column a site.
+    """The table as readers see it: a group an architecture, a row a method, a column an endpoint.
 
-    A site's cell has two lines: AUROC; difference from the baseline and p.
+    An endpoint's cell has two lines: AUROC; difference from the baseline and p. Of many endpoints
+    each is a group, and a row a model.
     """
-    sites = list(table["group"].drop_duplicates())
+    endpoints = list(table["group"].drop_duplicates())
+    many = len(endpoints) > BESIDE
+    return Layout(
+        head=["Method", *(["AUROC"] if many else endpoints), "MB"],
+        groups=one_below_the_other(table) if many else beside_each_other(table, endpoints),
+        caption="AUROC of all methods on the evaluation sets.",
+        note=f"{note(table)} {READING}",
+        group_head="Task" if many else "Architecture",
+    )
+
+
+def beside_each_other(table: pd.DataFrame, endpoints: list[str]) -> dict[str, list[list[str]]]:
+    """A group an architecture, a row a method, and a column an endpoint."""
     groups: dict[str, list[list[str]]] = {}
     for (architecture, method), rows in table.groupby(["architecture", "method"], sort=False):
         models = {row["group"]: model_cell(row) for row in rows.to_dict("records")}
-        cells = [models.get(site, "–") for site in sites]
+        cells = [models.get(endpoint, "–") for endpoint in endpoints]
         row = [method_title(method), *cells, megabytes(rows["sent"].iloc[0])]
         groups.setdefault(architecture_title(architecture), []).append(row)
-    return Layout(
-        head=["Method", *sites, "MB"],
-        groups=groups,
-        caption="AUROC of all methods on the evaluation sets.",
-        note=f"{note(table)} {READING}",
-        group_head="Architecture",
-    )
+    return groups
+
+
+def one_below_the_other(table: pd.DataFrame) -> dict[str, list[list[str]]]:
+    """A group an endpoint, and a row a model."""
+    groups: dict[str, list[list[str]]] = {}
+    for row in table.to_dict("records"):
+        model = f"{architecture_title(row['architecture'])}, {method_title(row['method'])}"
+        cells = [model, model_cell(row), megabytes(row["sent"])]
+        groups.setdefault(row["group"], []).append(cells)
+    return groups
 
 
 def model_cell(row: dict) -> str:

@@ -1,5 +1,6 @@
 """The models of an evaluation over all seeds: what Table 1 and the table of methods show."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,30 @@ from chexviz.base.errors import InputError
 from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
 from chexviz.evaluation.over_seeds import over_seeds, p_value, uncertainty
-from chexviz.reporting.selection import in_order
-from chexviz.reporting.titles import group_titles, model_title
+from chexviz.reporting.selection import ENDPOINT, in_order, of_endpoints
+from chexviz.reporting.titles import endpoints, group_titles, model_title
 
 
 def read_models(metrics: Path, comparisons: Path, sites: list[dict]) -> pd.DataFrame:
-    """The summary of all models of an evaluation. sites: see titles.
+    """The summary of all models of an evaluation at the sites that train. sites: see titles.
 
-    Raises InputError if one was not compared."""
+    Raises InputError if one was not compared.
+    """
+    return read_summary(summarise, metrics, comparisons, sites)
+
+
+def read_summary(
+    summary: Callable[[pd.DataFrame, pd.DataFrame, list[dict]], pd.DataFrame],
+    metrics: Path,
+    comparisons: Path,
+    sites: list[dict],
+) -> pd.DataFrame:
+    """A summary of metrics and comparisons, from their files. sites: see titles.
+
+    Raises InputError where the summary raises ValueError: if a model was not compared.
+    """
     try:
-        return summarise(read_metrics(metrics), read_comparisons(comparisons), sites)
+        return summary(read_metrics(metrics), read_comparisons(comparisons), sites)
     except ValueError as error:
         raise InputError(
             comparisons,
@@ -29,7 +44,8 @@ def read_models(metrics: Path, comparisons: Path, sites: list[dict]) -> pd.DataF
 
 
 def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
-    """One row a model and site, in the order of Table 1. Fractions, not percent.
+    """A row for each endpoint of a site that trains and model, in the order of Table 1. Fractions,
+    not percent.
 
     Each metric has its value and, for one seed, the bounds of its 95 % interval (`auroc_low`,
     `auroc_high`); for several seeds the value is the mean and `auroc_sd` the standard deviation.
@@ -38,17 +54,18 @@ def summarise(metrics: pd.DataFrame, comparisons: pd.DataFrame, sites: list[dict
     difference (see over_seeds.expected); baselines have none. `note`: why there is neither interval
     nor p (too few cases), or ''. Raises ValueError if a model was not compared.
     """
+    metrics = of_endpoints(metrics, endpoints(sites))
     titles = group_titles(metrics, sites)
-    keys = ["site", "architecture", "method"]
+    keys = [*ENDPOINT, "architecture", "method"]
     groups = dict(tuple(metrics.groupby(keys, sort=False)))
     tests = dict(tuple(comparisons.groupby(keys, sort=False)))
     rows = []
-    for site in titles:
+    for endpoint, title in titles.items():
         for architecture in in_order(metrics["architecture"]):
             for method in in_order(metrics["method"]):
-                key = (site, architecture, method)
+                key = (*endpoint, architecture, method)
                 if key in groups:
-                    rows.append(summarise_model(groups[key], titles[site], tests.get(key)))
+                    rows.append(summarise_model(groups[key], title, tests.get(key)))
     return pd.DataFrame(rows)
 
 
@@ -57,7 +74,7 @@ def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) 
     first = runs.iloc[0]
     seeds = len(runs)
     row = {
-        **{"group": title, "task": first["task"], "site": first["site"]},
+        **{"group": title, "finding": first["finding"], "site": first["site"]},
         "model": model_title(first["architecture"], first["method"]),
         **{"architecture": first["architecture"], "method": first["method"]},
         **{"images": first["images"], "positives": first["positives"]},
@@ -70,7 +87,8 @@ def summarise_model(runs: pd.DataFrame, title: str, tests: pd.DataFrame | None) 
         return row | over_seeds("difference", pd.DataFrame([[np.nan] * 3])) | {"p": np.nan}
     if tests is None or len(tests) != seeds:
         raise ValueError(
-            f"{row['model']} on {row['site']}: {seeds} seeds, not all of them compared"
+            f"{row['model']} on {row['site']} ({row['finding']}): {seeds} seeds, not all of them "
+            "compared"
         )
     differences = over_seeds("difference", tests[["difference", "low", "high"]])
     return row | differences | {"p": p_value(tests)}

@@ -21,9 +21,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--site",
         action="append",
-        nargs=6,
+        nargs=5,
         required=True,
-        metavar=("SITE", "TASK", "SAMPLES", "REJECTED", "MANIFEST", "FETCHED"),
+        metavar=("SITE", "SAMPLES", "REJECTED", "MANIFEST", "FETCHED"),
     )
     parser.add_argument(
         "--split", action="append", nargs=2, required=True, metavar=("PROTOCOL", "SPLIT")
@@ -37,16 +37,19 @@ def main(argv: list[str] | None = None) -> None:
     splits = {
         protocol: SPLIT.read(path, "site", "image", "subset") for protocol, path in arguments.split
     }
+    labelled = {site["name"]: site["findings"] for site in arguments.titles}
     steps, rows, files = [], [], []
-    for site, _, samples, rejected, manifest, fetched in arguments.site:
+    for site, samples, rejected, manifest, fetched in arguments.site:
+        findings = labelled[site]
+        labels = [f"label_{finding}" for finding in findings]
         images = SAMPLES.read(
-            samples, "image", "patient", "patient_known", "label", "view", "sex", "age"
+            samples, "image", "patient", "patient_known", "view", "sex", "age", *labels
         )
-        steps.append(flow.steps(site, images, REJECTED.read(rejected), splits))
-        rows += characteristics.describe(site, images, splits)
+        steps.append(flow.steps(site, findings, images, REJECTED.read(rejected), splits))
+        rows += characteristics.describe(site, findings, images, splits)
         files.append(sources.describe(site, manifest, fetched))
     counted = pd.concat(steps, ignore_index=True)
-    table = pd.DataFrame(rows)
+    table = characteristics.joined(rows)
     audits = {"flow": arguments.flow, "sources": arguments.sources}
     with replacing_all(audits) as paths:
         write_marked(FLOW, counted, arguments.mark, paths["flow"])

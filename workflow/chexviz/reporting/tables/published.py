@@ -14,6 +14,7 @@ from chexviz.base.settings import Settings, read
 from chexviz.base.tables.evaluation import read_metrics
 from chexviz.base.tables.summaries import PUBLISHED
 from chexviz.evaluation.over_seeds import bounds
+from chexviz.reporting.selection import ENDPOINT
 from chexviz.reporting.tables import grim
 from chexviz.reporting.tables.models import read_models
 from chexviz.reporting.tables.original import VALUES, read_data, read_table1
@@ -75,21 +76,22 @@ def compare(
     """A row for each published value, as in PUBLISHED with `group`; rates in percent.
 
     published, data: see `original`. models: see models.summarise. metrics: metrics.csv. settings:
-    sites and architectures of the run. A task that several sites share is compared on the first of
-    them.
+    sites and architectures of the run. A finding that several sites train for is compared on the
+    first of them.
     """
     titles, rows = group_titles(metrics, settings["sites"]), []
-    sizes = grim.check(published, data).drop_duplicates("task").set_index("task")
+    sizes = grim.check(published, data).drop_duplicates("finding").set_index("finding")
     for value in published.to_dict("records"):
-        found = models[(models["task"] == value["task"]) & (models["model"] == value["model"])]
+        finding = value["task"]
+        found = models[(models["finding"] == finding) & (models["model"] == value["model"])]
         for metric in VALUES:
             if value[metric]:
-                row = {"group": capitalised(value["task"]), "task": value["task"]}
+                row = {"group": capitalised(finding), "finding": finding}
                 row |= {"model": value["model"], "metric": metric, "published": value[metric]}
                 row["reason"] = NO_MODEL
                 if len(found):
-                    model, size = found.iloc[0], sizes.loc[value["task"]]
-                    row |= {"group": titles[model["site"]], "site": model["site"]}
+                    model, size = found.iloc[0], sizes.loc[finding]
+                    row |= {"group": titles[model["site"], finding], "site": model["site"]}
                     row |= ours(model, metrics, metric, size["fifth"]) | {"seeds": model["seeds"]}
                     row["reason"] = "; ".join(reasons(model, metric, data, size, settings))
                 row["verdict"] = NOT_COMPARABLE if row["reason"] else verdict(row)
@@ -105,7 +107,7 @@ def ours(model: pd.Series, metrics: pd.DataFrame, metric: str, images: int) -> d
     """
     if metric == "p":
         return {"ours": model["p"], "low": np.nan, "high": np.nan}
-    keys = ["site", "architecture", "method"]
+    keys = [*ENDPOINT, "architecture", "method"]
     runs = metrics[(metrics[keys] == model[keys].to_list()).all(axis=1)]
     scale = 100 if is_percent(metric) else 1
     found = scale * runs[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
@@ -137,12 +139,12 @@ def reasons(
 ) -> list[str]:
     """Why our value and the published one are not of the same experiment; none if they are.
 
-    size: the task's row of grim.check.
+    size: the finding's row of grim.check.
     """
     site = next(one for one in settings["sites"] if one["name"] == model["site"])
     training = settings["architectures"][model["architecture"]]
     found = [
-        other_data(site, int(model["images"]), data),
+        other_data(site, model["finding"], int(model["images"]), data),
         other_training(model["architecture"], training),
         unknown_set(size),
         P_REASON if metric == "p" else "",
@@ -152,11 +154,11 @@ def reasons(
     return [each for each in found if each]
 
 
-def other_data(site: dict, images: int, data: pd.DataFrame) -> str:
+def other_data(site: dict, finding: str, images: int, data: pd.DataFrame) -> str:
     """How a site differs from the dataset of the original. images: in its evaluation set."""
     if "phantom" in site["source"]:
         return "phantom radiographs"
-    dataset = data[data["task"] == site["task"]].iloc[0]
+    dataset = data[data["task"] == finding].iloc[0]
     if site["reader"] != dataset["reader"]:
         return f"not the {dataset['dataset']} dataset"
     expected = int(EVALUATION * dataset["images"])

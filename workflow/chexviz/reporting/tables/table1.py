@@ -1,4 +1,4 @@
-"""Table 1: the baseline and one method on every task, with intervals and the paired test."""
+"""Table 1: the baseline and one method for every finding of a site, intervals and paired test."""
 
 from pathlib import Path
 
@@ -19,7 +19,10 @@ TEST = "p: paired test of AUROC against the baseline, not corrected for several 
 
 
 def layout(table: pd.DataFrame) -> Layout:
-    """The table as readers see it: a group a site, a row a model. table: see models.summarise."""
+    """The table as readers see it: a group an endpoint, a row a model.
+
+    table: see models.summarise.
+    """
     groups = {
         group: [
             [row["model"], *(cell(row, metric) for metric in METRICS), p_cell(row)]

@@ -12,12 +12,12 @@ from chexviz.base.tables.evaluation import COMPARED, COMPARISONS, LITERAL
 from chexviz.base.tables.summaries import TESTS
 from chexviz.evaluation.cases import TOO_FEW, is_too_few
 from chexviz.evaluation.over_seeds import SPREAD, holm, over_seeds, over_trainings, uncertainty
-from chexviz.reporting.selection import compared
+from chexviz.reporting.selection import ENDPOINT, compared, of_endpoints
 from chexviz.reporting.tables.cells import few_note, signed_cell
 from chexviz.reporting.tables.outputs import add_outputs, write
 from chexviz.reporting.tables.typesetting import Layout
 from chexviz.reporting.titles import TESTS as TITLES
-from chexviz.reporting.titles import add_titles, group_titles, model_title
+from chexviz.reporting.titles import add_titles, endpoints, group_titles, model_title
 from chexviz.reporting.wording import fixed, p_phrase, p_text
 
 HEAD = ("Test", "Difference", "SE", "Statistic", "p", "p (Holm)", "Non-inferior")
@@ -25,8 +25,8 @@ ONE_SIDED = 0.025  # the level at which non-inferiority agrees with a 95 % inter
 
 
 def summarise(tests: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
-    """A row for each comparison and test, over all seeds. tests: of one method, see COMPARISONS.
-    sites: see titles.
+    """A row for each comparison and test at the sites that train, over all seeds. tests: of one
+    method, see COMPARISONS. sites: see titles.
 
     Of several seeds: mean and standard deviation of the difference, and the test of the difference
     that is expected over trainings (see over_seeds.expected), but of the t-test over replicates,
@@ -35,22 +35,26 @@ def summarise(tests: pd.DataFrame, sites: list[dict]) -> pd.DataFrame:
     `verdict`: whether a loss of the margin is excluded; '' where it is not tested. With too few
     cases that is the verdict, and `note` says how many there are.
     """
+    tests = of_endpoints(tests, endpoints(sites))
     titles = group_titles(tests, sites)
     tests = tests.assign(primary=~tests.duplicated(COMPARED))
-    keys = ["site", "architecture", "method", "test"]
-    rows = [summarise_test(runs, titles) for _, runs in tests.groupby(keys, sort=False)]
+    keys = [*ENDPOINT, "architecture", "method", "test"]
+    rows = [
+        summarise_test(runs, titles[site, finding])
+        for (site, finding, *_), runs in tests.groupby(keys, sort=False)
+    ]
     table = pd.DataFrame(rows)
     corrected = table.groupby("test")["p"].transform(lambda p: holm(p.to_numpy()))
     table.insert(table.columns.get_loc("p") + 1, "p_holm", corrected)
     return table
 
 
-def summarise_test(runs: pd.DataFrame, titles: dict[str, str]) -> dict:
+def summarise_test(runs: pd.DataFrame, title: str) -> dict:
     """One row of the table, without p_holm; runs: of one comparison and test, one a seed."""
     first = runs.iloc[0]
     tested = test_of(runs)
     return {
-        **{"group": titles[first["site"]], "task": first["task"], "site": first["site"]},
+        **{"group": title, "finding": first["finding"], "site": first["site"]},
         "model": model_title(first["architecture"], first["method"]),
         **{"architecture": first["architecture"], "method": first["method"]},
         **{"seeds": len(runs), "uncertainty": uncertainty(len(runs))},
