@@ -294,7 +294,9 @@ def test_figure3_names_what_is_missing(tmp_path, made):
     arguments = figure3_arguments(made, "paper")
     metrics = pd.read_csv(made.evaluation("paper", "metrics")).iloc[:-1]
     metrics.to_csv(tmp_path / "metrics.csv", index=False)
-    with pytest.raises(InputError, match="a row for siim pneumothorax siim densenet121 fedavg 2022"):
+    with pytest.raises(
+        InputError, match="a row for siim pneumothorax siim densenet121 fedavg 2022"
+    ):
         gradcam_cases.main(
             [*arguments, f"--metrics={tmp_path / 'metrics.csv'}", *outputs(tmp_path)]
         )

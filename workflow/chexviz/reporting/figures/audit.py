@@ -77,7 +77,7 @@ def draw(
         note = style.wrapped(NOTE, width - 5)
         room = TOP + AXIS + style.note_height(note) + (len(blocks) - 1) * BETWEEN_SITES
         figure = style.new_figure(width, room + sum(block.height for block in blocks))
-        write_head(figure, audits)
+        write_head(figure, audits if any(block.opens for block in blocks) else {})
         draw_blocks(figure, blocks, audits, largest, ends)
         style.write_note(figure, note)
         yield figure
@@ -101,8 +101,9 @@ def block_of(site: dict, finding: str, labels: pd.DataFrame) -> Block:
 
 
 def write_head(figure: Figure, audits: dict[str, pd.DataFrame]) -> None:
-    """The titles of both columns, and the colours of the protocols."""
-    for letter, across, title in (("a", 2.5, TITLES[0]), ("b", RIGHT_HEADING, TITLES[1])):
+    """The titles of both columns, and the colours of the protocols; without any, of the right."""
+    columns = (("a", 2.5, TITLES[0]), ("b", RIGHT_HEADING, TITLES[1]))
+    for letter, across, title in columns if audits else columns[1:]:
         style.text_at(figure, across, 5, letter, fontsize=9, fontweight="bold")
         style.text_at(figure, across + 5, 5, title, fontsize=7.5)
     for position, protocol in enumerate(audits):

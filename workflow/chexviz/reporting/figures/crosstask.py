@@ -54,7 +54,7 @@ NOTE = (
     "Too few: fewer independent cases than an interval needs."
 )
 ONE_HEAD = "This model has one head: there is no other one to compare it with."
-DETAILED = 24  # lines of a site at most; of more, AUROC alone
+DETAILED = 20  # lines of a site at most; of more, AUROC alone
 
 
 Names = dict[tuple[str, str], str]  # of each head, by its site and finding: within a text
