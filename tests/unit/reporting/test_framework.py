@@ -104,9 +104,8 @@ def test_figure1_of_shared_heads_has_a_task_block_for_each_finding():
     ],
 )
 def test_figure1_needs_titles_and_findings(tmp_path, capsys, titles, said):
+    outputs = [f"--{kind}={tmp_path / f'a.{kind}'}" for kind in ("pdf", "png")]
     with pytest.raises(SystemExit):
-        framework.main(
-            ["--titles", titles, f"--pdf={tmp_path / 'a.pdf'}", f"--png={tmp_path / 'a.png'}"]
-        )
+        framework.main(["--titles", titles, *outputs])
     assert re.search(said, capsys.readouterr().err, re.DOTALL)
     assert list(tmp_path.iterdir()) == []

@@ -71,7 +71,7 @@ def draw(
     largest = max(0.1, *(table["fraction"].max() for table in audits.values()))
     positive = labels[labels["check"] == "positive"]
     ends = at_any(positive, [(site["name"], finding) for site, finding in endpoints])["high"].max()
-    for page in pages(endpoints, FIGURE["per_page"]):
+    for page in pages(endpoints, FIGURE):
         blocks = [block_of(site, finding, labels) for site, finding in page]
         width = LEFT + PANEL + BETWEEN + RATES + RIGHT
         note = style.wrapped(NOTE, width - 5)

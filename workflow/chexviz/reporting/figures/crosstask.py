@@ -88,7 +88,7 @@ def draw(table: pd.DataFrame, sites: list[dict], seeds: str) -> Iterator[Figure]
         site["name"]: lines_of(table[table["site"] == site["name"]], names) for site in training
     }
     detailed = max(map(len, blocks.values())) <= DETAILED
-    for page in pages(training, FIGURE["per_page"]):
+    for page in pages(training, FIGURE):
         shown = [site for site in page if blocks[site["name"]]]
         if not shown:
             yield draw_nothing(ONE_HEAD)
