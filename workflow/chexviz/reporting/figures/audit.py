@@ -127,7 +127,7 @@ def draw_blocks(
             axes = style.axes_at(figure, LEFT, y, PANEL, block.height)
             draw_shared(axes, {name: of_site(table, site) for name, table in audits.items()}, site)
             finish(axes, largest, "Evaluation images, %" if block is last else "")
-            write_heading(figure, 2.5, y, place_title(site), LEFT + PANEL - 5)
+            write_heading(figure, 2.5, y, place_title(site), RIGHT_HEADING - 5)
         if len(site["findings"]) > 1:
             title = f"{capitalised(finding_title(block.finding))} ({site['title']})"
             write_heading(figure, RIGHT_HEADING, y, title, RATES + RIGHT + 10)
