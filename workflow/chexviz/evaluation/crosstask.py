@@ -289,6 +289,8 @@ def site_rows(
         for head, own in described(name, heads, sites)
         for row in rows_of(head, own, seen, settings.minimum_cases)
     ]
+    if not listed:
+        return
     numbers = resampled([row for _, row in listed], seen.rows, settings.bootstrap, name)
     patients = seen.rows["patient"].to_numpy()
     for (head, row), number in zip(listed, numbers, strict=True):
