@@ -19,7 +19,6 @@ from chexviz.pipeline import study
 Config = Mapping
 CONTRACT = "contract"  # as many images of a phantom as the contract of its site says
 COLUMNS = {"file": "file", "patient": "patient", "findings": {}}  # that nobody has named
-GIVEN = "given"  # a site's split is the one that its dataset comes with
 RADIOGRAPHS = "*.dcm"  # the files of a contract that are radiographs
 SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names of a query
 

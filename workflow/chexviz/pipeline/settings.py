@@ -10,8 +10,8 @@ from typing import Any
 from chexviz.base.methods import BASELINE, DEFAULTS
 from chexviz.base.source_code import HOME
 from chexviz.models import sizes
-from chexviz.pipeline import release
-from chexviz.pipeline.configuration import GIVEN, RADIOGRAPHS, Config, drawn_by_contract, is_phantom
+from chexviz.pipeline import release, study
+from chexviz.pipeline.configuration import RADIOGRAPHS, Config, drawn_by_contract, is_phantom
 from chexviz.reporting.paper import inventory
 
 HEADS = ("algorithm", *DEFAULTS)  # what of a method decides how its heads are warmed up
@@ -76,7 +76,7 @@ def preprocess(config: Config, site: str) -> dict:
     about = config["sites"][site]
     told = take(about, "reader", "labels", "patients", "columns", "annotations", "uncertain")
     told |= {"findings": about["findings"] + about["evaluated_findings"]}
-    told |= {"given_split": about["split"] == GIVEN}
+    told |= {"given_split": bool(study.with_given_split(config, [site]))}
     return told | {"contract": contract(config, site)} | config["preprocess"]
 
 
