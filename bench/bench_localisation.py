@@ -17,6 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from chexviz.base.tables.evaluation import METRICS
+from chexviz.base.tables.models import MODEL
 from chexviz.evaluation import localise
 from chexviz.models import device
 from chexviz.models.dataset import to_unit
@@ -25,6 +26,7 @@ from chexviz.models.model import Model, build
 
 THREADS = torch.get_num_threads()
 DEVICE = device.choose(THREADS)
+NAME = "rsna_pneumonia_rsna"  # site, finding and head
 SIZE, BATCH, REPEATS = 224, 8, 5
 GOAL = 1.1  # of the forward pass
 # RSNA in the paper: positives of the evaluation set and, at a sensitivity of 0.8, the maps of all
@@ -89,12 +91,13 @@ def write_study(folder: Path, generator: np.random.Generator) -> list[str]:
     corner = generator.uniform(20, 120, (len(names), 2))
     extent = generator.uniform(20, 90, (len(names), 2))
     boxes = pd.DataFrame(np.hstack([corner, extent]), columns=["x", "y", "width", "height"])
-    boxes.assign(image=names, runs="").to_csv(folder / "annotations.csv", index=False)
+    boxes.assign(image=names, runs="", finding="").to_csv(folder / "annotations.csv", index=False)
     subset = np.where(np.arange(len(names)) < POSITIVES, "evaluation", "train")
     rows = pd.DataFrame({"site": "rsna", "image": names, "subset": subset})
     rows.to_csv(folder / "split.csv", index=False)
     shown = names[:POSITIVES]
-    scores = {"site": "rsna", "image": shown, "patient": shown, "label": 1, "subset": "evaluation"}
+    scores = {"site": "rsna", "image": shown, "patient": shown, "subset": "evaluation"}
+    scores |= {"finding": "pneumonia", "label": 1, "head": "rsna"}
     arguments, metrics = [], []
     for number in range(MODELS):
         model = ["standard" if number < 2 else "densenet121", ["baseline", "fedavg"][number % 2]]
@@ -102,18 +105,16 @@ def write_study(folder: Path, generator: np.random.Generator) -> list[str]:
         paths = [str(folder / f"{number}.csv"), str(folder / f"{number}.npz")]
         pd.DataFrame(scores).assign(score=generator.random(POSITIVES)).to_csv(paths[0], index=False)
         maps = generator.random((POSITIVES, side, side), dtype=np.float32)
-        np.savez(paths[1], image_rsna=np.array(shown), map_rsna=maps)
+        np.savez(paths[1], **{f"image_{NAME}": np.array(shown), f"map_{NAME}": maps})
         arguments += ["--prediction", *model, "1", *paths]
-        key = dict(
-            zip(("site", "task", "architecture", "method"), ("rsna", "x", *model), strict=True)
-        )
+        key = dict(zip([*MODEL][:-1], ("rsna", "pneumonia", "rsna", *model), strict=True))
         metrics.append(key | {"seed": 1, "threshold": 1 - SENSITIVITY})
     columns = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     counts = dict.fromkeys(["images", "patients", "positives", *columns], 0)
     pd.DataFrame(metrics).assign(**counts).to_csv(folder / "metrics.csv", index=False)
     bootstrap = {"replicates": REPLICATES, "unit": "patient", "confidence": 0.95, "seed": 1}
     settings = {"bootstrap": bootstrap, "threshold": 0.5, "minimum_cases": 10, "size": SIZE}
-    arguments += ["--site", "rsna", "pneumonia", str(folder / "annotations.csv")]
+    arguments += ["--site", "rsna", str(folder / "annotations.csv")]
     arguments += ["--split", str(folder / "split.csv"), "--metrics", str(folder / "metrics.csv")]
     arguments += ["--settings", json.dumps(settings), "--images", str(folder / "images.csv")]
     return [*arguments, "--summary", str(folder / "summary.csv")]

@@ -13,6 +13,7 @@ from bench_preprocess import ROOT, SIZE, command, make_site, radiographs
 
 IMAGES = (120, 1_200, 12_000)
 SITES = (10, 100)
+FINDINGS = ("pneumonia", "pneumothorax")
 METHODS = ["fedavg", "uniform", "fedprox", "fedbn", "fedrep", "scaffold", "fedadam"]
 METHODS += ["median", "pooled", "ensemble"]
 SEEDS = [1, 2, 3, 4, 5]
@@ -51,7 +52,7 @@ def study(count: int) -> dict:
     """A config of so many phantom sites with all methods and seeds."""
     sites = {
         f"s{number:03d}": {
-            **{"title": f"Site {number}", "task": ("pneumonia", "pneumothorax")[number % 2]},
+            **{"title": f"Site {number}", "findings": [FINDINGS[number % 2]]},
             **{"reader": "table", "source": ["phantom"], "labels": "labels.csv"},
         }
         for number in range(count)

@@ -36,8 +36,8 @@ FORECAST = "training will take about"  # what is said of a study that takes long
 # A third site, in the table layout, to be added to the demo's two.
 HOSPITAL = {
     "title": "Hospital",
-    "task": "pneumothorax",
-    "findings": ["pneumonia"],
+    "findings": ["pneumothorax"],
+    "evaluated_findings": ["pneumonia"],
     "reader": "table",
     "source": ["phantom"],
     "labels": "labels.csv",
@@ -49,7 +49,7 @@ THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL | {"shar
 class Workflow:
     """The workflow in one working directory, with an overlay over the config of a study.
 
-    study: demo or paper.
+    study: paper, or the config that is laid over it, such as demo.
     """
 
     def __init__(self, folder: Path, repository: Path, overlay: dict, study: str = "demo"):
@@ -74,8 +74,8 @@ class Workflow:
 
     def configs(self) -> list[str]:
         """The files that are laid over config.yaml."""
-        demo = self.repository / "config" / "demo.yaml"
-        return [str(demo)] * (self.study == "demo") + [str(self.overlay)]
+        study = self.repository / "config" / f"{self.study}.yaml"
+        return [str(study)] * (self.study != "paper") + [str(self.overlay)]
 
     def environment(self, **changes: str) -> dict[str, str]:
         """The environment of a run: the tests' own interpreter is the one that rules find."""

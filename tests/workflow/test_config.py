@@ -102,7 +102,7 @@ def test_the_workflow_passes_snakemakes_linter(workflow):
 
 def test_jobs_do_not_grow_with_sites_times_models(workflow):
     """A site more is what it downloads, packs and trains alone; a model scores all in one job."""
-    about = {"task": "pneumonia", "reader": "table", "source": ["phantom"]}
+    about = {"findings": ["pneumonia"], "reader": "table", "source": ["phantom"]}
     sites = {f"s{number}": about | {"title": f"Site {number}"} for number in range(6)}
     planned = {}
     for count in (4, 6):

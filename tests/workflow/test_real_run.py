@@ -28,7 +28,7 @@ def done(tmp_path_factory, repository, real_data) -> Workflow:
         },
         "hospital": {
             "title": "Hospital",
-            "task": "pneumothorax",
+            "findings": ["pneumothorax"],
             "reader": "table",
             "source": [f"local:{real_data}/hospital-mini"],
             "labels": "labels.csv",
