@@ -116,6 +116,21 @@ def test_a_pdf_has_every_page_and_the_picture_is_the_first(made, tmp_path):
     assert len(PdfReader(tmp_path / "a.pdf").pages) == 1
 
 
+def test_the_place_of_a_long_title_has_a_line_of_its_own():
+    figure = style.new_figure(60, 20)
+    long, short = (
+        style.text_at(figure, 2, 5, f"{name} (Hospital)", fontsize=7.5)
+        for name in ("Pleural thickening", "Mass")
+    )
+    for title in (long, short):
+        style.break_to_fit(title, 25)
+    assert [one.get_text() for one in (long, short)] == [
+        *("Pleural thickening\n(Hospital)", "Mass (Hospital)")
+    ]
+    assert long.get_fontsize() == short.get_fontsize() == 7.5
+    style.plt.close(figure)
+
+
 def test_a_page_that_fails_leaves_no_file(tmp_path):
     def pages():
         yield style.new_figure(20, 20)
@@ -151,7 +166,7 @@ def test_an_endpoint_without_rows_is_named(made, tmp_path):
 def test_figure3_has_a_case_of_every_finding_with_its_own_annotation(made, drawn, tmp_path):
     gradcam_cases.main([*figure3_arguments(made, "paper"), *outputs(tmp_path)])
     (figure,) = drawn
-    shown = texts(figure)
+    shown = [text.replace("\n(", " (") for text in texts(figure)]  # of titles in two lines
     for title in TRAINING:
         assert title in shown
         assert any(text.startswith(f"{title}: image ") for text in shown)

@@ -116,7 +116,7 @@ def draw(
         y = TOP + row * (panel + BELOW)
         look = {"rotation": 90, "ha": "center", "va": "center", "fontweight": "bold"}
         title = style.text_at(figure, 3.2, y + panel / 2, label, fontsize=7.5, **look)
-        style.shrink_to_fit(title, panel, along=1)
+        style.break_to_fit(title, panel, along=1)
         frames = [style.axes_at(figure, x, y, panel, panel) for x in lefts]
         notes.append(f"{label}: {draw_row(frames, scored, models)}")
     write_notes(figure, [*notes, RULE + extra, BASICS])

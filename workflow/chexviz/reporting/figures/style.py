@@ -183,15 +183,29 @@ def add_strip(figure: Figure, mark: str) -> None:
     shrink_to_fit(label, width * 25.4 - 4)
 
 
+def break_to_fit(title: Text, length: float, along: int = 0) -> None:
+    """Have the place of a title, '... (RSNA)', in a second line if it is longer than `length` mm.
+
+    along: see shrink_to_fit, which then does the rest.
+    """
+    if extent_mm(title, along) > length:
+        title.set_text(title.get_text().replace(" (", "\n(", 1))
+        title.set_linespacing(1.0)
+        shrink_to_fit(title, length, along)
+
+
+def extent_mm(text: Text, along: int) -> float:
+    """The width (along = 0) or height (1) of a text in mm."""
+    extent = text.get_window_extent()
+    return float((extent.width, extent.height)[along] / text.figure.dpi * 25.4)
+
+
 def shrink_to_fit(text: Text, length: float, along: int = 0, smallest: float = 4.5) -> None:
     """Lower the font size of `text` until it is no longer than `length` mm.
 
     along: 0 measures its width, 1 its height (for text that is turned).
     """
     size = float(text.get_fontsize())
-    while size > smallest:
-        extent = text.get_window_extent()
-        if (extent.width, extent.height)[along] / text.figure.dpi * 25.4 <= length:
-            return
+    while size > smallest and extent_mm(text, along) > length:
         size -= 0.25
         text.set_fontsize(size)

@@ -74,7 +74,7 @@ def draw(
         for endpoint, title in titles.items():
             lines, y = blocks[endpoint], y + TITLE
             heading = style.text_at(figure, 2.5, y - 3, title, fontsize=7.5, fontweight="bold")
-            style.shrink_to_fit(heading, LEFT - 10)
+            style.break_to_fit(heading, LEFT - 10)
             own, alone = at(table, endpoint), at(tags, endpoint)
             name_lines(figure, y, lines, own)
             for column, architecture in enumerate(architectures):
