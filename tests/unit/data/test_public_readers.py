@@ -174,6 +174,19 @@ def test_the_split_that_nih_comes_with(nih_data):
         listing("nih", nih_data, ["mass"], given_split=True)
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        (NIH_IMAGES[:1], ["99999999_000.png"], r"test_list\.txt\n[\s\S]*1 others.*99999999_000"),
+        (NIH_IMAGES[:2], NIH_IMAGES[1:], r"test_list\.txt\n[\s\S]*each in one of the lists"),
+    ],
+)
+def test_a_list_of_nih_that_names_strangers_or_what_trains_is_refused(nih_data, train, test, said):
+    put(nih_data, **{"train_val_list.txt": "\n".join(train), "test_list.txt": "\n".join(test)})
+    with pytest.raises(InputError, match=said):
+        listing("nih", nih_data, ["mass"], given_split=True)
+
+
 def test_files_without_labels_of_nih_and_labels_without_files(nih_data):
     (nih_data / "images_001/images/00000012_000.png").unlink()
     put(nih_data, "images_004/images/00000013_000.png", "images/00030805_000.png")

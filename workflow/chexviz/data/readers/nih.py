@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base import user_tables
+from chexviz.base.errors import InputError
 from chexviz.data.readers.label_tables import check_findings, check_labels, match
 from chexviz.data.readers.listing import BOX, LABEL, Listing, Options, kept, no_boxes, no_runs
 from chexviz.data.readers.published import (
@@ -126,12 +127,24 @@ def reference_labels(path: Path, table: pd.DataFrame, findings: Sequence[str]) -
 
 
 def official_split(folder: Path, files: pd.DataFrame, images: pd.Series) -> pd.Series:
-    """The subset of each image by the lists that come with the dataset, disjoint by patient."""
+    """The subset of each image by the lists that come with the dataset, disjoint by patient.
+
+    Raises InputError where a list is absent, or names images that are not in the label table or in
+    the list before it.
+    """
     subset = pd.Series("", images.index)
     for part, file in LISTS.items():
         fix = "put it beside the images, or set `split: protocol` of the site in the config"
         path = required_file(folder, files, [file], fix)
         listed = {bare(name) for name in user_tables.decoded(path, [], fix).split()}
+        free = set(images[subset == ""])
+        if strangers := sorted(listed - free):
+            raise InputError(
+                path,
+                expected="images of the label table, each in one of the lists",
+                found=f"{len(strangers)} others, the first is {strangers[0]}",
+                fix="take the lists and the label table of one release, or set `split: protocol`",
+            )
         subset = subset.mask(images.isin(listed), part)
     return subset
 
