@@ -148,7 +148,9 @@ def test_tables_and_the_figure_tell_of_three_positives(three_positives, monkeypa
     assert "for the 2 comparisons of this table" in (folder / "tests.md").read_text()
 
     shown: list = []
-    monkeypatch.setattr(roc_curves.style, "save", lambda figure, *rest: shown.append(figure))
+    monkeypatch.setattr(
+        roc_curves.style, "save_pages", lambda figures, *rest: shown.extend(figures)
+    )
     names = ("roc", "metrics", "comparisons")
     files = [f"--{name}={made.evaluation('paper', name)}" for name in names]
     roc_curves.main([*files, titles_argument(made.sites), "--method=fedavg", "--pdf=x", "--png=x"])
