@@ -58,7 +58,7 @@ rule all:
             protocol=PROTOCOLS,
             figure=[
                 *("figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"),
-                *("calibration", "decision", "subgroups", "crosstask", "failures"),
+                *("calibration", "decision", "subgroups", "crosstask", "failures", *EXTERNAL),
             ],
         ),
         expand(
@@ -69,7 +69,7 @@ rule all:
         expand(
             "<results>/tables/{protocol}/{table}.{format}",
             protocol=PROTOCOLS,
-            table=["table1", "methods", "tests"],
+            table=["table1", "methods", "tests", *EXTERNAL],
             format=["csv", "tex", "md"],
         ),
         expand(

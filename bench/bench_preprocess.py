@@ -120,7 +120,7 @@ def store_packed(paths: list[Path], folder: Path) -> None:
 
 def store_all(paths: list[Path], folder: Path) -> None:
     """All of our preprocessing of some files, with what their rows of the table get."""
-    tasks = [Task(slot, path, path.stem, [], "") for slot, path in enumerate(paths)]
+    tasks = [Task(slot, path, path.stem, [], []) for slot, path in enumerate(paths)]
     for start in range(0, len(tasks), CHUNK):
         done = convert_chunk(
             tasks[start : start + CHUNK], folder / "images.npy", SIZE, "pad", MAX_PIXELS
@@ -229,10 +229,13 @@ def command(folder: Path, threads: int) -> list[str]:
     """The command line that preprocesses a site that make_site wrote."""
     settings = {
         "reader": "table",
-        "task": "finding",
-        "findings": [],
+        "findings": ["finding"],
         "labels": None,
         "patients": None,
+        "annotations": None,
+        "columns": {},
+        "given_split": False,
+        "uncertain": None,
     }
     settings |= {"contract": None, "size": SIZE, "fit": "pad", "max_pixels": MAX_PIXELS}
     words = ["--site", "bench", "--manifest", folder / "manifest.csv", "--threads", threads]

@@ -1,11 +1,6 @@
 """Near-identical images, which images train and which evaluate, what leaks, and the labels."""
 
 
-def with_given_split(sites):
-    """Those of these sites that keep the split which their dataset comes with."""
-    return [site for site in sites if config["sites"][site]["split"] == configuration.GIVEN]
-
-
 rule duplicates:
     """Find near-identical images within and across all sites."""
     input:
@@ -58,7 +53,7 @@ rule split_paper:
         code=code("cohort.split"),
         role=lambda wildcards: config["sites"][wildcards.site]["role"],
         findings=lambda wildcards: config["sites"][wildcards.site]["findings"],
-        given=lambda wildcards: with_given_split([wildcards.site]),
+        given=lambda wildcards: study.with_given_split(config, [wildcards.site]),
         settings=literal(settings.split(config, "paper")),
     shell:
         """
@@ -93,7 +88,7 @@ rule split_patient:
     params:
         code=code("cohort.split"),
         findings=arguments.findings(config),
-        given=with_given_split(SITES),
+        given=study.with_given_split(config, SITES),
         settings=literal(settings.split(config, "patient")),
     shell:
         """

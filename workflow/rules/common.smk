@@ -65,6 +65,7 @@ def literal(value):
 
 SITES = config["run"]["sites"]
 TRAINING_SITES = study.training_sites(config)
+EXTERNAL = ["external"] if study.external_sites(config) else []  # table and figure of such sites
 PROTOCOLS = config["run"]["protocols"]
 FIRST_METHOD = config["run"]["methods"][0]
 MODELS, EXAMPLES = study.models(config), study.example_models(config)

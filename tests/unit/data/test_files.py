@@ -7,6 +7,7 @@ from chexviz.data.readers.files import (
     image_ids,
     is_named_radiograph,
     is_radiograph,
+    spelling,
     stem,
 )
 from made_dicoms import chest, write_dicom
@@ -54,3 +55,9 @@ def test_a_file_without_a_suffix_is_a_radiograph_by_its_first_bytes(tmp_path):
 )
 def test_ids_are_names_unless_several_files_share_one(files, ids):
     assert image_ids(pd.Series(files)).tolist() == ids
+
+
+@pytest.mark.parametrize("suffix", ["", *SUFFIXES])
+def test_a_table_may_leave_suffixes_out(suffix):
+    for path in (f"in/1.2.3{suffix}", f".//in\\ 1.2.3{suffix.upper()} "):
+        assert spelling(path) == "in/1.2.3"

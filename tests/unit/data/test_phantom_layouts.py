@@ -72,6 +72,16 @@ def test_patients_of_sites_are_apart_but_for_the_shared_ones():
     assert max(shared.values()) == len(LAYOUTS)
 
 
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_a_further_site_of_a_layout_has_other_people_but_for_the_shared_ones(layout):
+    first, second, again = (plan(layout, 400, 4, number=number) for number in (1, 2, 2))
+    assert first == plan(layout, 400, 4)
+    assert second == again
+    people = [{one.exam.patient for one in each} for each in (first, second)]
+    assert 0 < len(people[0] & people[1]) < 0.1 * len(people[0])
+    assert not {one.file for one in first} & {one.file for one in second if one.exam.study}
+
+
 # --- NIH ChestX-ray14 ----------------------------------------------------------------------------
 
 

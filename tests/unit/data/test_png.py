@@ -114,7 +114,7 @@ def test_significant_bits_of_a_png_of_8_do_not_count():
 
 
 def test_a_deep_png_becomes_the_image_of_its_8_bits():
-    task = Task(0, None, "a", [], "")
+    task = Task(0, None, "a", [], [])
     deep = encoded((GREY / 255 * 4095).round().astype(np.uint16))
     images = [convert(data, task, 32, "pad", MANY)[0] for data in (encoded(GREY), deep)]
     assert np.abs(images[0].astype(int) - images[1]).max() <= 1
@@ -184,7 +184,15 @@ def test_what_follows_the_end_of_a_png_is_not_read():
     assert np.array_equal(radiograph(encoded(GREY) + b"more").pixels, GREY)
 
 
-def test_a_damaged_png_names_its_chunk():
-    data = bytearray(encoded(GREY))
-    data[data.index(b"IDAT") + 20] ^= 1
-    assert refusal(bytes(data)) == "damaged PNG: wrong checksum of its chunk 'IDAT'"
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (b"IDAT", "damaged PNG: Corrupt deflate stream"),
+        (b"sBIT", "damaged PNG: wrong checksum of its chunk 'sBIT'"),
+        (b"IHDR", "damaged PNG: wrong checksum of its chunk 'IHDR'"),
+    ],
+)
+def test_a_damaged_png_names_its_chunk(name, reason):
+    data = bytearray(made_png(GREY.astype(np.uint16), chunk(b"sBIT", b"\x0c")))
+    data[data.index(name) + 4] ^= 1
+    assert refusal(bytes(data)).startswith(reason)

@@ -668,7 +668,7 @@ def test_a_deep_image_takes_few_bytes_a_pixel(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"reader": "nih"}, "rsna, siim, table"),
+        ({"reader": "ecg"}, "one of rsna, siim, "),
         ({"labels": "none.csv"}, "none.csv"),
         ({"patients": "none.csv"}, "none.csv"),
         ({"findings": ["pneumonia"]}, "pneumonia"),

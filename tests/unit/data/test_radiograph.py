@@ -32,7 +32,7 @@ OTHERS = {
 
 def image(data, size=64):
     """The image of a file's bytes, uint8 (size, size)."""
-    return convert(data, Task(0, None, "a", [], ""), size, "pad", LIMIT)[0]
+    return convert(data, Task(0, None, "a", [], []), size, "pad", LIMIT)[0]
 
 
 def test_every_kind_has_its_reader():

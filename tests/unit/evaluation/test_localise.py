@@ -18,7 +18,7 @@ from chexviz.images.annotated import masks, upsample
 from chexviz.reporting.figures import contact_sheet, localisation, style
 from drawings import texts
 from made_arguments import contact_sheet_arguments, localise_arguments, titles_argument
-from made_results import HOSPITAL, RSNA, SIIM, blinded, make_results
+from made_results import ABROAD, CLINIC, HOSPITAL, RSNA, SIIM, blinded, make_results
 
 FINDINGS = {"rsna": "pneumonia", "siim": "pneumothorax"}
 
@@ -237,6 +237,63 @@ def test_images_without_annotation_are_counted_and_not_scored(tmp_path):
     assert set(images["empty"]) == {False}
 
 
+@pytest.fixture(scope="module")
+def abroad(tmp_path_factory):
+    """Two findings at a site that trains, two at an external one; one is known by two baselines."""
+    folder, sites = tmp_path_factory.mktemp("abroad"), (RSNA, SIIM, CLINIC, ABROAD)
+    results = make_results(folder, sites=sites, protocols=("paper",), images=80)
+    results.tables = localised(results, minimum_cases=5)
+    return results
+
+
+def test_maps_are_of_every_baseline_and_of_what_a_model_answers(abroad):
+    summary = abroad.tables[1].query("architecture == 'standard' and measure == 'iou'")
+    found = summary.groupby(["site", "finding", "method"])["head"].agg(list).to_dict()
+    assert found == {
+        ("rsna", "pneumonia", "baseline"): ["rsna"],
+        ("rsna", "pneumonia", "fedavg"): ["rsna"],
+        ("siim", "pneumothorax", "baseline"): ["siim"],
+        ("siim", "pneumothorax", "fedavg"): ["siim"],
+        ("clinic", "pneumonia", "baseline"): ["clinic"],
+        ("clinic", "pneumonia", "fedavg"): ["clinic"],
+        ("clinic", "pleural_effusion", "baseline"): ["clinic"],
+        ("clinic", "pleural_effusion", "fedavg"): ["clinic"],
+        ("abroad", "pneumonia", "baseline"): ["rsna", "clinic"],
+        ("abroad", "pneumonia", "fedavg"): ["mean"],
+        ("abroad", "pneumothorax", "baseline"): ["siim"],
+        ("abroad", "pneumothorax", "fedavg"): ["siim"],
+    }
+
+
+def test_a_finding_is_compared_with_its_own_annotations(abroad):
+    annotations = pd.read_csv(abroad.site("clinic", "annotations.csv"), dtype={"image": str})
+    images = of(abroad.tables[0], "clinic", "baseline")
+    for finding, rows in images.groupby("finding"):
+        own = annotations[annotations["finding"] == finding]
+        assert rows["image"].isin(own["image"]).all()
+        inside = masks(own, rows["image"].tolist(), 64)
+        with np.load(abroad.gradcam("paper", ("standard", "baseline"), 2022)) as archive:
+            key = f"clinic_{finding}_clinic"
+            maps = dict(zip(archive[f"image_{key}"], archive[f"map_{key}"], strict=True))
+        heat = upsample(np.stack([maps[image] for image in rows["image"]]), 64)
+        np.testing.assert_allclose(rows["energy"], energy_inside(heat, inside))
+    assert images["finding"].nunique() == 2
+
+
+def test_an_external_site_has_no_prior_and_of_several_baselines_no_difference(abroad):
+    images, summary = abroad.tables
+    external = summary["site"] == "abroad"
+    assert summary.loc[external, "prior"].isna().all()
+    assert summary.loc[~external, "prior"].notna().all()
+    assert images.loc[images["site"] == "abroad", "prior_iou"].isna().all()
+    rows = of(summary, "abroad", "fedavg").set_index("finding")
+    several, single = rows.loc["pneumonia"], rows.loc["pneumothorax"]
+    assert set(several["note"]) == {"no difference: 2 baselines know the finding"}
+    assert several[["paired_images", "difference", "p"]].isna().all(axis=None)
+    assert several[["value", "low", "high", "chance"]].notna().all(axis=None)
+    assert single[["paired_images", "difference", "p"]].notna().all(axis=None)
+
+
 def test_what_is_missing_is_named(tmp_path):
     results = copied(tmp_path)
     arguments = localise_arguments(results, "paper")
@@ -368,9 +425,8 @@ def test_of_several_seeds_the_mean_is_shown_and_a_site_without_annotation_says_s
     assert any("mean ± standard deviation over 2 seeds" in text for text in shown)
     assert shown.count("no annotated true positive") == 3 * 2 * 4
     table = pd.read_csv(many.evaluation("paper", "localisation"))
-    rows = localisation.summarise(table).set_index(localisation.KEYS)
     of_seeds = of(table, "rsna", "scaffold").query("measure == 'iou'")
-    found = rows.loc["rsna", "standard", "scaffold", "iou"]
+    found = of(localisation.summarise(table), "rsna", "scaffold").query("measure == 'iou'").iloc[0]
     assert found["value"] == pytest.approx(of_seeds["value"].mean())
     assert found["high"] - found["low"] == pytest.approx(2 * of_seeds["value"].std())
 

@@ -129,7 +129,7 @@ def test_three_positive_images_make_no_claim_in_the_abstract(three_positives):
     assert "Two could not be tested, with too few cases." in text
 
 
-def test_tables_and_the_figure_tell_of_three_positives(three_positives, monkeypatch):
+def test_tables_and_the_figure_tell_of_three_positives(three_positives, drawn):
     made, predictions = three_positives
     evaluated(made, predictions, 20)
     folder = made.root / "tables" / "paper"
@@ -147,17 +147,12 @@ def test_tables_and_the_figure_tell_of_three_positives(three_positives, monkeypa
     assert set(tests.loc[tests["site"] == "rsna", "verdict"]) == {"too few"}
     assert "for the 2 comparisons of this table" in (folder / "tests.md").read_text()
 
-    shown: list = []
-    monkeypatch.setattr(
-        roc_curves.style, "save_pages", lambda figures, *rest: shown.extend(figures)
-    )
     names = ("roc", "metrics", "comparisons")
     files = [f"--{name}={made.evaluation('paper', name)}" for name in names]
     roc_curves.main([*files, titles_argument(made.sites), "--method=fedavg", "--pdf=x", "--png=x"])
-    said = [text.get_text() for text in shown[0].findobj(roc_curves.style.plt.Text)]
+    said = [text.get_text() for text in drawn[0].findobj(roc_curves.style.plt.Text)]
     assert said.count("CheXViz, too few for p") == 2
     assert any(THREE in text for text in said)
-    roc_curves.style.plt.close(shown[0])
 
 
 def test_published_values_are_not_judged_by_three_positives(three_positives, tmp_path, repository):

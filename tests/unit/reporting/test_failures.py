@@ -8,7 +8,8 @@ from sklearn.metrics import confusion_matrix
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import CONFUSION, FAILURES, read_metrics
-from chexviz.reporting.figures import failures, style
+from chexviz.base.tables.models import MODEL
+from chexviz.reporting.figures import failures
 from chexviz.reporting.tables import confusion
 from made_arguments import failures_arguments
 from made_results import HOSPITAL, RSNA, SIIM, make_results
@@ -80,7 +81,7 @@ def test_the_matrices_give_the_sensitivity_and_specificity_of_the_metrics(made, 
     paths = run(made, tmp_path)
     table = CONFUSION.read(paths["confusion"])
     metrics = read_metrics(made.evaluation("paper", "metrics"))
-    both = table.merge(metrics, on=failures.MODEL, validate="one_to_one")
+    both = table.merge(metrics, on=[*MODEL], validate="one_to_one")
     assert len(both) == len(metrics) == 3 * 2 * 3 * 2
     positives = both["true_positives"] + both["false_negatives"]
     negatives = both["true_negatives"] + both["false_positives"]
@@ -95,9 +96,7 @@ def test_the_matrices_give_the_sensitivity_and_specificity_of_the_metrics(made, 
     assert {name: path.read_bytes() for name, path in run(made, tmp_path).items()} == again
 
 
-def test_the_sheet_fits_and_says_of_which_seed_it_is(made, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(style, "save", lambda figure, *rest: drawn.append(figure))
+def test_the_sheet_fits_and_says_of_which_seed_it_is(made, tmp_path, drawn):
     run(made, tmp_path)
     texts = [one for one in drawn[0].findobj(matplotlib.text.Text) if one.get_text().strip()]
     renderer = drawn[0].canvas.get_renderer()
@@ -111,7 +110,6 @@ def test_the_sheet_fits_and_says_of_which_seed_it_is(made, tmp_path, monkeypatch
     assert sum(text.startswith("False negatives: ") for text in shown) == 3 * 2
     errors = pd.read_csv(tmp_path / "out.failures")
     assert sum(len(axes.images) for axes in drawn[0].axes) == len(errors)
-    style.plt.close(drawn[0])
 
 
 def test_a_model_without_errors_and_tags_without_value_are_shown_as_such():
@@ -124,17 +122,19 @@ def test_a_model_that_was_not_evaluated_is_named(made, tmp_path):
     arguments = failures_arguments(made, "paper")
     arguments[arguments.index("--prediction") + 3] = "7"
     outputs = [f"--{name}={tmp_path / name}" for name in ("confusion", "failures", "pdf", "png")]
-    with pytest.raises(InputError, match="a row for rsna standard baseline 7"):
+    with pytest.raises(InputError, match="a row for rsna pneumonia rsna standard baseline 7"):
         failures.main([*arguments, *outputs])
 
 
 def test_the_table_has_a_row_a_model_of_the_first_seed(made, tmp_path):
     table = CONFUSION.read(run(made, tmp_path)["confusion"])
-    shown = confusion.layout(table, {site["name"]: site["title"] for site in made.sites})
-    assert list(shown.groups) == ["RSNA", "SIIM-ACR", "General Hospital"]
-    assert [row[0] for row in shown.groups["RSNA"]] == [
+    shown = confusion.layout(table, made.sites)
+    assert list(shown.groups) == [
+        *("RSNA (pneumonia)", "SIIM-ACR (pneumothorax)", "General Hospital (pneumonia)")
+    ]
+    assert [row[0] for row in shown.groups["RSNA (pneumonia)"]] == [
         *("Standard, Baseline", "Standard, FedAvg", "Standard, Pooled"),
         *("DenseNet121, Baseline", "DenseNet121, FedAvg", "DenseNet121, Pooled"),
     ]
-    assert shown.groups["RSNA"][0][-1] == "–"
+    assert shown.groups["RSNA (pneumonia)"][0][-1] == "–"
     assert "First of 2 seeds (5)." in shown.note

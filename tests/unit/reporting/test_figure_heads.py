@@ -10,12 +10,13 @@ from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import CROSSTASK, SUBGROUPS
 from chexviz.evaluation import crosstask, subgroups
 from chexviz.reporting.figures import crosstask as figure_crosstask
-from chexviz.reporting.figures import style
+from chexviz.reporting.figures import head_matrix, style
 from chexviz.reporting.figures import subgroups as figure_subgroups
 from drawings import texts
 from made_heads import Federation
 
-FOUR = {"rsna": "pneumonia", "siim": "pneumothorax", "hospital": "pneumothorax", "clinic": "x"}
+FOUR = {"rsna": "pneumonia", "siim": "pneumothorax", "hospital": "pneumothorax"}
+FOUR |= {"clinic": "pleural_effusion"}
 TITLES = {
     "rsna": "RSNA",
     "siim": "SIIM-ACR",
@@ -25,12 +26,15 @@ TITLES = {
 
 
 def sites(tasks: dict) -> list[dict]:
-    return [{"name": name, "title": TITLES[name], "task": task} for name, task in tasks.items()]
+    return [
+        {"name": name, "title": TITLES[name], "role": "train", "findings": [task]}
+        for name, task in tasks.items()
+    ]
 
 
-@pytest.fixture(scope="module", params=[(2, [7]), (2, [7, 8]), (4, [7, 8, 9])], ids=str)
+@pytest.fixture(scope="module", params=[(2, [7]), (2, [7, 8]), (3, [7, 8, 9])], ids=str)
 def made(request, tmp_path_factory):
-    """Both tables of two or four sites, several methods, one to three seeds."""
+    """Both tables of two or three sites, several methods, one to three seeds."""
     count, seeds = request.param
     tasks = dict(list(FOUR.items())[:count])
     methods = ("fedavg", "fedprox", "pooled")[: count - 1]
@@ -49,13 +53,14 @@ def made(request, tmp_path_factory):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Runs an entry point and gives the figure that it would save."""
+    """Runs an entry point and gives the pages that it would save."""
     figures = []
-    monkeypatch.setattr(style, "save", lambda figure, *_: figures.append(figure))
+    monkeypatch.setattr(style, "save_pages", lambda pages, *_: figures.extend(pages))
 
     def draw(main, words):
+        before = len(figures)
         main([*words, "--method", "fedavg", "--pdf", "none.pdf", "--png", "none.png"])
-        return figures[-1]
+        return figures[before:]
 
     yield draw
     for figure in figures:
@@ -81,9 +86,9 @@ def require_on_page(figure) -> None:
 
 
 def test_the_subgroup_figure_shows_the_first_seeds_numbers(made, drawn):
-    figure = drawn(figure_subgroups.main, words(made, "subgroups"))
-    assert len(figure.axes) == 2 * len(made.tasks)
-    shown = texts(figure)
+    pages = drawn(figure_subgroups.main, words(made, "subgroups"))
+    assert [len(page.axes) for page in pages] == [4, 2][: len(made.tasks) - 1]
+    shown = [text for page in pages for text in texts(page)]
     table = SUBGROUPS.read(made.folder / "subgroups-table.csv")
     rows = table[(table["measure"] == "auroc") & table["method"].isin(["baseline", "fedavg"])]
     rows = rows[(rows["seed"] == made.seeds[0]) & (rows["images"] > 0)]
@@ -102,20 +107,21 @@ def test_the_subgroup_figure_shows_the_first_seeds_numbers(made, drawn):
     assert ("CheXViz" in shown, "FedProx" in shown) == (True, False)
     several = [text for text in shown if f"first of {len(made.seeds)} seeds" in text]
     assert bool(several) == (len(made.seeds) > 1)
-    require_on_page(figure)
+    for page in pages:
+        require_on_page(page)
 
 
 def test_other_seeds_are_rings(made, drawn):
-    figure = drawn(figure_subgroups.main, words(made, "subgroups"))
+    figure, *_ = drawn(figure_subgroups.main, words(made, "subgroups"))
     rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert {len(line.get_xdata()) for line in rings} <= {len(made.seeds) - 1}
     assert any(len(line.get_xdata()) for line in rings) == (len(made.seeds) > 1)
 
 
 def test_the_crosstask_figure_shows_every_head_on_every_site(made, drawn):
-    figure = drawn(figure_crosstask.main, words(made, "crosstask"))
-    shown = texts(figure)
-    assert len(figure.axes) == 2 * len(made.tasks)
+    pages = drawn(figure_crosstask.main, words(made, "crosstask"))
+    shown = [text for page in pages for text in texts(page)]
+    assert [len(page.axes) for page in pages] == [4, 2][: len(made.tasks) - 1]
     table = CROSSTASK.read(made.folder / "crosstask-table.csv")
     table = table[(table["method"] == "fedavg") & (table["seed"] == made.seeds[0])]
     for row in table[table["measure"] == "auroc"].itertuples():
@@ -130,7 +136,8 @@ def test_the_crosstask_figure_shows_every_head_on_every_site(made, drawn):
     found = [text for text in shown if ", expected " in text]
     assert len(found) == len(ratios) == 2 * len(made.tasks) * (len(made.tasks) - 1)
     assert shown.count("called positive by both") == len(ratios) / 2
-    require_on_page(figure)
+    for page in pages:
+        require_on_page(page)
 
 
 @pytest.mark.parametrize("made", [(2, [7])], indirect=True, ids=str)
@@ -149,8 +156,43 @@ def test_a_model_with_one_head_is_said_to_have_one(tmp_path, drawn):
     study = Federation(tmp_path, {"rsna": "pneumonia"})
     study.run(crosstask.main, bootstrap={"replicates": 50})
     (tmp_path / "output.csv").rename(tmp_path / "crosstask-table.csv")
-    figure = drawn(figure_crosstask.main, words(study, "crosstask"))
-    assert texts(figure) == [figure_crosstask.ONE_HEAD]
+    (page,) = drawn(figure_crosstask.main, words(study, "crosstask"))
+    assert texts(page) == [figure_crosstask.ONE_HEAD]
+
+
+def test_many_heads_are_a_matrix_of_auroc(tmp_path, drawn):
+    """Four sites, two of which learn the same: 24 lines a site would be too small to read."""
+    study = Federation(tmp_path, FOUR, images=200)
+    study.run(crosstask.main, bootstrap={"replicates": 50})
+    (tmp_path / "output.csv").rename(tmp_path / "crosstask-table.csv")
+    pages = drawn(figure_crosstask.main, words(study, "crosstask"))
+    assert [len(page.axes) for page in pages] == [4, 4]
+    table = CROSSTASK.read(tmp_path / "crosstask-table.csv")
+    table = table[(table["measure"] == "auroc") & (table["architecture"] == "standard")]
+    site = {"name": "siim", "findings": ["pneumothorax"]}
+    rows = table[table["site"] == "siim"]
+    values = head_matrix.matrix(rows, site)
+    kinds = [("", "siim"), ("", "hospital"), ("other", "pneumonia"), ("other", "pleural_effusion")]
+    assert list(values) == kinds
+    for kind, name in kinds:
+        of = rows[rows["finding" if kind else "head"] == name]
+        expected = of.loc[of["labels"] == "pneumothorax", "value"]
+        assert values.loc["pneumothorax", (kind, name)] == expected.item()
+    numbers = [text.get_text() for text in pages[0].axes[2].texts]
+    assert numbers == [f"{100 * value:.0f}" for value in values.loc["pneumothorax"]]
+    for page in pages:
+        require_on_page(page)
+
+
+def test_heads_of_other_findings_are_averaged_and_what_is_not_labelled_is_empty():
+    rows = [("a", "mass", "mass", 0.9), ("a", "nodule", "nodule", 0.8), ("b", "mass", "mass", 0.7)]
+    rows += [("b", "edema", "mass", 0.6), ("c", "edema", "mass", 0.4)]
+    rows += [("b", "edema", "edema", None)]
+    table = pd.DataFrame(rows, columns=["head", "finding", "labels", "value"])
+    found = head_matrix.matrix(table, {"name": "a", "findings": ["mass", "nodule"]})
+    assert list(found) == [("", "a"), ("", "b"), ("other", "edema")]
+    assert found.loc["mass"].tolist() == [0.9, 0.7, 0.5]
+    assert found.loc["nodule"].isna().tolist() == [False, True, True]
 
 
 def test_a_method_that_was_not_measured_is_refused(made, drawn):

@@ -11,11 +11,11 @@ from chexviz.reporting import titles
 from chexviz.reporting.figures import exchange, rounds, style, training
 from drawings import texts
 from made_arguments import figure_training_arguments
-from made_results import HOSPITAL, RSNA, SIIM, Results, make_histories
+from made_results import CLINIC, HOSPITAL, RSNA, SIIM, Results, make_histories
 
 ALL = ["fedavg", "uniform", "fedprox", "fedbn", "fedfbn", "fedrep", "scaffold", "fedadam", "median"]
 ALL += ["pooled", "ensemble"]
-FOUR = [RSNA, SIIM, HOSPITAL, {"name": "clinic", "title": "Clinic", "task": "pneumothorax"}]
+FOUR = [RSNA, SIIM, HOSPITAL, CLINIC]
 
 
 @pytest.fixture(scope="module")

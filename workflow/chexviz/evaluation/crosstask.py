@@ -215,9 +215,9 @@ def resampled(
 # --- sites ---------------------------------------------------------------------------------------
 
 
-def head_of(model: Model) -> Head:
-    """A head with the threshold that its model has."""
-    return Head(model.name, model.evaluated["score"].to_numpy(), threshold(model))
+def head_of(model: Model, cut: float) -> Head:
+    """A head on all evaluation images of a site; cut: its threshold."""
+    return Head(model.name, model.evaluated["score"].to_numpy(), cut)
 
 
 def own_heads(name: str, site: Site, heads: Heads) -> dict[str, Model]:
@@ -247,10 +247,14 @@ def described(
     answers = own_heads(name, sites[name], heads)
     others = other_heads(name, answers, heads)
     if answers and others:
-        own = {finding: head_of(labelled(model)) for finding, model in answers.items()}
+        own = {
+            finding: head_of(model, threshold(labelled(model)))
+            for finding, model in answers.items()
+        }
         yield from ((head, []) for head in own.values())
         for model in others:
-            head = head_of(model._replace(elsewhere=elsewhere(model, heads, sites)))
+            chosen = model._replace(elsewhere=elsewhere(model, heads, sites))
+            head = head_of(model, threshold(chosen))
             yield head, [own[head.finding]] if head.finding in own else [*own.values()]
 
 
@@ -285,6 +289,8 @@ def site_rows(
         for head, own in described(name, heads, sites)
         for row in rows_of(head, own, seen, settings.minimum_cases)
     ]
+    if not listed:
+        return
     numbers = resampled([row for _, row in listed], seen.rows, settings.bootstrap, name)
     patients = seen.rows["patient"].to_numpy()
     for (head, row), number in zip(listed, numbers, strict=True):

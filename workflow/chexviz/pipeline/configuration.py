@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl, urlsplit
 from chexviz.base.errors import InputError
 from chexviz.base.methods import DEFAULTS, ENSEMBLE, POOLED
 from chexviz.base.tables.models import SHARED
+from chexviz.data.sources.registry import is_drawn
 from chexviz.federation.site_minimum import check_sites
 from chexviz.pipeline import study
 
 Config = Mapping
 CONTRACT = "contract"  # as many images of a phantom as the contract of its site says
 COLUMNS = {"file": "file", "patient": "patient", "findings": {}}  # that nobody has named
-GIVEN = "given"  # a site's split is the one that its dataset comes with
 RADIOGRAPHS = "*.dcm"  # the files of a contract that are radiographs
 SECRET = ("sig", "token", "key", "credential", "password", "secret")  # in names of a query
 
@@ -230,8 +230,12 @@ def check_folders(config: Config) -> None:
 
 def drawn_by_contract(config: Config, site: str) -> bool:
     """Whether a site is a phantom with as many images as its contract says."""
-    phantom = "phantom" in config["sites"][site]["source"]
-    return phantom and config["phantom"]["images"] == CONTRACT
+    return is_phantom(config, site) and config["phantom"]["images"] == CONTRACT
+
+
+def is_phantom(config: Config, site: str) -> bool:
+    """Whether the radiographs of a site are drawn."""
+    return any(is_drawn(source) for source in config["sites"][site]["source"])
 
 
 def stored_address(config: Config, site: str) -> str | None:

@@ -10,8 +10,8 @@ from typing import Any
 from chexviz.base.methods import BASELINE, DEFAULTS
 from chexviz.base.source_code import HOME
 from chexviz.models import sizes
-from chexviz.pipeline import release
-from chexviz.pipeline.configuration import GIVEN, RADIOGRAPHS, Config, drawn_by_contract
+from chexviz.pipeline import release, study
+from chexviz.pipeline.configuration import RADIOGRAPHS, Config, drawn_by_contract, is_phantom
 from chexviz.reporting.paper import inventory
 
 HEADS = ("algorithm", *DEFAULTS)  # what of a method decides how its heads are warmed up
@@ -56,7 +56,7 @@ def scaled(agreed: Mapping, scale: int) -> dict:
 
 def phantom(config: Config, site: str) -> dict | None:
     """How many images a phantom draws, and its seed; None of another site."""
-    if "phantom" not in config["sites"][site]["source"]:
+    if not is_phantom(config, site):
         return None
     size = take(config["phantom"], "images", "seed")
     if drawn_by_contract(config, site):
@@ -76,7 +76,7 @@ def preprocess(config: Config, site: str) -> dict:
     about = config["sites"][site]
     told = take(about, "reader", "labels", "patients", "columns", "annotations", "uncertain")
     told |= {"findings": about["findings"] + about["evaluated_findings"]}
-    told |= {"given_split": about["split"] == GIVEN}
+    told |= {"given_split": bool(study.with_given_split(config, [site]))}
     return told | {"contract": contract(config, site)} | config["preprocess"]
 
 
@@ -153,7 +153,7 @@ def origin(config: Config, site: str) -> dict:
     return {
         "table": about["patients"] or "",
         "reader": about["reader"],
-        "phantom": "phantom" in about["source"],
+        "phantom": is_phantom(config, site),
     }
 
 

@@ -6,6 +6,7 @@ from chexviz.base.methods import BASELINE, ENSEMBLE, POOLED
 from chexviz.base.tables.models import SHARED
 
 Config = Mapping
+GIVEN = "given"  # a site's split is the one that its dataset comes with
 
 
 def training_sites(config: Config) -> list[str]:
@@ -21,6 +22,11 @@ def external_sites(config: Config) -> list[str]:
 def of_role(config: Config, role: str) -> list[str]:
     """The sites of the run that have a role, in order."""
     return [site for site in config["run"]["sites"] if config["sites"][site]["role"] == role]
+
+
+def with_given_split(config: Config, sites: list[str]) -> list[str]:
+    """Those of these sites that keep the split which their dataset comes with."""
+    return [site for site in sites if config["sites"][site]["split"] == GIVEN]
 
 
 def learned_findings(config: Config, sites: list[str]) -> list[str]:

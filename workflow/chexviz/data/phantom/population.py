@@ -21,6 +21,7 @@ from chexviz.data.phantom.layouts import layout_of
 SHARED_PATIENTS = 0.05  # of a site's patients: the first ones of the population
 SHARED_RADIOGRAPHS = 0.01  # of a site's images: the first exam of the first patients
 COPIES = 3  # radiographs that a site holds twice
+PATIENTS, STUDIES = 200_000, 1_000  # by which those of a further site of a layout are apart
 SMALLEST, LARGEST = 20, 50_000  # labelled images of a site, and all of them
 # Counted in the published tables: positive images with 1, 2, ... boxes or masks.
 OUTLINES = {
@@ -36,26 +37,31 @@ def plan(
     seed: int,
     positives: Mapping[str, int] | None = None,
     unlabelled: int | None = None,
+    number: int = 1,
 ) -> list[Item]:
     """All files of a site: `images` with labels, ordered by image, then `unlabelled` others.
 
     layout: of LAYOUTS. positives: labelled images with a finding of `labels` of the layout, by its
     name; of one that is not named as many as the prevalence says. unlabelled: None: as many as the
-    layout says. Raises InputError for an unknown layout or finding, or too few or too many images.
+    layout says. number: of the site, if there are several of a layout. Raises InputError for an
+    unknown layout or finding, or too few or too many images.
     """
-    chosen = layout_of(layout)
+    chosen, name = (
+        numbered(layout_of(layout), number),
+        layout if number == 1 else f"{layout}:{number}",
+    )
     positives = positives or {}
     check_findings(layout, chosen, positives)
     unlabelled = chosen.unlabelled if unlabelled is None else unlabelled
     check_size(layout, images, unlabelled)
-    draws = np.random.default_rng(stream(seed, "site", layout))
+    draws = np.random.default_rng(stream(seed, "site", name))
     patients, studies = visits(chosen, images + unlabelled, draws)
     exams = take_exams(chosen, patients[:images], studies[:images], seed, positives)
     originals = alike(exams, draws)
     exams += take_exams(chosen, patients[images:], studies[images:], seed, {})
     # The first copy repeats its original's pixel data byte by byte; the others are encoded anew.
     editions = {
-        number: stream(seed, layout, "copy", copy) if copy else None
+        number: stream(seed, name, "copy", copy) if copy else None
         for copy, number in enumerate(originals)
     }
     parts = [
@@ -64,13 +70,23 @@ def plan(
         for part in np.repeat(["train", "test"], dealt(count, shares)).tolist()
     ]
     items = []
-    for number, (exam, part) in enumerate(zip(exams, parts, strict=True)):
-        edition = editions.get(number, stream(seed, layout, number) if exam.study == 0 else None)
-        exam = exams[originals.get(number, number)]
-        identity = Identity(draws.bytes(16).hex(), exam, number in originals)
+    for place, (exam, part) in enumerate(zip(exams, parts, strict=True)):
+        edition = editions.get(place, stream(seed, name, place) if exam.study == 0 else None)
+        exam = exams[originals.get(place, place)]
+        identity = Identity(draws.bytes(16).hex(), exam, place in originals)
         image, file = chosen.image(identity), chosen.file(identity, part)
-        items.append(Item(identity, image, file, number < images, edition))
+        items.append(Item(identity, image, file, place < images, edition))
     return sorted(items, key=lambda item: (not item.labelled, item.image))
+
+
+def numbered(layout: Layout, number: int) -> Layout:
+    """The layout of a further site, whose own patients and exams no other one has."""
+    further = number - 1
+    return replace(
+        layout,
+        own_patients=layout.own_patients + further * PATIENTS,
+        own_studies=layout.own_studies + further * STUDIES,
+    )
 
 
 def check_findings(layout: str, chosen: Layout, positives: Mapping[str, int]) -> None:

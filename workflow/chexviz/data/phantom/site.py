@@ -28,13 +28,14 @@ def generate(
     positives: Mapping[str, int] | None = None,
     unlabelled: int | None = None,
     size: int | None = None,
+    number: int = 1,
 ) -> None:
     """Write a site of drawn radiographs into `folder`; the bytes do not depend on `workers`.
 
-    layout, images, positives, unlabelled: see `plan`, which raises InputError. size: pixels a side,
-    a multiple of 4; None: as many as the layout says.
+    layout, images, positives, unlabelled, number: see `plan`, which raises InputError. size: pixels
+    a side, a multiple of 4; None: as many as the layout says.
     """
-    items = plan(layout, images, seed, positives, unlabelled)
+    items = plan(layout, images, seed, positives, unlabelled, number)
     chosen = LAYOUTS[layout]
     folder.mkdir(parents=True, exist_ok=True)
     with Progress(f"draw {layout} phantoms", total=len(items), unit="image") as progress:

@@ -1,4 +1,8 @@
-"""The layout of a hospital: a folder of files, and a table of both findings and the patients."""
+"""The layout of a hospital: a folder of files, and a table of both findings and the patients.
+
+Its columns are the findings that the challenges label. What else is abnormal has no column here;
+the layout `nih` names all that a drawn chest shows.
+"""
 
 from pathlib import Path
 

@@ -53,6 +53,6 @@ def nesting(files: pd.Series) -> pd.Series:
 
 
 def spelling(path: str) -> str:
-    """What all spellings of a path share: see `identifier`; slashes; no empty or '.' part."""
-    parts = (part.strip() for part in path.replace("\\", "/").split("/"))
+    """What all spellings of a path share: see `identifier`, `stem`; no empty or '.' part."""
+    parts = (stem(part.strip()) for part in path.replace("\\", "/").split("/"))
     return "/".join(identifier(part) for part in parts if part not in ("", "."))

@@ -38,6 +38,11 @@ def lacking(source: str) -> str | None:
     return found.lacking(source) if found else f"{source}: no such kind of source; use {forms()}."
 
 
+def is_drawn(source: str) -> bool:
+    """Whether a source is a phantom."""
+    return source.partition(":")[0] == phantom.PHANTOM.kind
+
+
 def of_kind(source: str) -> Source:
     """The kind of a source that a config names. Raises InputError if there is none."""
     found = SOURCES.get(source.partition(":")[0])

@@ -71,13 +71,13 @@ def draw(
     largest = max(0.1, *(table["fraction"].max() for table in audits.values()))
     positive = labels[labels["check"] == "positive"]
     ends = at_any(positive, [(site["name"], finding) for site, finding in endpoints])["high"].max()
-    for page in pages(endpoints, FIGURE["per_page"]):
+    for page in pages(endpoints, FIGURE):
         blocks = [block_of(site, finding, labels) for site, finding in page]
         width = LEFT + PANEL + BETWEEN + RATES + RIGHT
         note = style.wrapped(NOTE, width - 5)
         room = TOP + AXIS + style.note_height(note) + (len(blocks) - 1) * BETWEEN_SITES
         figure = style.new_figure(width, room + sum(block.height for block in blocks))
-        write_head(figure, audits)
+        write_head(figure, audits if any(block.opens for block in blocks) else {})
         draw_blocks(figure, blocks, audits, largest, ends)
         style.write_note(figure, note)
         yield figure
@@ -101,8 +101,9 @@ def block_of(site: dict, finding: str, labels: pd.DataFrame) -> Block:
 
 
 def write_head(figure: Figure, audits: dict[str, pd.DataFrame]) -> None:
-    """The titles of both columns, and the colours of the protocols."""
-    for letter, across, title in (("a", 2.5, TITLES[0]), ("b", RIGHT_HEADING, TITLES[1])):
+    """The titles of both columns, and the colours of the protocols; without any, of the right."""
+    columns = (("a", 2.5, TITLES[0]), ("b", RIGHT_HEADING, TITLES[1]))
+    for letter, across, title in columns if audits else columns[1:]:
         style.text_at(figure, across, 5, letter, fontsize=9, fontweight="bold")
         style.text_at(figure, across + 5, 5, title, fontsize=7.5)
     for position, protocol in enumerate(audits):
@@ -126,7 +127,7 @@ def draw_blocks(
             axes = style.axes_at(figure, LEFT, y, PANEL, block.height)
             draw_shared(axes, {name: of_site(table, site) for name, table in audits.items()}, site)
             finish(axes, largest, "Evaluation images, %" if block is last else "")
-            write_heading(figure, 2.5, y, place_title(site), LEFT + PANEL - 5)
+            write_heading(figure, 2.5, y, place_title(site), RIGHT_HEADING - 5)
         if len(site["findings"]) > 1:
             title = f"{capitalised(finding_title(block.finding))} ({site['title']})"
             write_heading(figure, RIGHT_HEADING, y, title, RATES + RIGHT + 10)

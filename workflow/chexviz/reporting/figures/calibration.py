@@ -202,7 +202,7 @@ def main(argv: list[str] | None = None) -> None:
             DISTRIBUTION.read(arguments.distribution),
         )
     )
-    shown = endpoint_pages(calibration, arguments.calibration, arguments.titles, FIGURE["per_page"])
+    shown = endpoint_pages(calibration, arguments.calibration, arguments.titles, FIGURE)
     tables = calibration, reliability, distribution
     figures = draw(tables, shown, first_seed(table["seed"]))
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)

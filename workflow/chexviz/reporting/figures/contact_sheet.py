@@ -190,7 +190,7 @@ def main(argv: list[str] | None = None) -> None:
     given = given[given["seed"] == given["seed"].iloc[0]]
     chosen, note = scored.merge(given, on=model), first_seed(scored["seed"])
     sites = {site[0]: Site(*site) for site in arguments.site}
-    shown = heading_pages(arguments.titles, FIGURE["per_page"])
+    shown = heading_pages(arguments.titles, FIGURE)
     figures = (draw(sites, chosen, given, page, note) for page in shown)
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 

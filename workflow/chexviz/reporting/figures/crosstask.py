@@ -54,7 +54,7 @@ NOTE = (
     "Too few: fewer independent cases than an interval needs."
 )
 ONE_HEAD = "This model has one head: there is no other one to compare it with."
-DETAILED = 24  # lines of a site at most; of more, AUROC alone
+DETAILED = 20  # lines of a site at most; of more, AUROC alone
 
 
 Names = dict[tuple[str, str], str]  # of each head, by its site and finding: within a text
@@ -88,7 +88,7 @@ def draw(table: pd.DataFrame, sites: list[dict], seeds: str) -> Iterator[Figure]
         site["name"]: lines_of(table[table["site"] == site["name"]], names) for site in training
     }
     detailed = max(map(len, blocks.values())) <= DETAILED
-    for page in pages(training, FIGURE["per_page"]):
+    for page in pages(training, FIGURE):
         shown = [site for site in page if blocks[site["name"]]]
         if not shown:
             yield draw_nothing(ONE_HEAD)

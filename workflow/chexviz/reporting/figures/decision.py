@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     table = DECISION.read(arguments.decision)
     curves = compared_once(table, arguments.method, arguments.decision)
     note = f"{NOTE}\n{first_seed(table['seed'])}".rstrip()
-    shown = endpoint_pages(curves, arguments.decision, arguments.titles, FIGURE["per_page"])
+    shown = endpoint_pages(curves, arguments.decision, arguments.titles, FIGURE)
     figures = draw(curves, shown, note)
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 

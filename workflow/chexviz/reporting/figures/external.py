@@ -87,7 +87,7 @@ def draw(
     note = style.wrapped(note, width - 5)
     low = metrics[["auroc", "auroc_low"]].min(axis=None)
     limits = max(np.floor(10 * np.nanmin([low, 0.7])) / 10, 0), 1.0
-    for page in pages(external_endpoints(sites), FIGURE["per_page"]):
+    for page in pages(external_endpoints(sites), FIGURE):
         blocks = [lines_of(at(metrics, endpoint), endpoint[0], heads) for endpoint in page]
         tall = sum(TITLE + ROW * len(lines) + AFTER for lines in blocks) - AFTER
         figure = style.new_figure(width, TOP + tall + AXIS + style.note_height(note))

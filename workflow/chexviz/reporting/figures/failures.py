@@ -224,7 +224,7 @@ def main(argv: list[str] | None = None) -> None:
     chosen = matrices[matrices["method"] == arguments.method]
     chosen = at_any(chosen[chosen["seed"] == chosen["seed"].iloc[0]], endpoints(arguments.titles))
     errors, note = errors_of(chosen, calls, sites), first_seed(matrices["seed"])
-    shown = heading_pages(arguments.titles, FIGURE["per_page"])
+    shown = heading_pages(arguments.titles, FIGURE)
     figures = (draw(sites, titles, chosen, errors, note) for titles in shown)
     outputs = {"confusion": arguments.confusion, "failures": arguments.failures}
     with replacing_all(outputs) as temporaries:

@@ -258,7 +258,7 @@ def main(argv: list[str] | None = None) -> None:
     given = [Site(*site) for site in arguments.site]
     shown = read_all(files.loc[models], given, arguments.titles, cuts, seed)
     titles = endpoint_titles(arguments.titles)
-    figures = (draw(page, models, note, titles) for page in pages(shown, FIGURE["per_page"]))
+    figures = (draw(page, models, note, titles) for page in pages(shown, FIGURE))
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 

@@ -225,7 +225,7 @@ def main(argv: list[str] | None = None) -> None:
             fix="make the file again",
         )
     titles = arguments.titles
-    shown = endpoint_pages(table, arguments.localisation, titles, FIGURE["per_page"])
+    shown = endpoint_pages(table, arguments.localisation, titles, FIGURE)
     figures = draw(at_any(table, endpoints(titles)), shown)
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 

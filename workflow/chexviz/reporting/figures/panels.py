@@ -4,9 +4,9 @@ An endpoint is a site with one of its findings, (site, finding).
 """
 
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,9 +35,13 @@ class Cell(NamedTuple):
     y: float
 
 
-def pages(shown: list[Shown], per_page: int) -> list[list[Shown]]:
-    """What each page shows, at most `per_page` of it; `inventory.Figure.pages` counts the same."""
-    return [shown[start : start + per_page] for start in range(0, len(shown), per_page)]
+def pages(shown: list[Shown], figure: Mapping[str, Any]) -> list[list[Shown]]:
+    """What each page of a figure shows; `inventory.Figure.pages` counts the same.
+
+    figure: as its module declares it.
+    """
+    most = figure["per_page"]
+    return [shown[start : start + most] for start in range(0, len(shown), most)]
 
 
 def training_sites(sites: list[dict]) -> list[dict]:
@@ -51,24 +55,27 @@ def external_endpoints(sites: list[dict]) -> list[Endpoint]:
     return [endpoint for endpoint in endpoints(sites, "external") if endpoint[1] in learned]
 
 
-def heading_pages(sites: list[dict], per_page: int) -> list[dict[Endpoint, str]]:
-    """The headings of the endpoints that train, by endpoint, for each page. sites: see titles."""
+def heading_pages(sites: list[dict], figure: Mapping[str, Any]) -> list[dict[Endpoint, str]]:
+    """The headings of the endpoints that train, by endpoint, for each page of a figure.
+
+    sites: see titles.
+    """
     titles = endpoint_titles(sites)
     return [
         {endpoint: capitalised(titles[endpoint]) for endpoint in page}
-        for page in pages(endpoints(sites), per_page)
+        for page in pages(endpoints(sites), figure)
     ]
 
 
 def endpoint_pages(
-    table: pd.DataFrame, path: Path, sites: list[dict], per_page: int
+    table: pd.DataFrame, path: Path, sites: list[dict], figure: Mapping[str, Any]
 ) -> list[dict[Endpoint, str]]:
     """The same for a table, from the file at `path`, which must have rows of every endpoint.
 
     Raises InputError where it has none.
     """
     require_endpoints(table, endpoints(sites), path)
-    return heading_pages(sites, per_page)
+    return heading_pages(sites, figure)
 
 
 def require_endpoints(table: pd.DataFrame, wanted: list[Endpoint], path: Path) -> None:

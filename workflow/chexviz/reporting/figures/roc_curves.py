@@ -141,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
 
     roc, comparisons = ROC.read(arguments.roc), read_comparisons(arguments.comparisons)
     metrics = compared(read_metrics(arguments.metrics), arguments.method, arguments.metrics)
-    shown = endpoint_pages(metrics, arguments.metrics, arguments.titles, FIGURE["per_page"])
+    shown = endpoint_pages(metrics, arguments.metrics, arguments.titles, FIGURE)
     seed = metrics["seed"].iloc[0]
     tables = (
         of_seed(roc, seed, arguments.roc),

@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> None:
     note = NOTE
     if len(seeds) > 1:
         note += f"\nPoints and values: first of {len(seeds)} seeds ({seeds[0]}); rings: the others."
-    shown = endpoint_pages(rows, arguments.subgroups, arguments.titles, FIGURE["per_page"])
+    shown = endpoint_pages(rows, arguments.subgroups, arguments.titles, FIGURE)
     training = endpoints(arguments.titles)
     figures = draw(at_any(rows, training), at_any(tags, training), shown, note)
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)

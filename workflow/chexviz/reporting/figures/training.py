@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     style.add_outputs(parser)
     arguments = parser.parse_args(argv)
     histories, sites = read_histories(arguments.history), training_sites(arguments.titles)
-    figures = (draw(histories, page) for page in pages(sites, FIGURE["per_page"]))
+    figures = (draw(histories, page) for page in pages(sites, FIGURE))
     style.save_pages(figures, arguments.pdf, arguments.png, arguments.mark)
 
 

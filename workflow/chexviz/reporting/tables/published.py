@@ -156,7 +156,7 @@ def reasons(
 
 def other_data(site: dict, finding: str, images: int, data: pd.DataFrame) -> str:
     """How a site differs from the dataset of the original. images: in its evaluation set."""
-    if "phantom" in site["source"]:
+    if any(one.partition(":")[0] == "phantom" for one in site["source"]):
         return "phantom radiographs"
     dataset = data[data["task"] == finding].iloc[0]
     if site["reader"] != dataset["reader"]:
