@@ -90,11 +90,6 @@ def study_tables(config: Config) -> list[str]:
     return inventory.study_tables(config["run"]["protocols"])
 
 
-def protocol_tables(config: Config) -> list[str]:
-    """The tables of each protocol."""
-    return inventory.protocol_tables(settings.titles(config))
-
-
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
     sites = settings.titles(config)
