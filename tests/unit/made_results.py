@@ -20,6 +20,7 @@ SKILL = {"standard": 1.45, "densenet121": 1.75}
 LACKING = {"baseline": 0.0, "pooled": -0.1}  # of an architecture's skill; other methods: 0.05
 ROUNDS, BYTES = 6, {"standard": 371_000, "densenet121": 28_200_000}
 COMMON = {"role": "train", "table": "", "reader": "table", "phantom": False}
+COMMON |= {"split": "protocol", "uncertain": None}
 RSNA = COMMON | {
     **{"name": "rsna", "title": "RSNA", "findings": ["pneumonia"], "reader": "rsna"},
 }

@@ -76,7 +76,10 @@ def test_the_papers_plan(workflow, repository):
 
 
 def test_the_demo_only_shrinks(repository):
-    """Its keys are keys of the paper's config; methods, splits and statistics are the paper's."""
+    """Its keys are keys of the paper's config; methods, splits and statistics are the paper's.
+
+    It adds a site that trains nothing, so that it changes no model.
+    """
     paper, demo = (
         yaml.safe_load((repository / "config" / name).read_text())
         for name in ("config.yaml", "demo.yaml")
@@ -88,8 +91,9 @@ def test_the_demo_only_shrinks(repository):
             if isinstance(value, dict):
                 check(value, base[key], [*path, key])
 
+    assert demo["sites"].pop("abroad")["role"] == "external"
+    assert demo.pop("run") == {"sites": [*paper["run"]["sites"], "abroad"]}
     check(demo, paper, [])
-    assert "run" not in demo
     # Its sets are smaller, so that a number needs fewer cases; and of no model in the study:
     assert demo["evaluation"].keys() == {"minimum_cases", "coverage", "simulation"}
     assert demo["evaluation"]["minimum_cases"] == 10

@@ -259,7 +259,7 @@ def test_a_phantom_is_drawn_in_the_layout_of_the_reader(manifest, monkeypatch):
     wanted = {"source": ["phantom"], "reader": "siim", "phantom": size}
     words = {"site": "north", "settings": json.dumps(wanted), "manifest": manifest, "threads": 2}
     main([str(word) for name, value in words.items() for word in (f"--{name}", value)])
-    assert asked == [("siim", size | {"workers": 2})]
+    assert asked == [("siim", size | {"workers": 2, "number": 1})]
     assert listed(manifest) == {"a.dcm": "drawn"}
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from chexviz.reporting.paper import patients
-from chexviz.reporting.paper.patients import Shared, Site
+from chexviz.reporting.paper.patients import Shared, Site, contributed
 
 RSNA = Site(
     **{"title": "RSNA", "findings": ["pneumonia"], "images": 26684, "labelled": 26684},
@@ -171,3 +171,12 @@ def test_the_image_wise_protocol_is_optimistic_by_what_leaks():
     assert "62.5\u00a0% of those of RSNA have their patient or a near-duplicate among" in said
     assert "SIIM-ACR" not in said
     assert patients.optimism(rows[1:]).endswith("makes sensitivity and specificity optimistic.")
+
+
+def test_what_was_decided_for_a_site_is_said():
+    said = contributed(SIIM._replace(given=True, uncertain="ignore"))
+    assert "It keeps the division into subsets that its dataset comes with." in said
+    assert "Labels that are uncertain count as unknown." in said
+    assert "count as positive" in contributed(SIIM._replace(uncertain="positive"))
+    assert "uncertain" not in contributed(SIIM)
+    assert "division" not in contributed(SIIM._replace(given=True, external=True))

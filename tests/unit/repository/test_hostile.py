@@ -84,7 +84,7 @@ def test_the_flow_and_the_characteristics_show_them_as_they_are(made, tmp_path):
 def test_no_text_of_a_figure_is_a_formula(made, monkeypatch, tmp_path):
     """Whichever module makes it, since the style says so."""
     figures = []
-    monkeypatch.setattr(style, "save", lambda figure, *_: figures.append(figure))
+    monkeypatch.setattr(style, "save_pages", lambda pages, *_: figures.extend(pages))
     outputs = [f"--{kind}={tmp_path}" for kind in ("pdf", "png")]
     framework.main([*FIGURES["figure1"][1](made), *outputs])
     for module in (training, exchange):

@@ -75,7 +75,7 @@ def test_only_tables_and_rules_of_entry_points_change(tmp_path):
     assert cells(report_page.from_data_uri(found["t.csv"]["data_uri"])) == [["a"], ["1"]]
     found = json.loads(re.search(r"var rules = (.*);\n", page)[1])
     assert found["other"] == rules["other"]
-    assert "the baseline and one method on every task" in found["table1"]["code"]
+    assert "the baseline and one method for every finding" in found["table1"]["code"]
 
 
 def test_what_is_no_report_is_refused(tmp_path):

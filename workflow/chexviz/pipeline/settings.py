@@ -148,11 +148,12 @@ def paper(config: Config) -> dict:
 
 
 def origin(config: Config, site: str) -> dict:
-    """Where a site's images are from, and the table that says who is on them ('' without one)."""
+    """Where a site's images are from, the table that says who is on them ('' without one), its split
+    and what its uncertain labels mean."""
     about = config["sites"][site]
     return {
         "table": about["patients"] or "",
-        "reader": about["reader"],
+        **take(about, "reader", "split", "uncertain"),
         "phantom": is_phantom(config, site),
     }
 

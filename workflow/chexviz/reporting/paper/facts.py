@@ -40,11 +40,16 @@ from chexviz.reporting.wording import NAMED, capitalised, percent
 
 
 class PaperSite(Site, frozen=True):
-    """A site of the run, and where its images and the table of its patients ('': none) are from."""
+    """A site of the run, and where its images and the table of its patients ('': none) are from.
+
+    split: protocol, or given (that its dataset comes with). uncertain: what a label of -1 means.
+    """
 
     table: str
     reader: str
     phantom: bool
+    split: str
+    uncertain: str | None
 
 
 class PaperSettings(Settings, frozen=True):
@@ -152,6 +157,8 @@ def site_facts(site: dict, results: Path) -> patients.Site:
         reader=site["reader"],
         phantom=site["phantom"],
         external=site["role"] == "external",
+        given=site["split"] == "given",
+        uncertain=site["uncertain"],
     )
 
 

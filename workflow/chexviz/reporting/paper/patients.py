@@ -24,6 +24,8 @@ class Site(NamedTuple):
     them. known: images whose patient is known; patients: who are on them. nameless: images of one
     patient are known as such, but not whose they are. table: that they were taken from, '' if none.
     reader: of the raw layout. phantom: the radiographs are drawn. external: it trains nothing.
+    given: it keeps the split of its dataset. uncertain: what its labels of -1 count as, if it has
+    any: ignore (unknown), positive or negative.
     """
 
     title: str
@@ -39,6 +41,8 @@ class Site(NamedTuple):
     reader: str
     phantom: bool
     external: bool = False
+    given: bool = False
+    uncertain: str | None = None
 
 
 def real(sites: Sequence[Site]) -> list[Site]:
@@ -71,7 +75,16 @@ def contributed(site: Site) -> str:
         else ""
     )
     outside = "It trains nothing: all its labelled images evaluate." if site.external else ""
-    return joined([sentence + who(site), outside, source(site), rejected])
+    return joined([sentence + who(site), outside, *choices(site), source(site), rejected])
+
+
+def choices(site: Site) -> list[str]:
+    """What was decided for a site: its split, and what its uncertain labels count as."""
+    given = "It keeps the division into subsets that its dataset comes with."
+    meant = "unknown" if site.uncertain == "ignore" else site.uncertain
+    uncertain = f"Labels that are uncertain count as {meant}."
+    kept = site.given and not site.external
+    return [given] * kept + [uncertain] * bool(site.uncertain)
 
 
 def who(site: Site) -> str:
