@@ -59,7 +59,7 @@ def test_a_head_is_evaluated_on_the_hospitals_other_finding(done):
     (path,) = done.results("evaluation/paper/crosstask.csv")
     table = pd.read_csv(path, keep_default_na=False)
     table = table[(table["measure"] == "auroc") & (table["head"] == "rsna")]
-    table = table[table["finding"] == "pneumonia"].drop_duplicates("site").set_index("site")
+    table = table[table["labels"] == "pneumonia"].drop_duplicates("site").set_index("site")
     assert table["images"]["siim"] == 0
     assert table["images"]["hospital"] == 18  # a fifth of 90
     assert "no labels" in table["note"]["siim"]
@@ -106,7 +106,9 @@ def test_the_global_model_has_every_sites_task_block(done):
     path = done.results("models/paper/densenet121/fedavg/seed2022/global.safetensors")[0]
     with safe_open(path, framework="pt") as file:
         tensors = set(file.keys())
-        assert json.loads(file.metadata()["chexviz"])["sites"] == SITES
+        heads = json.loads(file.metadata()["chexviz"])["heads"]
+    findings = {"rsna": ["pneumonia"], "siim": ["pneumothorax"], "hospital": ["pneumothorax"]}
+    assert heads == findings
     assert {name.split(".")[1] for name in tensors if name.startswith("tasks.")} == set(SITES)
     assert len([name for name in tensors if name.startswith("representation.")]) > 600
 
@@ -167,21 +169,23 @@ def test_the_planted_duplicates_are_found_and_no_others(done):
 
 def test_labels_and_tags_are_checked(done):
     table = pd.read_csv(done.results("audit/labels.csv")[0])
-    table = table.set_index(["site", "check", "group"])
-    for site in SITES:
+    missing = table.set_index(["site", "check", "group"]).loc[("siim", "missing", "patient")]
+    assert missing["value"].tolist() == [1]
+    table = table.set_index(["site", "finding", "check", "group"])
+    own = {"rsna": "pneumonia", "siim": "pneumothorax", "hospital": "pneumothorax"}
+    for site, finding in own.items():
         samples = pd.read_csv(done.results(f"sites/{site}/samples.csv")[0])
         for view, rows in samples.groupby("view"):
-            found = table.loc[(site, "positive", f"view {view}"), ["images", "count"]]
-            assert found.tolist() == [len(rows), rows["label"].sum()]
+            found = table.loc[(site, finding, "positive", f"view {view}"), ["images", "count"]]
+            assert found.tolist() == [len(rows), rows[f"label_{finding}"].sum()]
         # Copies of a radiograph carry its label.
-        assert table.loc[(site, "conflicting labels", site), "count"] == 0
-        assert table.loc[(site, "conflicting labels", site), "images"] == 2 * COPIES
-    assert ("siim", "conflicting labels", "hospital") in table.index
-    # The hospital labels the task of rsna beside its own; both hold one radiograph.
-    found = table.loc[("rsna", "conflicting labels", "hospital"), ["images", "count"]]
+        assert table.loc[(site, finding, "conflicting labels", site), "count"] == 0
+        assert table.loc[(site, finding, "conflicting labels", site), "images"] == 2 * COPIES
+    assert ("siim", "pneumothorax", "conflicting labels", "hospital") in table.index
+    # The hospital labels the finding of rsna beside its own; both hold one radiograph.
+    found = table.loc[("rsna", "pneumonia", "conflicting labels", "hospital"), ["images", "count"]]
     assert found.tolist() == [1, 0]
-    assert ("rsna", "conflicting labels", "siim") not in table.index
-    assert table.loc[("siim", "missing", "patient"), "value"] == 1
+    assert "siim" not in table.loc[("rsna", "pneumonia", "conflicting labels")].index
 
 
 def test_a_leak_of_the_patient_protocol_fails_the_run(done, repository, tmp_path):
