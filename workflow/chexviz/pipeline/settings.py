@@ -148,8 +148,8 @@ def paper(config: Config) -> dict:
 
 
 def origin(config: Config, site: str) -> dict:
-    """Where a site's images are from, the table that says who is on them ('' without one), its split
-    and what its uncertain labels mean."""
+    """Where a site's images are from, who says who is on them ('' if nobody), and what was decided
+    for it: its split, and what its uncertain labels mean."""
     about = config["sites"][site]
     return {
         "table": about["patients"] or "",
