@@ -39,13 +39,14 @@ def config_of(names: tuple[str, ...]) -> dict:
     return config
 
 
-def areas(names: tuple[str, ...]) -> pd.Series:
+def areas(names: tuple[str, ...], *others: str) -> pd.Series:
     """Run the workflow with these configs; AUROC of each head on evaluation images, by KEYS, seed.
 
-    A site's labels of findings that are hidden from its training count as well.
+    others: methods beside those of the run. A site's labels of findings that are hidden from its
+    training count as well.
     """
     run, folder = config_of(names)["run"], f"results/{names[-1]}/predictions/patient/standard"
-    methods, seeds = [BASELINE, *run["methods"]], run["seeds"]
+    methods, seeds = [*others, *run["methods"]], run["seeds"]
     files = {
         (method, seed): f"{folder}/{method}/seed{seed}.csv" for method in methods for seed in seeds
     }
@@ -75,7 +76,7 @@ def cell(found: pd.Series, site: str, finding: str, method: str) -> str:
 
 
 def main() -> None:
-    partial, bound = areas(CONFIGS[:2]), areas(CONFIGS)
+    partial, bound = areas(CONFIGS[:2], BASELINE), areas(CONFIGS)
     sites = config_of(CONFIGS[:2])["sites"]
     head = ["site", "finding", "labels", *METHODS.values()]
     head += [f"{METHODS[name]}, no label hidden" for name in ("fedavg", "shared", "pooled")]
