@@ -93,7 +93,10 @@ def test_a_key_of_older_configs_names_the_new_ones(config):
     [
         ({"rsna": {"role": "external"}, "siim": {"role": "external"}}, "one site of `role: train`"),
         ({"siim": {"role": "external"}}, "pneumothorax, which none does"),
-        ({"rsna": {"evaluated_findings": ["edema"]}}, "edema, which none does"),
+        (
+            {"siim": {"role": "external", "findings": ["pneumonia", "edema"]}},
+            "edema, which none does",
+        ),
         ({"rsna": {"evaluated_findings": ["pneumonia"]}}, "pneumonia in both"),
         ({"rsna": {"columns": {"patient": "who"}}}, "rsna knows what"),
         ({"rsna": {"annotations": "boxes.csv"}}, "rsna: annotations"),
@@ -106,8 +109,8 @@ def test_sites_that_make_no_sense_together_are_refused(config, changes, said):
         configuration.check(config)
 
 
-def test_labels_that_only_evaluate_are_of_a_finding_that_is_learned(config):
-    config["sites"]["rsna"]["evaluated_findings"] = ["pneumothorax"]
+def test_labels_that_only_evaluate_may_be_of_any_finding(config):
+    config["sites"]["rsna"]["evaluated_findings"] = ["pneumothorax", "edema"]
     configuration.check(config)
 
 
