@@ -47,14 +47,15 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_contracts_are_the_papers_and_hold(done):
-    for site, images, positives in (("rsna", 133, 30), ("siim", 60, 13)):
+    known = (("rsna", "pneumonia", 133, 30), ("siim", "pneumothorax", 60, 13))
+    for site, finding, images, positives in known:
         (path,) = done.results(f"sites/{site}/contract.csv")
         table = {row["check"]: row for row in read(path)}
         # How many rows a part of the boxes and masks takes, no contract says.
         assert table.pop("rows of the label table")["verdict"] == "not checked"
         assert {row["verdict"] for row in table.values()} == {"as expected"}
         assert table["images"]["found"] == str(images)
-        assert table["positives"]["found"] == str(positives)
+        assert table[f"positives of {finding}"]["found"] == str(positives)
 
 
 def test_no_output_is_marked(done, text):
