@@ -113,6 +113,17 @@ def test_rasters_need_no_pydicom(tmp_path):
     subprocess.run(line, check=True, env=environment)
 
 
+def test_only_png_files_need_their_decoder(monkeypatch):
+    """So that a study of DICOM files runs where the decoder is too old, or absent."""
+    monkeypatch.setitem(sys.modules, "kornia_rs.io", None)
+    assert radiograph(encoded(GREY, "JPEG")).width == 256
+    with pytest.raises(ImportError, match=r"pip install 'kornia-rs>=0\.2'"):
+        radiograph(encoded(GREY, "PNG"))
+    program = "import sys, chexviz.data.decoding.radiograph; assert 'kornia_rs' not in sys.modules"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
 def test_real_png_files(real_data):
     modes: Counter = Counter()
     for path in sorted((real_data / "nih-mini").rglob("*.png")):

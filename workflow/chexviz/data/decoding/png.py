@@ -5,7 +5,6 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from kornia_rs.io import decode_image_png_u8, decode_image_png_u16
 
 from chexviz.base.allocator import require_room
 from chexviz.base.errors import Unreadable
@@ -93,6 +92,11 @@ def decoded(data: bytes, shape: tuple[int, int], bits: int, colour: int) -> np.n
         # Unknown to the decoder, but stored as the high and the low byte of 16 bits are.
         both = decoded(as_deep_grey(data), shape, 16, GREY)
         return both.astype(">u2").view(np.uint8)
+    try:
+        # Not before the first PNG: a study without any needs no decoder of them.
+        from kornia_rs.io import decode_image_png_u8, decode_image_png_u16
+    except ImportError as error:
+        raise ImportError(f"{error}: to read PNG files, pip install 'kornia-rs>=0.2'") from error
     decode = decode_image_png_u16 if bits == 16 else decode_image_png_u8
     try:
         return decode(data, shape, MODES[colour])
