@@ -11,6 +11,7 @@ from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.data.readers import chexpert, nih, padchest, vindr
 from chexviz.data.readers.listing import Listing, Options
+from made_options import NOTHING
 
 NIH = {
     "infiltration": 19_894,
@@ -41,9 +42,7 @@ MAJORITY = {
 
 
 def options(findings, **more) -> Options:
-    given = {"labels": None, "patients": None, "annotations": None, "columns": {}}
-    given |= {"given_split": False, "uncertain": None, "findings": list(findings)}
-    return msgspec.convert(given | more, Options)
+    return msgspec.convert({**NOTHING, "findings": list(findings), **more}, Options)
 
 
 def table_of(real_data: Path, name: str) -> Path:

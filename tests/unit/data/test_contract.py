@@ -21,16 +21,12 @@ from chexviz.data.readers.registry import read
 from chexviz.pipeline import settings as job_settings
 from made_archives import zip_bytes, zipped
 from made_dicoms import chest, make_manifest, write_dicom
+from made_options import NOTHING
 
 SIIM = "ImageId, EncodedPixels\n1.2.3,-1\n1.2.4,2 5 2 5\n1.2.5,7 1\n"
 OPTIONS = {
     "findings": ["pneumothorax"],
-    "labels": None,
-    "patients": None,
-    "annotations": None,
-    "columns": {},
-    "given_split": False,
-    "uncertain": None,
+    **NOTHING,
 }
 SIZES = {"size": 32, "fit": "pad", "max_pixels": 1_000_000}
 CONTRACT = {

@@ -21,17 +21,13 @@ from chexviz.data.convert import convert_chunk, perceptual_hashes
 from chexviz.data.preprocess import main
 from chexviz.images.resizing import resized, square
 from made_dicoms import chest, make_manifest, write_dicom
+from made_options import NOTHING
 
 NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
 SETTINGS = {
     "reader": "table",
     "findings": ["pneumothorax"],
-    "labels": None,
-    "patients": None,
-    "annotations": None,
-    "columns": {},
-    "given_split": False,
-    "uncertain": None,
+    **NOTHING,
     "contract": None,
     "size": 32,
     "fit": "pad",

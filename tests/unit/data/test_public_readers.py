@@ -11,15 +11,7 @@ from chexviz.data.readers.listing import Options
 from chexviz.data.readers.published import finding_name
 from chexviz.data.readers.registry import read
 from made_dicoms import make_manifest
-
-NOTHING = {
-    "labels": None,
-    "patients": None,
-    "annotations": None,
-    "columns": {},
-    "given_split": False,
-    "uncertain": None,
-}
+from made_options import NOTHING
 
 
 @pytest.fixture

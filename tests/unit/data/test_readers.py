@@ -18,15 +18,11 @@ from chexviz.data.readers.listing import Options
 from chexviz.data.readers.patients import patients
 from chexviz.data.readers.registry import READERS, read
 from made_dicoms import chest, make_manifest, write_dicom
+from made_options import NOTHING
 
 PLAIN = {
     "findings": ["pneumothorax"],
-    "labels": None,
-    "patients": None,
-    "annotations": None,
-    "columns": {},
-    "given_split": False,
-    "uncertain": None,
+    **NOTHING,
 }
 RSNA = """patientId,x,y,width,height,Target
 a,,,,,0
