@@ -509,8 +509,8 @@ def test_the_competition_of_vindr_labels_no_pneumonia(vindr_data):
     ("text", "said"),
     [
         (VINDR.replace("cc,No finding", "cc,Nothing"), "'Nothing'"),
-        (VINDR.replace("100.0,200.0,300.0", "300.0,200.0,100.0"), "300, 200, -200, 300"),
-        (VINDR.replace("100.0", "left"), "nan"),
+        (VINDR.replace("100.0,200.0,300.0", "300.0,200.0,100.0"), "300.0, 200.0, 100.0, 500.0"),
+        (VINDR.replace("100.0", "left"), "left, 200.0, 300.0, 500.0"),
     ],
 )
 def test_bad_tables_of_vindr(vindr_data, text, said):

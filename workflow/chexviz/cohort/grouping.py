@@ -8,7 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from chexviz.base.errors import InputError
-from chexviz.cohort.leakage import LABEL, positions
+from chexviz.base.tables.sites import LABEL
+from chexviz.cohort.leakage import positions
 
 
 def groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:

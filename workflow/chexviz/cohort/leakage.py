@@ -10,11 +10,9 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
-from chexviz.base.tables.sites import SAMPLES
+from chexviz.base.tables.sites import LABEL, SAMPLES
 from chexviz.base.tables.study import DUPLICATES, LEAKAGE, PAIR, SPLIT, SUBSETS
 from chexviz.base.user_tables import NAMELESS
-
-LABEL = "label_"  # and a finding: the column of its labels
 
 
 def read_samples(sites: list[str], paths: list[Path], *names: str) -> list[pd.DataFrame]:

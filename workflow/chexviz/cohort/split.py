@@ -14,10 +14,11 @@ from chexviz.base.files import replacing_all
 from chexviz.base.randomness import stream
 from chexviz.base.settings import Settings, Share, read
 from chexviz.base.sites import Site, add_findings, sites_of
+from chexviz.base.tables.sites import LABEL
 from chexviz.base.tables.study import DUPLICATES, PAIR, SPLIT, SUBSETS
 from chexviz.cohort import fixed
 from chexviz.cohort.grouping import fold, groups, strata
-from chexviz.cohort.leakage import LABEL, as_written, prove_disjoint, read_samples
+from chexviz.cohort.leakage import as_written, prove_disjoint, read_samples
 
 
 class ImageSplit(Settings, frozen=True):

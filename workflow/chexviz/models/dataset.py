@@ -12,6 +12,7 @@ from torch import Tensor
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.models import SHARED
+from chexviz.base.tables.sites import LABEL
 from chexviz.base.tables.study import SPLIT
 from chexviz.images.arrays import gather, locate, open_images
 from chexviz.models.model import Heads
@@ -116,7 +117,7 @@ def load_datasets(
                 found="none",
                 fix="check that this split was made with this site",
             )
-        unlabelled = [name for name in findings if f"label_{name}" not in table]
+        unlabelled = [name for name in findings if f"{LABEL}{name}" not in table]
         if unlabelled:
             raise InputError(
                 split,
@@ -134,7 +135,7 @@ def subset_of(
     table = rows.sort_values("position", ignore_index=True)
     stacks = open_images(images, site)
     stack, position = locate(stacks, table["position"].to_numpy())
-    labels = torch.tensor(table[[f"label_{one}" for one in findings]].to_numpy(np.float32))
+    labels = torch.tensor(table[[f"{LABEL}{one}" for one in findings]].to_numpy(np.float32))
     return Dataset(
         site,
         {site: list(findings)},

@@ -14,6 +14,7 @@ from chexviz.base.files import replacing
 from chexviz.base.settings import Positive, Settings, read
 from chexviz.base.sites import Site, add_findings, sites_of
 from chexviz.base.tables.models import MEAN, PREDICTIONS, answer
+from chexviz.base.tables.sites import LABEL
 from chexviz.models import device
 from chexviz.models.dataset import Dataset, load_datasets
 from chexviz.models.files import load_model
@@ -107,7 +108,7 @@ def table_of(scores: Mapping[Known, np.ndarray], data: Dataset) -> pd.DataFrame:
     tables = []
     for (finding, head), values in scores.items():
         rows = data.rows[["site", "image", "patient", "subset"]].assign(finding=finding)
-        labels = data.rows.get(f"label_{finding}", np.nan)
+        labels = data.rows.get(f"{LABEL}{finding}", np.nan)
         tables.append(rows.assign(label=labels, head=head, score=values))
     return pd.concat(tables, ignore_index=True).astype({"label": "Int64"})
 

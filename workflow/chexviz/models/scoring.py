@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from chexviz.base.progress import Progress
+from chexviz.base.tables.sites import LABEL
 from chexviz.models import device
 from chexviz.models.dataset import Dataset, to_unit
 from chexviz.models.gradcam import gradcam
@@ -104,6 +105,6 @@ def is_mapped(rows: pd.DataFrame, finding: str) -> np.ndarray:
 
     Of a finding that the site does not label no image does.
     """
-    if f"label_{finding}" not in rows:
+    if f"{LABEL}{finding}" not in rows:
         return np.zeros(len(rows), dtype=bool)
-    return ((rows["subset"] == "evaluation") & (rows[f"label_{finding}"] == 1)).to_numpy()
+    return ((rows["subset"] == "evaluation") & (rows[f"{LABEL}{finding}"] == 1)).to_numpy()

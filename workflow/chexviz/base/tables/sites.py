@@ -18,7 +18,8 @@ FETCHED = Table(
     ),
     address=text("where others find the same; empty: of files on this machine and of drawn ones"),
 )
-LABEL = "1, 0, empty = unknown"
+LABEL = "label_"  # and the name of a finding: the column of its labels
+LABELS = "1, 0, empty = unknown"
 SAMPLES = Table(
     "samples.csv",
     "a row for each image, in the order of the arrays, sorted by image",
@@ -41,7 +42,7 @@ SAMPLES = Table(
     phash=text("16 hexadecimal digits"),
     label_=number(
         f"and the name of a finding, for each of the site's `findings` and `evaluated_findings`: "
-        f"{LABEL}"
+        f"{LABELS}"
     ),
 )
 ANNOTATIONS = Table(

@@ -1,6 +1,6 @@
 """The tables of all sites together: pairs, splits, and what the audits found."""
 
-from chexviz.base.tables.sites import LABEL
+from chexviz.base.tables.sites import LABELS
 from chexviz.base.tables.table import Table, flag, note, number, text, whole
 
 SUBSETS = ("train", "validation", "evaluation")
@@ -21,7 +21,7 @@ SPLIT = Table(
     patient=text(),
     subset=text("train, validation, evaluation"),
     position=whole("among the packed images of the site"),
-    label_=number(f"and the name of a finding, as in samples.csv: {LABEL}"),
+    label_=number(f"and the name of a finding, as in samples.csv: {LABELS}"),
 )
 LEAKAGE = Table(
     "audit/{protocol}.csv",

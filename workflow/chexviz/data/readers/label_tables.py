@@ -9,9 +9,10 @@ import pandas as pd
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.base.source_code import HOME
+from chexviz.base.tables.sites import LABEL
 from chexviz.base.user_tables import identifier
 from chexviz.data.readers.files import name_of, nesting
-from chexviz.data.readers.listing import LABEL, LabelTable, rejections
+from chexviz.data.readers.listing import LabelTable, rejections
 
 UNCERTAIN = {"ignore": "", "positive": "1", "negative": "0"}  # what -1 becomes
 

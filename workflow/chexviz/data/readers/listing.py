@@ -9,9 +9,9 @@ import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.settings import Settings
+from chexviz.base.tables.sites import LABEL
 
 BOX = ["x", "y", "width", "height"]
-LABEL = "label_"  # and the name of a finding: a column of its labels
 
 
 class Columns(Settings, frozen=True):

@@ -7,11 +7,12 @@ import pandas as pd
 
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
+from chexviz.base.tables.sites import LABEL
+from chexviz.data.readers.annotation_tables import boxes_of
 from chexviz.data.readers.label_tables import check_findings, check_labels, match
-from chexviz.data.readers.listing import BOX, LABEL, Listing, Options, kept, no_boxes, no_runs
+from chexviz.data.readers.listing import BOX, Listing, Options, kept, no_boxes, no_runs
 from chexviz.data.readers.published import (
     bare,
-    boxes_of,
     check_once,
     finding_name,
     label_table,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base import user_tables
+from chexviz.base.tables.sites import LABEL
 from chexviz.data.readers.label_tables import match
-from chexviz.data.readers.listing import LABEL, Listing, Options, no_boxes, no_runs
+from chexviz.data.readers.listing import Listing, Options, no_boxes, no_runs
 from chexviz.data.readers.published import (
     asked,
     bare,

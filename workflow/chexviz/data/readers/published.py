@@ -11,7 +11,6 @@ from chexviz.base import user_tables
 from chexviz.base.errors import InputError
 from chexviz.data.readers.files import name_of, nesting, stem
 from chexviz.data.readers.label_tables import check_findings, locate
-from chexviz.data.readers.listing import BOX
 
 FRONTAL = ("AP", "PA")
 
@@ -125,16 +124,3 @@ def not_frontal(views: pd.Series) -> pd.Series:
     """Why an image is not taken, by its view; '' if it is a frontal one."""
     why = "not a frontal view: " + views.replace("", "unknown")
     return why.mask(views.isin(FRONTAL), "")
-
-
-def boxes_of(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Boxes with numbers for the text of their columns x, y, width and height.
-
-    Raises InputError naming the first row that is no box.
-    """
-    boxes = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in BOX})
-    wrong = boxes[BOX].isna().any(axis=1) | (boxes[["width", "height"]] <= 0).any(axis=1)
-    shown = [", ".join(map("{:g}".format, box)) for box in boxes.loc[wrong, BOX].to_numpy()]
-    expected = "x, y, width, height: numbers, the last two above 0"
-    refuse(path, pd.Series(shown, boxes.index[wrong], dtype=str), expected)
-    return boxes[["image", "finding", *BOX]].reset_index(drop=True)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
+from chexviz.base.tables.sites import LABEL
 from chexviz.base.user_tables import identifier
 from chexviz.data.readers.annotation_tables import boxes_of
 from chexviz.data.readers.label_tables import (
@@ -15,7 +16,7 @@ from chexviz.data.readers.label_tables import (
     match,
     mention_patients,
 )
-from chexviz.data.readers.listing import BOX, LABEL, Listing, Options, kept, no_runs
+from chexviz.data.readers.listing import BOX, Listing, Options, kept, no_runs
 
 FINDING = "pneumonia"
 SIDE = 1024  # pixels of the challenge's images, in which its table has boxes

@@ -6,6 +6,7 @@ import pandas as pd
 
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
+from chexviz.base.tables.sites import LABEL
 from chexviz.base.user_tables import identifier
 from chexviz.data.readers.annotation_tables import masks_of
 from chexviz.data.readers.label_tables import (
@@ -14,7 +15,7 @@ from chexviz.data.readers.label_tables import (
     match,
     mention_patients,
 )
-from chexviz.data.readers.listing import LABEL, Listing, Options, kept, no_boxes
+from chexviz.data.readers.listing import Listing, Options, kept, no_boxes
 
 FINDING = "pneumothorax"
 SIDE = 1024  # pixels of the challenge's images, in which its table has masks

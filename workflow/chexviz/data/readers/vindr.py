@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base import user_tables
+from chexviz.base.tables.sites import LABEL
+from chexviz.data.readers.annotation_tables import CORNERS, boxes_of
 from chexviz.data.readers.label_tables import check_labels, match
-from chexviz.data.readers.listing import LABEL, Listing, Options, no_boxes, no_runs
+from chexviz.data.readers.listing import Listing, Options, no_boxes, no_runs
 from chexviz.data.readers.published import (
     asked,
     bare,
-    boxes_of,
     finding_name,
     label_tables,
     refuse,
@@ -23,7 +24,7 @@ TABLES = {
     "evaluation": ("image_labels_test.csv",),
 }
 BOXES = ("annotations_train.csv", "annotations_test.csv")  # of PhysioNet
-CORNERS = ["x_min", "y_min", "x_max", "y_max"]
+
 NAMES = [  # of Kaggle; PhysioNet has more
     "Aortic enlargement",
     "Atelectasis",
@@ -97,9 +98,7 @@ def read_boxes(path: Path, findings: Sequence[str]) -> pd.DataFrame:
         return no_boxes()
     table["finding"] = table["class_name"].map(finding_name)
     table = table[table["finding"].isin(findings) & (table[CORNERS] != "").any(axis=1)]
-    left, top, right, bottom = (pd.to_numeric(table[name], errors="coerce") for name in CORNERS)
-    sides = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    return boxes_of(path, table[["image_id", "finding"]].assign(image=table["image_id"], **sides))
+    return boxes_of(path, table.rename(columns={"image_id": "image"}), CORNERS)
 
 
 def agreed(boxes: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from chexviz.base.settings import Settings
 from chexviz.base.tables.evaluation import METRICS, read_comparisons, read_metrics
-from chexviz.base.tables.sites import REJECTED, SAMPLES
+from chexviz.base.tables.sites import LABEL, REJECTED, SAMPLES
 from chexviz.base.tables.study import LEAKAGE, SPLIT, SUBSETS
 from chexviz.base.tables.summaries import TABLE1
 from chexviz.base.tables.table import missing
@@ -137,7 +137,7 @@ def trained_titles(settings: dict) -> dict[Endpoint, str]:
 def site_facts(site: dict, results: Path) -> patients.Site:
     """What is known of one site's radiographs."""
     folder = results / "sites" / site["name"]
-    columns = [f"label_{finding}" for finding in site["findings"]]
+    columns = [f"{LABEL}{finding}" for finding in site["findings"]]
     samples = SAMPLES.read(folder / "samples.csv", "image", "patient", "patient_known", *columns)
     labels = samples[columns]
     rejected = REJECTED.read(folder / "rejected.csv")
@@ -219,7 +219,7 @@ def group_facts(results: Path, protocol: str, table: pd.DataFrame) -> list[dict]
     facts = []
     for (site, finding), rows in table.groupby(ENDPOINT, sort=False):
         first, own = rows.iloc[0], split[split["site"] == site]
-        known = own.loc[own[f"label_{finding}"].notna(), "patient_known"].sum()
+        known = own.loc[own[f"{LABEL}{finding}"].notna(), "patient_known"].sum()
         facts.append(
             {
                 "title": first["group"],
@@ -260,7 +260,7 @@ def subset_facts(path: Path, sites: list[dict]) -> list[dict]:
 
 def subset_counts(split: pd.DataFrame, findings: list[str]) -> dict[str, dict[str, int]]:
     """Images with a known label of any of these findings, and with any of them, by subset."""
-    labels = split[[f"label_{finding}" for finding in findings]]
+    labels = split[[f"{LABEL}{finding}" for finding in findings]]
     known, positive = labels.notna().any(axis=1), (labels == 1).any(axis=1)
     chosen = {subset: split["subset"] == subset for subset in SUBSETS}
     return {

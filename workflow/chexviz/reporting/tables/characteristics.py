@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from chexviz.base.tables.sites import LABEL
 from chexviz.base.tables.study import SUBSETS
 from chexviz.reporting.tables.typesetting import Layout
 from chexviz.reporting.titles import finding_title
@@ -18,7 +19,7 @@ UNKNOWN = "unknown"
 
 def labels_of(samples: pd.DataFrame, findings: list[str]) -> pd.DataFrame:
     """The labels of these findings: a column each, 1, 0 or NaN. samples: see SAMPLES."""
-    columns = {f"label_{finding}": finding for finding in findings}
+    columns = {f"{LABEL}{finding}": finding for finding in findings}
     return samples[[*columns]].rename(columns=columns)
 
 

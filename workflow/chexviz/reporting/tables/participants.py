@@ -7,7 +7,7 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
-from chexviz.base.tables.sites import REJECTED, SAMPLES
+from chexviz.base.tables.sites import LABEL, REJECTED, SAMPLES
 from chexviz.base.tables.study import FLOW, PARTICIPANTS, SOURCES, SPLIT
 from chexviz.reporting.figures import flow as figure_flow
 from chexviz.reporting.figures import style
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     steps, rows, files = [], [], []
     for site, samples, rejected, manifest, fetched in arguments.site:
         findings = labelled[site]
-        labels = [f"label_{finding}" for finding in findings]
+        labels = [f"{LABEL}{finding}" for finding in findings]
         images = SAMPLES.read(
             samples, "image", "patient", "patient_known", "view", "sex", "age", *labels
         )
