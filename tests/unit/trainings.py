@@ -6,6 +6,7 @@ import torch
 
 from chexviz.base.methods import DEFAULTS
 from chexviz.federation.methods import read_training
+from chexviz.federation.rounds import Federation
 from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
 from chexviz.models.dataset import Dataset, load_datasets
@@ -90,3 +91,9 @@ def train_round(site: LocalSite, number: int = 0, phases=("all",), correct=None)
     for _ in site.train(number, phases, correct):
         pass
     return site.means
+
+
+def packed(made: Federation, site: LocalSite) -> torch.Tensor:
+    """A site's update."""
+    method = made.method
+    return method.exchange.pack(method.travelling(site.model).state_dict(), site.name)

@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     with stop_requests() as stop:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:
-        HISTORY.write(pd.DataFrame(federation.history), temporary)
+        HISTORY.write(pd.DataFrame(federation.server.history), temporary)
     files.save(arguments.model, federation.tensors(), **about)
     checkpoint.remove()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,19 @@ class Images:
                 yield ready.to(self.device)
 
 
+class Known(Protocol):
+    """What is known of a site's images without seeing them.
+
+    size: how many there are. known: of which of its findings it has any label.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def known(self) -> Sequence[bool]: ...
+
+
 @dataclass
 class Dataset:
     """A site's subset, or that of several sites pooled.
@@ -86,6 +100,14 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def size(self) -> int:
+        return len(self)
+
+    @property
+    def known(self) -> list[bool]:
+        return (~torch.isnan(self.labels)).any(dim=0).tolist()
 
     def in_order(self, size: int) -> tuple[Tensor, ...]:
         """All indices in order, in even batches of at most `size`, for Images.batches."""
