@@ -24,12 +24,33 @@ SETTINGS = {
     "local_epochs": 1,
     "method": DEFAULTS | {"algorithm": "fedavg"},
 }
+METHODS = {
+    "fedavg": {"algorithm": "fedavg"},
+    "uniform": {"algorithm": "fedavg", "weights": "uniform"},
+    "fedprox": {"algorithm": "fedprox", "mu": 0.1},
+    "fedbn": {"algorithm": "fedavg", "batchnorm": "local"},
+    "fedfbn": {"algorithm": "fedavg", "batchnorm": "frozen"},
+    "fedrep": {"algorithm": "fedrep", "head_epochs": 1},
+    "scaffold": {"algorithm": "scaffold"},
+    "fedadam": {
+        "algorithm": "fedadam",
+        "server_learning_rate": 0.01,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "tau": 1e-3,
+    },
+}
 CPU = torch.device("cpu")
 
 
 def settings_of(**changes) -> Training:
     """The settings of a training."""
     return read_training(json.dumps(SETTINGS | changes))
+
+
+def changes_of(method: dict, **changes) -> dict:
+    """What of the settings a method's tests change."""
+    return {"schedule": "constant", "method": DEFAULTS | method} | changes
 
 
 LABELLED = {"north": ["pneumonia"], "south": ["pneumothorax"]}

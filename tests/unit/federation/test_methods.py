@@ -17,7 +17,9 @@ from chexviz.federation.rounds import Federation
 from chexviz.models.dataset import pool
 from chexviz.models.files import load_model
 from trainings import (
+    METHODS,
     arguments,
+    changes_of,
     dataset,
     local_site,
     local_sites,
@@ -27,26 +29,6 @@ from trainings import (
 )
 
 NAMES = ["north", "south"]
-METHODS = {
-    "fedavg": {"algorithm": "fedavg"},
-    "uniform": {"algorithm": "fedavg", "weights": "uniform"},
-    "fedprox": {"algorithm": "fedprox", "mu": 0.1},
-    "fedbn": {"algorithm": "fedavg", "batchnorm": "local"},
-    "fedfbn": {"algorithm": "fedavg", "batchnorm": "frozen"},
-    "fedrep": {"algorithm": "fedrep", "head_epochs": 1},
-    "scaffold": {"algorithm": "scaffold"},
-    "fedadam": {
-        "algorithm": "fedadam",
-        "server_learning_rate": 0.01,
-        "beta1": 0.9,
-        "beta2": 0.99,
-        "tau": 1e-3,
-    },
-}
-
-
-def changes_of(method: dict, **changes) -> dict:
-    return {"schedule": "constant", "method": DEFAULTS | method} | changes
 
 
 def federation_of(folder, method: dict, names=NAMES, **changes) -> Federation:

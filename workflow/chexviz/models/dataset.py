@@ -1,6 +1,6 @@
 """The images and labels of one site's subset, on the device that computes or streamed to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -168,18 +168,21 @@ def subset_of(
 
 
 def share(datasets: Sequence[Dataset]) -> list[Dataset]:
-    """The datasets with one head for all, of every finding that any of them labels.
+    """The datasets with one head for all, of every finding that any of them labels."""
+    own = [one for data in datasets for known in data.heads.values() for one in known]
+    return [with_shared_head(data, dict.fromkeys(own)) for data in datasets]
+
+
+def with_shared_head(data: Dataset, findings: Iterable[str]) -> Dataset:
+    """The dataset with one head, of all sites' findings.
 
     What a site does not label is unknown (NaN) of its images, which is not the same as negative.
     """
-    own = [[one for findings in data.heads.values() for one in findings] for data in datasets]
-    findings = list(dict.fromkeys(one for known in own for one in known))
-    shared = []
-    for data, known in zip(datasets, own, strict=True):
-        labels = torch.full((len(data), len(findings)), torch.nan, device=data.labels.device)
-        labels[:, [findings.index(one) for one in known]] = data.labels
-        shared.append(replace(data, heads={SHARED: findings}, labels=labels))
-    return shared
+    every = list(findings)
+    known = [one for own in data.heads.values() for one in own]
+    labels = torch.full((len(data), len(every)), torch.nan, device=data.labels.device)
+    labels[:, [every.index(one) for one in known]] = data.labels
+    return replace(data, heads={SHARED: every}, labels=labels)
 
 
 def pool(datasets: Sequence[Dataset]) -> Dataset:
