@@ -23,13 +23,13 @@ class MemoryGrid:
     def __init__(self, sites: dict[str, Callable[[Message], Message]]):
         self.sites, self.names = sites, dict(enumerate(sites, 1))
         self.lose: Callable[[str, Message], bool] = lambda *_: False
-        self.there = {name: (number, 0.0) for number, name in self.names.items()}
+        self.there = {name: (number, "0") for number, name in self.names.items()}
         self.messages: dict[str, Message] = {}
         self.seen: list[Message] = []
         self.count = itertools.count()
         TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = 1, 1, 99
 
-    def nodes(self) -> dict[str, tuple[int, float]]:
+    def nodes(self) -> dict[str, tuple[int, str]]:
         return dict(self.there)
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
@@ -50,7 +50,7 @@ class MemoryGrid:
             name = self.names[message.metadata.dst_node_id]
             if self.lose(name, message):
                 number, since = self.there[name]
-                self.there[name] = (number, since + 1)
+                self.there[name] = (number, f"{since}1")
                 lost = Error(ErrorCode.NODE_UNAVAILABLE, "gone")
                 replies.append(Message(lost, reply_to=message))
                 continue
@@ -65,10 +65,6 @@ class MemoryGrid:
 
 
 def participant(folder: Path, name: str, state: str = "state", tables=lambda _: {}) -> Participant:
-    """A site of the fixture `federation`, its split where a prepared site has it."""
-    splits = folder / "splits"
-    own = splits / "paper" / f"{name}.csv"
-    own.parent.mkdir(parents=True, exist_ok=True)
-    own.write_bytes((folder / name / "split.csv").read_bytes())
-    prepared = Prepared(folder / name / "images.npy", splits)
+    """A site of the fixture `federation`."""
+    prepared = Prepared(folder / name / "images.npy", {"paper": folder / name / "split.csv"})
     return Participant(name, prepared, folder / state / name, tables, threading.Event())

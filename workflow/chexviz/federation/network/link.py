@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +11,12 @@ from typing import Self
 import httpx
 from flwr.supercore.address import resolve_bind_address
 
+from chexviz.base.command import program
 from chexviz.base.errors import InputError
 from chexviz.federation.network import connection, credentials
 from chexviz.federation.network.control import Access
 
-PROGRAM = "chexviz.federation.network.superlink"
+PROGRAM = "federation.network.superlink"
 LOG_FILE = "link.log"
 LINES = 15  # of the log, in an error
 SECONDS_TO_START = 120  # imports, and the database of a long run, on a slow disk
@@ -44,7 +44,8 @@ class Link:
     def __enter__(self) -> Self:
         self.check()
         log = self.folder / LOG_FILE
-        command = [sys.executable, "-m", PROGRAM, f"--folder={self.folder}", f"--host={self.host}"]
+        command, environment = program(PROGRAM)
+        command += [f"--folder={self.folder}", f"--host={self.host}"]
         command += [f"--port={self.port}", f"--parent={os.getpid()}"]
         with log.open("ab") as file:
             self.process = subprocess.Popen(
@@ -52,7 +53,7 @@ class Link:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env=os.environ | {"FLWR_HOME": str(self.folder / "flower")},
+                env=environment | {"FLWR_HOME": str(self.folder / "flower")},
                 start_new_session=True,  # Ctrl-C is for us, who stop it when all is said
             )
         try:

@@ -15,7 +15,6 @@ import torch
 from flwr.app import Message
 from torch import Tensor
 
-from chexviz.base.errors import InputError
 from chexviz.base.files import replacing
 from chexviz.base.progress import Progress
 from chexviz.federation import checkpoint
@@ -35,6 +34,7 @@ from chexviz.federation.network.messages import (
     odd,
     record,
 )
+from chexviz.federation.network.node import Told
 from chexviz.federation.rounds import STOPPED
 from chexviz.federation.server import Reply, reply_of
 from chexviz.federation.site import LocalSite
@@ -51,14 +51,10 @@ Tables = Callable[[Path], Mapping[str, str]]  # of a model: what the operator sh
 
 
 class Prepared(NamedTuple):
-    """What a site has made ready: its images, and the folder of the splits of each protocol."""
+    """What a site has made ready: its images, and its split under each protocol."""
 
     images: Path
-    splits: Path
-
-    def split(self, protocol: str, site: str) -> Path:
-        """The site's own split under a protocol."""
-        return self.splits / protocol / f"{site}.csv"
+    splits: Mapping[str, Path]
 
 
 class Participant:
@@ -214,8 +210,8 @@ class Part:
                 self.method.load(state["method"])
                 self.round = one
                 return one
-        raise InputError(
-            f"{self.folder} of site {self.name}",
+        raise Told(
+            f"state of site {self.name}",
             expected=f"what was kept of round {number} or an earlier one",
             found=f"rounds {', '.join(map(str, sorted(numbers))) or 'none'}",
             fix="bring the folder back, or let the coordinator start the study anew",
@@ -285,20 +281,20 @@ def training_data(name: str, study: Study, prepared: Prepared, where: torch.devi
     Raises InputError if the study does not name the site, or names findings without labels here.
     """
     if name not in study.findings:
-        raise InputError(
+        raise Told(
             f"study of {COORDINATOR}",
             expected=f"site {name} among its sites",
             found=", ".join(study.findings),
             fix="tell the coordinator the name of this site",
         )
-    split = prepared.split(study.protocol, name)
-    if not split.is_file():
-        raise InputError(
-            split,
-            expected=f"the split of site {name} under protocol {study.protocol}",
-            found="no such file",
-            fix="prepare the site with this protocol",
+    if study.protocol not in prepared.splits:
+        raise Told(
+            f"study of {COORDINATOR}",
+            expected=f"a protocol that site {name} has a split of: {', '.join(prepared.splits)}",
+            found=study.protocol,
+            fix="prepare the site with this protocol, or train another one",
         )
+    split = prepared.splits[study.protocol]
     sites = {name: study.findings[name]}
     (data,) = load_datasets(sites, prepared.images, split, ["train"], [where])
     if study.training().method.heads == "private":

@@ -17,6 +17,7 @@ from chexviz.federation.rounds import STOPPED
 SECONDS = 0.1  # between two looks for answers
 SECONDS_BETWEEN_LISTS = 1.0  # of the sites that are there
 SECONDS_BETWEEN_NOTES = 60.0  # of who is waited for
+TTL = 30 * 24 * 3600.0  # seconds that an answer may take, local training included
 # A message was lost with the process that had it; any other error is a site's own answer.
 LOST = {
     ErrorCode.NODE_UNAVAILABLE,
@@ -25,8 +26,8 @@ LOST = {
 }
 
 Check = Callable[[str, Content], None]  # raises InputError if a site's answer cannot be used
-# Flower's number of the node of each site that is there, and since when it is (seconds).
-Nodes = Callable[[], Mapping[str, tuple[int, float]]]
+# Flower's number of the node of each site that is there, and since when it is.
+Nodes = Callable[[], Mapping[str, tuple[int, str]]]
 
 
 class Post:
@@ -77,7 +78,7 @@ class Post:
             print(question.note(there, time.monotonic() - began), file=sys.stderr, flush=True)
         return question.answers
 
-    def send(self, question: "Question", there: Mapping[str, tuple[int, float]]) -> None:
+    def send(self, question: "Question", there: Mapping[str, tuple[int, str]]) -> None:
         """Ask those who are there and have not been asked since they came."""
         names = [name for name in question.waiting() if question.unasked(name, there)]
         messages = [question.to(there[name][0]) for name in names]
@@ -115,7 +116,7 @@ class Question:
 
     def __init__(self, kind: str, content: RecordDict, sites: Sequence[str]):
         self.kind, self.content, self.sites = kind, content, sites
-        self.asked: dict[str, tuple[str, float]] = {}
+        self.asked: dict[str, tuple[str, str]] = {}
         self.answers: dict[str, Content] = {}
         self.refused: dict[str, str] = {}
 
@@ -127,20 +128,20 @@ class Question:
         """Whether there are any."""
         return any(True for _ in self.waiting())
 
-    def unasked(self, name: str, there: Mapping[str, tuple[int, float]]) -> bool:
+    def unasked(self, name: str, there: Mapping[str, tuple[int, str]]) -> bool:
         """Whether a site is there and not asked, or came back since, and so lost the question."""
         return name in there and (name not in self.asked or self.asked[name][1] != there[name][1])
 
     def to(self, node: int) -> Message:
         """The message to a node."""
-        return Message(self.content, dst_node_id=node, message_type=self.kind)
+        return Message(self.content, dst_node_id=node, message_type=self.kind, ttl=TTL)
 
     def refuse(self, name: str, reason: str) -> None:
         """Note that an answer of a site cannot be used, and say why."""
         self.refused[name] = reason
         print(f"site {name} has no part in {self.kind}: {reason}", file=sys.stderr, flush=True)
 
-    def note(self, there: Mapping[str, tuple[int, float]], seconds: float) -> str:
+    def note(self, there: Mapping[str, tuple[int, str]], seconds: float) -> str:
         """Who is waited for, and since when."""
         missing = [name if name in there else f"{name} (not connected)" for name in self.waiting()]
         missing += [f"{name} (refused)" for name in self.refused]
