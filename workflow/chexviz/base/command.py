@@ -22,7 +22,9 @@ def argument_parser(main: Callable) -> argparse.ArgumentParser:
 
 
 def program(module: str) -> tuple[list[str], dict[str, str]]:
-    """What starts a module of this library as a process, and its environment: the same code."""
+    """What starts a module of this library as a process, and its environment: the same code.
+
+    module: its name, whole.
+    """
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-m", f"{PACKAGE.name}.{module}"]
-    return command, os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    return [sys.executable, "-m", module], os.environ | {"PYTHONPATH": os.pathsep.join(paths)}

@@ -16,7 +16,7 @@ from chexviz.base.errors import InputError
 from chexviz.federation.network import connection, credentials
 from chexviz.federation.network.control import Access
 
-PROGRAM = "federation.network.superlink"
+PROGRAM = "chexviz.federation.network.superlink"
 LOG_FILE = "link.log"
 LINES = 15  # of the log, in an error
 SECONDS_TO_START = 120  # imports, and the database of a long run, on a slow disk

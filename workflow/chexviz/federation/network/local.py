@@ -22,7 +22,7 @@ from chexviz.base.tables.models import HISTORY
 from chexviz.federation import train
 from chexviz.federation.checkpoint import Checkpoint, fingerprint
 from chexviz.federation.exchange import batchnorm_names
-from chexviz.federation.network import bundle, credentials
+from chexviz.federation.network import bundle, credentials, join
 from chexviz.federation.network.conduct import conduct
 from chexviz.federation.network.control import Access, nodes, register
 from chexviz.federation.network.coordinator import Rules
@@ -35,7 +35,6 @@ from chexviz.models import files
 from chexviz.models.model import build
 
 HOST = "127.0.0.1"
-JOIN = "federation.network.join"
 RULES = Rules(quorum=None, deadline=None, largest_step=1e6)  # of processes that are our own
 SECONDS_TO_SAVE = 60
 LOG, LINES = "site.log", 15  # of a site; how many of its lines an error shows
@@ -90,7 +89,7 @@ def joined_sites(
             if name not in known:
                 register(access, name, credentials.read_public(own / "key.pub"))
             log = stack.enter_context((own / LOG).open("ab"))
-            command, environment = program(JOIN)
+            command, environment = program(join.__name__)
             command += [access.address, f"--name={name}"]
             command += [f"--key={own / 'key'}", f"--authority={folder / credentials.AUTHORITY}"]
             command += [f"--approve={bundle.sha256()}", f"--images={arguments.images}"]
