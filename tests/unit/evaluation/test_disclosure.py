@@ -251,7 +251,7 @@ def test_a_column_without_a_role_is_refused(name):
 
 def test_a_table_without_roles_is_refused():
     tables, models = evaluated()
-    with pytest.raises(KeyError, match="roc"):
+    with pytest.raises(ValueError, match="roc may not be shared"):
         share(tables | {"roc": tables["metrics"]}, models, 5)
 
 

@@ -129,6 +129,8 @@ def share(
     role.
     """
     for name, table in tables.items():
+        if name not in ROLES:
+            raise ValueError(f"{name} may not be shared; {', '.join(ROLES)} may")
         if [*table] != TABLES[name].names or {*table} != {*ROLES[name]}:
             raise ValueError(f"{name} has {[*ROLES[name]]}; found {[*table]}")
     limit = Limit(models, tables["metrics"], smallest)
