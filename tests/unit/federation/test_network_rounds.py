@@ -9,7 +9,8 @@ import torch
 from flwr.app import Array, ArrayRecord
 
 from chexviz.base.errors import InputError
-from chexviz.federation import checkpoint, methods
+from chexviz.base.methods import DEFAULTS
+from chexviz.federation import checkpoint, methods, train, warmup
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import batchnorm_names
 from chexviz.federation.network.coordinator import Coordinator, Rules
@@ -23,8 +24,11 @@ from trainings import (
     LABELLED,
     METHODS,
     SETTINGS,
+    arguments,
     changes_of,
     dataset,
+    files,
+    learning,
     local_site,
     settings_of,
 )
@@ -35,14 +39,16 @@ SHARED = {"shared": {"algorithm": "fedavg", "heads": "shared"}}
 EVERY = METHODS | SHARED | {"shared scaffold": {"algorithm": "scaffold", "heads": "shared"}}
 
 
-def study_of(method: dict, **changes) -> Study:
-    settings = SETTINGS | changes_of(method, **changes)
+def study_of(
+    method: dict, architecture: str = "standard", warmup: dict | None = None, **changes
+) -> Study:
     return Study(
         protocol="paper",
-        architecture="standard",
+        architecture=architecture,
         findings={name: LABELLED[name] for name in NAMES},
         seed=1,
-        settings=settings,
+        settings=SETTINGS | changes_of(method, **changes),
+        warmup=warmup,
     )
 
 
@@ -79,7 +85,7 @@ def model_of(folder, study: Study, state: str = "state") -> dict:
         for name in NAMES
     }
     own = study.training().method.batchnorm == "local"
-    representation = build("standard", {"x": ["y"]}, 1).representation
+    representation = build(study.architecture, {"x": ["y"]}, 1).representation
     return joined(states, batchnorm_names(representation) if own else [])
 
 
@@ -96,6 +102,24 @@ def test_every_method_gives_the_bits_of_the_federation_in_a_process(federation, 
     assert torch.equal(server.shared, whole.server.shared)
     assert server.history == whole.server.history
     assert_same(model_of(federation, study), whole.tensors())
+
+
+def test_densenet_warms_up_its_heads_at_their_sites_to_the_same_bits(federation):
+    how = {"algorithm": "fedavg"} | DEFAULTS
+    settings = {"batch": 8, "threads": 1, "epochs": 2, "learning_rate": 1e-3, "method": how}
+    study = study_of(METHODS["fedbn"], "densenet121", settings, rounds=2)
+    seed = ["--architecture=densenet121", "--seed=1"]
+    tasks = []
+    for name in NAMES:
+        tasks.append(str(federation / f"{name}.task.safetensors"))
+        line = [*seed, f"--settings={json.dumps(settings)}", f"--task={tasks[-1]}"]
+        warmup.main([*learning([name]), *files(federation, [name]), *line])
+    changes = changes_of(METHODS["fedbn"], rounds=2)
+    line = arguments(federation, NAMES, "whole", **changes)
+    line[line.index("--architecture=standard")] = "--architecture=densenet121"
+    train.main([*line, "--task", *tasks])
+    coordinate(federation, study, grid_of(federation))
+    assert_same(model_of(federation, study), load(federation / "whole.safetensors")[0])
 
 
 @pytest.mark.parametrize("name", ["fedavg", "scaffold", "fedadam", "fedbn", "shared"])
@@ -258,15 +282,7 @@ def test_a_robust_method_works_over_the_network_and_needs_its_sites(federation):
     [
         (study_of({"algorithm": "pooled"}), "all images in one place"),
         (
-            Study(
-                **{
-                    name: getattr(study_of(SHARED["shared"]), name) for name in ("protocol", "seed")
-                },
-                architecture="standard",
-                findings=LABELLED,
-                settings=study_of(SHARED["shared"]).settings,
-                warmup={"epochs": 1},
-            ),
+            study_of(SHARED["shared"], warmup={"epochs": 1}),
             "meet after every epoch",
         ),
     ],
