@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar, cast
+from typing import NamedTuple, Self, TypeVar
 
 import httpx
 from flwr.app import Error, Message
@@ -44,7 +44,6 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
     ObjectPushError,
-    inflate_object_from_contents,
     pull_objects,
     push_objects,
 )
@@ -55,6 +54,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from chexviz.base.errors import InputError
 from chexviz.federation.network import connection, credentials
+from chexviz.federation.network.content import opened
 
 LOG = logging.getLogger(__name__)
 Asked = TypeVar("Asked")
@@ -225,18 +225,16 @@ class Node:
         )
         try:
             contents = pull_objects(
-                [tree.object_id for tree in iterate_object_tree(envelope.tree)], pull
+                [tree.object_id for tree in iterate_object_tree(envelope.tree)],
+                pull,
+                initial_backoff=POLL[0],  # it is announced before it is there
+                backoff_cap=POLL[1],
             )
         except ObjectPullError as error:
             LOG.warning("a message of run %d is gone: %s", metadata.run_id, error)
             return None
         self.confirm(envelope)
-        inflated = inflate_object_from_contents(envelope.tree.object_id, contents)
-        message = cast(Message, inflated)
-        if message.metadata.run_id != metadata.run_id:
-            raise Lost("a message that says it is of another run")
-        message.metadata.__dict__["_message_id"] = metadata.message_id
-        return message
+        return opened(envelope.message, envelope.tree, contents)
 
     def confirm(self, envelope: Envelope) -> None:
         """Tell the SuperLink that it need not keep a message any longer."""
