@@ -5,12 +5,14 @@ import socket
 import sqlite3
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.serverapp import Grid
 
 from chexviz.federation.network import bundle, credentials
 from chexviz.federation.network.control import Access, register
@@ -58,6 +60,16 @@ def values_of(message: Message):
     return message.content["block"]["flat"].numpy()
 
 
+def exchange(grid: Grid, node: int, values, seconds: float = 30) -> Message:
+    """The reply of a site to an array."""
+    [message] = grid.push_messages([letter(node, values)])
+    for _ in range(int(seconds / 0.05)):
+        if replies := list(grid.pull_messages([message])):
+            return replies[0]
+        time.sleep(0.05)
+    raise TimeoutError(f"no reply within {seconds} s")
+
+
 @contextmanager
 def answering(node: Node, answer=echo, approved: str | None = None) -> Iterator[None]:
     """A site that serves in a thread of its own."""
@@ -94,10 +106,15 @@ class Nothing(BaseHTTPRequestHandler):
         pass
 
 
+class Quiet(HTTPServer):
+    def handle_error(self, *_):
+        """That clients hang up is what the tests are about."""
+
+
 @contextmanager
 def other_server(certificates: Path | None, port: int = 0) -> Iterator[int]:
     """The port of a web server that is no SuperLink, with the certificate of a folder, or plain."""
-    server = HTTPServer(("127.0.0.1", port), Nothing)
+    server = Quiet(("127.0.0.1", port), Nothing)
     if certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(

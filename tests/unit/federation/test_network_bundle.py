@@ -27,7 +27,9 @@ def test_it_holds_the_code_of_a_site_and_no_other(archive):
     for room in rooms:
         ours = {f"chexviz/{p.relative_to(PACKAGE)}" for p in (PACKAGE / room).rglob("*.py")}
         assert ours <= names
-    assert archive.read("chexviz/federation/site.py") == (PACKAGE / "federation/site.py").read_bytes()
+    assert (
+        archive.read("chexviz/federation/site.py") == (PACKAGE / "federation/site.py").read_bytes()
+    )
 
 
 def test_it_names_its_two_parts(archive):

@@ -19,8 +19,8 @@ SECONDS = 10  # for an answer to the first question
 EXPIRED, NOT_YET, OTHER_NAME, OTHER_ADDRESS = 10, 9, 62, 64  # codes of OpenSSL's X509_V_ERR_...
 NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 INSECURE = (
-    "--insecure: NOTHING IS ENCRYPTED between sites and {address}. Whoever is on the way can read and "
-    "change all that is sent. Use it for tests on one machine alone"
+    "--insecure: NOTHING IS ENCRYPTED between sites and {address}. Whoever is on the way can read "
+    "and change all that is sent. Use it for tests on one machine alone"
 )
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request

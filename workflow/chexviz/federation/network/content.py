@@ -21,10 +21,10 @@ def opened(announced: Message, tree: ObjectTree, contents: dict[str, bytes]) -> 
             return make_message(announced.metadata, error=inflated.error)
         return make_message(announced.metadata, content=inflated.content)
     except Exception as error:  # whatever the parts of a stranger make of Flower's decoders
-        return failed(announced, f"the message cannot be read: {type(error).__name__}")
+        reason = f"the message cannot be read: {type(error).__name__}"
+        return failed(announced, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
 
 
-def failed(announced: Message, reason: str) -> Message:
+def failed(announced: Message, code: int, reason: str) -> Message:
     """An error in place of a message."""
-    error = Error(ErrorCode.MESSAGE_UNAVAILABLE, reason)
-    return make_message(announced.metadata, error=error)
+    return make_message(announced.metadata, error=Error(code, reason))

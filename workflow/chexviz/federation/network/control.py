@@ -22,7 +22,6 @@ from flwr.supercore.constant import NodeStatus
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.fab import Fab
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
@@ -77,14 +76,10 @@ class Bearer:
 def calling(access: Access) -> Iterator[ControlHttpClient]:
     """A client of the Control API, whose refusals are InputErrors."""
     authority = connection.trusted(access.authority, access.insecure)
+    connection.check_server(access.address, authority)
+    secret = credentials.read_secret(access.secret)
     with ControlHttpClient.from_server_address(
-        access.address,
-        access.insecure,
-        authority,
-        [
-            RuntimeVersionHttpInterceptor("coordinator"),
-            Bearer(credentials.read_secret(access.secret)),
-        ],
+        access.address, access.insecure, authority, [Bearer(secret)]
     ) as client:
         try:
             yield client
@@ -169,7 +164,6 @@ def submit(access: Access) -> int:
 
     What a killed server left is one of them: sites would go on answering it.
     """
-    connection.check_server(access.address, connection.trusted(access.authority, access.insecure))
     fab = Fab(bundle.sha256(), bundle.bundle(), {})
     with calling(access) as client:
         for number, run in client.ListRuns(ListRunsRequest()).run_dict.items():

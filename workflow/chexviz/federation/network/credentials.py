@@ -32,13 +32,14 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from chexviz.base.errors import InputError
+from chexviz.federation.network import LOOPBACK
 
 AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"  # files of a coordinator's folder
 CERTIFICATE, CERTIFICATE_KEY = "server.crt", "server.key"
 SECRET = "secret"
 PUBLIC = {".crt", ".pub"}  # files that are there to be given away
 AUTHORITY_YEARS = 10
-OWN = ("localhost", "127.0.0.1", "::1")  # how the coordinator's own commands reach the server
+OWN = LOOPBACK  # how the coordinator's own commands reach the server
 SKEW = timedelta(hours=1)  # clocks of sites may be behind
 
 

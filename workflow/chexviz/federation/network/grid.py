@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import httpx
 from flwr.app import Message
+from flwr.common.constant import ErrorCode
 from flwr.common.serde import message_from_proto
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
 from flwr.proto.runtime_pb2 import PullAppMessagesRequest
@@ -86,7 +87,8 @@ class PromptGrid(HttpGrid):
         except ObjectUnavailableError:
             return None
         except ObjectPullError as error:
-            return failed(reply.message, f"the reply was not sent to its end: {error}")
+            reason = f"the reply was not sent to its end: {error}"
+            return failed(reply.message, ErrorCode.MESSAGE_UNAVAILABLE, reason)
         self._runtime_client.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self.node, run_id=run, message_object_id=reply.tree.object_id

@@ -65,6 +65,7 @@ LAPSE = HEARTBEAT_PATIENCE * INTERVAL
 SECONDS_BETWEEN_BEATS = 5
 SECONDS_TO_LET_GO = LAPSE + 5  # a killed process is forgotten by then
 SECONDS_FOR_AN_ANSWER = 120  # of a server that stores the updates of many sites at once
+SECONDS_TO_CONNECT = 10
 POLL = (0.05, 1.0)  # seconds between two questions for messages: at first, and while nothing comes
 RETRY = (0.5, 20.0)  # seconds between two tries of a lost connection
 CLOCKS = 60  # seconds by which they may differ; Flower takes signatures of the last five minutes
@@ -125,7 +126,8 @@ class Node:
                 NodeAuthHttpInterceptor(private, private.public_key()),
             ],
             verify=verify,
-            timeout=SECONDS_FOR_AN_ANSWER,
+            # Of the kinds that httpx takes, Flower's annotation knows one.
+            timeout=httpx.Timeout(SECONDS_FOR_AN_ANSWER, connect=SECONDS_TO_CONNECT),  # type: ignore[arg-type]
         )
         self.join()
         threading.Thread(target=self.live, daemon=True).start()
@@ -139,10 +141,11 @@ class Node:
     ) -> None:
         self.left.set()
         with self.lock:
-            try:
-                self.client.DeactivateNode(DeactivateNodeRequest(node_id=self.number.node_id))
-            except httpx.HTTPError as problem:
-                LOG.info("the server was not told that this site leaves: %s", problem)
+            if not self.lost:
+                try:
+                    self.client.DeactivateNode(DeactivateNodeRequest(node_id=self.number.node_id))
+                except httpx.HTTPError as problem:
+                    LOG.info("the server was not told that this site leaves: %s", problem)
             self.client.close()
 
     def join(self) -> None:
@@ -319,7 +322,11 @@ class Node:
                 raise NotRunning from error
             if error.response.is_server_error:
                 raise Lost(f"the server has a fault: {code}") from error
-            raise
+            if code == httpx.codes.PRECONDITION_FAILED:
+                raise
+            raise self.misunderstood(error.response) from error
+        except ValueError as error:  # of Flower's client, if no message of Flower came back
+            raise Lost(str(error)) from error
 
     def pause(self, seconds: float) -> None:
         if self.stop.wait(seconds):
@@ -353,6 +360,14 @@ class Node:
             found=f"{error}, {SECONDS_TO_LET_GO} s after it was seen first",
             fix="stop the other process of this site; if there is none, somebody else has its key: "
             "call the coordinator",
+        )
+
+    def misunderstood(self, response: httpx.Response) -> InputError:
+        return InputError(
+            self.address,
+            expected="a server that takes what Flower's client sends",
+            found=f"status {response.status_code}: {response.text[:200]}",
+            fix="see that nothing in between changes requests, and the server's log",
         )
 
     def not_let_in(self, response: httpx.Response) -> InputError:
@@ -403,12 +418,19 @@ def answered(
     if app != approved:
         LOG.error("refused run %d: its app is %s, approved is %s", run, app, approved)
         node.confirm(envelope)
-        reason = f"this site has approved the app {approved}, not {app}"
+        reason = f"this site approved the app {approved}, not {app}"
         return Message(Error(ErrorCode.INVALID_FAB, reason), reply_to=envelope.message)
     message = node.open(envelope)
     if message is None:
         return None
     try:
+        if message.has_error():
+            raise Told(
+                f"message of run {run}",
+                expected="one that can be read",
+                found=str(message.error.reason),
+                fix="see that server and site have the same versions",
+            )
         return answer(message)
     except Told as error:
         LOG.error("%s", error)
@@ -416,4 +438,4 @@ def answered(
     except Exception as error:
         LOG.exception("a message of run %d could not be answered", run)
         reason = type(error).__name__
-    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
+    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=envelope.message)

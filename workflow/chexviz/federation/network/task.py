@@ -16,14 +16,13 @@ from flwr.proto.runtime_pb2 import (
 )
 from flwr.serverapp import Grid
 from flwr.supercore.constant import TaskType
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
-from flwr.supercore.protobuf.client import ProtobufClientInterceptor
+from flwr.supercore.interceptors import SuperExecAuthHttpInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 
 from chexviz.base.errors import InputError
 from chexviz.federation.network import connection, credentials
-from chexviz.federation.network.control import Access
+from chexviz.federation.network.control import Access, refused
 from chexviz.federation.network.grid import PromptGrid, RunEnded
 
 LOG = logging.getLogger(__name__)
@@ -65,18 +64,21 @@ def serving(access: Access, run: int) -> Iterator[Grid]:
 
 def acquire(access: Access, run: int) -> str:
     """The token of a run's task. Raises RunEnded if there is none to be had."""
-    interceptors: list[ProtobufClientInterceptor] = [
-        RuntimeVersionHttpInterceptor("server"),
-        SuperExecAuthHttpInterceptor(
-            master_secret=credentials.read_secret(access.secret), protected_methods={ACQUIRE}
-        ),
-    ]
     authority = connection.trusted(access.authority, access.insecure)
+    connection.check_server(access.address, authority)
+    signing = SuperExecAuthHttpInterceptor(
+        master_secret=credentials.read_secret(access.secret), protected_methods={ACQUIRE}
+    )
     request = AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP])
     with RuntimeHttpClient.from_server_address(
-        access.address, access.insecure, authority, interceptors
+        access.address, access.insecure, authority, [signing]
     ) as client:
-        answer = client.AcquireTask(request)
+        try:
+            answer = client.AcquireTask(request)
+        except httpx.HTTPStatusError as error:
+            raise refused(access, error) from error
+        except httpx.TransportError as error:
+            raise connection.explained(access.address, error, access.insecure) from error
     if not answer.token or answer.task.run_id != run:
         raise RunEnded(f"run {run} has no task that could be taken")
     return answer.token
