@@ -28,6 +28,13 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/federation.smk"
+
+
+if config["training"]["engine"] == "flower":
+
+    include: "workflow/rules/federation_network.smk"
+
+
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/evaluation_simulated.smk"
 include: "workflow/rules/tables.smk"

@@ -268,7 +268,7 @@ def federation(
 
 def one_round(made: Federation) -> None:
     """One round through the whole loop."""
-    made.round = 0
+    made.server.round = 0
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder) / "none", "")
         checkpoint.saved = math.inf  # never due: what a save takes is measured by itself

@@ -87,9 +87,9 @@ def draw_split(folder: Path, site: str) -> None:
     rows[columns].to_csv(folder / "split.csv", index=False)
 
 
-def draw_federation(folder: Path) -> Path:
-    """A folder with two small sites, `north` and `south`, and the lists of both."""
-    for site, count in (("north", 60), ("south", 45)):
+def draw_federation(folder: Path, *, north: int = 60, south: int = 45) -> Path:
+    """A folder with two small sites of so many images, `north` and `south`, and lists of both."""
+    for site, count in (("north", north), ("south", south)):
         draw_site(folder / site, site, count=count)
         draw_split(folder / site, site)
     splits = [pd.read_csv(folder / site / "split.csv") for site in ("north", "south")]
@@ -111,3 +111,9 @@ def federation(tmp_path) -> Path:
 def shared_federation(tmp_path_factory) -> Path:
     """Two small sites that the tests of a module share."""
     return draw_federation(tmp_path_factory.mktemp("federation"))
+
+
+@pytest.fixture(scope="module")
+def larger_federation(tmp_path_factory) -> Path:
+    """Two sites with enough images for intervals and tests, which the tests of a module share."""
+    return draw_federation(tmp_path_factory.mktemp("federation"), north=300, south=300)

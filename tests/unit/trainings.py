@@ -6,6 +6,7 @@ import torch
 
 from chexviz.base.methods import DEFAULTS
 from chexviz.federation.methods import read_training
+from chexviz.federation.rounds import Federation
 from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
 from chexviz.models.dataset import Dataset, load_datasets
@@ -23,12 +24,33 @@ SETTINGS = {
     "local_epochs": 1,
     "method": DEFAULTS | {"algorithm": "fedavg"},
 }
+METHODS = {
+    "fedavg": {"algorithm": "fedavg"},
+    "uniform": {"algorithm": "fedavg", "weights": "uniform"},
+    "fedprox": {"algorithm": "fedprox", "mu": 0.1},
+    "fedbn": {"algorithm": "fedavg", "batchnorm": "local"},
+    "fedfbn": {"algorithm": "fedavg", "batchnorm": "frozen"},
+    "fedrep": {"algorithm": "fedrep", "head_epochs": 1},
+    "scaffold": {"algorithm": "scaffold"},
+    "fedadam": {
+        "algorithm": "fedadam",
+        "server_learning_rate": 0.01,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "tau": 1e-3,
+    },
+}
 CPU = torch.device("cpu")
 
 
 def settings_of(**changes) -> Training:
     """The settings of a training."""
     return read_training(json.dumps(SETTINGS | changes))
+
+
+def changes_of(method: dict, **changes) -> dict:
+    """What of the settings a method's tests change."""
+    return {"schedule": "constant", "method": DEFAULTS | method} | changes
 
 
 LABELLED = {"north": ["pneumonia"], "south": ["pneumothorax"]}
@@ -90,3 +112,9 @@ def train_round(site: LocalSite, number: int = 0, phases=("all",), correct=None)
     for _ in site.train(number, phases, correct):
         pass
     return site.means
+
+
+def packed(made: Federation, site: LocalSite) -> torch.Tensor:
+    """A site's update."""
+    method = made.method
+    return method.exchange.pack(method.travelling(site.model).state_dict(), site.name)

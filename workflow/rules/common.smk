@@ -73,6 +73,7 @@ IMAGES = [paths.image_file(config, site) for site in SITES]
 SHARDED = study.sharded_sites(config)
 TITLES, MARK = literal(settings.titles(config)), literal(config["mark"])
 TRAINING_ENVIRONMENT = f"../../envs/train-{config['pytorch']}.yaml"
+FEDERATION_ENVIRONMENT = f"../../envs/federate-{config['pytorch']}.yaml"
 
 
 # Snakemake compares a job's input with that of its last run as a set. Where the order of files shows

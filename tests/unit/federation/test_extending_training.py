@@ -12,7 +12,7 @@ from chexviz.federation.rounds import Federation
 from chexviz.models import predict, weights
 from chexviz.models.architectures import ARCHITECTURES
 from documented import example
-from trainings import arguments, files, local_sites, settings_of, train_round
+from trainings import arguments, files, local_sites, packed, settings_of, train_round
 
 NAMES = ["north", "south"]
 
@@ -67,15 +67,15 @@ def test_the_method_goes_by_momentum(federation, momentum):
     sites = local_sites(federation, NAMES, method=method)
     made = Federation(sites, settings, ALGORITHMS["fedavgm"](settings, sites))
     assert type(made.method) is momentum
-    count, velocity, shared = made.method.exchange.parameters, 0.0, made.shared.clone()
+    count, velocity, shared = made.method.exchange.parameters, 0.0, made.server.shared.clone()
     for number in range(2):
         for site in sites:
             train_round(site, number)
-        combined = FedAvg.combine(made.method, [made.packed(site) for site in sites])
+        combined = FedAvg.combine(made.method, [packed(made, site) for site in sites])
         velocity = 0.5 * velocity + combined[:count] - shared[:count]
         shared = torch.cat([shared[:count] + velocity, combined[count:]])
         made.average()
-        torch.testing.assert_close(made.shared, shared)
+        torch.testing.assert_close(made.server.shared, shared)
     kept = made.method.state()["velocity"].clone()
     other = ALGORITHMS["fedavgm"](settings, sites)
     other.load({"velocity": kept})

@@ -16,29 +16,19 @@ from chexviz.federation.methods import ALGORITHMS
 from chexviz.federation.rounds import Federation
 from chexviz.models.dataset import pool
 from chexviz.models.files import load_model
-from trainings import arguments, dataset, local_site, local_sites, settings_of, train_round
+from trainings import (
+    METHODS,
+    arguments,
+    changes_of,
+    dataset,
+    local_site,
+    local_sites,
+    packed,
+    settings_of,
+    train_round,
+)
 
 NAMES = ["north", "south"]
-METHODS = {
-    "fedavg": {"algorithm": "fedavg"},
-    "uniform": {"algorithm": "fedavg", "weights": "uniform"},
-    "fedprox": {"algorithm": "fedprox", "mu": 0.1},
-    "fedbn": {"algorithm": "fedavg", "batchnorm": "local"},
-    "fedfbn": {"algorithm": "fedavg", "batchnorm": "frozen"},
-    "fedrep": {"algorithm": "fedrep", "head_epochs": 1},
-    "scaffold": {"algorithm": "scaffold"},
-    "fedadam": {
-        "algorithm": "fedadam",
-        "server_learning_rate": 0.01,
-        "beta1": 0.9,
-        "beta2": 0.99,
-        "tau": 1e-3,
-    },
-}
-
-
-def changes_of(method: dict, **changes) -> dict:
-    return {"schedule": "constant", "method": DEFAULTS | method} | changes
 
 
 def federation_of(folder, method: dict, names=NAMES, **changes) -> Federation:
@@ -62,7 +52,7 @@ def states(federation: Federation) -> list[dict]:
 def trained_alone(federation: Federation) -> list[dict]:
     """What each site's block becomes in a round, before anything is averaged."""
     for site in federation.sites:
-        for _ in federation.local(site):
+        for _ in federation.local(site, federation.server.sent()):
             pass
     return states(federation)
 
@@ -102,8 +92,9 @@ def test_what_is_averaged_and_what_is_kept(federation, name):
         if tensor.is_floating_point()
         and not (tensor_name in batchnorm and method["batchnorm"] != "average")
     )
-    sent = 4 * floats * (2 if name == "scaffold" else 1)
-    assert [row["sent"] for row in made.history] == [sent, sent]
+    # SCAFFOLD's control variates are of the parameters alone, not of running statistics.
+    sent = 4 * (floats + (made.method.exchange.parameters if name == "scaffold" else 0))
+    assert [row["sent"] for row in made.server.history] == [sent, sent]
 
 
 @pytest.mark.parametrize("name", ["fedavg", "uniform", "scaffold"])
@@ -120,16 +111,16 @@ def test_fedprox_without_its_term_is_fedavg(federation):
     plain = run(federation, federation_of(federation, METHODS["fedavg"]))
     zero = run(federation, federation_of(federation, METHODS["fedprox"] | {"mu": 0.0}))
     strong = run(federation, federation_of(federation, METHODS["fedprox"] | {"mu": 1.0}))
-    assert torch.equal(plain.shared, zero.shared)
-    assert plain.history == zero.history
-    assert strong.history[0]["drift"] < plain.history[0]["drift"]
+    assert torch.equal(plain.server.shared, zero.server.shared)
+    assert plain.server.history == zero.server.history
+    assert strong.server.history[0]["drift"] < plain.server.history[0]["drift"]
 
 
 def test_the_gradient_of_fedprox_is_that_of_its_loss(federation):
     made = federation_of(federation, METHODS["fedprox"])
     site = made.sites[0]
-    anchor = made.shared + 0.1
-    correct = made.method.correction(site, anchor)
+    anchor = made.server.shared + 0.1
+    correct = made.method.correction(site, [anchor])
     parameters = made.method.parameters(site.model)
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
@@ -148,16 +139,16 @@ def test_fedadam_by_hand(federation):
     """Two rounds against Algorithm 2 of Reddi et al. 2021, written out."""
     made = federation_of(federation, METHODS["fedadam"])
     count = made.method.exchange.parameters
-    x, first, second = made.shared.clone(), 0.0, torch.full((count,), 1e-6)
+    x, first, second = made.server.shared.clone(), 0.0, torch.full((count,), 1e-6)
     for _ in range(2):
         trained_alone(made)
-        mean = combine([made.packed(site) for site in made.sites], [36, 27], "mean")
+        mean = combine([packed(made, site) for site in made.sites], [36, 27], "mean")
         delta = mean[:count] - x[:count]
         first = 0.9 * first + 0.1 * delta
         second = 0.99 * second + 0.01 * delta**2
         x = torch.cat([x[:count] + 0.01 * first / (second.sqrt() + 1e-3), mean[count:]])
         made.average()
-        torch.testing.assert_close(made.shared, x)
+        torch.testing.assert_close(made.server.shared, x)
 
 
 def test_scaffold_by_hand(federation):
@@ -169,15 +160,15 @@ def test_scaffold_by_hand(federation):
     count, weights = made.method.exchange.parameters, [36 / 63, 27 / 63]
     controls = [torch.zeros(count), torch.zeros(count)]
     for number in range(2):
-        x = made.shared[:count].clone()
+        x = made.server.shared[:count].clone()
         server = sum(weight * one for weight, one in zip(weights, controls, strict=True))
         trained_alone(made)
         for index, site in enumerate(made.sites):
-            y, steps = made.packed(site)[:count], len(site.losses)
+            y, steps = packed(made, site)[:count], len(site.losses)
             controls[index] = controls[index] - server + (x - y) / (steps * rate)
         made.average()
         for site, expected in zip(made.sites, controls, strict=True):
-            variate = torch.cat([one.ravel() for one in made.method.controls[site.name]])
+            variate = made.method.controls[site.name]
             torch.testing.assert_close(variate, expected, atol=2e-4, rtol=2e-3)
         # In the second round the corrections are not zero: the drift must differ from FedAvg's.
         assert (server.abs().sum() > 0) == (number == 1)
@@ -207,8 +198,8 @@ def test_pooled_is_one_training_on_all_images(federation):
         train_round(site, number)
     ours, theirs = made.sites[0].model.state_dict(), site.model.state_dict()
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-    assert [row["site"] for row in made.history] == ["north+south"] * 2
-    assert [row["sent"] for row in made.history] == [0, 0]
+    assert [row["site"] for row in made.server.history] == ["north+south"] * 2
+    assert [row["sent"] for row in made.server.history] == [0, 0]
     assert made.tensors()["tasks.shared.layers.3.weight"].shape == (2, 256)
     assert made.heads() == {"shared": ["pneumonia", "pneumothorax"]}
 
@@ -258,7 +249,7 @@ def test_a_shared_head_is_averaged_over_the_sites_that_label_its_finding(federat
     """One round by hand: hidden layers over all sites, the logit of a finding over those alone."""
     made = federation_of(federation, method)
     for site in made.sites:
-        for _ in made.local(site):
+        for _ in made.local(site, made.server.sent()):
             pass
     before = [copy.deepcopy(site.model.state_dict()) for site in made.sites]
     made.average()
@@ -285,7 +276,7 @@ def test_a_finding_of_both_sites_is_averaged_over_both_by_their_images(federatio
     parties = ALGORITHMS["fedavg"].gather([north, south], settings.method)
     sites = [local_site(data, **changes_of(method)) for data in parties]
     made = Federation(sites, settings, ALGORITHMS["fedavg"](settings, sites))
-    updates = [torch.full_like(made.shared, value) for value in (1.0, 3.0)]
+    updates = [torch.full_like(made.server.shared, value) for value in (1.0, 3.0)]
     combined = made.method.exchange.tensors(made.method.combine(updates))
     mean = (36 * 1 + 27 * 3) / 63
     head = combined["tasks.shared.layers.3.weight"]
@@ -306,9 +297,9 @@ def test_every_method_goes_on_from_any_checkpoint(federation, name):
     whole = run(federation, federation_of(federation, RESUMED[name]))
     broken = federation_of(federation, RESUMED[name])
     steps = 0
-    while broken.round < broken.settings.rounds:
+    while broken.server.round < broken.settings.rounds:
         for site in broken.sites:
-            for _ in broken.local(site):
+            for _ in broken.local(site, broken.server.sent()):
                 steps += 1
                 if steps % 3 == 0:
                     break
@@ -321,7 +312,7 @@ def test_every_method_goes_on_from_any_checkpoint(federation, name):
         broken = federation_of(federation, RESUMED[name])
         check_like(federation / "checkpoint", state, broken.state())
         broken.load(state)
-    assert broken.history == whole.history
+    assert broken.server.history == whole.server.history
     ours, theirs = broken.tensors(), whole.tensors()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], tensor) for key, tensor in theirs.items())

@@ -9,14 +9,16 @@ import yaml
 from chexviz.base import source_code
 from environments import FROM_IMPORT, locked, pinned
 
-NAMES = ["data", "evaluate", "figures", "train-cpu", "train-gpu"]
+BUILDS = {"train": "TRAINING_ENVIRONMENT", "federate": "FEDERATION_ENVIRONMENT"}
+NAMES = [
+    *("data", "evaluate", "figures"),
+    *(f"{stage}-{build}" for stage in BUILDS for build in ("cpu", "gpu")),
+]
 
 
 def entry_points(repository, name: str) -> set[str]:
     """The entry points that run in an environment, by the rules; `forecast`, which none runs."""
-    environment = (
-        "TRAINING_ENVIRONMENT" if name.startswith("train-") else f'"../../envs/{name}.yaml"'
-    )
+    environment = BUILDS.get(name.partition("-")[0], f'"../../envs/{name}.yaml"')
     found = {"tools.forecast"} if name.startswith("train-") else set()
     for path in (repository / "workflow" / "rules").glob("*.smk"):
         for rule in path.read_text().split("\nrule ")[1:]:
@@ -45,10 +47,11 @@ def test_everything_comes_from_conda_forge(repository, name):
 
 
 def test_both_builds_of_pytorch_have_the_same_company(repository):
-    cpu, gpu = (
-        (repository / "envs" / f"train-{build}.yaml").read_text() for build in ("cpu", "gpu")
-    )
-    assert cpu.replace("pytorch-cpu", "pytorch-gpu") == gpu
+    for stage in BUILDS:
+        cpu, gpu = (
+            (repository / "envs" / f"{stage}-{build}.yaml").read_text() for build in ("cpu", "gpu")
+        )
+        assert cpu.replace("pytorch-cpu", "pytorch-gpu") == gpu
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,9 +77,8 @@ def test_every_rule_has_one_of_these_environments(repository):
         for rule in rules:
             (environment,) = re.findall(r"    conda:\n        (\S+)\n", rule)
             used.add(environment)
-    training = {"TRAINING_ENVIRONMENT"}
-    others = {f'"../../envs/{name}.yaml"' for name in NAMES if not name.startswith("train-")}
-    assert used == training | others
+    others = {f'"../../envs/{name}.yaml"' for name in NAMES if "-" not in name}
+    assert used == {*BUILDS.values()} | others
     files = {path.stem for path in (repository / "envs").glob("*.yaml")}
     assert files == set(NAMES)
 

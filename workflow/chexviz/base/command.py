@@ -1,8 +1,11 @@
 """The command line of an entry point: what every parser has."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+
+from chexviz.base.source_code import PACKAGE
 
 
 def argument_parser(main: Callable) -> argparse.ArgumentParser:
@@ -16,3 +19,12 @@ def argument_parser(main: Callable) -> argparse.ArgumentParser:
     name = getattr(module.__spec__, "name", main.__module__)
     program = sys.argv[0] if by_command else f"python -m {name}"
     return argparse.ArgumentParser(prog=program, description=module.__doc__)
+
+
+def program(module: str) -> tuple[list[str], dict[str, str]]:
+    """What starts a module of this library as a process, and its environment: the same code.
+
+    module: its name, whole.
+    """
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return [sys.executable, "-m", module], os.environ | {"PYTHONPATH": os.pathsep.join(paths)}

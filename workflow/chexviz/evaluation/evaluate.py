@@ -30,6 +30,7 @@ from chexviz.evaluation.predictions import (
     add_predictions,
     comparable,
     find_baselines,
+    measurable,
     read_models,
     threshold,
 )
@@ -200,10 +201,16 @@ def roc_rows(models: list[Model], sensitivities: np.ndarray, settings: Resamplin
     return rows
 
 
-def evaluate(models: list[Model], settings: Resampling, margin: float) -> dict[str, pd.DataFrame]:
-    """The TABLES, endpoint by endpoint. Raises InputError before any work."""
+def evaluate(
+    models: list[Model], settings: Resampling, margin: float | None
+) -> dict[str, pd.DataFrame]:
+    """The TABLES, endpoint by endpoint. Raises InputError before any work.
+
+    margin: AUROC, of non-inferiority; None: nothing is compared, and no baseline is needed.
+    """
     metrics, comparisons, curves = [], [], []
-    for group in comparable(models, settings.bootstrap.unit).values():
+    checked = measurable if margin is None else comparable
+    for group in checked(models, settings.bootstrap.unit).values():
         thresholds = [threshold(model) for model in group]
         fixed = [
             None if model.chosen_on == "evaluation" else chosen
@@ -211,7 +218,8 @@ def evaluate(models: list[Model], settings: Resampling, margin: float) -> dict[s
         ]
         measured, sensitivities = measure_endpoint(group, fixed, settings.bootstrap)
         metrics += metric_rows(group, thresholds, measured, settings)
-        comparisons += comparison_rows(group, measured, settings, margin)
+        if margin is not None:
+            comparisons += comparison_rows(group, measured, settings, margin)
         curves += roc_rows(group, sensitivities, settings)
     rows = {"metrics": metrics, "comparisons": comparisons, "roc": curves}
     tables = {name: table.frame(rows[name]) for name, table in TABLES.items()}

@@ -394,13 +394,18 @@ def by_endpoint(models: list[Model]) -> dict[tuple[str, str], list[Model]]:
     return endpoints
 
 
-def comparable(models: list[Model], unit: str) -> dict[tuple[str, str], list[Model]]:
-    """The same. Raises InputError unless they can be compared with baselines and resampled."""
-    find_baselines(models)
+def measurable(models: list[Model], unit: str) -> dict[tuple[str, str], list[Model]]:
+    """The same. Raises InputError unless their images can be resampled, too."""
     endpoints = by_endpoint(models)
     for group in endpoints.values():
         require_classes(group[0], unit)
     return endpoints
+
+
+def comparable(models: list[Model], unit: str) -> dict[tuple[str, str], list[Model]]:
+    """The same. Raises InputError unless they can be compared with baselines, too."""
+    find_baselines(models)
+    return measurable(models, unit)
 
 
 # --- command line --------------------------------------------------------------------------------

@@ -4,9 +4,8 @@ An algorithm is a class here. A method is an entry under `methods:` in the confi
 algorithm and its settings.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 import torch
@@ -18,7 +17,7 @@ from chexviz.federation.exchange import Combination, Exchange
 from chexviz.federation.settings import Method, Outline, Rate, Training
 from chexviz.federation.site import ALL, REPRESENTATION, TASK, LocalSite
 from chexviz.federation.site_minimum import check_sites
-from chexviz.models.dataset import Dataset, pool, share
+from chexviz.models.dataset import Dataset, Known, pool, share
 from chexviz.models.model import Model
 
 Kind = TypeVar("Kind", bound=type["FedAvg"])
@@ -27,6 +26,17 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 ALGORITHMS: dict[str, type["FedAvg"]] = {}  # by the names that the config calls them
+
+
+class Member(Known, Protocol):
+    """What a method knows of a site, be it in this process or elsewhere.
+
+    model: of its architecture and heads; in this process its own. device: where its vectors are.
+    """
+
+    name: str
+    model: Model
+    device: torch.device
 
 
 def algorithm(name: str) -> Callable[[Kind], Kind]:
@@ -43,21 +53,18 @@ def algorithm(name: str) -> Callable[[Kind], Kind]:
 class FedAvg:
     """Averaged representation blocks (McMahan et al. 2017): the shared loop, nothing added.
 
-    Subclasses override what they change. settings: of the training; the algorithm's own are those
-    of its method.
+    One class for both sides: a site calls `correction` and `report`, the server `extras`,
+    `combine`, `receive` and `server`; in one process an object is both. Subclasses override what
+    they change. settings: of the training; the algorithm's own are those of its method. members:
+    all sites in the order of the sums; over a network a site knows itself alone.
     """
 
     Settings: type[Method] = Method  # what the config says about a method of this algorithm
-    vectors = 1  # of the exchange's length, that a site sends and receives in a round
 
-    def __init__(self, settings: Training, sites: Sequence[LocalSite]):
-        self.settings = settings.method
-        how, data = self.settings, [site.data for site in sites]
-        labelled = None if how.heads == "private" else labels_known(data)
-        check_sites(how.algorithm, how.combine, how.trim, fewest(data, labelled))
-        self.exchange = Exchange(self.travelling(sites[0].model), how.batchnorm)
-        self.weights = weights_of(how, data)
-        self.combination = Combination(self.exchange, self.weights, how.combine, how.trim, labelled)
+    def __init__(self, settings: Training, members: Sequence[Member]):
+        self.settings, self.members = settings.method, members
+        model = members[0].model
+        self.exchange = Exchange(self.travelling(model), self.settings.batchnorm)
 
     @staticmethod
     def gather(datasets: list[Dataset], how: Method) -> list[Dataset]:
@@ -73,13 +80,38 @@ class FedAvg:
         """What each local epoch of a round trains."""
         return [ALL] * settings.local_epochs
 
-    def correction(self, site: LocalSite, shared: Tensor) -> Correction:
-        """What is done to a site's gradients before each step of a round from `shared`."""
+    def correction(self, site: LocalSite, received: Sequence[Tensor]) -> Correction:
+        """What is done to a site's gradients before each step of a round.
+
+        received: at its start, on the site's device: the average, and the server's `extras`.
+        """
         return None
 
-    def combine(self, updates: Sequence[Tensor]) -> Tensor:
-        """One vector (p,) from those of all sites, in their order."""
-        return self.combination(updates)
+    def report(self, site: LocalSite) -> list[Tensor]:
+        """What a site sends beside its update once a round is over."""
+        return []
+
+    def extras(self) -> list[Tensor]:
+        """What the server sends beside the average."""
+        return []
+
+    def receive(self, reports: Mapping[str, Sequence[Tensor]]) -> None:
+        """Take what the sites sent beside their updates."""
+
+    def check(self, senders: Sequence[Known]) -> None:
+        """Raise InputError if so few sites cannot be combined as the method asks."""
+        how = self.settings
+        check_sites(how.algorithm, how.combine, how.trim, fewest(senders, self.labelled(senders)))
+
+    def labelled(self, senders: Sequence[Known]) -> Tensor | None:
+        """Which of these sites labels which finding of a shared head; None of private ones."""
+        return None if self.settings.heads == "private" else labels_known(senders)
+
+    def combine(self, updates: Sequence[Tensor], senders: Sequence[Known] = ()) -> Tensor:
+        """One vector (p,) from those of the senders, in their order; of all members if not said."""
+        senders, how = senders or self.members, self.settings
+        weights, labelled = weights_of(how, senders), self.labelled(senders)
+        return Combination(self.exchange, weights, how.combine, how.trim, labelled)(updates)
 
     def server(self, shared: Tensor, combined: Tensor) -> Tensor:
         """The next average, from the last one and what this round's updates combine to."""
@@ -89,6 +121,14 @@ class FedAvg:
         """The parameters of a model that travel, in the order of the exchange."""
         named = dict(self.travelling(model).named_parameters())
         return [named[name] for name in self.exchange.names if name in named]
+
+    def like(self, parameters: Sequence[Tensor], vector: Tensor) -> list[Tensor]:
+        """The start of a vector as tensors of the shape and memory layout of the parameters."""
+        parts = vector[: self.exchange.parameters].split([one.numel() for one in parameters])
+        return [
+            torch.empty_like(parameter, requires_grad=False).copy_(part.view(parameter.shape))
+            for parameter, part in zip(parameters, parts, strict=True)
+        ]
 
     def state(self) -> dict:
         """What a checkpoint keeps of the method itself."""
@@ -107,14 +147,10 @@ class FedProx(FedAvg):
 
     settings: Settings
 
-    def correction(self, site: LocalSite, shared: Tensor) -> Correction:
+    def correction(self, site: LocalSite, received: Sequence[Tensor]) -> Correction:
         mu = self.settings.mu
         parameters = self.parameters(site.model)
-        parts = self.exchange.tensors(shared).values()  # parameters come first in an exchange
-        anchors = [
-            torch.empty_like(parameter).copy_(part)
-            for parameter, part in zip(parameters, parts, strict=False)
-        ]
+        anchors = self.like(parameters, received[0])
 
         def pull_to_the_average() -> None:
             own = gradients(parameters)
@@ -148,19 +184,18 @@ class Scaffold(FedAvg):
     holds for Adam too, whose steps are not proportional to them. The variates travel as well.
     """
 
-    vectors = 2
+    def __init__(self, settings: Training, members: Sequence[Member]):
+        super().__init__(settings, members)
+        length, names = self.exchange.parameters, [one.name for one in members]
+        self.controls = {one.name: torch.zeros(length, device=one.device) for one in members}
+        self.sums = {one.name: zeros(self.parameters(one.model)) for one in members}
+        self.steps = dict.fromkeys(names, 0)
 
-    def __init__(self, settings: Training, sites: Sequence[LocalSite]):
-        super().__init__(settings, sites)
-        blocks = {site.name: self.parameters(site.model) for site in sites}
-        self.controls: dict[str, Tensors] = {name: zeros(block) for name, block in blocks.items()}
-        self.sums = {name: zeros(block) for name, block in blocks.items()}
-        self.steps = dict.fromkeys(blocks, 0)
-
-    def correction(self, site: LocalSite, shared: Tensor) -> Correction:
+    def correction(self, site: LocalSite, received: Sequence[Tensor]) -> Correction:
         parameters = self.parameters(site.model)
         sums = self.sums[site.name]
-        differences = torch._foreach_sub(self.control(site.device), self.controls[site.name])
+        own = self.controls[site.name].to(site.device)
+        differences = self.like(parameters, received[1] - own)
 
         def correct() -> None:
             own = gradients(parameters)
@@ -170,29 +205,32 @@ class Scaffold(FedAvg):
 
         return correct
 
-    def control(self, device: torch.device) -> Tensors:
-        """The server's control variate: the weighted mean of the sites'."""
-        total = sum(self.weights)
-        parts = (
-            torch._foreach_mul([one.to(device) for one in control], weight / total)
-            for weight, control in zip(self.weights, self.controls.values(), strict=True)
-        )
-        return reduce(torch._foreach_add, parts)
+    def report(self, site: LocalSite) -> list[Tensor]:
+        sums = self.sums[site.name]
+        control = torch.cat([one.reshape(-1) for one in sums]).div_(self.steps[site.name])
+        torch._foreach_zero_(sums)
+        self.steps[site.name] = 0
+        self.controls[site.name] = control
+        return [control]
 
-    def server(self, shared: Tensor, combined: Tensor) -> Tensor:
-        for name, sums in self.sums.items():
-            self.controls[name] = torch._foreach_div(sums, self.steps[name])
-            torch._foreach_zero_(sums)
-            self.steps[name] = 0
-        return combined
+    def receive(self, reports: Mapping[str, Sequence[Tensor]]) -> None:
+        self.controls |= {name: control for name, (control,) in reports.items()}
+
+    def extras(self) -> list[Tensor]:
+        """The server's control variate: the weighted mean of the sites'."""
+        weights, where = weights_of(self.settings, self.members), self.members[0].device
+        mean = torch.zeros(self.exchange.parameters, device=where)
+        for weight, one in zip(weights, self.members, strict=True):
+            mean += self.controls[one.name].to(where) * (weight / sum(weights))
+        return [mean]
 
     def state(self) -> dict:
         return {"controls": self.controls, "sums": self.sums, "steps": self.steps}
 
     def load(self, state: Mapping) -> None:
-        for kept, saved in ((self.controls, state["controls"]), (self.sums, state["sums"])):
-            for name, tensors in kept.items():
-                torch._foreach_copy_(tensors, saved[name])
+        for name, control in self.controls.items():
+            control.copy_(state["controls"][name])
+            torch._foreach_copy_(self.sums[name], state["sums"][name])
         self.steps = dict(state["steps"])
 
 
@@ -211,9 +249,9 @@ class FedAdam(FedAvg):
 
     settings: Settings
 
-    def __init__(self, settings: Training, sites: Sequence[LocalSite]):
-        super().__init__(settings, sites)
-        self.first = torch.zeros(self.exchange.parameters, device=sites[0].device)
+    def __init__(self, settings: Training, members: Sequence[Member]):
+        super().__init__(settings, members)
+        self.first = torch.zeros(self.exchange.parameters, device=members[0].device)
         self.second = torch.full_like(self.first, self.settings.tau**2)
 
     def server(self, shared: Tensor, combined: Tensor) -> Tensor:
@@ -244,19 +282,19 @@ class Pooled(FedAvg):
         return [pool(datasets)]
 
 
-def labels_known(datasets: Sequence[Dataset]) -> Tensor:
+def labels_known(sites: Iterable[Known]) -> Tensor:
     """Which site has labels of which finding of their shared head, bool (sites, findings)."""
-    return torch.stack([(~torch.isnan(data.labels)).any(dim=0).cpu() for data in datasets])
+    return torch.tensor([site.known for site in sites])
 
 
-def fewest(datasets: Sequence[Dataset], labelled: Tensor | None) -> int:
+def fewest(sites: Sequence[Known], labelled: Tensor | None) -> int:
     """How many sites at least have a say in a number that travels."""
-    return len(datasets) if labelled is None else int(labelled.sum(dim=0).min())
+    return len(sites) if labelled is None else int(labelled.sum(dim=0).min())
 
 
-def weights_of(how: Method, datasets: Sequence[Dataset]) -> list[int]:
+def weights_of(how: Method, sites: Iterable[Known]) -> list[int]:
     """What each site weighs in a mean: its training images, or 1."""
-    return [len(data) if how.weights == "size" else 1 for data in datasets]
+    return [site.size if how.weights == "size" else 1 for site in sites]
 
 
 def gradients(parameters: Sequence[Tensor]) -> list[Tensor]:

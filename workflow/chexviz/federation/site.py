@@ -31,6 +31,7 @@ class LocalSite:
     def __init__(self, data: Dataset, model: Model, settings: Training, *, epochs: int, seed: int):
         self.data, self.settings, self.epochs, self.seed = data, settings, epochs, seed
         self.name, self.device = data.site, data.images.device
+        self.size, self.known = data.size, data.known
         self.model = place(model, self.device)
         self.frozen = batchnorm_layers(model) if settings.method.batchnorm == "frozen" else []
         if settings.compile:

@@ -4,7 +4,7 @@ import argparse
 import json
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from chexviz.federation.site import LocalSite
 from chexviz.models import device, files
 from chexviz.models.architectures import ARCHITECTURES
 from chexviz.models.dataset import Dataset, load_datasets
-from chexviz.models.model import Model
+from chexviz.models.model import Heads, Model
 
 
 @contextmanager
@@ -39,7 +39,8 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parser_of(main: Callable) -> argparse.ArgumentParser:
+    """Takes what trains a model, in this process or over a network."""
     parser = argument_parser(main)
     parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
     add_sites(parser)
@@ -55,7 +56,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", required=True, type=Path)
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--history", required=True, type=Path)
-    return parser.parse_args(argv)
+    return parser
 
 
 def load_parties(arguments: argparse.Namespace, settings: Training) -> list[Dataset]:
@@ -90,8 +91,18 @@ def build_sites(
     ]
 
 
+def about_model(arguments: argparse.Namespace, heads: Heads) -> dict:
+    """What the header of a model says of it."""
+    return {
+        "architecture": arguments.architecture,
+        "heads": heads,
+        "seed": arguments.seed,
+        "settings": json.loads(arguments.settings),
+    }
+
+
 def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+    arguments = parser_of(main).parse_args(argv)
     settings = read_training(arguments.settings)
     sites = build_sites(arguments, settings, load_parties(arguments, settings))
     method = ALGORITHMS[settings.method.algorithm](settings, sites)
@@ -99,12 +110,7 @@ def main(argv: list[str] | None = None) -> None:
     inputs = [arguments.images, arguments.split]
     inputs += [arguments.weights] if arguments.weights else []
     inputs += arguments.task or []
-    about = {
-        "architecture": arguments.architecture,
-        "heads": federation.heads(),
-        "seed": arguments.seed,
-        "settings": json.loads(arguments.settings),
-    }
+    about = about_model(arguments, federation.heads())
     checkpoint = Checkpoint(arguments.checkpoint, fingerprint("federation.train", about, inputs))
     # Several protocols train side by side.
     label = f"train {arguments.architecture} on {' + '.join(findings_of(arguments.site))}"
@@ -112,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
     with stop_requests() as stop:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:
-        HISTORY.write(pd.DataFrame(federation.history), temporary)
+        HISTORY.write(pd.DataFrame(federation.server.history), temporary)
     files.save(arguments.model, federation.tensors(), **about)
     checkpoint.remove()
 

@@ -1,9 +1,10 @@
 """The images and labels of one site's subset, on the device that computes or streamed to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,19 @@ class Images:
                 yield ready.to(self.device)
 
 
+class Known(Protocol):
+    """What is known of a site's images without seeing them.
+
+    size: how many there are. known: of which of its findings it has any label.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def known(self) -> Sequence[bool]: ...
+
+
 @dataclass
 class Dataset:
     """A site's subset, or that of several sites pooled.
@@ -86,6 +100,14 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def size(self) -> int:
+        return len(self)
+
+    @property
+    def known(self) -> list[bool]:
+        return (~torch.isnan(self.labels)).any(dim=0).tolist()
 
     def in_order(self, size: int) -> tuple[Tensor, ...]:
         """All indices in order, in even batches of at most `size`, for Images.batches."""
@@ -146,18 +168,21 @@ def subset_of(
 
 
 def share(datasets: Sequence[Dataset]) -> list[Dataset]:
-    """The datasets with one head for all, of every finding that any of them labels.
+    """The datasets with one head for all, of every finding that any of them labels."""
+    own = [one for data in datasets for known in data.heads.values() for one in known]
+    return [with_shared_head(data, dict.fromkeys(own)) for data in datasets]
+
+
+def with_shared_head(data: Dataset, findings: Iterable[str]) -> Dataset:
+    """The dataset with one head, of all sites' findings.
 
     What a site does not label is unknown (NaN) of its images, which is not the same as negative.
     """
-    own = [[one for findings in data.heads.values() for one in findings] for data in datasets]
-    findings = list(dict.fromkeys(one for known in own for one in known))
-    shared = []
-    for data, known in zip(datasets, own, strict=True):
-        labels = torch.full((len(data), len(findings)), torch.nan, device=data.labels.device)
-        labels[:, [findings.index(one) for one in known]] = data.labels
-        shared.append(replace(data, heads={SHARED: findings}, labels=labels))
-    return shared
+    every = list(findings)
+    known = [one for own in data.heads.values() for one in own]
+    labels = torch.full((len(data), len(every)), torch.nan, device=data.labels.device)
+    labels[:, [every.index(one) for one in known]] = data.labels
+    return replace(data, heads={SHARED: every}, labels=labels)
 
 
 def pool(datasets: Sequence[Dataset]) -> Dataset:

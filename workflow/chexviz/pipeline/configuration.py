@@ -65,6 +65,7 @@ def check(config: Config) -> None:
     check_names(config)
     check_findings(config)
     check_methods(config)
+    check_engine(config)
     check_titles(config)
     for site in config["run"]["sites"]:
         check_archive(config, site)
@@ -144,6 +145,26 @@ def check_methods(config: Config) -> None:
         method = DEFAULTS | config["methods"][name]
         sites = fewest_sites(config, method["heads"])
         check_sites(name, method["combine"], method["trim"], sites)
+
+
+def check_engine(config: Config) -> None:
+    """Refuse methods that cannot go over a network. Raises InputError."""
+    if config["training"]["engine"] != "flower":
+        return
+    warmed = [name for name in config["run"]["architectures"] if study.warmed_up(config, name)]
+    for name in config["run"]["methods"]:
+        if config["methods"][name]["algorithm"] == POOLED:
+            reason = "which needs all images in one place"
+        elif warmed and study.has_shared_heads(config, name):
+            reason = f"whose shared head is warmed up for {', '.join(warmed)}, all sites together"
+        else:
+            continue
+        raise InputError(
+            "config: run: methods",
+            expected="methods that go over a network, since `training: engine` is `flower`",
+            found=f"{name}, {reason}",
+            fix="leave it out, or set `engine: in-process`",
+        )
 
 
 def fewest_sites(config: Config, heads: str) -> int:

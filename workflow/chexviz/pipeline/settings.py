@@ -95,6 +95,11 @@ def warmup(config: Config, architecture: str, method: str = BASELINE) -> dict:
     )
 
 
+def head_warmup(config: Config, architecture: str) -> str:
+    """How each site of a network warms up its own task block, as JSON; '' if it starts at random."""
+    return text(warmup(config, architecture)) if study.warmed_up(config, architecture) else ""
+
+
 def train(config: Config, architecture: str, method: str) -> dict:
     """How a model is trained. A baseline is a federation of one site: an epoch is a round."""
     chosen = config["architectures"][architecture]

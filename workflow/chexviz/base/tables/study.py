@@ -45,6 +45,46 @@ LEAKAGE = Table(
     ),
     note=note(),
 )
+KEYED = Table(
+    "keyed.csv",
+    "what a site tells of its images, for the audit between sites: a row for the patient and the "
+    "file of each image, and one for its perceptual hash, which are not linked; each kind sorted",
+    key=text("which secret the hashes are under: the same for the same"),
+    subset=text("train, validation, evaluation"),
+    patient=text("HMAC-SHA256 of the id, in hexadecimal; empty: unknown, or of a perceptual hash"),
+    file=text("HMAC-SHA256 of the file's sha256; empty: of a perceptual hash"),
+    phash=text("the bits in a secret order, some of them turned; empty: of a patient and a file"),
+)
+SHARED_KINDS = ("patient", "exact", "close", "candidate")
+SHARED = Table(
+    "audit/between_sites.csv",
+    "a row for each site, other site and kind of what they share, found by their keyed.csv",
+    site=text(),
+    other=text(),
+    shared=text(
+        "patient; exact: the same file by checksum; close, candidate: perceptual hashes that "
+        "differ by few bits, and by more of them"
+    ),
+    bits=note("of phash that differ; empty: of patients and files"),
+    common=note(
+        "patients, files, or pairs of images; '<5': fewer, but not none; empty: one of the sites "
+        "has told none, so that nothing can be found (likewise in what follows)"
+    ),
+    images=note("of the site that share it with the other"),
+    leaking=note(
+        "of these, those that share it with an earlier subset of the other site: a file that "
+        "evaluates here and trains there"
+    ),
+)
+LEAKING = Table(
+    "leaking.csv",
+    "what a site is told back of its own images: a row for each that shares something with an "
+    "earlier subset of another site",
+    shared=text(", ".join(SHARED_KINDS)),
+    subset=text("of the image"),
+    file=text("as in keyed.csv; empty: of close ones and candidates"),
+    phash=text("as in keyed.csv; empty: of patients and files"),
+)
 LABEL_CHECKS = Table(
     "audit/labels.csv",
     "a row for each check of labels and tags",

@@ -25,8 +25,8 @@ dependencies = ["flwr=={flower}"]
 publisher = "{name}"
 
 [tool.flwr.app.components]
-serverapp = "{name}.federation.network.server_app:app"
-clientapp = "{name}.federation.network.site_app:app"
+serverapp = "{name}.federation.network.stock:server"
+clientapp = "{name}.federation.network.stock:client"
 """
 
 

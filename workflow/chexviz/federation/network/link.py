@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Self
 import httpx
 from flwr.supercore.address import resolve_bind_address
 
+from chexviz.base.command import program
 from chexviz.base.errors import InputError
 from chexviz.federation.network import connection, credentials
 from chexviz.federation.network.control import Access
@@ -48,7 +48,8 @@ class Link:
         if self.insecure:
             LOG.warning(connection.INSECURE.format(address=self.access.address))
         log = self.folder / LOG_FILE
-        command = [sys.executable, "-m", PROGRAM, f"--folder={self.folder}", f"--host={self.host}"]
+        command, environment = program(PROGRAM)
+        command += [f"--folder={self.folder}", f"--host={self.host}"]
         command += [f"--port={self.port}", f"--parent={os.getpid()}"]
         with log.open("ab") as file:
             self.process = subprocess.Popen(
@@ -56,7 +57,7 @@ class Link:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env=os.environ | {"FLWR_HOME": str(self.folder / "flower")},
+                env=environment | {"FLWR_HOME": str(self.folder / "flower")},
                 start_new_session=True,  # Ctrl-C is for us, who stop it when all is said
             )
         try:

@@ -1,0 +1,322 @@
+"""A federation over a network against the one in a process: the same bits, whatever is lost."""
+
+import json
+import threading
+from contextlib import suppress
+
+import pytest
+import torch
+from flwr.app import Array, ArrayRecord
+
+from chexviz.base.errors import InputError
+from chexviz.federation import checkpoint, methods
+from chexviz.federation.checkpoint import Checkpoint
+from chexviz.federation.exchange import batchnorm_names
+from chexviz.federation.network.coordinator import Coordinator, Rules
+from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, Study
+from chexviz.federation.rounds import Federation
+from chexviz.federation.server import joined
+from chexviz.models.files import load
+from chexviz.models.model import build
+from memory_grid import MemoryGrid, participant
+from trainings import (
+    LABELLED,
+    METHODS,
+    SETTINGS,
+    changes_of,
+    dataset,
+    local_site,
+    settings_of,
+)
+
+NAMES = ["north", "south"]
+RULES = Rules(quorum=None, deadline=None, largest_step=10.0)
+SHARED = {"shared": {"algorithm": "fedavg", "heads": "shared"}}
+EVERY = METHODS | SHARED | {"shared scaffold": {"algorithm": "scaffold", "heads": "shared"}}
+
+
+def study_of(method: dict, **changes) -> Study:
+    settings = SETTINGS | changes_of(method, **changes)
+    return Study(
+        protocol="paper",
+        architecture="standard",
+        findings={name: LABELLED[name] for name in NAMES},
+        seed=1,
+        settings=settings,
+    )
+
+
+def in_process(folder, method: dict, **changes) -> Federation:
+    settings = settings_of(**changes_of(method, **changes))
+    algorithm = methods.ALGORITHMS[method["algorithm"]]
+    data = algorithm.gather([dataset(folder, name, "train") for name in NAMES], settings.method)
+    sites = [local_site(one, **changes_of(method, **changes)) for one in data]
+    for site in sites:
+        site.epochs = settings.rounds * len(algorithm.phases(settings))
+    made = Federation(sites, settings, algorithm(settings, sites))
+    made.train(Checkpoint(folder / "none", "x"), "test", threading.Event())
+    return made
+
+
+def block(study: Study) -> dict:
+    heads = {"north": ["pneumonia"]}
+    return build(study.architecture, heads, study.seed).representation.state_dict()
+
+
+def grid_of(folder, state: str = "state", **options) -> MemoryGrid:
+    return MemoryGrid({name: participant(folder, name, state, **options).answer for name in NAMES})
+
+
+def coordinate(folder, study: Study, grid: MemoryGrid, rules: Rules = RULES, stop=None):
+    coordinator = Coordinator(study, rules, grid, grid.nodes, stop or threading.Event())
+    return coordinator.run(block(study), Checkpoint(folder / "server", study.digest))
+
+
+def model_of(folder, study: Study, state: str = "state") -> dict:
+    """The model that a workflow gets, joined of what the sites wrote."""
+    states = {
+        name: load(folder / state / name / study.digest[:16] / "model.safetensors")[0]
+        for name in NAMES
+    }
+    own = study.training().method.batchnorm == "local"
+    representation = build("standard", {"x": ["y"]}, 1).representation
+    return joined(states, batchnorm_names(representation) if own else [])
+
+
+def assert_same(ours: dict, theirs: dict) -> None:
+    for name, tensor in theirs.items():
+        if tensor.is_floating_point():
+            assert torch.equal(ours[name], tensor), name
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_method_gives_the_bits_of_the_federation_in_a_process(federation, name):
+    study, whole = study_of(EVERY[name]), in_process(federation, EVERY[name])
+    server = coordinate(federation, study, grid_of(federation))
+    assert torch.equal(server.shared, whole.server.shared)
+    assert server.history == whole.server.history
+    assert_same(model_of(federation, study), whole.tensors())
+
+
+@pytest.mark.parametrize("name", ["fedavg", "scaffold", "fedadam", "fedbn", "shared"])
+def test_the_bits_stay_the_same_whatever_is_killed(federation, name):
+    """Before every third message a site is replaced by a new process, and the message is lost; the
+    coordinator is stopped after every round."""
+    study, whole = study_of(EVERY[name]), in_process(federation, EVERY[name])
+    count, stop = [0], threading.Event()
+    grid = grid_of(federation)
+
+    def lose(site: str, message) -> bool:
+        count[0] += 1
+        if count[0] % 3:
+            return False
+        if count[0] % 2:  # killed after it had trained: its answer is lost, and given again
+            grid.sites[site](message)
+        grid.sites[site] = participant(federation, site).answer
+        return True
+
+    grid.lose = lose
+    server = None
+    while server is None:
+        with suppress(SystemExit):
+            server = coordinate(federation, study, grid, stop=Impatient(stop, 12))
+    assert torch.equal(server.shared, whole.server.shared)
+    assert server.history == whole.server.history
+    assert_same(model_of(federation, study), whole.tensors())
+
+
+class Impatient:
+    """A request to stop that comes after so many looks, but never before something is done."""
+
+    def __init__(self, event: threading.Event, looks: int):
+        self.event, self.left = event, looks
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+    def wait(self, seconds: float) -> None:
+        pass
+
+
+def test_what_leaves_a_site(federation):
+    """All messages of a run: numbers by name and float32 vectors as long as the block, no more."""
+    study = study_of(METHODS["fedavg"])
+    grid = grid_of(federation)
+    server = coordinate(federation, study, grid)
+    replies = [one for one in grid.seen if one.metadata.reply_to_message_id]
+    assert len(replies) == 2 * (1 + 3 + 1)
+    for message in replies:
+        kind, said = message.metadata.message_type, message.content
+        assert set(said["numbers"]) == NUMBERS[kind][1]
+        assert set(said) == ({"numbers", "vectors"} if kind == ROUND else {"numbers"})
+        assert all(isinstance(one, int | float | list) for one in said["numbers"].values())
+        if kind == ROUND:
+            (array,) = said["vectors"].values()
+            assert array.numpy().shape == server.shared.shape
+            assert set(said["numbers"]) == {"round", "learning_rate", "loss", "images"}
+        if kind == START:
+            assert said["numbers"]["size"] in (36, 27)
+    assert {one.metadata.message_type for one in grid.seen} == {START, ROUND, FINISH}
+
+
+def test_tables_leave_only_as_the_operator_gives_them(federation):
+    study = study_of(METHODS["fedavg"], rounds=1)
+    grid = grid_of(federation, tables=lambda model: {"metrics.csv": f"{model.name}\n"})
+    coordinator = Coordinator(study, RULES, grid, grid.nodes, threading.Event())
+    coordinator.run(block(study), Checkpoint(federation / "server", study.digest))
+    assert coordinator.tables == {name: {"metrics.csv": "model.safetensors\n"} for name in NAMES}
+
+
+def spoiled(answer, spoil):
+    """A site whose updates are spoiled."""
+
+    def given(message):
+        reply = answer(message)
+        if message.metadata.message_type == ROUND:
+            spoil(reply.content)
+        return reply
+
+    return given
+
+
+def put(content, values) -> None:
+    content["vectors"] = ArrayRecord({"0": Array(values)})
+
+
+def first(content):
+    return content["vectors"]["0"].numpy().copy()
+
+
+SPOILS = {
+    "finite values": lambda said: put(said, first(said) * float("nan")),
+    "vectors of": lambda said: put(said, first(said)[:-1]),
+    "float32 vectors": lambda said: put(said, first(said).astype("float64")),
+    "largest_step": lambda said: put(said, first(said) * 1e4),
+    "learning_rate, loss": lambda said: said["numbers"].pop("loss"),
+}
+
+
+@pytest.mark.parametrize("found", SPOILS)
+def test_a_bad_update_is_refused_by_name(federation, found, capsys):
+    study = study_of(METHODS["fedavg"], rounds=1)
+    grid = grid_of(federation)
+    grid.sites["south"] = spoiled(grid.sites["south"], SPOILS[found])
+    with pytest.raises(InputError, match=rf"(?s)at least 2 of the sites.*south.*{found}"):
+        coordinate(federation, study, grid)
+    assert "site south has no part in train.round" in capsys.readouterr().err
+
+
+def test_the_round_goes_on_where_the_quorum_holds(federation):
+    study = study_of(METHODS["fedavg"], rounds=2)
+    grid = grid_of(federation)
+    grid.sites["south"] = spoiled(grid.sites["south"], SPOILS["finite values"])
+    rules = Rules(quorum=1, deadline=None, largest_step=10.0)
+    server = coordinate(federation, study, grid, rules)
+    assert [(row["round"], row["site"]) for row in server.history] == [(1, "north"), (2, "north")]
+    assert torch.isfinite(server.shared).all()
+
+
+def test_who_is_too_slow_is_left_out_after_the_deadline(federation, capsys):
+    study = study_of(METHODS["fedavg"], rounds=1)
+    grid = grid_of(federation)
+    answers = grid.sites["south"]
+    rules = Rules(quorum=1, deadline=1, largest_step=10.0)
+
+    def slow(message):
+        if message.metadata.message_type == ROUND:
+            grid.there.pop("south", None)
+            grid.messages.pop(message.metadata.message_id, None)
+            raise KeyError
+        return answers(message)
+
+    grid.sites["south"] = slow
+    pull = grid.pull_messages
+    grid.pull_messages = lambda ids: [
+        reply for one in ids if not is_round_of(grid, one, "south") for reply in pull([one])
+    ]
+    server = coordinate(federation, study, grid, rules)
+    assert [row["site"] for row in server.history] == ["north"]
+    assert "without south" in capsys.readouterr().err
+
+
+def is_round_of(grid: MemoryGrid, identity: str, name: str) -> bool:
+    message = grid.messages.get(identity)
+    if message is None or message.metadata.message_type != ROUND:
+        return False
+    return grid.names[message.metadata.dst_node_id] == name
+
+
+def test_a_robust_method_works_over_the_network_and_needs_its_sites(federation):
+    method = {"algorithm": "fedavg", "combine": "median"}
+    with pytest.raises(InputError, match="at least 3 sites"):
+        coordinate(federation, study_of(method), grid_of(federation))
+
+
+@pytest.mark.parametrize(
+    ("study", "reason"),
+    [
+        (study_of({"algorithm": "pooled"}), "all images in one place"),
+        (
+            Study(
+                **{
+                    name: getattr(study_of(SHARED["shared"]), name) for name in ("protocol", "seed")
+                },
+                architecture="standard",
+                findings=LABELLED,
+                settings=study_of(SHARED["shared"]).settings,
+                warmup={"epochs": 1},
+            ),
+            "meet after every epoch",
+        ),
+    ],
+    ids=["pooled", "shared warm-up"],
+)
+def test_what_cannot_go_over_a_network_is_refused_before_a_round(federation, study, reason):
+    grid = grid_of(federation)
+    with pytest.raises(InputError, match=reason):
+        coordinate(federation, study, grid)
+    assert not grid.seen
+
+
+def test_a_site_that_has_lost_its_state_is_not_averaged_with_another(federation):
+    study = study_of(METHODS["fedavg"])
+    grid = grid_of(federation)
+    with pytest.raises(SystemExit):
+        coordinate(federation, study, grid, stop=Impatient(threading.Event(), 3))
+    other = grid_of(federation, "lost")
+    other.sites["north"] = grid.sites["north"]
+    saved = checkpoint.read(federation / "server")
+    assert saved["server"]["round"] >= 1
+    with pytest.raises(InputError, match=r"(?s)south.*kept of round"):
+        coordinate(federation, study, other)
+
+
+def test_a_damaged_state_is_said_and_the_one_before_it_is_used(federation, capsys):
+    study, grid = study_of(METHODS["fedavg"]), grid_of(federation)
+    with pytest.raises(SystemExit):
+        coordinate(federation, study, grid, stop=Impatient(threading.Event(), 3))
+    grid = grid_of(federation)  # new processes
+    folder = federation / "state" / "south" / study.digest[:16]
+    last = checkpoint.read(federation / "server")["server"]["round"]
+    newest = folder / f"round{last}.state"
+    newest.write_bytes(newest.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"(?s)south.*its own state of round"):
+        coordinate(federation, study, grid)
+    assert f"{newest} is damaged and not used" in capsys.readouterr().err
+
+
+def test_a_study_started_anew_starts_from_the_beginning(federation):
+    study, whole = study_of(METHODS["fedavg"]), in_process(federation, METHODS["fedavg"])
+    for _ in range(2):
+        (federation / "server").unlink(missing_ok=True)
+        server = coordinate(federation, study, grid_of(federation))
+        assert torch.equal(server.shared, whole.server.shared)
+
+
+def test_a_study_is_the_same_text_for_the_same_study():
+    study = study_of(METHODS["fedavg"])
+    assert json.loads(study.text)["findings"] == {name: LABELLED[name] for name in NAMES}
+    assert list(json.loads(study.text)["findings"]) == NAMES
+    assert study_of(METHODS["fedavg"]).digest == study.digest
+    assert study_of(METHODS["fedprox"]).digest != study.digest

@@ -1,0 +1,74 @@
+"""A study from its first round to its last over a SuperLink, through whatever ends a run of it."""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Mapping
+
+from flwr.serverapp import Grid
+from torch import Tensor
+
+from chexviz.base.errors import InputError
+from chexviz.federation.checkpoint import Checkpoint
+from chexviz.federation.network.control import Access, nodes, submit
+from chexviz.federation.network.coordinator import Coordinator, Rules
+from chexviz.federation.network.messages import Study
+from chexviz.federation.network.post import Nodes
+from chexviz.federation.network.task import RunEnded, serving
+from chexviz.federation.server import Server
+
+Tables = dict[str, Mapping[str, str]]  # that sites share of their results, by site and file
+
+logging.getLogger("flwr").setLevel(logging.WARNING)  # it names every message
+
+
+def conduct(
+    access: Access,
+    study: Study,
+    rules: Rules,
+    block: Mapping[str, Tensor],
+    kept: Checkpoint,
+    stop: threading.Event,
+    watch: Callable[[], None] = lambda: None,
+) -> tuple[Server, Tables]:
+    """Train a study over the sites that are registered; the server at its end, and their tables.
+
+    If the SuperLink gives a run up, since it was killed or heard nothing of us, another one goes on
+    from the last round that is kept. See Coordinator.run. watch: called every second or so while it
+    waits for sites. Raises InputError, and what `watch` raises.
+    """
+    check_registered(access, study)
+    while True:
+        try:
+            with serving(access, submit(access)) as grid:
+                coordinator = Coordinator(study, rules, grid, present(grid, study, watch), stop)
+                return coordinator.run(block, kept), coordinator.tables
+        except RunEnded as error:
+            print(f"{error}; another run goes on", file=sys.stderr, flush=True)
+
+
+def check_registered(access: Access, study: Study) -> None:
+    """Raise InputError unless every site of a study has registered a key."""
+    known = [site.name for site in nodes(access)]
+    missing = [name for name in study.findings if name not in known]
+    if missing:
+        raise InputError(
+            f"server at {access.address}",
+            expected=f"registered sites {', '.join(study.findings)}",
+            found=f"{', '.join(known) or 'none'}",
+            fix=f"register {', '.join(missing)}: `chexviz server register`",
+        )
+
+
+def present(grid: Grid, study: Study, watch: Callable[[], None]) -> Nodes:
+    """Tells which sites of a study are connected. Names are those of registered keys."""
+
+    def there() -> dict[str, tuple[int, str]]:
+        watch()
+        return {
+            node.name: (node.node_id, node.last_activated_at)
+            for node in grid.get_nodes()
+            if node.name in study.findings
+        }
+
+    return there

@@ -1,0 +1,224 @@
+"""The coordinator of a federation over a network: rounds, averaging, checkpoints, quorum.
+
+Flower's strategies average whoever replied, neither ask again nor go on after a crash; so the loop
+is ours, on Flower's messages.
+"""
+
+import sys
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from flwr.serverapp import Grid
+from torch import Tensor
+
+from chexviz.base.errors import InputError
+from chexviz.base.methods import POOLED
+from chexviz.base.progress import Progress
+from chexviz.base.settings import Positive, Settings
+from chexviz.base.tables.models import SHARED
+from chexviz.federation.checkpoint import Checkpoint
+from chexviz.federation.exchange import Exchange
+from chexviz.federation.methods import ALGORITHMS
+from chexviz.federation.network.messages import (
+    FINISH,
+    ROUND,
+    START,
+    Content,
+    Study,
+    all_findings,
+    check_vectors,
+)
+from chexviz.federation.network.post import Check, Nodes, Post
+from chexviz.federation.server import Reply, Server
+from chexviz.federation.settings import Rate
+from chexviz.models.model import Model, build
+
+CPU = torch.device("cpu")  # where the coordinator adds up
+
+
+class Rules(Settings, frozen=True):
+    """When a round goes on.
+
+    quorum: answers that a round needs; null: of all sites. deadline: seconds that it waits for
+    more than those; null: as long as it takes. largest_step: an update is refused whose Euclidean
+    distance from the average that it started from is more than so many times that one's length.
+    """
+
+    quorum: Positive | None
+    deadline: Positive | None
+    largest_step: Rate
+
+
+@dataclass
+class Remote:
+    """What the coordinator knows of a site, see methods.Member. model: one for all sites."""
+
+    name: str
+    size: int
+    known: list[bool]
+    model: Model
+    device: torch.device = CPU
+
+
+class Coordinator:
+    """A run of a study over the sites of a grid.
+
+    nodes: who is there; a name is bound to a key by whoever makes it, not by what a node says of
+    itself. stop: once set, the program ends with status STOPPED. tables: what the sites share of
+    their results, by site and file, once the run is over. Raises InputError if the method cannot
+    go over a network.
+    """
+
+    def __init__(self, study: Study, rules: Rules, grid: Grid, nodes: Nodes, stop: threading.Event):
+        self.study, self.rules = study, rules
+        self.settings = study.training()
+        check_study(study)
+        self.post = Post(grid, nodes, stop)
+        self.label = f"train {study.architecture} on {' + '.join(study.findings)}"
+        self.tables: dict[str, Mapping[str, str]] = {}
+
+    def run(self, block: Mapping[str, Tensor], kept: Checkpoint) -> Server:
+        """All rounds that are left; the server at their end.
+
+        block: the representation block that training starts from. kept: where the run is kept
+        after every round. Raises InputError.
+        """
+        like = {name: {"size": 1, "known": [1]} for name in self.study.findings}
+        saved = kept.load({"server": self.server(like, block).state(), "sites": like})
+        first = saved["server"]["round"] if saved else 0
+        sites = self.start(block, saved)
+        server = self.server(sites, block)
+        self.check_senders(server, sites)
+        if saved:
+            server.load(saved["server"])
+            print(f"{self.label}: goes on from round {first + 1}", file=sys.stderr, flush=True)
+        total = self.settings.rounds
+        with Progress(self.label, total=total, unit="round", start=first) as progress:
+            while server.round < total:
+                self.round(server)
+                kept.save({"server": server.state(), "sites": sites})
+                progress.step(1, **server.last_losses())
+        answers = self.ask(FINISH, Content({"round": total}, [server.shared]), self.rules.quorum)
+        self.tables = {name: answer.tables for name, answer in answers.items() if answer.tables}
+        return server
+
+    def start(self, block: Mapping[str, Tensor], saved: Mapping | None) -> dict[str, dict]:
+        """Let the sites make ready; size and known of each, see Remote.
+
+        The first round needs all sites, since it decides what each weighs.
+        """
+        done = saved["server"]["round"] if saved else 0
+        first = Content({"round": done}, [] if done else [whole(block, self.model())])
+        answers = self.ask(START, first, self.rules.quorum if done else None)
+        sites = {name: dict(about) for name, about in saved["sites"].items()} if saved else {}
+        for name, answer in answers.items():
+            self.check_round(name, answer, saved)
+            sites[name] = {key: answer.numbers[key] for key in ("size", "known")}
+        return sites
+
+    def model(self) -> Model:
+        """A model whose travelling tensors are as those of every site."""
+        findings = self.study.findings
+        if self.settings.method.heads == "private":
+            name = next(iter(findings))
+            return build(self.study.architecture, {name: findings[name]}, self.study.seed)
+        return build(self.study.architecture, {SHARED: all_findings(self.study)}, self.study.seed)
+
+    def server(self, sites: Mapping[str, Mapping], block: Mapping[str, Tensor]) -> Server:
+        """The server before the first round, of the sites in the order of the study."""
+        model = self.model()
+        model.representation.load_state_dict(dict(block))
+        members = []
+        for name in self.study.findings:
+            about = sites[name]
+            members.append(
+                Remote(name, about["size"], [bool(one) for one in about["known"]], model)
+            )
+        method = ALGORITHMS[self.settings.method.algorithm](self.settings, members)
+        start = method.exchange.pack(method.travelling(model).state_dict(), "the start")
+        return Server(method, members, start)
+
+    def check_round(self, name: str, answer: Content, saved: Mapping | None) -> None:
+        """Refuse a site that has lost a round in which it took part."""
+        rows = saved["server"]["history"] if saved else []
+        last = max((row["round"] for row in rows if row["site"] == name), default=0)
+        if int(answer.numbers["round"]) < last:  # type: ignore[arg-type]
+            raise InputError(
+                f"site {name}",
+                expected=f"its own state of round {last}, the last in which it took part",
+                found=f"that of round {answer.numbers['round']}",
+                fix="let the site bring back the folder of its state, or start the study anew",
+            )
+
+    def round(self, server: Server) -> None:
+        """One round: ask all sites, combine what those sent whose answers can be used."""
+        sent = server.sent()
+        lengths = [len(vector) for vector in sent]
+
+        def check(name: str, answer: Content) -> None:
+            check_vectors(f"site {name}", answer.vectors, lengths)
+            check_step(f"site {name}", answer.vectors[0], sent[0], self.rules.largest_step)
+
+        question = Content({"round": server.round + 1}, sent)
+        answers = self.ask(ROUND, question, self.rules.quorum, check)
+        self.check_senders(server, answers)
+        server.end_round({name: reply_in(answer) for name, answer in answers.items()})
+
+    def check_senders(self, server: Server, answers: Collection[str]) -> None:
+        """Refuse a round of so few sites that the method cannot combine them."""
+        server.method.check([one for one in server.members if one.name in answers])
+
+    def ask(
+        self, kind: str, content: Content, quorum: int | None, check: Check = lambda *_: None
+    ) -> dict[str, Content]:
+        """The answers of the sites to a question about the study, by name; see Post.ask."""
+        sites = [*self.study.findings]
+        enough = len(sites) if quorum is None else min(quorum, len(sites))
+        question = content._replace(study=self.study)
+        return self.post.ask(kind, question, sites, enough, self.rules.deadline, check)
+
+
+def check_study(study: Study) -> None:
+    """Raise InputError if a study cannot go over a network, with the reason."""
+    method = study.training().method
+    if method.algorithm == POOLED:
+        raise InputError(
+            f"method {POOLED} over a network",
+            expected="a method by which images stay at their sites",
+            found="one that needs all images in one place",
+            fix="train it with `engine: in-process`, or leave it out",
+        )
+    if method.heads != "private" and study.warmup is not None:
+        raise InputError(
+            f"method {method.algorithm} with `heads: {method.heads}` over a network",
+            expected="an architecture whose heads start at random",
+            found="one whose shared head is warmed up, for which the sites would have to meet "
+            "after every epoch",
+            fix="train it with `engine: in-process`, or set `warmup: null` of the architecture",
+        )
+
+
+def whole(block: Mapping[str, Tensor], model: Model) -> Tensor:
+    """All floating tensors of a representation block as one vector."""
+    return Exchange(model.representation, "average").pack(block, "the start")
+
+
+def check_step(sender: str, update: Tensor, start: Tensor, largest: float) -> None:
+    """Refuse an update that lies too far from where it started. Raises InputError."""
+    step, length = (update - start).norm().item(), start.norm().item()
+    if step > largest * length:
+        raise InputError(
+            f"message of {sender}",
+            expected=f"an update at most {largest:g} times the length of the average from it "
+            "(`largest_step`)",
+            found=f"{step / length:.3g} times",
+            fix="ask the site what happened; its training may have diverged",
+        )
+
+
+def reply_in(answer: Content) -> Reply:
+    """The reply that an answer to ROUND carries."""
+    rate, loss, images = (answer.numbers[key] for key in ("learning_rate", "loss", "images"))
+    return Reply([*answer.vectors], float(rate), float(loss), int(images))  # type: ignore[arg-type]

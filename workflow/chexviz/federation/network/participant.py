@@ -1,0 +1,310 @@
+"""A site of a federation over a network: it answers the coordinator, and keeps all that is its own.
+
+Its images, labels, task block and optimiser never leave it. What it has done lies in a folder of
+the study, so that it can be killed at any time and a repeated message changes nothing.
+"""
+
+import hashlib
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from flwr.app import Message
+from torch import Tensor
+
+from chexviz.base.files import replacing
+from chexviz.base.progress import Progress
+from chexviz.federation import checkpoint
+from chexviz.federation.checkpoint import Checkpoint
+from chexviz.federation.exchange import Exchange
+from chexviz.federation.memory import free_bytes, make_room
+from chexviz.federation.methods import ALGORITHMS
+from chexviz.federation.network.messages import (
+    FINISH,
+    ROUND,
+    START,
+    Content,
+    Study,
+    all_findings,
+    check_vectors,
+    content_of,
+    odd,
+    record,
+)
+from chexviz.federation.network.node import Told
+from chexviz.federation.rounds import STOPPED
+from chexviz.federation.server import Reply, reply_of
+from chexviz.federation.site import LocalSite
+from chexviz.federation.warmup import Party, warm_up
+from chexviz.models import device, files
+from chexviz.models.dataset import Dataset, load_datasets, with_shared_head
+from chexviz.models.model import Model
+
+COORDINATOR = "the coordinator"
+MODEL = "model.safetensors"
+KEPT = 2  # rounds whose end is kept: the coordinator may ask for the last one again
+
+Tables = Callable[[Path], Mapping[str, str]]  # of a model: what the operator shares of its results
+
+
+class Prepared(NamedTuple):
+    """What a site has made ready: its images, and its split under each protocol."""
+
+    images: Path
+    splits: Mapping[str, Path]
+
+
+class Participant:
+    """The answers of one site.
+
+    name: as the coordinator knows it. folder: where the state of each study is kept. tables: what
+    is shared of the results of the last model. stop: once set, it saves what it has and ends the
+    program with status STOPPED.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        prepared: Prepared,
+        folder: Path,
+        tables: Tables,
+        stop: threading.Event,
+    ):
+        self.name, self.prepared, self.folder, self.tables = name, prepared, folder, tables
+        self.stop = stop
+        self.part: Part | None = None
+
+    def answer(self, message: Message) -> Message:
+        """The answer to a message of the coordinator. Raises InputError."""
+        content = content_of(message, COORDINATOR)
+        if content.study is None:
+            raise odd(COORDINATOR, "a study", "none")
+        how = {START: self.start, ROUND: self.round, FINISH: self.finish}
+        said = how[message.metadata.message_type](content.study, content)
+        return Message(record(said), reply_to=message)
+
+    def start(self, study: Study, content: Content) -> Content:
+        """Make ready for the round after `round`: from the beginning, or from what is kept."""
+        part = self.part = Part(self.name, study, self.prepared, self.folder / study.digest[:16])
+        if content.numbers["round"] == 0:
+            part.begin(content.vectors)
+        done = part.go_back_to(int(content.numbers["round"]))  # type: ignore[arg-type]
+        known = [int(one) for one in part.site.known]
+        return Content({"round": done, "size": part.site.size, "known": known})
+
+    def round(self, study: Study, content: Content) -> Content:
+        """Train a round from the average; the same answer however often it is asked."""
+        part, number = self.of(study), int(content.numbers["round"])  # type: ignore[arg-type]
+        reply = part.train(number, content.vectors, self.stop)
+        numbers = {"round": number, "learning_rate": reply.learning_rate}
+        return Content(numbers | {"loss": reply.loss, "images": reply.images}, reply.vectors)
+
+    def finish(self, study: Study, content: Content) -> Content:
+        """Write the model with the last average and the site's own task block."""
+        part = self.of(study)
+        part.finish(content.vectors)
+        tables = self.tables(part.folder / MODEL)
+        return Content({"round": content.numbers["round"]}, tables=tables)
+
+    def of(self, study: Study) -> "Part":
+        """The site's part in a study, as it is kept if another process began it."""
+        if self.part is None or self.part.study != study:
+            self.part = Part(self.name, study, self.prepared, self.folder / study.digest[:16])
+        return self.part
+
+
+class Part:
+    """A site's part in one study. folder: what is kept of it; `round`: the last one it has done."""
+
+    def __init__(self, name: str, study: Study, prepared: Prepared, folder: Path):
+        self.name, self.study, self.folder = name, study, folder
+        self.settings = study.training()
+        algorithm = ALGORITHMS[self.settings.method.algorithm]
+        self.data = training_data(name, study, prepared, device.choose(self.settings.threads))
+        self.phases = algorithm.phases(self.settings)
+        epochs = self.settings.rounds * len(self.phases)
+        model = self.model()
+        room = free_bytes(self.data.images.device)
+        make_room([self.data], model, self.settings.batch, self.settings.precision, room)
+        self.site = LocalSite(self.data, model, self.settings, epochs=epochs, seed=study.seed)
+        self.method = algorithm(self.settings, [self.site])
+        self.round = -1  # what is in memory is of no round yet
+
+    def model(self) -> Model:
+        """A model with random weights, which the coordinator's and kept ones replace."""
+        return files.initial(self.study.architecture, self.data.heads, self.study.seed, None)
+
+    def path(self, number: int) -> Path:
+        """What is kept of the end of a round; of 0: of the start."""
+        return self.folder / f"round{number}.state"
+
+    def begin(self, vectors: Sequence[Tensor]) -> None:
+        """Start from a representation block: warm the head up, and keep that as round 0.
+
+        What is kept of an earlier run of the study goes, but for a start from the same block.
+        """
+        kept = self.kept(0)
+        for path in self.folder.glob("round*"):
+            if kept is None or path != self.path(0):
+                path.unlink()
+        if kept is not None and kept["received"] == digest(vectors):
+            return
+        model = self.model()
+        every = Exchange(model.representation, "average")
+        check_vectors(COORDINATOR, vectors, [sum(every.sizes)])
+        every.unpack(vectors[0], model.representation)
+        start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        warmup = self.study.head_warmup()
+        if warmup:
+            (head,) = self.data.heads
+            party = Party(device.place(model, self.site.device), self.data, warmup, self.study.seed)
+            warm_up([party], warmup)
+            block = party.task.state_dict()
+            start |= {f"tasks.{head}.{name}": tensor for name, tensor in block.items()}
+        self.site.model.load_state_dict(start)
+        self.round = 0
+        self.keep(vectors, None)
+
+    def state(self) -> dict:
+        """All that the site needs to go on."""
+        return {"site": self.site.state(), "method": self.method.state()}
+
+    def keep(self, received: Sequence[Tensor], reply: Reply | None) -> None:
+        """Keep the end of a round, with what was received and answered in it."""
+        state = self.state() | {"received": digest(received)}
+        state["reply"] = [] if reply is None else [reply.vectors, *reply[1:]]
+        with replacing(self.path(self.round)) as temporary:
+            checkpoint.write(state, temporary)
+        for path in self.folder.glob("round*.state"):
+            if 0 < int(path.stem.removeprefix("round")) <= self.round - KEPT:
+                path.unlink()
+
+    def kept(self, number: int) -> dict | None:
+        """What is kept of the end of a round; None if nothing is, or it is damaged (said)."""
+        path = self.path(number)
+        state = checkpoint.read(path) if path.is_file() else None
+        if state is None and path.is_file():
+            print(f"{path} is damaged and not used", file=sys.stderr, flush=True)
+        elif state:
+            own = self.state()
+            checkpoint.check_like(path, {name: state.get(name) for name in own}, own)
+        return state
+
+    def go_back_to(self, number: int) -> int:
+        """Bring what is in memory to the end of the last kept round up to `number`; which it is.
+
+        Raises InputError if there is none.
+        """
+        if self.round == number:
+            return number
+        numbers = [
+            int(path.stem.removeprefix("round")) for path in self.folder.glob("round*.state")
+        ]
+        for one in sorted((one for one in numbers if one <= number), reverse=True):
+            state = self.kept(one)
+            if state:
+                self.site.load(state["site"])
+                self.method.load(state["method"])
+                self.round = one
+                return one
+        raise Told(
+            f"state of site {self.name}",
+            expected=f"what was kept of round {number} or an earlier one",
+            found=f"rounds {', '.join(map(str, sorted(numbers))) or 'none'}",
+            fix="bring the folder back, or let the coordinator start the study anew",
+        )
+
+    def train(self, number: int, received: Sequence[Tensor], stop: threading.Event) -> Reply:
+        """The answer to a round (from 1): of the one kept, or trained now."""
+        kept = self.kept(number)
+        if kept and kept["received"] == digest(received):
+            vectors, *numbers = kept["reply"]
+            return Reply(vectors, *numbers)
+        exchange, where = self.method.exchange, self.site.device
+        check_vectors(COORDINATOR, received, [len(one) for one in self.expected()])
+        self.go_back_to(number - 1)
+        self.site.start_round()
+        exchange.unpack(received[0].to(where), self.method.travelling(self.site.model))
+        correct = self.method.correction(self.site, [vector.to(where) for vector in received])
+        begun = Checkpoint(self.folder / "round.checkpoint", f"{number} {digest(received)}")
+        state = begun.load(self.state())
+        if state:
+            self.site.load(state["site"])
+            self.method.load(state["method"])
+        self.round = -1  # until the round is over
+        label = f"round {number} of {self.settings.rounds}"
+        batches = len(self.site.losses) * len(self.phases)
+        with Progress(label, total=batches, unit="batch", start=self.batches_done()) as progress:
+            for _ in self.site.train(number - 1, self.phases, correct):
+                progress.step()
+                if stop.is_set() or begun.due():
+                    begun.save(self.state())
+                if stop.is_set():
+                    print(f"{label}: stopped; join again to go on", file=sys.stderr, flush=True)
+                    sys.exit(STOPPED)
+        reply = reply_of(self.site, self.method)
+        self.round = number
+        self.keep(received, reply)
+        begun.remove()
+        return reply
+
+    def batches_done(self) -> int:
+        """Batches of this round that are trained."""
+        return self.site.epoch * len(self.site.losses) + self.site.batch
+
+    def expected(self) -> list[Tensor]:
+        """Vectors as long as those of a round."""
+        state = self.method.travelling(self.site.model).state_dict()
+        return [self.method.exchange.pack(state, self.name), *self.method.extras()]
+
+    def finish(self, vectors: Sequence[Tensor]) -> None:
+        """Write the model of the last average, with what the site keeps of its own."""
+        self.go_back_to(self.settings.rounds)
+        check_vectors(COORDINATOR, vectors, [len(self.expected()[0])])
+        self.method.exchange.unpack(vectors[0], self.method.travelling(self.site.model))
+        files.save(
+            self.folder / MODEL,
+            self.site.model.state_dict(),
+            architecture=self.study.architecture,
+            heads={head: [*known] for head, known in self.data.heads.items()},
+            seed=self.study.seed,
+            settings=self.study.settings,
+        )
+
+
+def training_data(name: str, study: Study, prepared: Prepared, where: torch.device) -> Dataset:
+    """The site's training images, with the labels of the head that learns from them.
+
+    Raises InputError if the study does not name the site, or names findings without labels here.
+    """
+    if name not in study.findings:
+        raise Told(
+            f"study of {COORDINATOR}",
+            expected=f"site {name} among its sites",
+            found=", ".join(study.findings),
+            fix="tell the coordinator the name of this site",
+        )
+    if study.protocol not in prepared.splits:
+        raise Told(
+            f"study of {COORDINATOR}",
+            expected=f"a protocol that site {name} has a split of: {', '.join(prepared.splits)}",
+            found=study.protocol,
+            fix="prepare the site with this protocol, or train another one",
+        )
+    split = prepared.splits[study.protocol]
+    sites = {name: study.findings[name]}
+    (data,) = load_datasets(sites, prepared.images, split, ["train"], [where])
+    if study.training().method.heads == "private":
+        return data
+    return with_shared_head(data, all_findings(study))
+
+
+def digest(vectors: Sequence[Tensor]) -> str:
+    """SHA-256 of vectors."""
+    made = hashlib.sha256()
+    for vector in vectors:
+        made.update(vector.numpy(force=True).tobytes())
+    return made.hexdigest()

@@ -1,0 +1,119 @@
+"""The server of a federation, wherever its sites are: the average, its rounds and their history."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from chexviz.federation.methods import FedAvg, Member
+from chexviz.federation.site import LocalSite
+
+
+class Reply(NamedTuple):
+    """What a site sends after a round.
+
+    vectors: the travelling tensors (see exchange.Exchange), and what the method's `report` adds.
+    images: passed in this round. loss: the mean of its epochs. bytes of it: see `sent`.
+    """
+
+    vectors: list[Tensor]
+    learning_rate: float
+    loss: float
+    images: int
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the site sends, and the server's answer has as many."""
+        return sum(vector.nbytes for vector in self.vectors)
+
+
+def reply_of(site: LocalSite, method: FedAvg) -> Reply:
+    """What a site sends after a round that it has trained. Raises InputError, see Exchange.pack."""
+    state = method.travelling(site.model).state_dict()
+    return Reply(
+        [method.exchange.pack(state, site.name), *method.report(site)],
+        site.optimizer.param_groups[0]["lr"],
+        sum(site.means) / len(site.means),
+        len(site.data) * len(site.means),
+    )
+
+
+class Server:
+    """The server of a run. `shared` is the average, `round` how many rounds are over.
+
+    members: all sites, in the order of the sums. shared: what they start from. history: a row per
+    round and site.
+    """
+
+    def __init__(self, method: FedAvg, members: Sequence[Member], shared: Tensor):
+        self.method, self.members, self.shared = method, members, shared
+        self.round = 0
+        self.history: list[dict] = []
+
+    def sent(self) -> list[Tensor]:
+        """What every site gets at the start of the next round."""
+        return [self.shared, *self.method.extras()]
+
+    def end_round(self, replies: Mapping[str, Reply]) -> None:
+        """Combine what sites sent, by their names; those that are missing have no say in it."""
+        method, where = self.method, self.shared.device
+        senders = [one for one in self.members if one.name in replies]
+        updates = [replies[one.name].vectors[0].to(where) for one in senders]
+        combined = method.combine(updates, senders)
+        method.receive({one.name: replies[one.name].vectors[1:] for one in senders})
+        self.round += 1
+        for one, update in zip(senders, updates, strict=True):
+            reply = replies[one.name]
+            self.history.append(
+                {
+                    "round": self.round,
+                    "site": one.name,
+                    "learning_rate": reply.learning_rate,
+                    "loss": reply.loss,
+                    "images": reply.images,
+                    "drift": relative_distance(update, combined, method.exchange.parameters),
+                    "sent": reply.sent if len(self.members) > 1 else 0,
+                }
+            )
+        self.shared = method.server(self.shared, combined)
+
+    def last_losses(self) -> dict[str, float]:
+        """The mean loss of the last round, and its number, to be shown."""
+        losses = [row["loss"] for row in self.history if row["round"] == self.round]
+        return {"round": self.round, "loss": sum(losses) / len(losses)} if losses else {}
+
+    def state(self) -> dict:
+        """All that the server needs to go on from where it is."""
+        return {
+            "round": self.round,
+            "history": self.history,
+            "shared": self.shared,
+            "method": self.method.state(),
+        }
+
+    def load(self, state: Mapping) -> None:
+        """Go on from where `state` was taken."""
+        self.round, self.history = state["round"], list(state["history"])
+        self.shared = state["shared"].to(self.shared.device)
+        self.method.load(state["method"])
+
+
+def relative_distance(update: Tensor, average: Tensor, count: int) -> float:
+    """Euclidean distance of the first `count` numbers, as a share of the average's length."""
+    return ((update[:count] - average[:count]).norm() / average[:count].norm()).item()
+
+
+def joined(states: Mapping[str, Mapping[str, Tensor]], kept: Sequence[str]) -> dict[str, Tensor]:
+    """The model: the representation block, what each site keeps of it, and all task blocks.
+
+    states: of each site's model. kept: tensors of the representation block that each site has of
+    its own. What no site keeps for itself and does not travel either is the same everywhere, or is
+    BatchNorm's count of steps, which nothing reads: taken from the first site.
+    """
+    tensors = {}
+    for site in reversed([*states]):
+        for name, tensor in states[site].items():
+            block, _, rest = name.partition(".")
+            own = block == "representation" and rest in kept
+            tensors[f"local.{site}.{rest}" if own else name] = tensor
+    return tensors
