@@ -35,8 +35,8 @@ def test_it_holds_the_code_of_a_site_and_no_other(archive):
 def test_it_names_its_two_parts(archive):
     project = tomllib.loads(archive.read("pyproject.toml").decode())
     assert project["tool"]["flwr"]["app"]["components"] == {
-        "serverapp": "chexviz.federation.network.server_app:app",
-        "clientapp": "chexviz.federation.network.site_app:app",
+        "serverapp": "chexviz.federation.network.stock:server",
+        "clientapp": "chexviz.federation.network.stock:client",
     }
 
 

@@ -74,11 +74,10 @@ def test_keys_and_fingerprints_are_those_of_ssh_keygen(tmp_path):
         assert credentials.fingerprint(public) == said.split()[1]
 
 
-@pytest.mark.parametrize("permissions", [0o640, 0o604, 0o660, 0o644])
-def test_a_key_that_others_can_read_is_refused(tmp_path, permissions):
+def test_a_key_that_others_can_read_is_refused(tmp_path):
     key = site(tmp_path, "north")
-    key.chmod(permissions)
-    with pytest.raises(InputError, match=rf"{permissions:04o}[\s\S]*chmod 600"):
+    key.chmod(0o640)
+    with pytest.raises(InputError, match=r"0640[\s\S]*chmod 600"):
         credentials.read_key(key)
     key.chmod(0o400)
     credentials.read_key(key)

@@ -13,7 +13,7 @@ from flwr.proto.fleet_pb2 import RegisterNodeFleetRequest
 
 from chexviz.base.errors import InputError
 from chexviz.federation.network import control, credentials, superlink
-from chexviz.federation.network.control import nodes, register, submit, unregister
+from chexviz.federation.network.control import nodes, register, sole, submit, unregister
 from chexviz.federation.network.link import LOG_FILE, Link
 from chexviz.federation.network.node import Node
 from chexviz.federation.network.task import RunEnded, serving
@@ -102,15 +102,30 @@ def test_no_secret_is_in_the_list_of_processes_or_the_log(link):
 
 
 def test_a_run_that_is_over_ends_what_serves_it(link):
-    first = submit(link.access)
-    second = submit(link.access)  # a killed server has left the first
-    with pytest.raises(RunEnded), serving(link.access, first):
-        pass
-    with serving(link.access, second) as grid:
+    run = submit(link.access)
+    with serving(link.access, run) as grid:
         with control.calling(link.access) as client:
-            client.StopRun(StopRunRequest(run_id=second))
+            client.StopRun(StopRunRequest(run_id=run))
         with pytest.raises(RunEnded):
             grid.get_nodes()
+    with pytest.raises(RunEnded), serving(link.access, run):
+        pass
+
+
+def test_a_new_run_stops_what_a_killed_server_left(link):
+    with serving(link.access, submit(link.access)) as grid:
+        run = submit(link.access)
+        with pytest.raises(RunEnded):
+            grid.get_nodes()
+    with serving(link.access, run) as grid:
+        grid.get_nodes()
+
+
+def test_one_server_at_a_time(link):
+    with sole(link.access), pytest.raises(InputError, match="already runs"), sole(link.access):
+        pass
+    with sole(link.access):
+        pass
 
 
 def test_it_is_told_whether_the_run_succeeded(link):

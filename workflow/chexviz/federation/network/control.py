@@ -1,5 +1,6 @@
 """What the coordinator tells the SuperLink: who may join, and which run there is."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -157,6 +158,26 @@ def described(node: NodeInfo) -> Site:
     elif node.last_deactivated_at:
         seen = datetime.fromisoformat(node.last_deactivated_at)
     return Site(node.name, credentials.fingerprint(node.public_key), online, seen, node.node_id)
+
+
+@contextmanager
+def sole(access: Access) -> Iterator[None]:
+    """Be the only server of a SuperLink on this machine, of those that use its secret's file.
+
+    Two would stop each other's runs for ever. The lock ends with the process, however that ends.
+    Raises InputError if there is another one.
+    """
+    with access.secret.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                access.secret,
+                expected=f"no other server of the SuperLink at {access.address}",
+                found="one that already runs",
+                fix="wait for it, or stop it",
+            ) from error
+        yield
 
 
 def submit(access: Access) -> int:
