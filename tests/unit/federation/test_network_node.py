@@ -210,6 +210,23 @@ def test_an_answer_that_was_interrupted_is_sent_again(access, keys, grid, monkey
     assert "sent once more" in caplog.text
 
 
+def test_a_message_whose_sending_was_interrupted_is_sent_again(access, keys, grid, caplog):
+    client = grid._runtime_client
+    push, pushed = client.PushObject, []
+
+    def twice(request):
+        """As Flower does if the first answer is lost; the second one says no."""
+        answer = push(request)
+        pushed.append(request)
+        return push(request) if len(pushed) == 2 else answer
+
+    client.PushObject = twice
+    with connect(access, keys["north"]) as north, answering(north):
+        reply = exchange(grid, numbers(access)["north"], CHUNKS)
+    assert (values_of(reply) == CHUNKS).all()
+    assert "sent once more" in caplog.text
+
+
 def test_who_sent_a_message_is_what_the_superlink_knows():
     """And whatever else a stranger writes into it is an error of his own."""
     announced = make_message(metadata_of("me"), content=RecordDict())
@@ -382,6 +399,31 @@ def test_faults_of_the_server_are_waited_for_and_told_once(access, keys, monkeyp
         f"no connection to {access.address}",
         f"connected to {access.address} again",
     ]
+
+
+def test_a_message_that_was_lost_on_its_way_makes_the_site_join_anew(
+    access, keys, grid, monkeypatch
+):
+    """By which the server, which else would wait for ever, sees that it has to ask again."""
+    monkeypatch.setattr(node, "RETRY", (0.01, 0.01))
+    with connect(access, keys["north"]) as north:
+        pull, lost = north.client.PullMessages, []
+
+        def losing(request):
+            answer = pull(request)
+            if answer.messages_list and not lost:
+                lost.append(answer)
+                raise httpx.ReadError("cut")
+            return answer
+
+        monkeypatch.setattr(north.client, "PullMessages", losing)
+        [before] = grid.get_nodes()
+        grid.push_messages([letter(before.node_id, CHUNKS[:9])])
+        assert north.ask() is None
+        [after] = grid.get_nodes()
+        assert lost
+        assert after.last_activated_at > before.last_activated_at
+        assert after.node_id == before.node_id
 
 
 def test_a_stop_ends_the_wait_for_a_server(access, keys, monkeypatch):

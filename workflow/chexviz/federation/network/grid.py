@@ -19,6 +19,7 @@ from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
 from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
+    ObjectPushError,
     ObjectUnavailableError,
 )
 from flwr.supercore.retry import RetryInvoker, RetryState, exponential
@@ -30,6 +31,7 @@ from chexviz.federation.network.control import Access
 
 LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_TRIES = 10
+PUSHES = 3
 GONE = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
@@ -56,6 +58,16 @@ class PromptGrid(HttpGrid):
         super().__init__(access.address, access.insecure, authority, token=token)
         self._retry_invoker = patience(access)
         self.arriving: dict[str, Arriving] = {}  # by the message that is replied to
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages, whole; what was sent before a call was lost is not sent again."""
+        sent = list(messages)
+        for _ in range(PUSHES - 1):
+            try:
+                return super().push_messages(sent)
+            except ObjectPushError as error:  # the SuperLink has it, and its answer was lost
+                LOG.warning("a message is sent once more: %s", error)
+        return super().push_messages(sent)
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Replies to these messages that are whole now, or cannot become so: those are errors.

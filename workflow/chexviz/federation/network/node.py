@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -73,7 +74,14 @@ PUSHES = 3
 
 
 class Lost(Exception):
-    """No answer, or none that counts: it is worth another try."""
+    """No answer, or none that counts: it is worth another try.
+
+    heard: whether the server may have heard the question all the same.
+    """
+
+    def __init__(self, text: str, heard: bool = True):
+        super().__init__(text)
+        self.heard = heard
 
 
 class Stopped(Exception):
@@ -108,7 +116,7 @@ class Node:
         self.stop = threading.Event()
         self.left = threading.Event()
         self.lock = threading.Lock()
-        self.beaten, self.lost = 0.0, False
+        self.beaten, self.lost, self.doubtful = 0.0, False, False
         self.apps: dict[int, str] = {}
 
     def __enter__(self) -> Self:
@@ -143,7 +151,7 @@ class Node:
         with self.lock:
             if not self.lost:
                 try:
-                    self.client.DeactivateNode(DeactivateNodeRequest(node_id=self.number.node_id))
+                    self.client.DeactivateNode(self.leaving())
                 except httpx.HTTPError as problem:
                     LOG.info("the server was not told that this site leaves: %s", problem)
             self.client.close()
@@ -180,13 +188,29 @@ class Node:
         with self.lock:
             if self.left.is_set():
                 return
-            if time.monotonic() - self.beaten > LAPSE:
+            if self.lapsed():
                 return self.activate()
             began = time.monotonic()
             request = SendNodeHeartbeatRequest(node=self.number, heartbeat_interval=INTERVAL)
             if not self.call(self.client.SendNodeHeartbeat, request).success:
                 raise self.unregistered()
             self.beaten = began
+
+    def lapsed(self) -> bool:
+        """Whether the SuperLink may have forgotten us."""
+        return time.monotonic() - self.beaten > LAPSE
+
+    def renew(self) -> None:
+        """Leave and join again, by which the server knows that it has to ask again."""
+        with self.lock:
+            if not self.lapsed():
+                with suppress(httpx.HTTPStatusError):  # it was done, and the answer was lost
+                    self.call(self.client.DeactivateNode, self.leaving())
+            self.activate()
+            self.doubtful = False
+
+    def leaving(self) -> DeactivateNodeRequest:
+        return DeactivateNodeRequest(node_id=self.number.node_id)
 
     def live(self) -> None:
         """The heartbeats, in a thread of their own; what ends them ends the next call as well."""
@@ -205,12 +229,19 @@ class Node:
         return envelope and self.open(envelope)
 
     def ask(self) -> Envelope | None:
-        """Whether a message waits. The SuperLink names each once: whoever asked has to answer."""
+        """Whether a message waits. The SuperLink names each once: whoever asked has to answer.
+
+        If the name was lost on its way, the server would wait for ever, so that we join anew.
+        """
 
         def attempt() -> Envelope | None:
-            if time.monotonic() - self.beaten > LAPSE:
-                self.beat()
-            answer = self.call(self.client.PullMessages, PullMessagesRequest(node=self.number))
+            if self.doubtful or self.lapsed():
+                self.renew()
+            try:
+                answer = self.call(self.client.PullMessages, PullMessagesRequest(node=self.number))
+            except Lost as error:
+                self.doubtful = error.heard
+                raise
             if not answer.messages_list:
                 return None
             message = message_from_proto(answer.messages_list[0])
@@ -313,7 +344,8 @@ class Node:
         except httpx.TransportError as error:
             if connection.fatal(error):
                 raise connection.explained(self.address, error, self.insecure) from error
-            raise Lost(f"{type(error).__name__}: {error}") from error
+            heard = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise Lost(f"{type(error).__name__}: {error}", heard) from error
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
             if code == httpx.codes.UNAUTHORIZED:
