@@ -19,8 +19,8 @@ SECONDS = 10  # for an answer to the first question
 EXPIRED, NOT_YET, OTHER_NAME, OTHER_ADDRESS = 10, 9, 62, 64  # codes of OpenSSL's X509_V_ERR_...
 NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 INSECURE = (
-    "WARNING --insecure: everything that goes to {address} and comes from there can be read, and "
-    "changed, by whoever is on the way; use it on one machine alone"
+    "--insecure: NOTHING IS ENCRYPTED between sites and {address}. Whoever is on the way can read "
+    "and change all that is sent. Use it for tests on one machine alone"
 )
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
@@ -103,7 +103,7 @@ def explained(address: str, error: Exception, insecure: bool) -> InputError:
                 address,
                 expected="a server that encrypts (TLS)",
                 found="one that does not, or something in between that answers in its place",
-                fix="give no certificate until the coordinator's server has TLS: ask them",
+                fix="ask the coordinator; --insecure is for tests on one machine alone",
             )
     if insecure and speaks_tls(address):
         return InputError(

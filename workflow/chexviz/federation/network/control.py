@@ -1,5 +1,6 @@
 """What the coordinator tells the SuperLink: who may join, and which run there is."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ from flwr.supercore.constant import NodeStatus
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.fab import Fab
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
@@ -77,14 +77,10 @@ class Bearer:
 def calling(access: Access) -> Iterator[ControlHttpClient]:
     """A client of the Control API, whose refusals are InputErrors."""
     authority = connection.trusted(access.authority, access.insecure)
+    connection.check_server(access.address, authority)
+    secret = credentials.read_secret(access.secret)
     with ControlHttpClient.from_server_address(
-        access.address,
-        access.insecure,
-        authority,
-        [
-            RuntimeVersionHttpInterceptor("coordinator"),
-            Bearer(credentials.read_secret(access.secret)),
-        ],
+        access.address, access.insecure, authority, [Bearer(secret)]
     ) as client:
         try:
             yield client
@@ -164,12 +160,31 @@ def described(node: NodeInfo) -> Site:
     return Site(node.name, credentials.fingerprint(node.public_key), online, seen, node.node_id)
 
 
+@contextmanager
+def sole(access: Access) -> Iterator[None]:
+    """Be the only server of a SuperLink on this machine, of those that use its secret's file.
+
+    Two would stop each other's runs for ever. The lock ends with the process, however that ends.
+    Raises InputError if there is another one.
+    """
+    with access.secret.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                access.secret,
+                expected=f"no other server of the SuperLink at {access.address}",
+                found="one that already runs",
+                fix="wait for it, or stop it",
+            ) from error
+        yield
+
+
 def submit(access: Access) -> int:
     """Start a run of our bundle and return its number; runs that are unfinished are stopped.
 
     What a killed server left is one of them: sites would go on answering it.
     """
-    connection.check_server(access.address, connection.trusted(access.authority, access.insecure))
     fab = Fab(bundle.sha256(), bundle.bundle(), {})
     with calling(access) as client:
         for number, run in client.ListRuns(ListRunsRequest()).run_dict.items():

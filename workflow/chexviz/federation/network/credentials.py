@@ -9,7 +9,6 @@ import hashlib
 import os
 import secrets
 import ssl
-import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -32,13 +31,15 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from chexviz.base.errors import InputError
+from chexviz.base.private_files import check_private
+from chexviz.federation.network import LOOPBACK
 
 AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"  # files of a coordinator's folder
 CERTIFICATE, CERTIFICATE_KEY = "server.crt", "server.key"
 SECRET = "secret"
 PUBLIC = {".crt", ".pub"}  # files that are there to be given away
 AUTHORITY_YEARS = 10
-OWN = ("localhost", "127.0.0.1", "::1")  # how the coordinator's own commands reach the server
+OWN = LOOPBACK  # how the coordinator's own commands reach the server
 SKEW = timedelta(hours=1)  # clocks of sites may be behind
 
 
@@ -175,21 +176,6 @@ def public_key(public: bytes) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ValueError(f"not a key of an elliptic curve: {type(key).__name__}")
     return key
-
-
-def check_private(path: Path) -> None:
-    """Raise InputError unless there is such a file and its owner alone can read it."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        raise unusable(path, "a private file") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise InputError(
-            path,
-            expected="a file that its owner alone can read (0600)",
-            found=f"permissions {mode:04o}",
-            fix=f"chmod 600 {path}; if others may have read it, make a new one",
-        )
 
 
 def check_certificate(path: Path) -> None:

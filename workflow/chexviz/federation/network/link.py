@@ -1,5 +1,6 @@
 """The SuperLink as a process: started, waited for, and stopped."""
 
+import logging
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from chexviz.base.errors import InputError
 from chexviz.federation.network import connection, credentials
 from chexviz.federation.network.control import Access
 
+LOG = logging.getLogger(__name__)
 PROGRAM = "chexviz.federation.network.superlink"
 LOG_FILE = "link.log"
 LINES = 15  # of the log, in an error
@@ -43,6 +45,8 @@ class Link:
 
     def __enter__(self) -> Self:
         self.check()
+        if self.insecure:
+            LOG.warning(connection.INSECURE.format(address=self.access.address))
         log = self.folder / LOG_FILE
         command, environment = program(PROGRAM)
         command += [f"--folder={self.folder}", f"--host={self.host}"]

@@ -9,11 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar, cast
+from typing import NamedTuple, Self, TypeVar
 
 import httpx
 from flwr.app import Error, Message
@@ -44,7 +45,6 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
     ObjectPushError,
-    inflate_object_from_contents,
     pull_objects,
     push_objects,
 )
@@ -55,6 +55,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from chexviz.base.errors import InputError
 from chexviz.federation.network import connection, credentials
+from chexviz.federation.network.content import opened
 
 LOG = logging.getLogger(__name__)
 Asked = TypeVar("Asked")
@@ -65,6 +66,7 @@ LAPSE = HEARTBEAT_PATIENCE * INTERVAL
 SECONDS_BETWEEN_BEATS = 5
 SECONDS_TO_LET_GO = LAPSE + 5  # a killed process is forgotten by then
 SECONDS_FOR_AN_ANSWER = 120  # of a server that stores the updates of many sites at once
+SECONDS_TO_CONNECT = 10
 POLL = (0.05, 1.0)  # seconds between two questions for messages: at first, and while nothing comes
 RETRY = (0.5, 20.0)  # seconds between two tries of a lost connection
 CLOCKS = 60  # seconds by which they may differ; Flower takes signatures of the last five minutes
@@ -72,7 +74,14 @@ PUSHES = 3
 
 
 class Lost(Exception):
-    """No answer, or none that counts: it is worth another try."""
+    """No answer, or none that counts: it is worth another try.
+
+    heard: whether the server may have heard the question all the same.
+    """
+
+    def __init__(self, text: str, heard: bool = True):
+        super().__init__(text)
+        self.heard = heard
 
 
 class Stopped(Exception):
@@ -107,7 +116,7 @@ class Node:
         self.stop = threading.Event()
         self.left = threading.Event()
         self.lock = threading.Lock()
-        self.beaten, self.lost = 0.0, False
+        self.beaten, self.lost, self.doubtful = 0.0, False, False
         self.apps: dict[int, str] = {}
 
     def __enter__(self) -> Self:
@@ -125,7 +134,8 @@ class Node:
                 NodeAuthHttpInterceptor(private, private.public_key()),
             ],
             verify=verify,
-            timeout=SECONDS_FOR_AN_ANSWER,
+            # Of the kinds that httpx takes, Flower's annotation knows one.
+            timeout=httpx.Timeout(SECONDS_FOR_AN_ANSWER, connect=SECONDS_TO_CONNECT),  # type: ignore[arg-type]
         )
         self.join()
         threading.Thread(target=self.live, daemon=True).start()
@@ -139,10 +149,11 @@ class Node:
     ) -> None:
         self.left.set()
         with self.lock:
-            try:
-                self.client.DeactivateNode(DeactivateNodeRequest(node_id=self.number.node_id))
-            except httpx.HTTPError as problem:
-                LOG.info("the server was not told that this site leaves: %s", problem)
+            if not self.lost:
+                try:
+                    self.client.DeactivateNode(self.leaving())
+                except httpx.HTTPError as problem:
+                    LOG.info("the server was not told that this site leaves: %s", problem)
             self.client.close()
 
     def join(self) -> None:
@@ -177,13 +188,29 @@ class Node:
         with self.lock:
             if self.left.is_set():
                 return
-            if time.monotonic() - self.beaten > LAPSE:
+            if self.lapsed():
                 return self.activate()
             began = time.monotonic()
             request = SendNodeHeartbeatRequest(node=self.number, heartbeat_interval=INTERVAL)
             if not self.call(self.client.SendNodeHeartbeat, request).success:
                 raise self.unregistered()
             self.beaten = began
+
+    def lapsed(self) -> bool:
+        """Whether the SuperLink may have forgotten us."""
+        return time.monotonic() - self.beaten > LAPSE
+
+    def renew(self) -> None:
+        """Leave and join again, by which the server knows that it has to ask again."""
+        with self.lock:
+            if not self.lapsed():
+                with suppress(httpx.HTTPStatusError):  # it was done, and the answer was lost
+                    self.call(self.client.DeactivateNode, self.leaving())
+            self.activate()
+            self.doubtful = False
+
+    def leaving(self) -> DeactivateNodeRequest:
+        return DeactivateNodeRequest(node_id=self.number.node_id)
 
     def live(self) -> None:
         """The heartbeats, in a thread of their own; what ends them ends the next call as well."""
@@ -202,12 +229,19 @@ class Node:
         return envelope and self.open(envelope)
 
     def ask(self) -> Envelope | None:
-        """Whether a message waits. The SuperLink names each once: whoever asked has to answer."""
+        """Whether a message waits. The SuperLink names each once: whoever asked has to answer.
+
+        If the name was lost on its way, the server would wait for ever, so that we join anew.
+        """
 
         def attempt() -> Envelope | None:
-            if time.monotonic() - self.beaten > LAPSE:
-                self.beat()
-            answer = self.call(self.client.PullMessages, PullMessagesRequest(node=self.number))
+            if self.doubtful or self.lapsed():
+                self.renew()
+            try:
+                answer = self.call(self.client.PullMessages, PullMessagesRequest(node=self.number))
+            except Lost as error:
+                self.doubtful = error.heard
+                raise
             if not answer.messages_list:
                 return None
             message = message_from_proto(answer.messages_list[0])
@@ -225,18 +259,16 @@ class Node:
         )
         try:
             contents = pull_objects(
-                [tree.object_id for tree in iterate_object_tree(envelope.tree)], pull
+                [tree.object_id for tree in iterate_object_tree(envelope.tree)],
+                pull,
+                initial_backoff=POLL[0],  # it is announced before it is there
+                backoff_cap=POLL[1],
             )
         except ObjectPullError as error:
             LOG.warning("a message of run %d is gone: %s", metadata.run_id, error)
             return None
         self.confirm(envelope)
-        inflated = inflate_object_from_contents(envelope.tree.object_id, contents)
-        message = cast(Message, inflated)
-        if message.metadata.run_id != metadata.run_id:
-            raise Lost("a message that says it is of another run")
-        message.metadata.__dict__["_message_id"] = metadata.message_id
-        return message
+        return opened(envelope.message, envelope.tree, contents)
 
     def confirm(self, envelope: Envelope) -> None:
         """Tell the SuperLink that it need not keep a message any longer."""
@@ -312,7 +344,8 @@ class Node:
         except httpx.TransportError as error:
             if connection.fatal(error):
                 raise connection.explained(self.address, error, self.insecure) from error
-            raise Lost(f"{type(error).__name__}: {error}") from error
+            heard = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise Lost(f"{type(error).__name__}: {error}", heard) from error
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
             if code == httpx.codes.UNAUTHORIZED:
@@ -321,7 +354,11 @@ class Node:
                 raise NotRunning from error
             if error.response.is_server_error:
                 raise Lost(f"the server has a fault: {code}") from error
-            raise
+            if code == httpx.codes.PRECONDITION_FAILED:
+                raise
+            raise self.misunderstood(error.response) from error
+        except ValueError as error:  # of Flower's client, if no message of Flower came back
+            raise Lost(str(error)) from error
 
     def pause(self, seconds: float) -> None:
         if self.stop.wait(seconds):
@@ -355,6 +392,14 @@ class Node:
             found=f"{error}, {SECONDS_TO_LET_GO} s after it was seen first",
             fix="stop the other process of this site; if there is none, somebody else has its key: "
             "call the coordinator",
+        )
+
+    def misunderstood(self, response: httpx.Response) -> InputError:
+        return InputError(
+            self.address,
+            expected="a server that takes what Flower's client sends",
+            found=f"status {response.status_code}: {response.text[:200]}",
+            fix="see that nothing in between changes requests, and the server's log",
         )
 
     def not_let_in(self, response: httpx.Response) -> InputError:
@@ -405,12 +450,19 @@ def answered(
     if app != approved:
         LOG.error("refused run %d: its app is %s, approved is %s", run, app, approved)
         node.confirm(envelope)
-        reason = f"this site has approved the app {approved}, not {app}"
+        reason = f"this site approved the app {approved}, not {app}"
         return Message(Error(ErrorCode.INVALID_FAB, reason), reply_to=envelope.message)
     message = node.open(envelope)
     if message is None:
         return None
     try:
+        if message.has_error():
+            raise Told(
+                f"message of run {run}",
+                expected="one that can be read",
+                found=str(message.error.reason),
+                fix="see that server and site have the same versions",
+            )
         return answer(message)
     except Told as error:
         LOG.error("%s", error)
@@ -418,4 +470,4 @@ def answered(
     except Exception as error:
         LOG.exception("a message of run %d could not be answered", run)
         reason = type(error).__name__
-    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
+    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=envelope.message)
