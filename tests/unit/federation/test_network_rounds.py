@@ -14,7 +14,7 @@ from chexviz.federation import checkpoint, methods, train, warmup
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import batchnorm_names
 from chexviz.federation.network.coordinator import Coordinator, Rules
-from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, Study
+from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, WARMUP, Study
 from chexviz.federation.rounds import Federation
 from chexviz.federation.server import joined
 from chexviz.models.files import load
@@ -104,22 +104,56 @@ def test_every_method_gives_the_bits_of_the_federation_in_a_process(federation, 
     assert_same(model_of(federation, study), whole.tensors())
 
 
-def test_densenet_warms_up_its_heads_at_their_sites_to_the_same_bits(federation):
-    how = {"algorithm": "fedavg"} | DEFAULTS
-    settings = {"batch": 8, "threads": 1, "epochs": 2, "learning_rate": 1e-3, "method": how}
-    study = study_of(METHODS["fedbn"], "densenet121", settings, rounds=2)
-    seed = ["--architecture=densenet121", "--seed=1"]
+def warmed_up_in_a_process(folder, method: dict, heads: list[list[str]], **changes) -> dict:
+    """The model of a federation in a process whose heads, each of some sites, are warmed up."""
+    settings = warmup_of(method)
     tasks = []
-    for name in NAMES:
-        tasks.append(str(federation / f"{name}.task.safetensors"))
-        line = [*seed, f"--settings={json.dumps(settings)}", f"--task={tasks[-1]}"]
-        warmup.main([*learning([name]), *files(federation, [name]), *line])
-    changes = changes_of(METHODS["fedbn"], rounds=2)
-    line = arguments(federation, NAMES, "whole", **changes)
+    for names in heads:
+        tasks.append(str(folder / f"{'+'.join(names)}.task.safetensors"))
+        line = ["--architecture=densenet121", "--seed=1", f"--task={tasks[-1]}"]
+        line += [*learning(names), *files(folder, names), f"--settings={json.dumps(settings)}"]
+        warmup.main(line)
+    line = arguments(folder, NAMES, "whole", **changes_of(method, **changes))
     line[line.index("--architecture=standard")] = "--architecture=densenet121"
     train.main([*line, "--task", *tasks])
+    return load(folder / "whole.safetensors")[0]
+
+
+def warmup_of(method: dict) -> dict:
+    how = {"algorithm": "fedavg"} | DEFAULTS | {"heads": method.get("heads", "private")}
+    return {"batch": 8, "threads": 1, "epochs": 3, "learning_rate": 1e-3, "method": how}
+
+
+def test_densenet_warms_up_its_heads_at_their_sites_to_the_same_bits(federation):
+    method = METHODS["fedbn"]
+    whole = warmed_up_in_a_process(federation, method, [["north"], ["south"]], rounds=2)
+    study = study_of(method, "densenet121", warmup_of(method), rounds=2)
     coordinate(federation, study, grid_of(federation))
-    assert_same(model_of(federation, study), load(federation / "whole.safetensors")[0])
+    assert_same(model_of(federation, study), whole)
+
+
+def test_a_shared_head_is_warmed_up_together_to_the_same_bits_whatever_is_killed(federation):
+    method = SHARED["shared"]
+    whole = warmed_up_in_a_process(federation, method, [NAMES], rounds=1)
+    study = study_of(method, "densenet121", warmup_of(method), rounds=1)
+    grid, count = grid_of(federation), [0]
+
+    def lose(site: str, message) -> bool:
+        count[0] += 1
+        if count[0] % 4:
+            return False
+        grid.sites[site](message)
+        grid.sites[site] = participant(federation, site).answer
+        return True
+
+    grid.lose = lose
+    server = None
+    while server is None:
+        with suppress(SystemExit):
+            server = coordinate(federation, study, grid, stop=Impatient(threading.Event(), 8))
+    assert_same(model_of(federation, study), whole)
+    said = {one.metadata.message_type for one in grid.seen}
+    assert said == {START, WARMUP, ROUND, FINISH}
 
 
 @pytest.mark.parametrize("name", ["fedavg", "scaffold", "fedadam", "fedbn", "shared"])
@@ -277,21 +311,10 @@ def test_a_robust_method_works_over_the_network_and_needs_its_sites(federation):
         coordinate(federation, study_of(method), grid_of(federation))
 
 
-@pytest.mark.parametrize(
-    ("study", "reason"),
-    [
-        (study_of({"algorithm": "pooled"}), "all images in one place"),
-        (
-            study_of(SHARED["shared"], warmup={"epochs": 1}),
-            "meet after every epoch",
-        ),
-    ],
-    ids=["pooled", "shared warm-up"],
-)
-def test_what_cannot_go_over_a_network_is_refused_before_a_round(federation, study, reason):
+def test_what_needs_all_images_in_one_place_is_refused_before_a_round(federation):
     grid = grid_of(federation)
-    with pytest.raises(InputError, match=reason):
-        coordinate(federation, study, grid)
+    with pytest.raises(InputError, match="all images in one place"):
+        coordinate(federation, study_of({"algorithm": "pooled"}), grid)
     assert not grid.seen
 
 
