@@ -226,12 +226,12 @@ def test_tables_leave_only_as_the_operator_gives_them(federation):
     assert coordinator.tables == {name: {"metrics.csv": "model.safetensors\n"} for name in NAMES}
 
 
-def spoiled(answer, spoil):
-    """A site whose updates are spoiled."""
+def spoiled(answer, spoil, kind: str = ROUND):
+    """A site whose answers to one kind of message, its updates, are spoiled."""
 
     def given(message):
         reply = answer(message)
-        if message.metadata.message_type == ROUND:
+        if message.metadata.message_type == kind:
             spoil(reply.content)
         return reply
 
@@ -251,6 +251,8 @@ SPOILS = {
     "vectors of": lambda said: put(said, first(said)[:-1]),
     "float32 vectors": lambda said: put(said, first(said).astype("float64")),
     "largest_step": lambda said: put(said, first(said) * 1e4),
+    "finite numbers of round 1": lambda said: said["numbers"].update(loss=float("nan")),
+    "found: +round, images, .*: 2, 36": lambda said: said["numbers"].update(round=2, images=36),
     "learning_rate, loss": lambda said: said["numbers"].pop("loss"),
 }
 
@@ -263,6 +265,33 @@ def test_a_bad_update_is_refused_by_name(federation, found, capsys):
     with pytest.raises(InputError, match=rf"(?s)at least 2 of the sites.*south.*{found}"):
         coordinate(federation, study, grid)
     assert "site south has no part in train.round" in capsys.readouterr().err
+
+
+LIES = {
+    "0, \\[1\\]": {"size": 0},
+    "-5, \\[1\\]": {"size": -5},
+    "27, \\[1, 1\\]": {"known": [1, 1]},
+    "27, \\[7\\]": {"known": [7]},
+}
+
+
+@pytest.mark.parametrize("found", LIES)
+def test_what_no_site_can_be_is_refused_before_the_first_round(federation, found):
+    study, grid = study_of(METHODS["fedavg"], rounds=1), grid_of(federation)
+    lie = spoiled(grid.sites["south"], lambda said: said["numbers"].update(LIES[found]), START)
+    grid.sites["south"] = lie
+    with pytest.raises(InputError, match=rf"(?s)south.*found: +{found}"):
+        coordinate(federation, study, grid)
+
+
+def test_a_site_weighs_what_it_weighed_when_the_study_began(federation):
+    study, grid = study_of(METHODS["fedavg"]), grid_of(federation)
+    with pytest.raises(SystemExit):
+        coordinate(federation, study, grid, stop=Impatient(threading.Event(), 3))
+    more = spoiled(grid.sites["south"], lambda said: said["numbers"].update(size=28), START)
+    grid.sites["south"] = more
+    with pytest.raises(InputError, match=r"27 training images, as when[\s\S]*found: +28"):
+        coordinate(federation, study, grid)
 
 
 def test_the_round_goes_on_where_the_quorum_holds(federation):

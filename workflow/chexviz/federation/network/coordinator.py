@@ -4,6 +4,7 @@ Flower's strategies average whoever replied, neither ask again nor go on after a
 is ours, on Flower's messages.
 """
 
+import math
 import sys
 import threading
 from collections.abc import Collection, Mapping
@@ -27,6 +28,7 @@ from chexviz.federation.network.messages import (
     START,
     WARMUP,
     Content,
+    Numbers,
     Study,
     all_findings,
     check_vectors,
@@ -156,12 +158,34 @@ class Coordinator:
         """
         done = saved["server"]["round"] if saved else 0
         first = Content({"round": done}, [] if done else [whole(block, self.model())])
-        answers = self.ask(START, first, self.rules.quorum if done else None)
+        answers = self.ask(START, first, self.rules.quorum if done else None, self.check_about)
         sites = {name: dict(about) for name, about in saved["sites"].items()} if saved else {}
         for name, answer in answers.items():
             self.check_round(name, answer, saved)
-            sites[name] = {key: answer.numbers[key] for key in ("size", "known")}
+            about = {key: answer.numbers[key] for key in ("size", "known")}
+            if sites.setdefault(name, about) != about:
+                raise InputError(
+                    f"site {name}",
+                    expected=f"{sites[name]['size']} training images, as when the study began",
+                    found=f"{about['size']}, or labels of other findings",
+                    fix="let the site train on what it had then, or start the study anew",
+                )
         return sites
+
+    def check_about(self, name: str, answer: Content) -> None:
+        """Refuse what no site can say of its images. Raises InputError."""
+        size, known, done = (answer.numbers[key] for key in ("size", "known", "round"))
+        private = self.settings.method.heads == "private"
+        findings = self.study.findings[name] if private else all_findings(self.study)
+        flags = isinstance(known, list) and len(known) == len(findings) and set(known) <= {0, 1}
+        if not (isinstance(size, int) and size > 0 and isinstance(done, int) and flags):
+            raise InputError(
+                f"message of site {name}",
+                expected=f"how many images it trains on, and 0 or 1 for each of {len(findings)} "
+                "findings",
+                found=f"{size}, {known}",
+                fix="run the same version of the code at the coordinator and every site",
+            )
 
     def model(self) -> Model:
         """A model whose travelling tensors are as those of every site."""
@@ -198,14 +222,15 @@ class Coordinator:
 
     def round(self, server: Server) -> None:
         """One round: ask all sites, combine what those sent whose answers can be used."""
-        sent = server.sent()
+        sent, number = server.sent(), server.round + 1
         lengths = [len(vector) for vector in sent]
 
         def check(name: str, answer: Content) -> None:
+            check_numbers(f"site {name}", answer.numbers, number)
             check_vectors(f"site {name}", answer.vectors, lengths)
             check_step(f"site {name}", answer.vectors[0], sent[0], self.rules.largest_step)
 
-        question = Content({"round": server.round + 1}, sent)
+        question = Content({"round": number}, sent)
         answers = self.ask(ROUND, question, self.rules.quorum, check)
         self.check_senders(server, answers)
         server.end_round({name: reply_in(answer) for name, answer in answers.items()})
@@ -245,6 +270,19 @@ def packed(method: FedAvg) -> Tensor:
 def whole(block: Mapping[str, Tensor], model: Model) -> Tensor:
     """All floating tensors of a representation block as one vector."""
     return Exchange(model.representation, "average").pack(block, "the start")
+
+
+def check_numbers(sender: str, numbers: Numbers, number: int) -> None:
+    """Refuse an answer to another round, or of a training that diverged. Raises InputError."""
+    said = [numbers[key] for key in ("round", "images", "learning_rate", "loss")]
+    scalars = [one for one in said if isinstance(one, int | float) and math.isfinite(one)]
+    if len(scalars) < len(said) or said[0] != number:
+        raise InputError(
+            f"message of {sender}",
+            expected=f"finite numbers of round {number}",
+            found=f"round, images, learning rate, loss: {', '.join(map(str, said))}",
+            fix="ask the site what happened; its training may have diverged",
+        )
 
 
 def check_step(sender: str, update: Tensor, start: Tensor, largest: float) -> None:
