@@ -108,5 +108,5 @@ pins: $(VENV)/requirements.lock ## pin files beside envs/*.yaml; CUDA=13.0: what
 	PYTHONPATH=workflow python -m chexviz.tools.conda_pins $(if $(CUDA),--cuda $(CUDA)) \
 		$(filter-out $(if $(CUDA),%-cpu.yaml,%-gpu.yaml),$(wildcard envs/*.yaml))
 
-clean: ## remove the environment and the files of demo and rehearsal, never the paper's
-	rm -rf $(VENV) $(foreach study,demo rehearsal,$(addsuffix /$(study),results resources logs benchmarks))
+clean: ## remove the environment and the files of demos and rehearsal, never the paper's
+	rm -rf $(VENV) $(foreach study,demo demo_federation rehearsal,$(addsuffix /$(study),results resources logs benchmarks))
