@@ -250,7 +250,7 @@ class Node:
         return self.patiently(attempt)
 
     def open(self, envelope: Envelope) -> Message | None:
-        """Pull the content of a message; None, with a line in the log, if it is gone."""
+        """Pull the content of a message; None if it is gone, which the server is told."""
         metadata = envelope.message.metadata
         pull = make_pull_object_fn_protobuf(
             lambda request: self.patiently(lambda: self.call(self.client.PullObject, request)),
@@ -266,6 +266,8 @@ class Node:
             )
         except ObjectPullError as error:
             LOG.warning("a message of run %d is gone: %s", metadata.run_id, error)
+            gone = Error(ErrorCode.MESSAGE_UNAVAILABLE, "the SuperLink has lost its content")
+            self.reply(Message(gone, reply_to=envelope.message))
             return None
         self.confirm(envelope)
         return opened(envelope.message, envelope.tree, contents)
