@@ -15,7 +15,15 @@ from flwr.proto.message_pb2 import ObjectTree, PullObjectRequest
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 
 from chexviz.base.errors import InputError
-from chexviz.federation.network import bundle, connection, content, control, credentials, node
+from chexviz.federation.network import (
+    bundle,
+    connection,
+    content,
+    control,
+    credentials,
+    node,
+    refusals,
+)
 from chexviz.federation.network.control import nodes, submit, unregister
 from chexviz.federation.network.link import LOG_FILE, Link
 from chexviz.federation.network.node import Lost, Node, NotRunning, Told
@@ -398,7 +406,7 @@ def test_a_clock_that_is_wrong(access, keys, monkeypatch):
             return datetime.now(tz) + timedelta(hours=1)
 
     monkeypatch.setattr("flwr.supernode.node_auth_http_interceptor.now", lambda: Late.now(UTC))
-    monkeypatch.setattr(node, "datetime", Late)
+    monkeypatch.setattr(refusals, "datetime", Late)
     refused(access, keys["north"], r"clocks that differ[\s\S]*3[56]\d\d s ahead[\s\S]*NTP")
 
 
