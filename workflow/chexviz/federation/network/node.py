@@ -255,6 +255,17 @@ class Node:
 
         return self.patiently(attempt)
 
+    def newest(self) -> Envelope | None:
+        """The last message that waits: who sent it waits for no answer to those before it."""
+        last = None
+        while envelope := self.ask():
+            if last:
+                LOG.warning("a message was overtaken by a newer one, and is not answered")
+                with suppress(NotRunning):
+                    self.confirm(last)
+            last = envelope
+        return last
+
     def open(self, envelope: Envelope) -> Message | None:
         """Pull the content of a message; None if it is gone, which the server is told."""
         metadata = envelope.message.metadata
@@ -389,7 +400,7 @@ class Node:
 def serve(
     node: Node, answer: Callable[[Message], Message], approved: str, stop: threading.Event
 ) -> None:
-    """Answer the server's messages until `stop` is set.
+    """Answer the server's messages until `stop` is set; of several that wait, the newest.
 
     answer: called in this thread with messages of runs whose app has the SHA-256 `approved`, and
     no others. Of what it raises the server is told the kind, or the text if it is Told.
@@ -398,7 +409,7 @@ def serve(
     pause, longest = POLL
     while not stop.is_set():
         try:
-            if envelope := node.ask():
+            if envelope := node.newest():
                 pause = POLL[0]
                 if reply := answered(node, envelope, answer, approved):
                     node.reply(reply)
