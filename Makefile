@@ -20,7 +20,7 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: moved help install demo rehearsal test test-paper test-conda test-cluster paper pins report verify lint format docs bench lock clean
+.PHONY: moved help install demo demo-federation rehearsal test test-paper test-conda test-cluster paper pins report verify lint format docs bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -42,6 +42,10 @@ install: $(VENV)/requirements.lock ## set up .venv, which every other command do
 
 demo: $(VENV)/requirements.lock ## run the whole workflow on phantom radiographs: results/demo/paper.pdf
 	snakemake --cores $(CORES) --configfile config/demo.yaml
+
+demo-federation: $(VENV)/requirements.lock ## train a coordinator and three sites as processes over TLS: results/demo_federation/tables/patient/table1.md
+	snakemake --cores $(CORES) --configfile config/demo.yaml config/demo_federation.yaml \
+		-- results/demo_federation/tables/patient/table1.md
 
 # SCALE=100: a hundredth of the images. ARCHITECTURES=standard: without DenseNet121.
 # PROFILE=profiles/slurm: on a cluster.
@@ -104,5 +108,5 @@ pins: $(VENV)/requirements.lock ## pin files beside envs/*.yaml; CUDA=13.0: what
 	PYTHONPATH=workflow python -m chexviz.tools.conda_pins $(if $(CUDA),--cuda $(CUDA)) \
 		$(filter-out $(if $(CUDA),%-cpu.yaml,%-gpu.yaml),$(wildcard envs/*.yaml))
 
-clean: ## remove the environment and the files of demo and rehearsal, never the paper's
-	rm -rf $(VENV) $(foreach study,demo rehearsal,$(addsuffix /$(study),results resources logs benchmarks))
+clean: ## remove the environment and the files of demos and rehearsal, never the paper's
+	rm -rf $(VENV) $(foreach study,demo demo_federation rehearsal,$(addsuffix /$(study),results resources logs benchmarks))

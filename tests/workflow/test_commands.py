@@ -39,13 +39,16 @@ WIDE = {
     "architectures": {"densenet121": {"weights": "my weights.pth", "weights_sha256": "0" * 64}},
 }
 LEAST = {"run": {"sites": ["siim"], "protocols": ["patient"], "architectures": ["standard"]}}
-REHEARSAL = Path(__file__).parents[2] / "config" / "rehearsal.yaml"
+CONFIG = Path(__file__).parents[2] / "config"
+REHEARSAL, FEDERATION = CONFIG / "rehearsal.yaml", CONFIG / "demo_federation.yaml"
 CONFIGS = {
     "the paper": ("paper", {}),
     "the paper with lists of one": ("paper", LEAST),
     "the paper with several of all": ("paper", WIDE),
     "the demo": ("demo", {}),
     "the rehearsal": ("paper", yaml.safe_load(REHEARSAL.read_text())),
+    "the demo over a network": ("demo", yaml.safe_load(FEDERATION.read_text())),
+    "a warm-up over a network": ("demo", {"training": {"engine": "flower"}}),
 }
 DEMO = "DEMO: phantom radiographs, random initial weights"
 

@@ -81,6 +81,23 @@ def test_the_figures_of_the_training_are_in_the_report(done):
         assert f'"name": "{name}"' in page, name
 
 
+def test_processes_over_a_network_train_the_same_bytes(done):
+    """Another engine makes the federation anew, and it alone; all else takes its files."""
+    names = ("global.safetensors", "global.history.csv")
+    (folder,) = done.results("models/paper/standard/scaffold/seed2022")
+    before = [(folder / name).read_bytes() for name in names]
+    run = SEVERAL["run"] | {"methods": ["scaffold"], "seeds": [2022]}
+    done.configure(SEVERAL | {"run": run, "training": {"engine": "flower"}})
+    target = [str((folder / names[0]).relative_to(done.folder))]
+    try:
+        assert done.planned("--", *target) == {"train_over_network": 1}
+        done.succeed("--", *target)
+    finally:
+        done.configure(SEVERAL)
+    assert [(folder / name).read_bytes() for name in names] == before
+    assert not list(folder.glob("*.network"))
+
+
 def test_another_method_trains_nothing_but_itself(done):
     run = SEVERAL["run"] | {"methods": [*METHODS, "fedprox"]}
     done.configure(SEVERAL | {"run": run})

@@ -42,7 +42,9 @@ rule train_over_network:
         settings=lambda wildcards: settings.text(
             settings.train(config, wildcards.architecture, wildcards.method)
         ),
-        warmup=lambda wildcards: settings.head_warmup(config, wildcards.architecture),
+        warmup=lambda wildcards: settings.head_warmup(
+            config, wildcards.architecture, wildcards.method
+        ),
         checkpoint=subpath(output.model, strip_suffix=".safetensors"),
     shell:
         """

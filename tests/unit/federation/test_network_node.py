@@ -10,7 +10,7 @@ import pytest
 from flwr.app import Error, Metadata, RecordDict
 from flwr.app.message import make_message
 from flwr.proto.control_pb2 import StopRunRequest
-from flwr.proto.message_pb2 import ObjectTree
+from flwr.proto.message_pb2 import ObjectTree, PullObjectRequest
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 
 from chexviz.base.errors import InputError
@@ -186,6 +186,27 @@ def test_a_site_that_dies_while_it_sends_holds_nobody_up(access, keys, grid, mon
         assert (values_of(reply) == CHUNKS).all()
         assert grid.pull_messages([first]) == []
         assert list(grid.arriving) == [first]
+
+
+def test_what_a_dead_site_has_not_fetched_is_not_kept(link, access, keys, grid):
+    north = connect(access, keys["north"]).__enter__()
+    with connect(access, keys["south"]) as south:
+        [identifier] = grid.push_messages([letter(numbers(access)["north"], CHUNKS)])
+        die(north)
+        lapse(link.folder)
+        [reply] = grid.pull_messages([identifier])
+        assert "Unavailable" in reply.error.reason
+        request = PullObjectRequest(
+            node=south.number, run_id=reply.metadata.run_id, object_id=identifier
+        )
+        assert not south.client.PullObject(request).object_found
+
+
+def test_contents_are_not_on_the_disk_of_the_superlink(link, access, keys, grid):
+    with connect(access, keys["north"]):
+        grid.push_messages([letter(numbers(access)["north"], CHUNKS)])
+        kept = b"".join(path.read_bytes() for path in link.folder.rglob("*") if path.is_file())
+    assert CHUNKS[1000:1010].tobytes() not in kept
 
 
 def test_an_answer_that_was_interrupted_is_sent_again(access, keys, grid, monkeypatch, caplog):

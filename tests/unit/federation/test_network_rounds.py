@@ -9,11 +9,12 @@ import torch
 from flwr.app import Array, ArrayRecord
 
 from chexviz.base.errors import InputError
-from chexviz.federation import checkpoint, methods
+from chexviz.base.methods import DEFAULTS
+from chexviz.federation import checkpoint, methods, train, warmup
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import batchnorm_names
 from chexviz.federation.network.coordinator import Coordinator, Rules
-from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, Study
+from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, WARMUP, Study
 from chexviz.federation.rounds import Federation
 from chexviz.federation.server import joined
 from chexviz.models.files import load
@@ -23,8 +24,11 @@ from trainings import (
     LABELLED,
     METHODS,
     SETTINGS,
+    arguments,
     changes_of,
     dataset,
+    files,
+    learning,
     local_site,
     settings_of,
 )
@@ -35,14 +39,16 @@ SHARED = {"shared": {"algorithm": "fedavg", "heads": "shared"}}
 EVERY = METHODS | SHARED | {"shared scaffold": {"algorithm": "scaffold", "heads": "shared"}}
 
 
-def study_of(method: dict, **changes) -> Study:
-    settings = SETTINGS | changes_of(method, **changes)
+def study_of(
+    method: dict, architecture: str = "standard", warmup: dict | None = None, **changes
+) -> Study:
     return Study(
         protocol="paper",
-        architecture="standard",
+        architecture=architecture,
         findings={name: LABELLED[name] for name in NAMES},
         seed=1,
-        settings=settings,
+        settings=SETTINGS | changes_of(method, **changes),
+        warmup=warmup,
     )
 
 
@@ -79,7 +85,7 @@ def model_of(folder, study: Study, state: str = "state") -> dict:
         for name in NAMES
     }
     own = study.training().method.batchnorm == "local"
-    representation = build("standard", {"x": ["y"]}, 1).representation
+    representation = build(study.architecture, {"x": ["y"]}, 1).representation
     return joined(states, batchnorm_names(representation) if own else [])
 
 
@@ -96,6 +102,58 @@ def test_every_method_gives_the_bits_of_the_federation_in_a_process(federation, 
     assert torch.equal(server.shared, whole.server.shared)
     assert server.history == whole.server.history
     assert_same(model_of(federation, study), whole.tensors())
+
+
+def warmed_up_in_a_process(folder, method: dict, heads: list[list[str]], **changes) -> dict:
+    """The model of a federation in a process whose heads, each of some sites, are warmed up."""
+    settings = warmup_of(method)
+    tasks = []
+    for names in heads:
+        tasks.append(str(folder / f"{'+'.join(names)}.task.safetensors"))
+        line = ["--architecture=densenet121", "--seed=1", f"--task={tasks[-1]}"]
+        line += [*learning(names), *files(folder, names), f"--settings={json.dumps(settings)}"]
+        warmup.main(line)
+    line = arguments(folder, NAMES, "whole", **changes_of(method, **changes))
+    line[line.index("--architecture=standard")] = "--architecture=densenet121"
+    train.main([*line, "--task", *tasks])
+    return load(folder / "whole.safetensors")[0]
+
+
+def warmup_of(method: dict) -> dict:
+    how = {"algorithm": "fedavg"} | DEFAULTS | {"heads": method.get("heads", "private")}
+    return {"batch": 8, "threads": 1, "epochs": 3, "learning_rate": 1e-3, "method": how}
+
+
+def test_densenet_warms_up_its_heads_at_their_sites_to_the_same_bits(federation):
+    method = METHODS["fedbn"]
+    whole = warmed_up_in_a_process(federation, method, [["north"], ["south"]], rounds=2)
+    study = study_of(method, "densenet121", warmup_of(method), rounds=2)
+    coordinate(federation, study, grid_of(federation))
+    assert_same(model_of(federation, study), whole)
+
+
+def test_a_shared_head_is_warmed_up_together_to_the_same_bits_whatever_is_killed(federation):
+    method = SHARED["shared"]
+    whole = warmed_up_in_a_process(federation, method, [NAMES], rounds=1)
+    study = study_of(method, "densenet121", warmup_of(method), rounds=1)
+    grid, count = grid_of(federation), [0]
+
+    def lose(site: str, message) -> bool:
+        count[0] += 1
+        if count[0] % 4:
+            return False
+        grid.sites[site](message)
+        grid.sites[site] = participant(federation, site).answer
+        return True
+
+    grid.lose = lose
+    server = None
+    while server is None:
+        with suppress(SystemExit):
+            server = coordinate(federation, study, grid, stop=Impatient(threading.Event(), 8))
+    assert_same(model_of(federation, study), whole)
+    said = {one.metadata.message_type for one in grid.seen}
+    assert said == {START, WARMUP, ROUND, FINISH}
 
 
 @pytest.mark.parametrize("name", ["fedavg", "scaffold", "fedadam", "fedbn", "shared"])
@@ -168,12 +226,12 @@ def test_tables_leave_only_as_the_operator_gives_them(federation):
     assert coordinator.tables == {name: {"metrics.csv": "model.safetensors\n"} for name in NAMES}
 
 
-def spoiled(answer, spoil):
-    """A site whose updates are spoiled."""
+def spoiled(answer, spoil, kind: str = ROUND):
+    """A site whose answers to one kind of message, its updates, are spoiled."""
 
     def given(message):
         reply = answer(message)
-        if message.metadata.message_type == ROUND:
+        if message.metadata.message_type == kind:
             spoil(reply.content)
         return reply
 
@@ -193,6 +251,8 @@ SPOILS = {
     "vectors of": lambda said: put(said, first(said)[:-1]),
     "float32 vectors": lambda said: put(said, first(said).astype("float64")),
     "largest_step": lambda said: put(said, first(said) * 1e4),
+    "finite numbers of round 1": lambda said: said["numbers"].update(loss=float("nan")),
+    "found: +round, images, .*: 2, 36": lambda said: said["numbers"].update(round=2, images=36),
     "learning_rate, loss": lambda said: said["numbers"].pop("loss"),
 }
 
@@ -205,6 +265,33 @@ def test_a_bad_update_is_refused_by_name(federation, found, capsys):
     with pytest.raises(InputError, match=rf"(?s)at least 2 of the sites.*south.*{found}"):
         coordinate(federation, study, grid)
     assert "site south has no part in train.round" in capsys.readouterr().err
+
+
+LIES = {
+    "0, \\[1\\]": {"size": 0},
+    "-5, \\[1\\]": {"size": -5},
+    "27, \\[1, 1\\]": {"known": [1, 1]},
+    "27, \\[7\\]": {"known": [7]},
+}
+
+
+@pytest.mark.parametrize("found", LIES)
+def test_what_no_site_can_be_is_refused_before_the_first_round(federation, found):
+    study, grid = study_of(METHODS["fedavg"], rounds=1), grid_of(federation)
+    lie = spoiled(grid.sites["south"], lambda said: said["numbers"].update(LIES[found]), START)
+    grid.sites["south"] = lie
+    with pytest.raises(InputError, match=rf"(?s)south.*found: +{found}"):
+        coordinate(federation, study, grid)
+
+
+def test_a_site_weighs_what_it_weighed_when_the_study_began(federation):
+    study, grid = study_of(METHODS["fedavg"]), grid_of(federation)
+    with pytest.raises(SystemExit):
+        coordinate(federation, study, grid, stop=Impatient(threading.Event(), 3))
+    more = spoiled(grid.sites["south"], lambda said: said["numbers"].update(size=28), START)
+    grid.sites["south"] = more
+    with pytest.raises(InputError, match=r"27 training images, as when[\s\S]*found: +28"):
+        coordinate(federation, study, grid)
 
 
 def test_the_round_goes_on_where_the_quorum_holds(federation):
@@ -253,29 +340,10 @@ def test_a_robust_method_works_over_the_network_and_needs_its_sites(federation):
         coordinate(federation, study_of(method), grid_of(federation))
 
 
-@pytest.mark.parametrize(
-    ("study", "reason"),
-    [
-        (study_of({"algorithm": "pooled"}), "all images in one place"),
-        (
-            Study(
-                **{
-                    name: getattr(study_of(SHARED["shared"]), name) for name in ("protocol", "seed")
-                },
-                architecture="standard",
-                findings=LABELLED,
-                settings=study_of(SHARED["shared"]).settings,
-                warmup={"epochs": 1},
-            ),
-            "meet after every epoch",
-        ),
-    ],
-    ids=["pooled", "shared warm-up"],
-)
-def test_what_cannot_go_over_a_network_is_refused_before_a_round(federation, study, reason):
+def test_what_needs_all_images_in_one_place_is_refused_before_a_round(federation):
     grid = grid_of(federation)
-    with pytest.raises(InputError, match=reason):
-        coordinate(federation, study, grid)
+    with pytest.raises(InputError, match="all images in one place"):
+        coordinate(federation, study_of({"algorithm": "pooled"}), grid)
     assert not grid.seen
 
 

@@ -29,6 +29,15 @@ def test_the_paper_compares_a_federation(config, first):
         configuration.check(changed(config, "run", "methods", value=[first, "fedavg"]))
 
 
+def test_what_needs_all_images_in_one_place_does_not_go_over_a_network(config):
+    both = changed(config, "run", "methods", value=["fedavg", "pooled", "ensemble"])
+    configuration.check(both)
+    network = changed(both, "training", "engine", value="flower")
+    with pytest.raises(InputError, match=r"found: +pooled, which needs all images in one place"):
+        configuration.check(network)
+    configuration.check(changed(network, "run", "methods", value=["fedavg", "ensemble"]))
+
+
 def test_a_remote_archive_stands_alone_and_names_no_password(config):
     def of(*sources):
         return changed(config, "sites", "rsna", "source", value=list(sources))

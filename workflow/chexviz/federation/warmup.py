@@ -1,7 +1,7 @@
 """Head warm-up: train task blocks while the representation block is frozen."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from chexviz.federation.site import batches, masked_loss
 from chexviz.models import device, files
 from chexviz.models.adam import Adam
 from chexviz.models.architectures import ARCHITECTURES
-from chexviz.models.dataset import Dataset, load_datasets, to_unit
+from chexviz.models.dataset import Dataset, Known, load_datasets, to_unit
 from chexviz.models.model import Model
 
 
@@ -46,8 +46,9 @@ class Party:
         self.features = frozen_features(model, data)
         self.optimizer = Adam(self.task.parameters(), lr=settings.learning_rate)
         self.draws = torch.Generator().manual_seed(stream(seed, "warmup", data.site))
-        dropout = torch.Generator(self.features.device)
-        self.task.dropout.generator = dropout.manual_seed(stream(seed, "warmup dropout", data.site))
+        self.dropout = torch.Generator(self.features.device)
+        self.dropout.manual_seed(stream(seed, "warmup dropout", data.site))
+        self.task.dropout.generator = self.dropout
         self.task.train()
 
     def epoch(self) -> float:
@@ -59,16 +60,36 @@ class Party:
             self.optimizer.step()
         return loss.item()
 
+    def state(self) -> dict:
+        """All that the party needs to go on from the end of an epoch."""
+        return {
+            "task": self.task.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "draws": self.draws.get_state(),
+            "dropout": self.dropout.get_state(),
+        }
 
-def warm_up(parties: Sequence[Party], settings: Warmup) -> None:
-    """Train the task blocks of all parties in place; those of several are averaged every epoch.
+    def load(self, state: Mapping) -> None:
+        """Go on from where `state` was taken."""
+        self.task.load_state_dict(state["task"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.draws.set_state(state["draws"])
+        self.dropout.set_state(state["dropout"])
+
+
+def combination(exchange: Exchange, how: Method, parties: Sequence[Known]) -> Combination:
+    """How the task blocks of parties become one after an epoch.
 
     What a shared head has for one finding alone is averaged over the parties that label it.
     """
-    exchange, data = Exchange(parties[0].task, "average"), [party.data for party in parties]
-    how = settings.method
-    labelled = labels_known(data)
-    combine = Combination(exchange, weights_of(how, data), how.combine, how.trim, labelled)
+    weights, labelled = weights_of(how, parties), labels_known(parties)
+    return Combination(exchange, weights, how.combine, how.trim, labelled)
+
+
+def warm_up(parties: Sequence[Party], settings: Warmup) -> None:
+    """Train the task blocks of all parties in place; those of several are averaged every epoch."""
+    exchange = Exchange(parties[0].task, "average")
+    combine = combination(exchange, settings.method, [party.data for party in parties])
     sites = " + ".join(party.data.site for party in parties)
     with Progress(f"warm up the head on {sites}", total=settings.epochs, unit="epoch") as progress:
         for _ in range(settings.epochs):

@@ -148,21 +148,14 @@ def check_methods(config: Config) -> None:
 
 
 def check_engine(config: Config) -> None:
-    """Refuse methods that cannot go over a network. Raises InputError."""
-    if config["training"]["engine"] != "flower":
-        return
-    warmed = [name for name in config["run"]["architectures"] if study.warmed_up(config, name)]
-    for name in config["run"]["methods"]:
-        if config["methods"][name]["algorithm"] == POOLED:
-            reason = "which needs all images in one place"
-        elif warmed and study.has_shared_heads(config, name):
-            reason = f"whose shared head is warmed up for {', '.join(warmed)}, all sites together"
-        else:
-            continue
+    """Refuse a method that cannot go over a network. Raises InputError."""
+    named = config["run"]["methods"]
+    pooled = [name for name in named if config["methods"][name]["algorithm"] == POOLED]
+    if config["training"]["engine"] == "flower" and pooled:
         raise InputError(
             "config: run: methods",
             expected="methods that go over a network, since `training: engine` is `flower`",
-            found=f"{name}, {reason}",
+            found=f"{', '.join(pooled)}, which needs all images in one place",
             fix="leave it out, or set `engine: in-process`",
         )
 

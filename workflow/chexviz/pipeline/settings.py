@@ -95,9 +95,12 @@ def warmup(config: Config, architecture: str, method: str = BASELINE) -> dict:
     )
 
 
-def head_warmup(config: Config, architecture: str) -> str:
-    """How each site of a network warms up its own task block, as JSON; '' if it starts at random."""
-    return text(warmup(config, architecture)) if study.warmed_up(config, architecture) else ""
+def head_warmup(config: Config, architecture: str, method: str) -> str:
+    """How sites over a network warm up the heads of a method, as JSON; '' if they do not."""
+    if not study.warmed_up(config, architecture):
+        return ""
+    together = study.has_shared_heads(config, method)
+    return text(warmup(config, architecture, method if together else BASELINE))
 
 
 def train(config: Config, architecture: str, method: str) -> dict:

@@ -4,6 +4,7 @@ Flower's strategies average whoever replied, neither ask again nor go on after a
 is ours, on Flower's messages.
 """
 
+import math
 import sys
 import threading
 from collections.abc import Collection, Mapping
@@ -20,12 +21,14 @@ from chexviz.base.settings import Positive, Settings
 from chexviz.base.tables.models import SHARED
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import Exchange
-from chexviz.federation.methods import ALGORITHMS
+from chexviz.federation.methods import ALGORITHMS, FedAvg
 from chexviz.federation.network.messages import (
     FINISH,
     ROUND,
     START,
+    WARMUP,
     Content,
+    Numbers,
     Study,
     all_findings,
     check_vectors,
@@ -33,6 +36,7 @@ from chexviz.federation.network.messages import (
 from chexviz.federation.network.post import Check, Nodes, Post
 from chexviz.federation.server import Reply, Server
 from chexviz.federation.settings import Rate
+from chexviz.federation.warmup import combination
 from chexviz.models.model import Model, build
 
 CPU = torch.device("cpu")  # where the coordinator adds up
@@ -86,23 +90,66 @@ class Coordinator:
         after every round. Raises InputError.
         """
         like = {name: {"size": 1, "known": [1]} for name in self.study.findings}
-        saved = kept.load({"server": self.server(like, block).state(), "sites": like})
-        first = saved["server"]["round"] if saved else 0
+        server = self.server(like, block)
+        saved = kept.load(self.state(server, like, 0, self.task()))
         sites = self.start(block, saved)
         server = self.server(sites, block)
         self.check_senders(server, sites)
-        if saved:
+        first = saved["server"]["round"] if saved else 0
+        if saved and first:
             server.load(saved["server"])
             print(f"{self.label}: goes on from round {first + 1}", file=sys.stderr, flush=True)
+        elif self.study.shared_warmup:
+            self.warm_up(server, sites, saved, kept)
         total = self.settings.rounds
         with Progress(self.label, total=total, unit="round", start=first) as progress:
             while server.round < total:
                 self.round(server)
-                kept.save({"server": server.state(), "sites": sites})
+                kept.save(self.state(server, sites, 0, self.task()))
                 progress.step(1, **server.last_losses())
         answers = self.ask(FINISH, Content({"round": total}, [server.shared]), self.rules.quorum)
         self.tables = {name: answer.tables for name, answer in answers.items() if answer.tables}
         return server
+
+    def state(self, server: Server, sites: Mapping, epoch: int, task: Tensor) -> dict:
+        """What is kept of a run: rounds, sites, and of a shared head its warm-up so far."""
+        return {"server": server.state(), "sites": sites, "epoch": epoch, "task": task}
+
+    def task(self) -> Tensor:
+        """The vector of a shared head at random; empty if no head is warmed up together."""
+        if not self.study.shared_warmup:
+            return torch.zeros(0)
+        block = self.model().task(SHARED)
+        return Exchange(block, "average").pack(block.state_dict(), "the start")
+
+    def warm_up(
+        self, server: Server, sites: Mapping, saved: Mapping | None, kept: Checkpoint
+    ) -> None:
+        """Warm the shared head up: the sites train it an epoch at a time, and it is averaged."""
+        warmup = self.study.head_warmup()
+        assert warmup is not None
+        block = server.members[0].model.task(SHARED)
+        exchange = Exchange(block, "average")
+        epoch, task = (saved["epoch"], saved["task"]) if saved else (0, self.task())
+
+        def check(name: str, answer: Content) -> None:
+            check_vectors(f"site {name}", answer.vectors, [len(task)])
+
+        label = f"warm up the head on {' + '.join(self.study.findings)}"
+        with Progress(label, total=warmup.epochs, unit="epoch", start=epoch) as progress:
+            while epoch < warmup.epochs:
+                epoch += 1
+                question = Content({"round": epoch}, [task])
+                answers = self.ask(WARMUP, question, self.rules.quorum, check)
+                senders = [one for one in server.members if one.name in answers]
+                server.method.check(senders)
+                combine = combination(exchange, warmup.method, senders)
+                task = combine([answers[one.name].vectors[0] for one in senders])
+                kept.save(self.state(server, sites, epoch, task))
+                losses = [float(one.numbers["loss"]) for one in answers.values()]  # type: ignore[arg-type]
+                progress.step(1, loss=sum(losses) / len(losses))
+        exchange.unpack(task, block)
+        server.shared = packed(server.method)
 
     def start(self, block: Mapping[str, Tensor], saved: Mapping | None) -> dict[str, dict]:
         """Let the sites make ready; size and known of each, see Remote.
@@ -111,12 +158,34 @@ class Coordinator:
         """
         done = saved["server"]["round"] if saved else 0
         first = Content({"round": done}, [] if done else [whole(block, self.model())])
-        answers = self.ask(START, first, self.rules.quorum if done else None)
+        answers = self.ask(START, first, self.rules.quorum if done else None, self.check_about)
         sites = {name: dict(about) for name, about in saved["sites"].items()} if saved else {}
         for name, answer in answers.items():
             self.check_round(name, answer, saved)
-            sites[name] = {key: answer.numbers[key] for key in ("size", "known")}
+            about = {key: answer.numbers[key] for key in ("size", "known")}
+            if sites.setdefault(name, about) != about:
+                raise InputError(
+                    f"site {name}",
+                    expected=f"{sites[name]['size']} training images, as when the study began",
+                    found=f"{about['size']}, or labels of other findings",
+                    fix="let the site train on what it had then, or start the study anew",
+                )
         return sites
+
+    def check_about(self, name: str, answer: Content) -> None:
+        """Refuse what no site can say of its images. Raises InputError."""
+        size, known, done = (answer.numbers[key] for key in ("size", "known", "round"))
+        private = self.settings.method.heads == "private"
+        findings = self.study.findings[name] if private else all_findings(self.study)
+        flags = isinstance(known, list) and len(known) == len(findings) and set(known) <= {0, 1}
+        if not (isinstance(size, int) and size > 0 and isinstance(done, int) and flags):
+            raise InputError(
+                f"message of site {name}",
+                expected=f"how many images it trains on, and 0 or 1 for each of {len(findings)} "
+                "findings",
+                found=f"{size}, {known}",
+                fix="run the same version of the code at the coordinator and every site",
+            )
 
     def model(self) -> Model:
         """A model whose travelling tensors are as those of every site."""
@@ -137,8 +206,7 @@ class Coordinator:
                 Remote(name, about["size"], [bool(one) for one in about["known"]], model)
             )
         method = ALGORITHMS[self.settings.method.algorithm](self.settings, members)
-        start = method.exchange.pack(method.travelling(model).state_dict(), "the start")
-        return Server(method, members, start)
+        return Server(method, members, packed(method))
 
     def check_round(self, name: str, answer: Content, saved: Mapping | None) -> None:
         """Refuse a site that has lost a round in which it took part."""
@@ -154,14 +222,15 @@ class Coordinator:
 
     def round(self, server: Server) -> None:
         """One round: ask all sites, combine what those sent whose answers can be used."""
-        sent = server.sent()
+        sent, number = server.sent(), server.round + 1
         lengths = [len(vector) for vector in sent]
 
         def check(name: str, answer: Content) -> None:
+            check_numbers(f"site {name}", answer.numbers, number)
             check_vectors(f"site {name}", answer.vectors, lengths)
             check_step(f"site {name}", answer.vectors[0], sent[0], self.rules.largest_step)
 
-        question = Content({"round": server.round + 1}, sent)
+        question = Content({"round": number}, sent)
         answers = self.ask(ROUND, question, self.rules.quorum, check)
         self.check_senders(server, answers)
         server.end_round({name: reply_in(answer) for name, answer in answers.items()})
@@ -190,19 +259,30 @@ def check_study(study: Study) -> None:
             found="one that needs all images in one place",
             fix="train it with `engine: in-process`, or leave it out",
         )
-    if method.heads != "private" and study.warmup is not None:
-        raise InputError(
-            f"method {method.algorithm} with `heads: {method.heads}` over a network",
-            expected="an architecture whose heads start at random",
-            found="one whose shared head is warmed up, for which the sites would have to meet "
-            "after every epoch",
-            fix="train it with `engine: in-process`, or set `warmup: null` of the architecture",
-        )
+
+
+def packed(method: FedAvg) -> Tensor:
+    """What travels of the model that a method's members have in common."""
+    state = method.travelling(method.members[0].model).state_dict()
+    return method.exchange.pack(state, "the start")
 
 
 def whole(block: Mapping[str, Tensor], model: Model) -> Tensor:
     """All floating tensors of a representation block as one vector."""
     return Exchange(model.representation, "average").pack(block, "the start")
+
+
+def check_numbers(sender: str, numbers: Numbers, number: int) -> None:
+    """Refuse an answer to another round, or of a training that diverged. Raises InputError."""
+    said = [numbers[key] for key in ("round", "images", "learning_rate", "loss")]
+    scalars = [one for one in said if isinstance(one, int | float) and math.isfinite(one)]
+    if len(scalars) < len(said) or said[0] != number:
+        raise InputError(
+            f"message of {sender}",
+            expected=f"finite numbers of round {number}",
+            found=f"round, images, learning rate, loss: {', '.join(map(str, said))}",
+            fix="ask the site what happened; its training may have diverged",
+        )
 
 
 def check_step(sender: str, update: Tensor, start: Tensor, largest: float) -> None:

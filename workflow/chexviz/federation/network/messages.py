@@ -1,8 +1,9 @@
 """What travels between the coordinator and a site, and nothing else: a study, numbers, vectors.
 
-A message is one of three kinds. `START`: the study and its first representation block; a site
-answers how many images it trains on. `ROUND`: the average; a site answers its update. `FINISH`: the
-last average; a site answers the tables that its operator shares.
+A message is one of four kinds. `START`: the study and its first representation block; a site
+answers how many images it trains on. `WARMUP`: the average of a head that all share, before the
+first round; a site answers its own after an epoch. `ROUND`: the average; a site answers its update.
+`FINISH`: the last average; a site answers the tables that its operator shares.
 """
 
 import hashlib
@@ -22,9 +23,10 @@ from chexviz.federation.settings import Training
 from chexviz.federation.warmup import Warmup
 
 # Flower's own names of what a message is for, each with ours.
-START, ROUND, FINISH = "query.start", "train.round", "evaluate.finish"
+START, WARMUP, ROUND, FINISH = "query.start", "train.warmup", "train.round", "evaluate.finish"
 NUMBERS = {  # of a message to a site, and of its answer
     START: ({"round"}, {"round", "size", "known"}),
+    WARMUP: ({"round"}, {"round", "loss"}),  # of its epochs
     ROUND: ({"round"}, {"round", "learning_rate", "loss", "images"}),
     FINISH: ({"round"}, {"round"}),
 }
@@ -35,7 +37,8 @@ class Study(Settings, frozen=True):
     """What is trained, the same for the coordinator and all sites.
 
     protocol: of the splits. findings: of each site, in the order of the sums. settings: of a
-    Training. warmup: of a Warmup, by which each site starts its head; None: heads start at random.
+    Training. warmup: of a Warmup, by which heads start, a site's own at the site and a shared one
+    by all together; None: at random.
     """
 
     protocol: str
@@ -58,6 +61,11 @@ class Study(Settings, frozen=True):
     def training(self) -> Training:
         """How it is trained. Raises InputError."""
         return read_training(json.dumps(self.settings))
+
+    @property
+    def shared_warmup(self) -> bool:
+        """Whether the sites warm up a head together."""
+        return self.warmup is not None and self.training().method.heads != "private"
 
     def head_warmup(self) -> Warmup | None:
         """How heads are warmed up. Raises InputError."""

@@ -68,7 +68,7 @@ SECONDS_TO_LET_GO = LAPSE + 5  # a killed process is forgotten by then
 SECONDS_FOR_AN_ANSWER = 120  # of a server that stores the updates of many sites at once
 SECONDS_TO_CONNECT = 10
 POLL = (0.05, 1.0)  # seconds between two questions for messages: at first, and while nothing comes
-RETRY = (0.5, 20.0)  # seconds between two tries of a lost connection
+RETRY = (0.5, 5.0)  # seconds between two tries of a lost connection
 CLOCKS = 60  # seconds by which they may differ; Flower takes signatures of the last five minutes
 PUSHES = 3
 

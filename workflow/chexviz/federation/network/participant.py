@@ -4,7 +4,6 @@ Its images, labels, task block and optimiser never leave it. What it has done li
 the study, so that it can be killed at any time and a repeated message changes nothing.
 """
 
-import hashlib
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +21,13 @@ from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import Exchange
 from chexviz.federation.memory import free_bytes, make_room
 from chexviz.federation.methods import ALGORITHMS
+from chexviz.federation.network.head_warmup import HeadWarmup
+from chexviz.federation.network.kept import digest, read_kept
 from chexviz.federation.network.messages import (
     FINISH,
     ROUND,
     START,
+    WARMUP,
     Content,
     Study,
     all_findings,
@@ -82,7 +84,7 @@ class Participant:
         content = content_of(message, COORDINATOR)
         if content.study is None:
             raise odd(COORDINATOR, "a study", "none")
-        how = {START: self.start, ROUND: self.round, FINISH: self.finish}
+        how = {START: self.start, WARMUP: self.warm, ROUND: self.round, FINISH: self.finish}
         said = how[message.metadata.message_type](content.study, content)
         return Message(record(said), reply_to=message)
 
@@ -94,6 +96,12 @@ class Participant:
         done = part.go_back_to(int(content.numbers["round"]))  # type: ignore[arg-type]
         known = [int(one) for one in part.site.known]
         return Content({"round": done, "size": part.site.size, "known": known})
+
+    def warm(self, study: Study, content: Content) -> Content:
+        """Train the shared head for an epoch; the same answer however often it is asked."""
+        number = int(content.numbers["round"])  # type: ignore[arg-type]
+        loss, vectors = self.of(study).warm(number, content.vectors)
+        return Content({"round": number, "loss": loss}, vectors)
 
     def round(self, study: Study, content: Content) -> Content:
         """Train a round from the average; the same answer however often it is asked."""
@@ -132,6 +140,7 @@ class Part:
         self.site = LocalSite(self.data, model, self.settings, epochs=epochs, seed=study.seed)
         self.method = algorithm(self.settings, [self.site])
         self.round = -1  # what is in memory is of no round yet
+        self.head: HeadWarmup | None = None  # once a shared one is warmed up
 
     def model(self) -> Model:
         """A model with random weights, which the coordinator's and kept ones replace."""
@@ -147,10 +156,11 @@ class Part:
         What is kept of an earlier run of the study goes, but for a start from the same block.
         """
         kept = self.kept(0)
-        for path in self.folder.glob("round*"):
-            if kept is None or path != self.path(0):
+        same = kept is not None and kept["received"] == digest(vectors)
+        for path in [*self.folder.glob("round*"), *self.folder.glob("warmup*")]:
+            if not same or path.match("round[1-9]*"):
                 path.unlink()
-        if kept is not None and kept["received"] == digest(vectors):
+        if same:
             return
         model = self.model()
         every = Exchange(model.representation, "average")
@@ -158,7 +168,7 @@ class Part:
         every.unpack(vectors[0], model.representation)
         start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         warmup = self.study.head_warmup()
-        if warmup:
+        if warmup and not self.study.shared_warmup:
             (head,) = self.data.heads
             party = Party(device.place(model, self.site.device), self.data, warmup, self.study.seed)
             warm_up([party], warmup)
@@ -167,6 +177,19 @@ class Part:
         self.site.model.load_state_dict(start)
         self.round = 0
         self.keep(vectors, None)
+
+    def warm(self, number: int, received: Sequence[Tensor]) -> tuple[float, list[Tensor]]:
+        """The loss and the task block after an epoch (from 1) of the shared head's warm-up."""
+        warmup = self.study.head_warmup()
+        if warmup is None or not self.study.shared_warmup:
+            raise odd(COORDINATOR, "no warm-up of a shared head in this study", "one")
+        if self.head is None:
+            self.go_back_to(0)
+            model = self.model()
+            model.load_state_dict(self.site.model.state_dict())
+            party = Party(device.place(model, self.site.device), self.data, warmup, self.study.seed)
+            self.head = HeadWarmup(party, self.folder)
+        return self.head.epoch(number, received)
 
     def state(self) -> dict:
         """All that the site needs to go on."""
@@ -185,10 +208,8 @@ class Part:
     def kept(self, number: int) -> dict | None:
         """What is kept of the end of a round; None if nothing is, or it is damaged (said)."""
         path = self.path(number)
-        state = checkpoint.read(path) if path.is_file() else None
-        if state is None and path.is_file():
-            print(f"{path} is damaged and not used", file=sys.stderr, flush=True)
-        elif state:
+        state = read_kept(path)
+        if state:
             own = self.state()
             checkpoint.check_like(path, {name: state.get(name) for name in own}, own)
         return state
@@ -225,6 +246,7 @@ class Part:
             return Reply(vectors, *numbers)
         exchange, where = self.method.exchange, self.site.device
         check_vectors(COORDINATOR, received, [len(one) for one in self.expected()])
+        self.head = None  # its features are no longer needed
         self.go_back_to(number - 1)
         self.site.start_round()
         exchange.unpack(received[0].to(where), self.method.travelling(self.site.model))
@@ -300,11 +322,3 @@ def training_data(name: str, study: Study, prepared: Prepared, where: torch.devi
     if study.training().method.heads == "private":
         return data
     return with_shared_head(data, all_findings(study))
-
-
-def digest(vectors: Sequence[Tensor]) -> str:
-    """SHA-256 of vectors."""
-    made = hashlib.sha256()
-    for vector in vectors:
-        made.update(vector.numpy(force=True).tobytes())
-    return made.hexdigest()

@@ -1,0 +1,26 @@
+"""What a site keeps on its disk of what it has done: it answers the same when asked again."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from chexviz.federation import checkpoint
+
+
+def read_kept(path: Path) -> dict | None:
+    """A state that checkpoint.write wrote; None if there is none, or it is damaged (said)."""
+    state = checkpoint.read(path) if path.is_file() else None
+    if state is None and path.is_file():
+        print(f"{path} is damaged and not used", file=sys.stderr, flush=True)
+    return state
+
+
+def digest(vectors: Sequence[Tensor]) -> str:
+    """SHA-256 of vectors, by which a site knows that it is asked the same again."""
+    made = hashlib.sha256()
+    for vector in vectors:
+        made.update(vector.numpy(force=True).tobytes())
+    return made.hexdigest()
