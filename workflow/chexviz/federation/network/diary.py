@@ -10,7 +10,7 @@ from flwr.app import Message, RecordDict
 from chexviz.base.files import replacing
 from chexviz.base.progress import duration
 from chexviz.base.settings import read
-from chexviz.federation.network.messages import FINISH, ROUND, START, Study
+from chexviz.federation.network.messages import FINISH, ROUND, START, WARMUP, Study
 
 LOG = logging.getLogger(__name__)
 STUDY = "study.json"  # in the folder of a study's state: what the coordinator said of it
@@ -59,6 +59,7 @@ class Diary:
         total = study.training().rounds
         words = {
             START: f"ready for round {done + 1} of {total}",
+            WARMUP: f"epoch {done} of the warm-up of the shared head is over",
             ROUND: f"round {done} of {total} is over",
             FINISH: f"the last of {total} rounds is over; the model is in {self.place(study)}",
         }[kind]
