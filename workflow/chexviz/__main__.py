@@ -29,7 +29,7 @@ class Command(NamedTuple):
     in_checkout: bool = False
 
 
-FEDERATION, WORKFLOW = "federation", "federation,workflow"
+FEDERATION = "federation"
 COMMANDS = {
     "compare": Command("tools.compare", "compare two models by their tables of predictions"),
     "report": Command(
@@ -41,7 +41,10 @@ COMMANDS = {
     "site key": Command("tools.site.key", "make the key that a site is known by", FEDERATION),
     "site app": Command("tools.site.app", "say which code a site would run", FEDERATION),
     "site prepare": Command(
-        "tools.site.prepare", "make a site's images, split and audit ready", WORKFLOW, True
+        "tools.site.prepare",
+        "make a site's images, split and audit ready",
+        "data,federation,workflow",
+        True,
     ),
     "site join": Command("tools.site.join", "take part, until stopped", FEDERATION),
     "site evaluate": Command(
@@ -65,7 +68,9 @@ COMMANDS = {
     "server status": Command(
         "tools.server.status", "say who is connected, and how far the study is", FEDERATION
     ),
-    "server run": Command("tools.server.run", "train a study over the sites", WORKFLOW, True),
+    "server run": Command(
+        "tools.server.run", "train a study over the sites", "federation,workflow", True
+    ),
     "server resume": Command("tools.server.resume", "go on with a study", FEDERATION),
     "server audit": Command(
         "tools.server.audit", "find what sites share, by their keyed hashes", FEDERATION

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-import pytest
+import torch
 import yaml
 
-from chexviz.__main__ import main
 from chexviz.base import source_code
 from chexviz.models import files
 from made_links import free_port
@@ -47,7 +46,9 @@ def prepare(folder: Path, name: str) -> Path:
     results = folder / f"{name}-results"
     shutil.copytree(folder / name, results / "sites" / name)
     (results / "splits" / "paper").mkdir(parents=True)
-    shutil.move(results / "sites" / name / "split.csv", results / "splits" / "paper" / f"{name}.csv")
+    shutil.move(
+        results / "sites" / name / "split.csv", results / "splits" / "paper" / f"{name}.csv"
+    )
     (results / "site.json").write_text(json.dumps({"name": name, "evaluation": EVALUATION}))
     return results
 
@@ -90,18 +91,16 @@ def running(log: Path, *words: str | Path):
         command.process.wait()
 
 
-def said_by(capsys, *words: str | Path) -> str:
-    """What a command prints, run in this process."""
-    capsys.readouterr()
-    main([*map(str, words)])
-    return capsys.readouterr().out
+def test_a_study_from_setup_to_shared_tables(larger_federation, tmp_path, chexviz, capsys):
+    def said_by(*words) -> str:
+        capsys.readouterr()
+        chexviz(*words)
+        return capsys.readouterr().out
 
-
-def test_a_study_from_setup_to_shared_tables(larger_federation, tmp_path, capsys):
     home, keys = tmp_path / "coordinator", tmp_path / "keys"
-    said = said_by(capsys, "server", "setup", home, "--host", "localhost")
+    said = said_by("server", "setup", home, "--host", "localhost")
     assert re.search(r"([0-9A-F]{2}:){31}[0-9A-F]{2}", said)
-    app = said_by(capsys, "site", "app").strip()
+    app = said_by("site", "app").strip()
     assert re.fullmatch("[0-9a-f]{64}", app)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(CONFIG))
     port = free_port()
@@ -109,8 +108,8 @@ def test_a_study_from_setup_to_shared_tables(larger_federation, tmp_path, capsys
     with running(tmp_path / "server.log", *server) as link:
         link.wait_for("sites reach it as")
         for name in LABELLED:
-            mark = said_by(capsys, "site", "key", keys / name).splitlines()[-1]
-            said = said_by(capsys, "server", "register", home, name, keys / f"{name}.pub")
+            mark = said_by("site", "key", keys / name).splitlines()[-1]
+            said = said_by("server", "register", home, name, keys / f"{name}.pub")
             assert mark in said.splitlines()
         joins = {
             name: [
@@ -129,13 +128,15 @@ def test_a_study_from_setup_to_shared_tables(larger_federation, tmp_path, capsys
             with running(tmp_path / "run.log", *run) as rounds:
                 rounds.wait_for(f"round 1 of {ROUNDS} is over")
                 assert rounds.stop() == os.EX_TEMPFAIL
-            said = said_by(capsys, "server", "status", home)
+            said = said_by("server", "status", home)
             assert re.search(r"^  north: connected, seen \d+ s ago, key SHA256:", said, re.M)
-            assert re.search(r"^study paper_standard_fedavg_seed1: round [123] of 4 is over", said, re.M)
-            with running(tmp_path / "resume.log", "server", "resume", home) as rounds:
-                assert rounds.process.wait(120) == 0, rounds.log.read_text()
+            assert re.search(
+                r"^study paper_standard_fedavg_seed1: round [123] of 4 is over", said, re.M
+            )
+            chexviz("server", "resume", home)
             assert north.stop() == 0
             assert south.stop() == 0
+            link.wait_for("site north is gone")
         assert link.stop() == 0
     study = home / "studies" / "paper_standard_fedavg_seed1"
     history = pd.read_csv(study / "global.history.csv")
@@ -151,10 +152,12 @@ def test_a_study_from_setup_to_shared_tables(larger_federation, tmp_path, capsys
     assert about["architecture"] == "standard"
     left = [*(larger_federation / "north-results" / "federation").glob("*/model.safetensors")]
     model, _ = files.load(left[0])
-    assert all((model[f"representation.{name}"] == one).all() for name, one in block.items())
+    for name, tensor in block.items():
+        if tensor.is_floating_point():  # BatchNorm's count of steps is each site's own
+            assert torch.equal(model[f"representation.{name}"], tensor), name
     for text in ("connected to localhost", "round 2 of 4 is over: .*, received .* kB", "s left"):
         assert re.search(text, (tmp_path / "north.log").read_text())
-    for text in ("site north is connected", "site south is gone", "stopped"):
+    for text in ("site north is connected", "site south is connected", "stopped"):
         assert re.search(rf"^\d{{4}}-.* INFO {text}", (tmp_path / "server.log").read_text(), re.M)
-    said = said_by(capsys, "site", "evaluate", "--results", larger_federation / "south-results")
+    said = said_by("site", "evaluate", "--results", larger_federation / "south-results")
     assert "south-results" in said

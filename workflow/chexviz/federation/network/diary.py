@@ -63,6 +63,8 @@ class Diary:
             ROUND: f"round {done} of {total} is over",
             FINISH: f"the last of {total} rounds is over; the model is in {self.place(study)}",
         }[kind]
+        if kind == START:  # the coordinator may have been away for long
+            self.first = None
         took = duration(self.clock() - began)
         LOG.info("%s: %s, received %s, sent %s", words, took, bytes_of(received), bytes_of(sent))
         if kind == ROUND and done < total:

@@ -57,7 +57,7 @@ def order(config: Config, choice: Mapping[str, Any], rules: Mapping[str, Any]) -
         findings={site: config["sites"][site]["findings"] for site in sites},
         seed=choice["seed"],
         settings=settings.train(config, architecture, method),
-        warmup=json.loads(settings.head_warmup(config, architecture) or "null"),
+        warmup=json.loads(settings.head_warmup(config, architecture, method) or "null"),
     )
     check_study(made)
     told = json.loads(made.text)

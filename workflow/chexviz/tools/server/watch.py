@@ -91,12 +91,16 @@ class Watch:
             for line in changes(self.sites, found):
                 LOG.info("%s", line)
             self.sites = found
+        self.tail()
+
+    def tail(self) -> None:
+        """Say what the SuperLink has warned of since."""
         with self.log.open("rb") as file:
             file.seek(self.read)
-            *lines, rest = file.read().decode("utf-8", "replace").split("\n")
-            self.read = file.tell() - len(rest.encode())
+            *lines, rest = file.read().split(b"\n")
+            self.read = file.tell() - len(rest)
         for line in lines:
-            if match := WARNED.search(line):
+            if match := WARNED.search(line.decode("utf-8", "replace")):
                 self.say(self.named(match[1]))
 
     def say(self, text: str) -> None:

@@ -6,7 +6,7 @@ workflow does the rest, for this site: what is ready is not made again.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.settings import read
-from chexviz.base.source_code import HOME as CHECKOUT
 from chexviz.tools.site.prepared import ABOUT, STATE, About, Home
 
 OVERLAY = "site.yaml"  # what is laid over the configuration, and kept in case of `chexviz report`
@@ -55,18 +54,6 @@ def targets(config: Mapping[str, Any], site: str, *, baseline: bool) -> list[str
     return found
 
 
-def make(files: Sequence[str], configfiles: Sequence[Path], words: Sequence[str]) -> None:
-    """Let the workflow make files. Ends with Snakemake's message and status if it cannot."""
-    from snakemake.cli import main as snakemake
-
-    line = ["--snakefile", CHECKOUT / "Snakefile", *words, "--configfile", *configfiles]
-    try:
-        snakemake([str(word) for word in [*line, "--", *files]])
-    except SystemExit as end:
-        if end.code:
-            raise
-
-
 def check_folder(results: Path, site: str) -> None:
     """Raise InputError if a folder of results is that of another site."""
     path = results / ABOUT
@@ -99,6 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--profile", help="of Snakemake, such as profiles/slurm")
     arguments = parser.parse_args(argv)
     from chexviz.pipeline import loading
+    from chexviz.pipeline.making import make
 
     last = arguments.configfile[-1]
     site = only_site(last, loading.read(last).get("sites"))
