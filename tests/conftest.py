@@ -39,7 +39,8 @@ def real_data() -> Path:
     return folder
 
 
-LABELLED = {"north": "pneumonia", "south": "pneumothorax"}  # by the sites of a federation
+# By the sites of a federation.
+LABELLED = {"north": "pneumonia", "south": "pneumothorax", "east": "effusion"}
 
 
 def draw_site(folder: Path, site: str, *, count: int = 60, size: int = 32, seed: int = 0) -> None:
@@ -87,17 +88,16 @@ def draw_split(folder: Path, site: str) -> None:
     rows[columns].to_csv(folder / "split.csv", index=False)
 
 
-def draw_federation(folder: Path, *, north: int = 60, south: int = 45) -> Path:
-    """A folder with two small sites of so many images, `north` and `south`, and lists of both."""
-    for site, count in (("north", north), ("south", south)):
+def draw_federation(folder: Path, **counts: int) -> Path:
+    """A folder with small sites of so many images, and lists of all: 60 of north, 45 of south."""
+    counts = counts or {"north": 60, "south": 45}
+    for site, count in counts.items():
         draw_site(folder / site, site, count=count)
         draw_split(folder / site, site)
-    splits = [pd.read_csv(folder / site / "split.csv") for site in ("north", "south")]
+    splits = [pd.read_csv(folder / site / "split.csv") for site in counts]
     pd.concat(splits).to_csv(folder / "split.csv", index=False)
-    images = [str(folder / site / "images.npy") for site in ("north", "south")]
-    list_arrays(
-        ["--site", "north", "south", "--images", *images, "--output", str(folder / "sites.csv")]
-    )
+    images = [str(folder / site / "images.npy") for site in counts]
+    list_arrays(["--site", *counts, "--images", *images, "--output", str(folder / "sites.csv")])
     return folder
 
 
@@ -117,3 +117,10 @@ def shared_federation(tmp_path_factory) -> Path:
 def larger_federation(tmp_path_factory) -> Path:
     """Two sites with enough images for intervals and tests, which the tests of a module share."""
     return draw_federation(tmp_path_factory.mktemp("federation"), north=300, south=300)
+
+
+@pytest.fixture(scope="session")
+def three_sites(tmp_path_factory) -> Path:
+    """Three small sites: north, south and east. Nobody may change them."""
+    folder = tmp_path_factory.mktemp("three")
+    return draw_federation(folder, north=60, south=45, east=50)

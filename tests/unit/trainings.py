@@ -53,7 +53,7 @@ def changes_of(method: dict, **changes) -> dict:
     return {"schedule": "constant", "method": DEFAULTS | method} | changes
 
 
-LABELLED = {"north": ["pneumonia"], "south": ["pneumothorax"]}
+LABELLED = {"north": ["pneumonia"], "south": ["pneumothorax"], "east": ["effusion"]}
 
 
 def files(folder, sites: list[str]) -> list[str]:

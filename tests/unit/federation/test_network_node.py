@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from flwr.app import Error, Metadata, RecordDict
 from flwr.app.message import make_message
+from flwr.common.constant import ErrorCode
 from flwr.proto.control_pb2 import StopRunRequest
 from flwr.proto.message_pb2 import ObjectTree, PullObjectRequest
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 
 from chexviz.base.errors import InputError
-from chexviz.federation.network import bundle, connection, content, control, credentials, node
+from chexviz.federation.network import (
+    bundle,
+    connection,
+    content,
+    control,
+    credentials,
+    node,
+    refusals,
+)
 from chexviz.federation.network.control import nodes, submit, unregister
 from chexviz.federation.network.link import LOG_FILE, Link
 from chexviz.federation.network.node import Lost, Node, NotRunning, Told
@@ -202,6 +211,16 @@ def test_what_a_dead_site_has_not_fetched_is_not_kept(link, access, keys, grid):
         assert not south.client.PullObject(request).object_found
 
 
+def test_a_message_that_the_superlink_has_lost_is_said_to_be(access, keys, grid):
+    with connect(access, keys["north"]) as north:
+        [identifier] = grid.push_messages([letter(numbers(access)["north"], CHUNKS)])
+        envelope = north.ask()
+        grid.confirm(identifier)  # as if it had been killed, which keeps contents in memory
+        assert north.open(envelope) is None
+        [reply] = grid.pull_messages([identifier])
+    assert reply.error.code == ErrorCode.MESSAGE_UNAVAILABLE
+
+
 def test_contents_are_not_on_the_disk_of_the_superlink(link, access, keys, grid):
     with connect(access, keys["north"]):
         grid.push_messages([letter(numbers(access)["north"], CHUNKS)])
@@ -387,7 +406,7 @@ def test_a_clock_that_is_wrong(access, keys, monkeypatch):
             return datetime.now(tz) + timedelta(hours=1)
 
     monkeypatch.setattr("flwr.supernode.node_auth_http_interceptor.now", lambda: Late.now(UTC))
-    monkeypatch.setattr(node, "datetime", Late)
+    monkeypatch.setattr(refusals, "datetime", Late)
     refused(access, keys["north"], r"clocks that differ[\s\S]*3[56]\d\d s ahead[\s\S]*NTP")
 
 

@@ -31,10 +31,14 @@ Nodes = Callable[[], Mapping[str, tuple[int, str]]]
 
 
 class Post:
-    """What carries questions and answers. nodes: who is there; see Coordinator."""
+    """What carries questions and answers. nodes: who is there; see Coordinator.
+
+    missing: who was left out of the last question.
+    """
 
     def __init__(self, grid: Grid, nodes: Nodes, stop: threading.Event):
         self.grid, self.nodes, self.stop = grid, nodes, stop
+        self.missing: set[str] = set()
 
     def ask(
         self,
@@ -48,7 +52,8 @@ class Post:
         """The answers of the sites to one question, by name.
 
         Waits for all sites, and from `deadline` seconds on for `enough` of them. Who comes back is
-        asked again. Raises InputError, which names them, if too many refuse or are missing.
+        asked again; who was left out of the last question is waited for only once it is there.
+        Raises InputError, which names them, if too many refuse.
         """
         question = Question(kind, record(content), sites)
         began = listed = noted = time.monotonic()
@@ -58,9 +63,9 @@ class Post:
             self.collect(question, check)
             waited = time.monotonic() - began
             late = deadline is not None and waited >= deadline
-            if late and len(question.answers) >= enough:
+            if len(question.answers) >= enough and (late or self.away(question, there)):
                 break
-            if late or len(sites) - len(question.refused) < enough:
+            if len(sites) - len(question.refused) < enough:
                 raise too_few(question, enough, waited)
             if self.stop.is_set():
                 print("stopped; resume to go on", file=sys.stderr, flush=True)
@@ -76,7 +81,12 @@ class Post:
             raise too_few(question, enough, time.monotonic() - began)
         if len(question.answers) < len(sites):
             print(question.note(there, time.monotonic() - began), file=sys.stderr, flush=True)
+        self.missing = {*question.waiting()}
         return question.answers
+
+    def away(self, question: "Question", there: Mapping[str, tuple[int, str]]) -> bool:
+        """Whether those that have not answered were left out before, and have not come back."""
+        return all(one in self.missing and one not in there for one in question.waiting())
 
     def send(self, question: "Question", there: Mapping[str, tuple[int, str]]) -> None:
         """Ask those who are there and have not been asked since they came."""

@@ -39,10 +39,9 @@ from flwr.superlink.federation import FederationManager
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chexviz.federation.network import credentials
+from chexviz.federation.network.refusals import CONNECTED, REASON, UNKNOWN
 
 LOG = logging.getLogger("uvicorn.error")  # the SuperLink's own log
-REASON = "chexviz-refused"  # header of a refused activation
-UNKNOWN, CONNECTED = "unknown", "connected"  # a key that nobody registered; one that is in use
 DATABASE = "link.db"
 ACTIVATE = "/v1/fleet/activate-node"
 
