@@ -11,7 +11,7 @@ import msgspec
 
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing
-from chexviz.federation.network import connection, credentials, journal
+from chexviz.federation.network import credentials, journal
 from chexviz.federation.network.control import Access, Site, nodes
 from chexviz.federation.network.link import LINES, LOG_FILE, Link
 from chexviz.tools.server.place import SERVER, Running
@@ -48,8 +48,7 @@ def serve(folder: Path, host: str, port: int, insecure: bool) -> None:
 def greet(folder: Path, host: str, port: int, insecure: bool) -> None:
     """Say where it listens, and until when its certificate is valid."""
     LOG.info("listening at %s, port %d", host, port)
-    if insecure:
-        LOG.warning(connection.INSECURE.format(address=f"{host}:{port}"))
+    if insecure:  # which Link has said loudly
         return
     certificate = credentials.read_certificate(folder / credentials.CERTIFICATE)
     names = ", ".join(credentials.hosts_of(certificate))
