@@ -204,6 +204,17 @@ class Impatient:
         pass
 
 
+def test_it_goes_on_after_a_stop_whoever_answers_first(federation):
+    study = study_of(METHODS["fedavg"])
+    grid = grid_of(federation)
+    pull = grid.pull_messages
+    grid.pull_messages = lambda ids: pull(list(ids)[::-1])
+    with pytest.raises(SystemExit):
+        coordinate(federation, study, grid, stop=Impatient(threading.Event(), 2))  # in round 2
+    server = coordinate(federation, study, grid)
+    assert server.history == in_process(federation, METHODS["fedavg"]).server.history
+
+
 def test_what_leaves_a_site(federation):
     """All messages of a run: numbers by name and float32 vectors as long as the block, no more."""
     study = study_of(METHODS["fedavg"])
