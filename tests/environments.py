@@ -27,13 +27,34 @@ FROM_IMPORT = {
 def locked(lock: Path) -> dict[str, set[str]]:
     """The versions of every package in a lock (some have one per Python)."""
     versions: dict[str, set[str]] = {}
-    for name, version in re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", lock.read_text(), re.M):
+    for name, version, _ in requirements(lock):
         versions.setdefault(name, set()).add(version)
     return versions
 
 
+def requirements(path: Path) -> list[tuple[str, str, set[str]]]:
+    """What pip is told to install, in a lock or a script: name, version, SHA-256 of its files."""
+    lines = re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)((?:.*\\\n)*.*)", path.read_text(), re.M)
+    return [
+        (name, version, set(re.findall(r"--hash=sha256:(\w+)", rest)))
+        for name, version, rest in lines
+    ]
+
+
+def post_deploy(environment: Path) -> Path:
+    """The script that Snakemake runs in an environment that it has made, if there is one."""
+    return environment.with_suffix(".post-deploy.sh")
+
+
 def pinned(environment: Path) -> dict[str, str]:
-    """Packages and exact versions of an environment, by their names on PyPI, without Python."""
+    """Packages from conda and exact versions, by their names on PyPI, without Python and pip."""
     lines = yaml.safe_load(environment.read_text())["dependencies"]
-    pairs = (line.split("==") for line in lines if not line.startswith("python="))
+    pairs = (line.split("==") for line in lines if "==" in line)
     return {FROM_CONDA.get(name, name): version for name, version in pairs}
+
+
+def installed(environment: Path) -> dict[str, str]:
+    """The same, with those that a script installs from PyPI."""
+    script = post_deploy(environment)
+    added = requirements(script) if script.exists() else []
+    return pinned(environment) | {name: version for name, version, _ in added}

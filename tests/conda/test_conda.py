@@ -1,5 +1,6 @@
 """The workflow in conda environments that a real solver and linker make from a local channel."""
 
+import io
 import json
 import os
 import shutil
@@ -8,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import channel
 import standin
 from chexviz.base.files import sha256
 from environments import pinned
+from needed import absent
 from running import TINY, Workflow
 
 DEMO = {"data", "evaluate", "figures", "train-cpu"}
@@ -23,7 +26,7 @@ def conda(tmp_path_factory, repository) -> dict[str, str]:
     """Variables that put `conda` and its local channel in reach, and any other Python out of it."""
     folder = tmp_path_factory.mktemp("conda")
     names = {name for path in (repository / "envs").glob("*.yaml") for name in pinned(path)}
-    channel.make(folder / "channels" / "conda-forge", names)
+    channel.make(folder / "channels" / "conda-forge", names | {"pip"})
     standin.install(folder / "conda", repository / "workflow")
     outside = folder / "outside" / "python"
     outside.parent.mkdir()
@@ -67,6 +70,53 @@ def test_an_environment_has_its_own_packages_and_no_others(done):
         assert found == expected | {"snakemake": 1}, text
 
 
+def data_environment(workflow: Workflow) -> Path:
+    """Where the environment that reads radiographs was made."""
+    (package,) = workflow.folder.glob(".snakemake/conda/*/conda-meta/pydicom-3*.json")
+    return package.parents[1]
+
+
+def read_png(environment: Path, repository: Path) -> subprocess.CompletedProcess:
+    """Read a PNG file in an environment."""
+    program = "import sys; from chexviz.data.decoding.radiograph import radiograph\n"
+    program += "print(radiograph(sys.stdin.buffer.read()).pixels.shape)"
+    file = io.BytesIO()
+    Image.linear_gradient("L").save(file, "PNG")
+    return subprocess.run(
+        [environment / "bin" / "python", "-c", program],
+        input=file.getvalue(),
+        capture_output=True,
+        env={"PYTHONPATH": str(repository / "workflow")},
+    )
+
+
+@pytest.fixture(scope="module")
+def pypi(tmp_path_factory) -> None:
+    """PyPI, or a mirror of it, is in reach of pip."""
+    line = [sys.executable, "-m", "pip", "download", "--no-deps", "kornia-rs==0.2.0"]
+    if subprocess.run(line, cwd=tmp_path_factory.mktemp("pypi"), capture_output=True).returncode:
+        absent("no kornia-rs 0.2.0: PyPI, or the mirror that pip is told of, is out of reach")
+
+
+def test_png_files_are_read_though_no_channel_has_their_decoder(done, repository, conda, pypi):
+    channels = Path(conda["CONDA_CHANNEL_ALIAS"].removeprefix("file://"))
+    assert list(channels.rglob("pydicom-*"))
+    assert not list(channels.rglob("kornia*"))
+    read = read_png(data_environment(done), repository)
+    assert read.stdout == b"(256, 256)\n", read.stderr
+
+
+def test_without_pypi_the_environment_is_made_and_png_files_alone_are_refused(
+    tmp_path, repository, conda
+):
+    workflow = Workflow(tmp_path, repository, TINY)
+    run = workflow.run("--use-conda", "--conda-create-envs-only", PIP_NO_INDEX="1", **conda)
+    assert run.returncode == 0, run.stdout[-6000:]
+    python = data_environment(workflow) / "bin" / "python"
+    read = read_png(data_environment(workflow), repository)
+    assert f"fix:      {python} -m pip install 'kornia-rs>=0.2'" in read.stderr.decode()
+
+
 def test_results_carry_the_files_of_their_environments(done, repository):
     """And verification, outside of conda, asks for these and not for the packages there."""
     (path,) = done.results("provenance.json")
@@ -79,11 +129,7 @@ def test_results_carry_the_files_of_their_environments(done, repository):
 
 
 def test_packages_are_linked_from_the_cache_and_not_copied(done, conda):
-    (environment,) = (
-        path.with_suffix("")
-        for path in done.folder.glob(".snakemake/conda/*.yaml")
-        if "pydicom" in path.read_text()
-    )
+    environment = data_environment(done)
     (file,) = environment.glob("lib/*/site-packages/msgspec/json.py")
     assert file.stat().st_nlink > 1
     assert len(list(environment.glob("conda-meta/pydicom-3*.json"))) == 1
@@ -175,7 +221,7 @@ def pinned_copy(tmp_path, repository, conda) -> Workflow:
     return Workflow(tmp_path, copy_of, TINY)
 
 
-def test_snakemake_installs_what_the_pin_files_say(pinned_copy, conda):
+def test_snakemake_installs_what_the_pin_files_say(pinned_copy, conda, pypi):
     file = pinned_copy.repository / "envs" / "data.linux-64.pin.txt"
     lines = file.read_text().splitlines()
     assert lines[0] == "@EXPLICIT"
@@ -189,6 +235,7 @@ def test_snakemake_installs_what_the_pin_files_say(pinned_copy, conda):
     assert "Failed to install" not in run.stdout
     made = {path.stem for path in pinned_copy.folder.glob(".snakemake/conda/*/conda-meta/*.json")}
     assert {line.rpartition("/")[2].partition(".tar.bz2")[0] for line in lines[1:]} <= made
+    assert read_png(data_environment(pinned_copy), pinned_copy.repository).returncode == 0
 
 
 def test_a_package_that_is_not_the_pinned_one_is_refused(pinned_copy, conda):

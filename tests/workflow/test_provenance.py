@@ -340,13 +340,14 @@ def test_a_damaged_record_is_said_and_another_one_written(damage):
 
 
 def test_a_conda_environment_is_its_files(repository, monkeypatch):
-    """Its versions are what the yaml or the pin file names, not those beside Snakemake."""
+    """Its versions are what its yaml, pin file or script names, not those beside Snakemake."""
     monkeypatch.setattr(source_code, "HOME", repository)
     provenance.conda_files.cache_clear()
     file = SimpleNamespace(get_path_or_uri=lambda secret_free: str(repository / "envs/data.yaml"))
     job = SimpleNamespace(conda_env=SimpleNamespace(file=file))
     table = provenance.environment_table(job, uses_conda=True)
     assert table["envs/data.yaml"] == sha256(repository / "envs" / "data.yaml")
+    assert "envs/data.post-deploy.sh" in table
     assert {Path(name).name.split(".")[0] for name in table} == {"data"}
     monkeypatch.setattr(verify, "conda_files", lambda: {"envs/data.yaml": "another"})
     assert verify.refreshed(table)["envs/data.yaml"] == "another"

@@ -17,7 +17,7 @@ from chexviz.base.source_code import HOME, PACKAGE
 
 
 class Command(NamedTuple):
-    """What a word after `chexviz` starts: `main` of a module.
+    """What a word after `chexviz`, or two, start: `main` of a module.
 
     extra: the optional packages that it needs, as pyproject.toml names them; '' for none.
     in_checkout: it works on a checkout of the workflow, with the code that lies there.
@@ -29,6 +29,7 @@ class Command(NamedTuple):
     in_checkout: bool = False
 
 
+FEDERATION = "federation"
 COMMANDS = {
     "compare": Command("tools.compare", "compare two models by their tables of predictions"),
     "report": Command(
@@ -37,6 +38,47 @@ COMMANDS = {
     "verify": Command(
         "tools.verify", "compare results with what would make them now", "workflow", True
     ),
+    "site key": Command("tools.site.key", "make the key that a site is known by", FEDERATION),
+    "site app": Command("tools.site.app", "say which code a site would run", FEDERATION),
+    "site prepare": Command(
+        "tools.site.prepare",
+        "make a site's images, split and audit ready",
+        "data,federation,workflow",
+        True,
+    ),
+    "site join": Command("tools.site.join", "take part, until stopped", FEDERATION),
+    "site evaluate": Command(
+        "tools.site.evaluate", "evaluate the federation's model on own images", FEDERATION
+    ),
+    "site secret": Command(
+        "tools.site.secret", "make the secret of all sites, for `hashes`", FEDERATION
+    ),
+    "site hashes": Command(
+        "tools.site.hashes", "tell keyed hashes, by which sites find what they share", FEDERATION
+    ),
+    "site exclude": Command(
+        "tools.site.exclude", "leave out what other sites have as well", FEDERATION
+    ),
+    "server setup": Command(
+        "tools.server.setup", "make a coordinator's certificates and secret", FEDERATION
+    ),
+    "server start": Command("tools.server.start", "let sites connect, until stopped", FEDERATION),
+    "server register": Command("tools.server.register", "let a site in, by its key", FEDERATION),
+    "server unregister": Command("tools.server.unregister", "let a site in no longer", FEDERATION),
+    "server status": Command(
+        "tools.server.status", "say who is connected, and how far the study is", FEDERATION
+    ),
+    "server run": Command(
+        "tools.server.run", "train a study over the sites", "federation,workflow", True
+    ),
+    "server resume": Command("tools.server.resume", "go on with a study", FEDERATION),
+    "server audit": Command(
+        "tools.server.audit", "find what sites share, by their keyed hashes", FEDERATION
+    ),
+}
+GROUPS = {
+    "site": "take part in a federation, as a site",
+    "server": "coordinate a federation of sites",
 }
 EPILOG = """`chexviz COMMAND --help` says what a command takes. A checkout is a folder that holds
 the Snakefile of the workflow; such a command is called in it, and runs the code that lies there."""
@@ -51,16 +93,22 @@ def version() -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Takes the first word of a command line."""
+    """Takes the first word of a command line, or two of a group."""
     made = argparse.ArgumentParser(
         prog=PACKAGE.name,
         description="Tools of CheXViz, a federated chest X-ray study as a reproducible pipeline.",
         epilog=EPILOG,
     )
     made.add_argument("--version", action="store_true", help="say which version this is")
-    words = made.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    words = {"": made.add_subparsers(title="commands", metavar="COMMAND", dest="command")}
     for name, command in COMMANDS.items():
-        words.add_parser(name, help=command.summary + " (in a checkout)" * command.in_checkout)
+        group, _, word = name.rpartition(" ")
+        if group not in words:
+            about = GROUPS[group]
+            inner = words[""].add_parser(group, help=about, description=about, epilog=EPILOG)
+            words[group] = inner.add_subparsers(title="commands", metavar="COMMAND")
+        summary = command.summary + " (in a checkout)" * command.in_checkout
+        words[group].add_parser(word, help=summary)
     return made
 
 
@@ -81,28 +129,33 @@ def enter_checkout(name: str, words: list[str]) -> None:
         )
     if package.resolve() != PACKAGE:
         environment = os.environ | {"PYTHONPATH": str(package.parent)}
-        os.execve(sys.executable, [sys.executable, "-m", PACKAGE.name, name, *words], environment)
+        line = [sys.executable, "-m", PACKAGE.name, *name.split(), *words]
+        os.execve(sys.executable, line, environment)
 
 
 def main(argv: list[str] | None = None) -> None:
-    first, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
-    arguments = parser().parse_args([first])
+    given = sys.argv[1:] if argv is None else argv
+    depth = 2 if given[:1] and given[0] in GROUPS else 1
+    first, words = given[:depth], given[depth:]
+    arguments = parser().parse_args(first if len(first) == depth else [*first, "--help"])
     if arguments.version:
         print(f"{PACKAGE.name} {version()}")
         return
-    command = COMMANDS[first]
+    name = " ".join(first)
+    command = COMMANDS[name]
     if command.in_checkout:
-        enter_checkout(first, words)
+        enter_checkout(name, words)
+    sys.argv[0] = f"chexviz {name}"  # what the command calls itself
     try:
-        module = importlib.import_module(f"{PACKAGE.name}.{command.module}")
+        importlib.import_module(f"{PACKAGE.name}.{command.module}").main(words)
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == PACKAGE.name:
+            raise
         needed = PACKAGE.name + f"[{command.extra}]" * bool(command.extra)
         sys.exit(
-            f"ERROR chexviz {first} needs the package {error.name}, which is not installed\n"
+            f"ERROR chexviz {name} needs the package {error.name}, which is not installed\n"
             f"  fix:      pip install '{needed}'"
         )
-    sys.argv[0] = f"chexviz {first}"  # what the command calls itself
-    module.main(words)
 
 
 def script() -> None:

@@ -4,42 +4,21 @@ import os
 import shlex
 import sys
 
-from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
-from snakemake.utils import update_config, validate
 
 sys.path.insert(0, os.path.join(HOME, "workflow"))
 
-from chexviz.base.errors import InputError
 from chexviz.base.source_code import digest as code
 from chexviz.data.sources.registry import missing
-from chexviz.pipeline import arguments, configuration, paths, provenance, settings, study
+from chexviz.pipeline import arguments, configuration, loading, paths, provenance, settings
+from chexviz.pipeline import study
 from chexviz.pipeline import training_work
 from chexviz.pipeline.signals import relay_termination
 from chexviz.reporting.paper.inventory import figures
 
 # Of a module Snakemake reads no `configfile:`; the other workflow's settings are an overlay too.
-overlaid = load_configfile(os.path.join(HOME, "config/config.yaml"))
-update_config(overlaid, config)
-config.update(overlaid)
-
-try:
-    configuration.check_finite(config)
-    configuration.check_renamed(config)
-    config.update(configuration.whole_numbers(config))
-    validate(config, os.path.join(HOME, "workflow/schemas/config.schema.yaml"))
-    configuration.check(config)
-except WorkflowError as error:
-    # Snakemake's own message prints the whole schema; the cause says what is wrong, and where.
-    wrong = error.__context__
-    meant = f" (expected: {wrong.schema['description']})" if "description" in wrong.schema else ""
-    raise WorkflowError(
-        f"config: {wrong.json_path}: {wrong.message}{meant}\n"
-        "config/README.md explains every key; the schema is workflow/schemas/config.schema.yaml"
-    )
-except InputError as error:
-    raise WorkflowError(str(error))
+config.update(loading.complete(config))
 
 # A conda environment drops an inherited PYTHONPATH, and a prefix drops Snakemake's strict mode.
 # What ends a job may reach all of its processes at once: the shell and the log's writer then wait

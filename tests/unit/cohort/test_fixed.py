@@ -205,23 +205,48 @@ def test_what_the_own_split_of_a_dataset_tears_is_audited_and_not_refused(tmp_pa
     assert told[1].endswith("; 2 share a group with another of its subsets")
 
 
-@pytest.mark.parametrize("role", ["external", "train"])
-def test_a_given_split_that_trains_what_is_evaluated_elsewhere_is_refused(tmp_path, role):
-    """Elsewhere is an external site, or another one whose split is given."""
+def colliding(role: str) -> tuple[pd.DataFrame, dict[str, list[str]], tuple[str, ...]]:
+    """A patient trains by the given split of siim, and evaluates at rsna, which has this role.
+
+    Samples, sites, and those whose split is given: if rsna trains, its own too.
+    """
     samples = with_own_split(alone(), THIRDS)
     ours = samples["site"] == "rsna"
     samples.loc[ours, "subset"] = np.array(SUBSETS)[samples.index[ours] % 3]
     samples.loc[ours, "patient"] = samples.loc[ours, "image"]
     training = samples.index[samples["subset"].eq("train") & ~ours][0]
-    samples.loc[training, "patient"] = samples.loc[2, "patient"]  # which evaluates at rsna
-    sites = GIVEN | {"rsna": [role, "pneumonia"]}
+    samples.loc[training, "patient"] = samples.loc[2, "patient"]
     given = ("siim",) if role == "external" else ("rsna", "siim")
+    return samples, GIVEN | {"rsna": [role, "pneumonia"]}, given
+
+
+@pytest.mark.parametrize("role", ["external", "train"])
+def test_a_given_split_that_trains_what_is_evaluated_elsewhere_is_refused(tmp_path, role):
+    """Elsewhere is an external site, or another one whose split is given."""
+    samples, sites, given = colliding(role)
     with pytest.raises(InputError, match="the split that its dataset comes with") as caught:
         run_split(tmp_path, samples, "patient", sites=sites, given=given)
-    assert "1 images of " in str(caught.value)
-    assert "set `split: protocol` for the site" in str(caught.value)
+    (other,) = samples.index[samples["patient"].eq("0002") & samples["site"].eq("siim")]
+    found = f"1 images of train that share one with evaluation of rsna, e.g. siim/{other:04d}"
+    if role == "train":
+        found = "1 images of evaluation that share one with train of siim, e.g. rsna/0002"
+    assert found in str(caught.value)
+    assert f"set `split: protocol` for the site {given[0]}, " in str(caught.value)
     assert not list(tmp_path.glob("????.csv"))
-    assert len(run_split(tmp_path, samples, "paper", sites=sites, given=given)) == 400
+
+
+@pytest.mark.parametrize("role", ["external", "train"])
+def test_what_is_refused_there_is_audited_under_paper_and_follows_without_the_split(tmp_path, role):
+    """As the message says that it is."""
+    samples, sites, given = colliding(role)
+    made = run_split(tmp_path, samples, "paper", sites=sites, given=given)
+    assert made.loc[made["image"] == "0002", "subset"].tolist() == ["evaluation"]
+    images = samples.drop(columns="subset").merge(made[["site", "image", "subset"]])
+    table = audit(images, NO_PAIRS, "paper").set_index(["site", "scope", "other", "shared"])
+    assert table.loc[("rsna", "across", "siim", "patient"), "affected_images"] == 1
+    made = run_split(tmp_path, samples, "patient", sites=sites, given=given[1:])
+    shared = made.loc[made["patient"] == "0002", "subset"]
+    assert (len(shared), shared.nunique()) == (2, 1)
 
 
 def test_validation_is_not_taken_where_another_given_split_trains():

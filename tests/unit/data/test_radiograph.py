@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
 
-from chexviz.base.errors import Unreadable
+from chexviz.base.errors import InputError, Unreadable
 from chexviz.data.convert import Task, convert
 from chexviz.data.decoding.radiograph import READERS, radiograph
 from chexviz.data.decoding.signature import LENGTH, RADIOGRAPHS, kind
@@ -117,8 +117,11 @@ def test_only_png_files_need_their_decoder(monkeypatch):
     """So that a study of DICOM files runs where the decoder is too old, or absent."""
     monkeypatch.setitem(sys.modules, "kornia_rs.io", None)
     assert radiograph(encoded(GREY, "JPEG")).width == 256
-    with pytest.raises(ImportError, match=r"pip install 'kornia-rs>=0\.2'"):
+    with pytest.raises(InputError) as failure:
         radiograph(encoded(GREY, "PNG"))
+    assert failure.value.where == sys.executable
+    assert "kornia" in failure.value.found
+    assert failure.value.fix == f"{sys.executable} -m pip install 'kornia-rs>=0.2'"
     program = "import sys, chexviz.data.decoding.radiograph; assert 'kornia_rs' not in sys.modules"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from scipy.stats import norm, spearmanr, t
+from scipy.stats import norm, rankdata, spearmanr, t
 from sklearn.metrics import roc_auc_score
 
 from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
 from chexviz.base.tables.evaluation import CROSSTASK
+from chexviz.evaluation import head_statistics
 from chexviz.evaluation.crosstask import main
 from chexviz.evaluation.head_statistics import rank_correlation
 from chexviz.evaluation.intervals import newcombe
@@ -97,6 +98,29 @@ def test_rank_correlation_is_scipys_on_repeated_images(seed, units, levels):
             assert value == pytest.approx(spearmanr(one[images], two[images])[0], abs=1e-12)
         else:
             assert np.isnan(value)
+
+
+@pytest.mark.parametrize("levels", [3, 60, 10**6])
+def test_rank_correlation_is_exact_whatever_is_worked_on_at_a_time(levels, monkeypatch):
+    """Whole numbers, each of which float64 holds: Pearson's formula in Python's integers."""
+    draws = np.random.default_rng(levels)
+    unit = np.repeat(np.arange(20), 3)
+    one, two = draws.integers(levels, size=(2, 60)) / 7
+    weights = draws.integers(4, size=(20, 9)).astype(np.uint16)
+    found = rank_correlation(one, two, unit)(weights)
+    monkeypatch.setattr(head_statistics, "CACHED_VALUES", 1)
+    assert np.array_equal(rank_correlation(one, two, unit)(weights), found)
+    for value, weight in zip(found, weights.T, strict=True):
+        drawn = np.repeat(np.arange(60), weight[unit])
+        first, second = (
+            [int(2 * rank) - len(drawn) - 1 for rank in rankdata(scores[drawn])]
+            for scores in (one, two)
+        )
+        products, squares, others = (
+            float(sum(a * b for a, b in zip(*pair, strict=True)))
+            for pair in ((first, second), (first, first), (second, second))
+        )
+        assert value == products / np.sqrt(squares * others)
 
 
 def test_two_heads_are_compared_on_the_same_resamples(study):

@@ -244,3 +244,8 @@ def test_without_encryption_it_is_loud_and_strict(tmp_path, caplog):
             Node(link.access.address, key, folder / "ca.crt"),
         ):
             pass
+
+
+def test_a_proxy_is_not_asked_for_the_way_to_this_machine(link, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert isinstance(nodes(link.access), list)

@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from flwr.app import Error, Metadata, RecordDict
 from flwr.app.message import make_message
+from flwr.common.constant import ErrorCode
 from flwr.proto.control_pb2 import StopRunRequest
-from flwr.proto.message_pb2 import ObjectTree
+from flwr.proto.message_pb2 import ObjectTree, PullObjectRequest
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 
 from chexviz.base.errors import InputError
-from chexviz.federation.network import bundle, connection, content, control, credentials, node
+from chexviz.federation.network import (
+    bundle,
+    connection,
+    content,
+    control,
+    credentials,
+    node,
+    refusals,
+)
 from chexviz.federation.network.control import nodes, submit, unregister
 from chexviz.federation.network.link import LOG_FILE, Link
 from chexviz.federation.network.node import Lost, Node, NotRunning, Told
@@ -186,6 +195,37 @@ def test_a_site_that_dies_while_it_sends_holds_nobody_up(access, keys, grid, mon
         assert (values_of(reply) == CHUNKS).all()
         assert grid.pull_messages([first]) == []
         assert list(grid.arriving) == [first]
+
+
+def test_what_a_dead_site_has_not_fetched_is_not_kept(link, access, keys, grid):
+    north = connect(access, keys["north"]).__enter__()
+    with connect(access, keys["south"]) as south:
+        [identifier] = grid.push_messages([letter(numbers(access)["north"], CHUNKS)])
+        die(north)
+        lapse(link.folder)
+        [reply] = grid.pull_messages([identifier])
+        assert "Unavailable" in reply.error.reason
+        request = PullObjectRequest(
+            node=south.number, run_id=reply.metadata.run_id, object_id=identifier
+        )
+        assert not south.client.PullObject(request).object_found
+
+
+def test_a_message_that_the_superlink_has_lost_is_said_to_be(access, keys, grid):
+    with connect(access, keys["north"]) as north:
+        [identifier] = grid.push_messages([letter(numbers(access)["north"], CHUNKS)])
+        envelope = north.ask()
+        grid.confirm(identifier)  # as if it had been killed, which keeps contents in memory
+        assert north.open(envelope) is None
+        [reply] = grid.pull_messages([identifier])
+    assert reply.error.code == ErrorCode.MESSAGE_UNAVAILABLE
+
+
+def test_contents_are_not_on_the_disk_of_the_superlink(link, access, keys, grid):
+    with connect(access, keys["north"]):
+        grid.push_messages([letter(numbers(access)["north"], CHUNKS)])
+        kept = b"".join(path.read_bytes() for path in link.folder.rglob("*") if path.is_file())
+    assert CHUNKS[1000:1010].tobytes() not in kept
 
 
 def test_an_answer_that_was_interrupted_is_sent_again(access, keys, grid, monkeypatch, caplog):
@@ -366,7 +406,7 @@ def test_a_clock_that_is_wrong(access, keys, monkeypatch):
             return datetime.now(tz) + timedelta(hours=1)
 
     monkeypatch.setattr("flwr.supernode.node_auth_http_interceptor.now", lambda: Late.now(UTC))
-    monkeypatch.setattr(node, "datetime", Late)
+    monkeypatch.setattr(refusals, "datetime", Late)
     refused(access, keys["north"], r"clocks that differ[\s\S]*3[56]\d\d s ahead[\s\S]*NTP")
 
 

@@ -13,6 +13,7 @@ from chexviz.base.methods import DEFAULTS
 from chexviz.federation import checkpoint, methods, train, warmup
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import batchnorm_names
+from chexviz.federation.network import post
 from chexviz.federation.network.coordinator import Coordinator, Rules
 from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, WARMUP, Study
 from chexviz.federation.rounds import Federation
@@ -37,6 +38,12 @@ NAMES = ["north", "south"]
 RULES = Rules(quorum=None, deadline=None, largest_step=10.0)
 SHARED = {"shared": {"algorithm": "fedavg", "heads": "shared"}}
 EVERY = METHODS | SHARED | {"shared scaffold": {"algorithm": "scaffold", "heads": "shared"}}
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch):
+    """A message that is lost here is lost once."""
+    monkeypatch.setattr(post, "SECONDS_BETWEEN_ASKS", 0.0)
 
 
 def study_of(
@@ -195,6 +202,17 @@ class Impatient:
 
     def wait(self, seconds: float) -> None:
         pass
+
+
+def test_it_goes_on_after_a_stop_whoever_answers_first(federation):
+    study = study_of(METHODS["fedavg"])
+    grid = grid_of(federation)
+    pull = grid.pull_messages
+    grid.pull_messages = lambda ids: pull(list(ids)[::-1])
+    with pytest.raises(SystemExit):
+        coordinate(federation, study, grid, stop=Impatient(threading.Event(), 2))  # in round 2
+    server = coordinate(federation, study, grid)
+    assert server.history == in_process(federation, METHODS["fedavg"]).server.history
 
 
 def test_what_leaves_a_site(federation):

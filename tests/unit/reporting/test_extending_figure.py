@@ -19,13 +19,13 @@ def made(tmp_path_factory):
 def test_a_figure_is_a_module_and_a_rule(made):
     module, rule = codes("A figure")
     figure = inventory.declared(module)
-    (name,) = inventory.figure_files(figure.in_paper(made.sites), ["patient"])
+    (name,) = inventory.figure_files(figure.in_paper(made.sites, 2), ["patient"])
     path = made.root / name
     outputs = [f"--pdf={path}", f"--png={path.with_suffix('.png')}"]
     drawing = example("A figure", figure.name)
     drawing.main([f"--split={made.split('patient')}", titles_argument(made.sites), *outputs])
     style.plt.close("all")
-    figures = [*settings_of(made)["figures"], figure.in_paper(made.sites)]
+    figures = [*settings_of(made)["figures"], figure.in_paper(made.sites, 2)]
     facts = facts_of(made, figures=figures)
     assert headings(facts)[-1] == "Further figures"
     assert squeezed("Positive images of each site in every subset.") in squeezed(words(facts))

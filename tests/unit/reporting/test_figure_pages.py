@@ -70,6 +70,9 @@ def require_on_pages(figures) -> None:
 def test_pages_keep_the_order_and_leave_nothing_out():
     assert panels.pages([1, 2, 3, 4, 5], {"per_page": 2}) == [[1, 2], [3, 4], [5]]
     assert panels.pages([], {"per_page": 2}) == []
+    assert panels.pages([1, 2, 3], {"per_page": 2, "columns": 2}) == [[1, 2], [3]]
+    assert panels.pages([1, 2, 3, 4, 5], {"per_page": 2, "columns": 2}, 1) == [[1, 2, 3, 4], [5]]
+    assert panels.pages([1, 2, 3], {"per_page": 2, "columns": 2}, 3) == [[1, 2], [3]]
 
 
 @pytest.mark.parametrize("figure", inventory.figures().values(), ids=lambda figure: figure.name)
@@ -79,22 +82,34 @@ def test_a_figure_has_as_many_pages_as_its_declaration_says(figure):
         **{"run": 1, "sites": 3, "endpoints": 4},
         **{"all endpoints": 6, "external endpoints": 2},
     }
-    units = counts[figure.of]
-    assert (figure.pages(SITES) - 1) * figure.per_page < units
-    assert units <= figure.pages(SITES) * figure.per_page
+    units = [*range(counts[figure.of])]
+    assert figure.columns in (1, panels.COLUMNS)
+    for architectures in (1, 2, 3):
+        pages = panels.pages(units, figure._asdict(), architectures)
+        assert figure.pages(SITES, architectures) == len(pages)
+        assert (
+            max(map(len, pages)) <= (2 if architectures < figure.columns else 1) * figure.per_page
+        )
 
 
 def test_the_papers_sites_have_one_page_of_each_figure_and_none_of_external_sites():
-    shown = inventory.shown_figures([RSNA, SIIM])
+    shown = inventory.shown_figures([RSNA, SIIM], 2)
     assert {figure["name"] for figure in shown} == {*inventory.figures()} - {"external"}
     assert {figure["pages"] for figure in shown} == {1}
-    names = {figure["name"]: figure["pages"] for figure in inventory.shown_figures(SITES)}
+    names, fewer = (
+        {
+            figure["name"]: figure["pages"]
+            for figure in inventory.shown_figures(SITES, architectures)
+        }
+        for architectures in (2, 1)
+    )
     assert (names["external"], names["figure2"], names["figure3"]) == (1, 2, 1)
+    assert fewer == names | {"figure2": 1, "calibration": 1, "decision": 1}
 
 
 def test_an_external_finding_that_nobody_learns_is_not_shown():
     unknown = ABROAD | {"findings": ["hernia"]}
-    assert inventory.figures()["external"].pages([RSNA, unknown]) == 0
+    assert inventory.figures()["external"].pages([RSNA, unknown], 2) == 0
     assert panels.external_endpoints([RSNA, unknown | {"findings": ["hernia", "pneumonia"]}]) == [
         ("abroad", "pneumonia")
     ]
@@ -103,7 +118,7 @@ def test_an_external_finding_that_nobody_learns_is_not_shown():
 def test_a_pdf_has_every_page_and_the_picture_is_the_first(made, tmp_path):
     roc_curves.main([*figure2_arguments(made), *outputs(tmp_path), "--mark=DEMO"])
     pages = PdfReader(tmp_path / "a.pdf").pages
-    assert len(pages) == inventory.figures()["figure2"].pages(made.sites) == 2
+    assert len(pages) == inventory.figures()["figure2"].pages(made.sites, 2) == 2
     for page, shown in zip(pages, (TRAINING[:2], TRAINING[2:]), strict=True):
         said = page.extract_text()
         assert [title for title in TRAINING if f"{title}, Standard" in said] == shown
@@ -152,6 +167,26 @@ def test_figure2_shows_the_numbers_of_each_endpoint_on_its_page(made, drawn, tmp
         text = f"{row.auroc:.3f} ({row.auroc_low:.3f}–{row.auroc_high:.3f})"
         page = shown.get((row.site, row.finding))
         assert [text in texts(figure) for figure in drawn] == [page == 0, page == 1]
+    require_on_pages(drawn)
+
+
+def test_figure2_of_one_architecture_has_its_four_panels_in_two_columns(made, drawn, tmp_path):
+    arguments = [*figure2_arguments(made), *outputs(tmp_path)]
+    for name in ("roc", "metrics", "comparisons"):
+        table = pd.read_csv(made.evaluation("paper", name), dtype=str, keep_default_na=False)
+        path = tmp_path / f"{name}.csv"
+        table[table["architecture"] == "standard"].to_csv(path, index=False)
+        arguments.append(f"--{name}={path}")
+    roc_curves.main(arguments)
+    (figure,) = drawn
+    assert inventory.figures()["figure2"].pages(made.sites, 1) == 1
+    assert [axes.get_title("left") for axes in figure.axes] == [
+        f"{title}, Standard" for title in TRAINING
+    ]
+    corners = [axes.get_position().p0.round(6) for axes in figure.axes]
+    (left, top), (right, beside), (below_left, below), (below_right, last) = corners
+    assert left == below_left < right == below_right
+    assert top == beside > below == last
     require_on_pages(drawn)
 
 
@@ -262,5 +297,5 @@ def test_trainings_are_of_the_sites_that_train(made, drawn, tmp_path):
 
 def test_a_run_of_many_sites_has_their_trainings_on_several_pages():
     sites = [RSNA | {"name": f"s{number}"} for number in range(9)]
-    assert inventory.figures()["training"].pages(sites) == 3
-    assert inventory.figures()["training"].in_paper(sites)["pages"] == 3
+    assert inventory.figures()["training"].pages(sites, 2) == 3
+    assert inventory.figures()["training"].in_paper(sites, 2)["pages"] == 3

@@ -58,7 +58,7 @@ def settings_of(made) -> dict:
         "software": release.software(REPOSITORY / "envs" / "requirements.lock"),
         "code": release.code(REPOSITORY / "CITATION.cff"),
         "sizes": sizes.facts(),
-        "figures": inventory.shown_figures(made.sites),
+        "figures": inventory.shown_figures(made.sites, len(SCHEDULES)),
     }
 
 

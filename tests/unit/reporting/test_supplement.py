@@ -298,14 +298,14 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
 )
 def test_what_a_run_cannot_tell_is_not_read(protocols, tables):
     assert inventory.study_tables(protocols) == tables
-    files = inventory.files(protocols, SITES, inventory.shown_figures(SITES))
+    files = inventory.files(protocols, SITES, inventory.shown_figures(SITES, 2))
     assert len(files) == len(set(files))
     read = {name for name in ("published", "grim", "inflation") if f"tables/{name}.csv" in files}
     assert read == set(tables)
     assert "sites/rsna/samples.csv" in files
     assert not [name for name in files if name.endswith("external.csv")]
     abroad = [*SITES, SITES[0] | {"name": "abroad", "role": "external"}]
-    files = inventory.files(protocols, abroad, inventory.shown_figures(abroad))
+    files = inventory.files(protocols, abroad, inventory.shown_figures(abroad, 2))
     assert [name for name in files if name.endswith("external.csv")] == [
         f"tables/{protocol}/external.csv" for protocol in protocols
     ]

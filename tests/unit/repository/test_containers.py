@@ -1,20 +1,25 @@
 """The two container definitions make the same environment: the lock's, as the Makefile does."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 USER = "HOME=/tmp LOGNAME=chexviz"  # Apptainer keeps the user's own
+FEDERATION = re.compile(r"^FROM environment AS federation\n(.*?)(?=^FROM )", re.M | re.S)
 
 
 def dockerfile(text: str) -> dict:
-    """What a Dockerfile says: base image, files, commands, variables, program."""
-    text = text.replace("\\\n", "")
+    """What a Dockerfile says of the workflow's image: base, files, commands, variables, program."""
+    text = FEDERATION.sub("", text.replace("\\\n", ""))
     said = re.findall(r"^([A-Z]+) +(.+)", text, re.M)
     of = {word: [rest for other, rest in said if other == word] for word, _ in said}
     return {
-        "base": of["FROM"],
+        "base": [line.split()[0] for line in of["FROM"]][:1],
         "files": [line.split() for line in of["COPY"]],
         "commands": [part.split() for line in of["RUN"] for part in line.split("&&")],
         "variables": [line for line in of["ENV"] if line != USER],
@@ -80,7 +85,55 @@ def test_they_have_the_python_of_the_conda_environments(definitions):
     assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", *dockerfile(definitions[0])["base"])
 
 
-def test_docker_is_sent_the_lock_alone_and_runs_without_root(definitions, repository):
+def test_docker_is_sent_what_the_images_hold(definitions, repository):
     ignored = (repository / ".dockerignore").read_text().splitlines()[1:]
-    assert ignored == ["*", "!envs/requirements.lock"]
-    assert re.findall(r"^USER (.*)", definitions[0], re.M) == ["1000:1000"]
+    assert ignored[0] == "*"
+    sent = {line.removeprefix("!") for line in ignored[1:] if line.startswith("!")}
+    assert sent == {
+        *("CITATION.cff", "Snakefile", "pyproject.toml"),
+        *("config", "envs", "paper", "profiles", "workflow"),
+    }
+    assert all((repository / name).exists() for name in sent)
+    # Nothing that a run leaves, nor what Python makes of modules.
+    assert {line for line in ignored[1:] if not line.startswith("!")} == {"**/__pycache__"}
+
+
+def test_both_images_run_without_root(definitions):
+    assert re.findall(r"^USER (.*)", definitions[0], re.M) == ["1000:1000"] * 2
+
+
+def test_the_image_of_a_federation_has_the_code_and_runs_its_commands(definitions):
+    (text,) = FEDERATION.findall(definitions[0])
+    said = dict(re.findall(r"^([A-Z]+) +(.+)", text, re.M))
+    assert said["COPY"] == ". /opt/chexviz"
+    assert said["ENV"] == "PYTHONPATH=/opt/chexviz/workflow"
+    assert json.loads(said["ENTRYPOINT"]) == ["python", "-m", "chexviz"]
+
+
+def test_a_copy_of_what_the_image_holds_is_a_checkout(definitions, repository, tmp_path):
+    """Every command finds what it needs there, also those that work in a checkout."""
+    (tmp_path / "opt").mkdir()
+    for line in (repository / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            source, target = repository / line[1:], tmp_path / "opt" / line[1:]
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    (tmp_path / "study.yaml").write_text("run: {}\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "opt" / "workflow")}
+
+    def run(*words: str) -> subprocess.CompletedProcess:
+        line = [sys.executable, "-m", "chexviz", *words]
+        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    assert run("--version").stdout.startswith("chexviz ")
+    done = run("site", "prepare", "--configfile", "study.yaml")
+    assert done.stderr.startswith("ERROR study.yaml: sites\n"), done.stderr
+    words = ["--dry-run", "--configfile", str(tmp_path / "opt" / "config" / "demo.yaml")]
+    line = [sys.executable, "-m", "snakemake", "--snakefile", str(tmp_path / "opt" / "Snakefile")]
+    done = subprocess.run(
+        [*line, *words, "--", "results/demo/audit/labels.csv"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from chexviz.base import source_code
-from environments import FROM_IMPORT, locked, pinned
+from environments import FROM_IMPORT, installed, locked, pinned, post_deploy, requirements
 
 BUILDS = {"train": "TRAINING_ENVIRONMENT", "federate": "FEDERATION_ENVIRONMENT"}
 NAMES = [
@@ -31,19 +31,35 @@ def entry_points(repository, name: str) -> set[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_versions_are_those_of_the_lock(repository, name):
     versions = locked(repository / "envs" / "requirements.lock")
-    found = pinned(repository / "envs" / f"{name}.yaml")
+    found = installed(repository / "envs" / f"{name}.yaml")
     assert found
     for package, version in found.items():
         assert version in versions[package], package
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_everything_comes_from_conda_forge(repository, name):
+def test_an_environment_is_of_conda_forge_alone(repository, name):
+    """A pip section would be lost where there is a pin file; what scripts install is not."""
     environment = yaml.safe_load((repository / "envs" / f"{name}.yaml").read_text())
     assert environment.keys() == {"channels", "dependencies"}
     assert environment["channels"] == ["conda-forge", "nodefaults"]
     assert environment["dependencies"][0] == "python=3.11"
-    assert all(isinstance(line, str) for line in environment["dependencies"])  # no pip section
+    assert all(isinstance(line, str) for line in environment["dependencies"])
+
+
+def test_the_decoder_of_png_comes_from_pypi_with_hashes_of_the_lock(repository):
+    """conda-forge has had 0.1.10 of it alone, which cannot decode; the lock's wheels can."""
+    file = repository / "envs" / "data.yaml"
+    assert "kornia-rs" not in pinned(file)
+    assert "pip" in [line.split()[0] for line in yaml.safe_load(file.read_text())["dependencies"]]
+    (added,) = requirements(post_deploy(file))
+    assert added[0] == "kornia-rs"
+    locked_files = {
+        name: files for name, _, files in requirements(repository / "envs" / "requirements.lock")
+    }
+    assert added[2]
+    assert added[2] <= locked_files["kornia-rs"]
+    assert list((repository / "envs").glob("*.sh")) == [post_deploy(file)]
 
 
 def test_both_builds_of_pytorch_have_the_same_company(repository):
@@ -66,7 +82,7 @@ def test_everything_imported_is_installed(repository, name):
                     imported.add(node.module.split(".")[0])
     ours = {"chexviz", *__import__("sys").stdlib_module_names}
     wanted = {FROM_IMPORT.get(module, module) for module in imported - ours}
-    missing = wanted - pinned(repository / "envs" / f"{name}.yaml").keys()
+    missing = wanted - installed(repository / "envs" / f"{name}.yaml").keys()
     assert not missing
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from sklearn.metrics import roc_auc_score
 from test_environments import FROM_IMPORT
 
-from chexviz.__main__ import COMMANDS, main
+from chexviz.__main__ import COMMANDS, GROUPS, main
 from chexviz.base import source_code
 from environments import locked
 
@@ -28,7 +29,11 @@ ROOMS = {
     **dict.fromkeys(("base", "images", "evaluation", "reporting"), ""),
     **{"data": "data", "cohort": "data", "models": "train", "federation": "train"},
     **{"figures": "figures", "paper": "figures", "pipeline": "workflow", "tools": "workflow"},
+    **dict.fromkeys(("network", "server", "site"), "federation"),
 }
+HEAVY = {"flwr", "torch", "numpy", "pandas", "scipy", "snakemake", "cryptography"}
+# What a command is given whose packages are imported once its line is read.
+GIVEN = {"site prepare": ["--configfile=x.yaml"], "server run": ["."]}
 
 
 def uv(*words: str | Path) -> None:
@@ -43,7 +48,8 @@ def needed(requirements: list[str]) -> set[str]:
     names = set()
     for requirement in map(Requirement, requirements):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            names |= {requirement.name, *needed(metadata.requires(requirement.name) or [])}
+            name = canonicalize_name(requirement.name)
+            names |= {name, *needed(metadata.requires(name) or [])}
     return names
 
 
@@ -54,7 +60,7 @@ def lend(package: str, folder: Path) -> None:
         there = metadata.distribution(package).locate_file(top)
         if top.endswith(".dist-info"):  # of a link uv would not read the version
             shutil.copytree(there, folder / top)
-        else:
+        elif not (folder / top).exists():  # several packages may have parts of one
             (folder / top).symlink_to(there)
 
 
@@ -71,25 +77,37 @@ def wheel(tmp_path_factory, repository) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def chexviz(tmp_path_factory, wheel, project):
-    """Run the installed command in a folder outside of any checkout, or in another one."""
-    home = tmp_path_factory.mktemp("stranger")
+def installed(home: Path, wheel: Path, requirements: list[str]):
+    """Run the command, installed with these packages, outside of any checkout or elsewhere."""
     python = home / "venv" / "bin" / "python"
     uv("venv", "--python", sys.executable, home / "venv")
     uv("pip", "install", "--no-deps", "--python", python, wheel)
     (packages,) = home.glob("venv/lib/*/site-packages")
-    for package in needed(project["dependencies"]):
+    for package in needed(requirements):
         lend(package, packages)
     uv("pip", "check", "--python", python)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
-    def run(*words: str, folder: Path = home) -> subprocess.CompletedProcess:
-        line = [str(python.with_name("chexviz")), *words]
+    def run(*words: str, folder: Path = home, program="chexviz") -> subprocess.CompletedProcess:
+        line = [str(python.with_name(program)), *words]
         return subprocess.run(line, capture_output=True, text=True, cwd=folder, env=environment)
 
     run.home = home
     return run
+
+
+@pytest.fixture(scope="module")
+def chexviz(tmp_path_factory, wheel, project):
+    """The command with what the library alone needs."""
+    return installed(tmp_path_factory.mktemp("stranger"), wheel, project["dependencies"])
+
+
+@pytest.fixture(scope="module")
+def at_a_site(tmp_path_factory, wheel, project):
+    """The command as `pip install 'chexviz[federation]'` installs it."""
+    extra = project["optional-dependencies"]["federation"]
+    requirements = project["dependencies"] + extra
+    return installed(tmp_path_factory.mktemp("site"), wheel, requirements)
 
 
 def test_the_wheel_holds_the_package_alone(wheel):
@@ -136,21 +154,67 @@ def test_help_says_what_there_is(chexviz):
         done = chexviz(*words)
         assert done.returncode == 0
         assert done.stdout.startswith("usage: chexviz ")
-        for name, command in COMMANDS.items():
-            assert re.search(rf"^ +{name} +{re.escape(command.summary[:30])}", done.stdout, re.M)
+        summaries = GROUPS | {
+            name: command.summary for name, command in COMMANDS.items() if " " not in name
+        }
+        for name, summary in summaries.items():
+            assert re.search(rf"^ +{name} +{re.escape(summary[:30])}", done.stdout, re.M)
     done = chexviz("compare", "--help")
     assert done.stdout.startswith("usage: chexviz compare ")
     assert "may have patient and subset" in done.stdout
     assert chexviz("compar").returncode == 2
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_of_a_group_says_what_is_in_it(chexviz, group):
+    for words in ([], ["--help"]):
+        done = chexviz(group, *words)
+        assert done.returncode == 0
+        assert done.stdout.startswith(f"usage: chexviz {group} ")
+        for name, command in COMMANDS.items():
+            if name.startswith(f"{group} "):
+                line = rf"^ +{name.split()[1]}\s+{re.escape(command.summary[:30])}"
+                assert re.search(line, done.stdout, re.M)
+    assert chexviz(group, "nothing").returncode == 2
+
+
+def test_a_site_without_its_packages_is_told_which_to_install(chexviz):
+    done = chexviz("site", "key", "north")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR chexviz site key needs the package ")
+    assert "pip install 'chexviz[federation]'" in done.stderr
+    assert not (chexviz.home / "north").exists()
+
+
+def test_a_site_has_all_it_needs_with_the_packages_of_a_federation(at_a_site):
+    done = at_a_site("site", "key", "north")
+    assert done.returncode == 0, done.stderr
+    assert (at_a_site.home / "north.pub").is_file()
+    assert re.fullmatch("[0-9a-f]{64}\n", at_a_site("site", "app").stdout)
+    modules = ["federation.network.join", "tools.site.results", "cohort.exclude_shared"]
+    modules += ["tools.server.conducting", "tools.server.watch", "cohort.between_sites"]
+    program = "; ".join(f"import chexviz.{module}" for module in modules)
+    done = at_a_site("-c", program, program="python")
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_imports_nothing_that_takes_long(repository):
-    program = "import sys; from chexviz.__main__ import main; main(['--version'])"
-    program += "; print({'numpy', 'pandas', 'scipy', 'msgspec'} & set(sys.modules))"
+    program = f"""
+import sys
+from contextlib import suppress
+from chexviz.__main__ import COMMANDS, main
+main(["--version"])
+assert "msgspec" not in sys.modules
+for name in filter(lambda name: " " in name, COMMANDS):
+    with suppress(SystemExit):
+        main([*name.split(), "--help"])
+print("imported:", {HEAVY} & set(sys.modules))
+"""
     environment = os.environ | {"PYTHONPATH": str(repository / "workflow")}
     line = [sys.executable, "-c", program]
     done = subprocess.run(line, capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.splitlines()[1] == "set()"
+    assert done.stdout.splitlines()[-1] == "imported: set()"
+    assert done.stdout.count("usage: chexviz s") == len([one for one in COMMANDS if " " in one])
 
 
 def test_the_version_is_stated_once_and_cited(chexviz, project, repository, capsys):
@@ -163,20 +227,22 @@ def test_the_version_is_stated_once_and_cited(chexviz, project, repository, caps
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if COMMANDS[name].in_checkout])
 def test_what_needs_a_checkout_or_more_packages_says_so(chexviz, repository, name):
-    done = chexviz(name, "--help")
+    words = [*name.split(), *GIVEN.get(name, ["--help"])]
+    done = chexviz(*words)
     assert done.returncode == 1
     assert f"ERROR chexviz {name} works in a checkout of the workflow" in done.stderr
-    done = chexviz(name, "--help", folder=repository / "docs")
+    done = chexviz(*words, folder=repository / "docs")
     assert done.returncode == 1
-    assert "pip install 'chexviz[workflow]'" in done.stderr
+    assert f"pip install 'chexviz[{COMMANDS[name].extra}]'" in done.stderr
 
 
 def test_every_import_of_a_room_is_in_its_extra(project):
     ours = {"chexviz", *sys.stdlib_module_names}
     commands = {command.module.rpartition(".")[2] for command in COMMANDS.values()}
+    evaluations = {"site_evaluation", "join_evaluations"}  # commands of a federation use them
     for path in source_code.PACKAGE.rglob("*.py"):
-        if path.parent.name == "tools" and path.stem not in commands:  # for those who make it
-            continue
+        if path.parent.name == "tools" and path.stem not in commands | evaluations:
+            continue  # for those who make it
         room = [part for part in path.relative_to(source_code.PACKAGE).parts if part in ROOMS][-1:]
         extra = ROOMS[room[0]] if room else ""
         lines = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
@@ -188,6 +254,11 @@ def test_every_import_of_a_room_is_in_its_extra(project):
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(node.module.split(".")[0])
         assert {FROM_IMPORT.get(name, name) for name in imported - ours} <= known, path
+
+
+def test_a_federation_needs_what_trains(project):
+    extras = project["optional-dependencies"]
+    assert {*extras["train"]} < {*extras["federation"]}
 
 
 def test_the_ranges_hold_what_the_lock_pins(project, repository):

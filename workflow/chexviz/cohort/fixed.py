@@ -66,13 +66,15 @@ def require_apart(images: pd.DataFrame, pairs: pd.DataFrame, given: Collection[s
         here, there = (site == name) & (fixed == one), (site != name) & (fixed == two)
         affected = np.flatnonzero(sharing(images, pairs, here, there)["any"])
         if len(affected):
+            others = np.unique(site[sharing(images, pairs, there, here)["any"]])
             raise InputError(
                 f"protocol patient, site {name}: the split that its dataset comes with",
-                expected="no patient or near-identical image of another subset of a site whose "
-                "images have a given subset too, or all evaluate",
-                found=f"{len(affected)} images of {one} that share one with {two} elsewhere, "
-                f"e.g. {name}/{images['image'].iloc[affected[0]]}",
-                fix=f"set `split: protocol` for the site {name}, which lets its images follow",
+                expected="no patient, file or near-identical image that is in another subset of "
+                "another given split, or of an external site, all of which evaluates",
+                found=f"{len(affected)} images of {one} that share one with {two} of "
+                f"{', '.join(others)}, e.g. {name}/{images['image'].iloc[affected[0]]}",
+                fix=f"set `split: protocol` for the site {name}, which lets its images follow, or "
+                "leave out the protocol patient: under paper the audit counts what leaks",
             )
 
 

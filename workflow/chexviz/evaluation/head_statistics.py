@@ -13,6 +13,8 @@ from chexviz.evaluation.roc import Ranking, auroc
 Statistic = Callable[[np.ndarray], np.ndarray]
 # A value, its replicates (B,) and the confidence to low and high.
 Interval = Callable[[float, np.ndarray, float], tuple[float, float]]
+# Of an array of 4 bytes a value that, with a few more, stays in the second-level cache of a core.
+CACHED_VALUES = 1 << 16
 
 
 # --- statistics ----------------------------------------------------------------------------------
@@ -54,33 +56,59 @@ def area(labels: np.ndarray, scores: np.ndarray, unit: np.ndarray) -> Statistic:
 def rank_correlation(one: np.ndarray, two: np.ndarray, unit: np.ndarray) -> Statistic:
     """Spearman's correlation of two scores (n,): Pearson's of the ranks, ties at their mean rank.
 
-    The ranks are those within each resample.
+    The ranks are those within each resample. All is counted in whole numbers, which are exact up
+    to 200,000 images.
     """
-    ranks = [resampled_ranks(scores) for scores in (one, two)]
+    first, second = Ranks(one, unit), Ranks(two, unit)
+    # Where the images that the first score orders stand in the order of the second.
+    place = np.argsort(second.order)[first.order]
+
+    def part(weights: np.ndarray) -> np.ndarray:
+        weighted, ranks = first(weights)
+        other_weighted, others = second(weights)
+        squares = dot(weighted, ranks) * dot(other_weighted, others)
+        return dot(weighted, others.take(place, axis=1)) / np.sqrt(squares)
 
     def correlation(weights: np.ndarray) -> np.ndarray:
-        drawn = weights[unit]
-        # The mean of all ranks, also with ties.
-        middle = (drawn.sum(axis=0) + 1) / 2
-        first, second = (rank(drawn) - middle for rank in ranks)
-        spread = np.sqrt(np.sum(drawn * first**2, axis=0) * np.sum(drawn * second**2, axis=0))
-        return np.sum(drawn * first * second, axis=0) / spread
+        # A few resamples at a time: gathering their counts then stays within the cache.
+        most = max(CACHED_VALUES // len(unit), 1)
+        starts = range(0, weights.shape[1], most)
+        columns = (weights[:, start : start + most] for start in starts)
+        return np.concatenate([part(some.T.astype(np.int32, order="C")) for some in columns])
 
     return correlation
 
 
-def resampled_ranks(scores: np.ndarray) -> Statistic:
-    """How often each image was drawn (n, block) to its rank (n, block); undrawn ones have any."""
-    order = np.argsort(scores, kind="stable")
-    steps, step = np.unique(scores, return_inverse=True)
-    last = np.searchsorted(scores[order], steps, side="right") - 1
+class Ranks:
+    """The images of one head by score, ready for any number of resamples; order: that (n,)."""
 
-    def rank(drawn: np.ndarray) -> np.ndarray:
-        upto = np.cumsum(drawn[order], axis=0)[last]
-        below = np.vstack([np.zeros(drawn.shape[1]), upto[:-1]])
-        return ((below + upto + 1) / 2)[step]
+    def __init__(self, scores: np.ndarray, unit: np.ndarray):
+        self.order = np.argsort(scores, kind="stable")
+        self.unit, ordered = unit[self.order], scores[self.order]
+        first = np.searchsorted(ordered, ordered, side="left")
+        last = np.searchsorted(ordered, ordered, side="right") - 1
+        # Only images that share their score take more than a cumulative sum.
+        self.tied = np.flatnonzero(first < last)
+        self.first, self.last = first[self.tied], last[self.tied]
 
-    return rank
+    def __call__(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ranks of the images in this order, and the same times how often each was drawn.
+
+        weights: of units, int32 (block, units). A rank is twice its distance from the mean rank, a
+        whole number. Both (block, n), the first of them float64.
+        """
+        drawn = weights.take(self.unit, axis=1)
+        upto = np.cumsum(drawn, axis=1, dtype=np.int32)
+        ranks = 2 * upto - drawn - upto[:, -1:]
+        if len(self.tied):
+            below = upto[:, self.first] - drawn[:, self.first]
+            ranks[:, self.tied] = below + upto[:, self.last] - upto[:, -1:]
+        return np.multiply(drawn, ranks, dtype=np.float64), ranks
+
+
+def dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The scalar products of the rows of two matrices (block, n), in float64."""
+    return np.einsum("bi,bi->b", one, other, dtype=np.float64)
 
 
 # --- intervals -----------------------------------------------------------------------------------

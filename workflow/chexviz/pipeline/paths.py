@@ -92,9 +92,8 @@ def study_tables(config: Config) -> list[str]:
 
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
-    sites = settings.titles(config)
-    shown = inventory.shown_figures(sites)
-    files = inventory.files(config["run"]["protocols"], sites, shown)
+    shown = settings.figures(config)
+    files = inventory.files(config["run"]["protocols"], settings.titles(config), shown)
     return [f"<results>/{name}" for name in files]
 
 

@@ -108,7 +108,8 @@ def packages() -> dict[str, str]:
 @functools.cache
 def conda_files() -> dict[str, str]:
     """The checksums of what defines conda environments."""
-    files = [*source_code.HOME.glob("envs/*.yaml"), *source_code.HOME.glob("envs/*.pin.txt")]
+    kinds = ("yaml", "pin.txt", "post-deploy.sh")
+    files = [file for kind in kinds for file in source_code.HOME.glob(f"envs/*.{kind}")]
     return {named(file): sha256(file) for file in files}
 
 

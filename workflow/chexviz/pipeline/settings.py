@@ -151,8 +151,13 @@ def paper(config: Config) -> dict:
             {"name": name, **DEFAULTS, **config["methods"][name]}
             for name in config["run"]["methods"]
         ],
-        "figures": inventory.shown_figures(titles(config)),
+        "figures": figures(config),
     }
+
+
+def figures(config: Config) -> list[dict]:
+    """The figures of the run, as the paper's template needs them."""
+    return inventory.shown_figures(titles(config), len(config["run"]["architectures"]))
 
 
 def origin(config: Config, site: str) -> dict:

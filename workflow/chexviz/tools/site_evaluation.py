@@ -23,10 +23,10 @@ from chexviz.base.tables.models import PREDICTIONS, SHARED
 from chexviz.evaluation import calibrate, disclosure, evaluate
 from chexviz.evaluation.predictions import Model, read_models
 from chexviz.models import files, predict
+from chexviz.tools.site.prepared import images_of
 
 TABLES = evaluate.TABLES | calibrate.TABLES
 SHARE = "share"  # the folder of what may leave the site
-ARRAYS = ("images.npy", "shards.csv")  # of a prepared site, one of them
 
 
 class Settings(calibrate.Settings, frozen=True):
@@ -76,19 +76,6 @@ def require_alike(models: list[Trained]) -> None:
                 found=f"{model.architecture}, {model.seed}",
                 fix="train the baseline as the federation was trained",
             )
-
-
-def images_of(folder: Path) -> Path:
-    """The arrays of a prepared site. Raises InputError if there are none."""
-    for name in ARRAYS:
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(
-        folder,
-        expected=f"a prepared site: {' or '.join(ARRAYS)}",
-        found="neither",
-        fix="prepare the site, or correct the path",
-    )
 
 
 def score(model: Trained, site: Site, images: Path, split: Path, threads: int, to: Path) -> Path:

@@ -1,13 +1,14 @@
 """A PNG file of grey levels to pixels; whatever is damaged is refused."""
 
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 
 import numpy as np
 
 from chexviz.base.allocator import require_room
-from chexviz.base.errors import Unreadable
+from chexviz.base.errors import InputError, Unreadable
 from chexviz.data.decoding.limits import check_size, common_channel
 
 SIGNATURE = 8  # bytes
@@ -96,7 +97,12 @@ def decoded(data: bytes, shape: tuple[int, int], bits: int, colour: int) -> np.n
         # Not before the first PNG: a study without any needs no decoder of them.
         from kornia_rs.io import decode_image_png_u8, decode_image_png_u16
     except ImportError as error:
-        raise ImportError(f"{error}: to read PNG files, pip install 'kornia-rs>=0.2'") from error
+        raise InputError(
+            sys.executable,
+            expected="kornia-rs >= 0.2, which decodes PNG files",
+            found=str(error),
+            fix=f"{sys.executable} -m pip install 'kornia-rs>=0.2'",
+        ) from error
     decode = decode_image_png_u16 if bits == 16 else decode_image_png_u8
     try:
         return decode(data, shape, MODES[colour])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chexviz.base.errors import Unreadable
+from chexviz.base.errors import InputError, Unreadable
 from chexviz.data.decoding.dicom import read_dicom
 from chexviz.data.decoding.jpeg import read_jpeg
 from chexviz.data.decoding.limits import check_levels
@@ -52,8 +52,8 @@ def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = 
         pixels, shape, said = READERS[found](data, enough, max_pixels)
         check_levels(pixels)
         return Radiograph(pixels, *shape, **said)
-    # No file is at fault for a lack of memory, which can end an import too.
-    except (Unreadable, MemoryError, ImportError):
+    # No file is at fault for a lack of memory, which can end an import too, or of a decoder.
+    except (Unreadable, InputError, MemoryError, ImportError):
         raise
     # Damaged headers make decoders fail in ways that no list of exceptions covers.
     except Exception as error:

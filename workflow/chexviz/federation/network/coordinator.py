@@ -170,7 +170,7 @@ class Coordinator:
                     found=f"{about['size']}, or labels of other findings",
                     fix="let the site train on what it had then, or start the study anew",
                 )
-        return {name: sites[name] for name in self.study.findings}  # not as they answered
+        return {name: sites[name] for name in self.study.findings}
 
     def check_about(self, name: str, answer: Content) -> None:
         """Refuse what no site can say of its images. Raises InputError."""

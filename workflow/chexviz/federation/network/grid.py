@@ -30,7 +30,7 @@ from chexviz.federation.network.content import failed, opened
 from chexviz.federation.network.control import Access
 
 LOG = logging.getLogger(__name__)
-SECONDS_BETWEEN_TRIES = 10
+SECONDS_BETWEEN_TRIES = 5
 PUSHES = 3
 GONE = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
@@ -86,6 +86,8 @@ class PromptGrid(HttpGrid):
         for one, message in whole.items():
             if message is not None:
                 del self.arriving[one]
+                if message.has_error():
+                    self.confirm(one)  # or the SuperLink keeps what the site has not fetched
         return [message for message in whole.values() if message is not None]
 
     def arrived(self, reply: Arriving) -> Message | None:
@@ -101,12 +103,15 @@ class PromptGrid(HttpGrid):
         except ObjectPullError as error:
             reason = f"the reply was not sent to its end: {error}"
             return failed(reply.message, ErrorCode.MESSAGE_UNAVAILABLE, reason)
-        self._runtime_client.ConfirmMessageReceived(
-            ConfirmMessageReceivedRequest(
-                node=self.node, run_id=run, message_object_id=reply.tree.object_id
-            )
-        )
+        self.confirm(reply.tree.object_id)
         return opened(reply.message, reply.tree, reply.contents)
+
+    def confirm(self, message: str) -> None:
+        """Tell the SuperLink that it need not keep the content of a message any longer."""
+        run = self.run.run_id
+        self._runtime_client.ConfirmMessageReceived(
+            ConfirmMessageReceivedRequest(node=self.node, run_id=run, message_object_id=message)
+        )
 
 
 def patience(access: Access) -> RetryInvoker:

@@ -1,4 +1,7 @@
-"""Take part in a federation as a site, until told to stop: what `chexviz site join` starts."""
+"""Take part in a federation as a site, until told to stop.
+
+`chexviz site join` does the same for an operator, who names what they know: a prepared site.
+"""
 
 import argparse
 import logging
@@ -7,26 +10,20 @@ from pathlib import Path
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
-from chexviz.federation.network import bundle
+from chexviz.federation.network import bundle, journal
+from chexviz.federation.network.diary import Diary
 from chexviz.federation.network.node import Node, serve
-from chexviz.federation.network.participant import Participant, Prepared
+from chexviz.federation.network.options import Server, add_server, server_of
+from chexviz.federation.network.participant import Participant, Prepared, Tables
 from chexviz.federation.train import stop_requests
 
-LINES = "%(asctime)s %(levelname)s %(message)s"
+LOG = logging.getLogger(__name__)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argument_parser(main)
-    parser.add_argument("address", help="of the coordinator's server: host:port")
+    add_server(parser)
     parser.add_argument("--name", required=True, help="of this site, as it was registered")
-    parser.add_argument("--key", required=True, type=Path, help="private key of this site")
-    parser.add_argument("--authority", type=Path, help="the coordinator's ca.crt")
-    parser.add_argument(
-        "--approve",
-        required=True,
-        metavar="SHA256",
-        help="of the app that may be answered; `chexviz site app` says that of the code here",
-    )
     parser.add_argument(
         "--images", required=True, type=Path, help="of this site: images.npy, or a list of arrays"
     )
@@ -40,9 +37,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--state", required=True, type=Path, help="folder where task block and progress are kept"
-    )
-    parser.add_argument(
-        "--insecure", action="store_true", help="without encryption: on one machine alone"
     )
     return parser.parse_args(argv)
 
@@ -65,19 +59,34 @@ def nothing_shared(model: Path) -> Mapping[str, str]:
     return {}
 
 
+def take_part(
+    server: Server, approved: str, name: str, prepared: Prepared, state: Path, tables: Tables
+) -> None:
+    """Answer a server until SIGTERM or Ctrl-C; see Participant. approved: SHA-256 of the app.
+
+    Raises InputError.
+    """
+    check_approved(approved)
+    with journal.kept(), stop_requests() as stop:
+        site = Participant(name, prepared, state, tables, stop)
+        with Node(*server) as node:
+            LOG.info("connected to %s as site %s", server.address, name)
+            serve(node, Diary(site.answer, state).answer, approved, stop)
+        LOG.info("left the federation")
+
+
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    logging.basicConfig(level=logging.INFO, format=LINES)
-    check_approved(arguments.approve)
-    prepared = Prepared(arguments.images, {name: Path(file) for name, file in arguments.split})
-    with stop_requests() as stop:
-        site = Participant(arguments.name, prepared, arguments.state, nothing_shared, stop)
-        with Node(
-            arguments.address, arguments.key, arguments.authority, arguments.insecure
-        ) as node:
-            logging.info("connected to %s as site %s", arguments.address, arguments.name)
-            serve(node, site.answer, arguments.approve, stop)
-    logging.info("left the federation")
+    splits = {protocol: Path(file) for protocol, file in arguments.split}
+    prepared = Prepared(arguments.images, splits)
+    take_part(
+        server_of(arguments),
+        arguments.approve,
+        arguments.name,
+        prepared,
+        arguments.state,
+        nothing_shared,
+    )
 
 
 if __name__ == "__main__":

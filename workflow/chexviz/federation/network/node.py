@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
@@ -54,13 +52,12 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from chexviz.base.errors import InputError
-from chexviz.federation.network import connection, credentials
+from chexviz.federation.network import connection, credentials, refusals
 from chexviz.federation.network.content import opened
 
 LOG = logging.getLogger(__name__)
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-REASON, UNKNOWN = "chexviz-refused", "unknown"  # as `superlink` says them
 INTERVAL = HEARTBEAT_MIN_INTERVAL  # seconds; the SuperLink waits for two of them
 LAPSE = HEARTBEAT_PATIENCE * INTERVAL
 SECONDS_BETWEEN_BEATS = 5
@@ -68,8 +65,7 @@ SECONDS_TO_LET_GO = LAPSE + 5  # a killed process is forgotten by then
 SECONDS_FOR_AN_ANSWER = 120  # of a server that stores the updates of many sites at once
 SECONDS_TO_CONNECT = 10
 POLL = (0.05, 1.0)  # seconds between two questions for messages: at first, and while nothing comes
-RETRY = (0.5, 20.0)  # seconds between two tries of a lost connection
-CLOCKS = 60  # seconds by which they may differ; Flower takes signatures of the last five minutes
+RETRY = (0.5, 5.0)  # seconds between two tries of a lost connection
 PUSHES = 3
 
 
@@ -82,6 +78,10 @@ class Lost(Exception):
     def __init__(self, text: str, heard: bool = True):
         super().__init__(text)
         self.heard = heard
+
+
+class Held(Lost):
+    """The SuperLink still has a connection with our key: of a killed process, or another one."""
 
 
 class Stopped(Exception):
@@ -137,7 +137,11 @@ class Node:
             # Of the kinds that httpx takes, Flower's annotation knows one.
             timeout=httpx.Timeout(SECONDS_FOR_AN_ANSWER, connect=SECONDS_TO_CONNECT),  # type: ignore[arg-type]
         )
-        self.join()
+        try:
+            self.join()
+        except BaseException:
+            self.client.close()
+            raise
         threading.Thread(target=self.live, daemon=True).start()
         return self
 
@@ -163,24 +167,26 @@ class Node:
         while True:
             try:
                 return self.activate()
-            except Lost as error:
+            except Held as error:
                 if time.monotonic() > end:
-                    raise self.held(error) from error
+                    raise refusals.held(self.key, SECONDS_TO_LET_GO) from error
                 if not said:
                     LOG.warning("%s; waiting up to %d s for it to end", error, SECONDS_TO_LET_GO)
                     said = True
+            except Lost as error:
+                raise connection.explained(self.address, error, self.insecure) from error
             self.pause(1)
 
     def activate(self) -> None:
-        """Raises InputError if nobody registered the key, Lost if it is in use."""
+        """Raises InputError if nobody registered the key, Held if it is in use."""
         began = time.monotonic()
         request = ActivateNodeRequest(public_key=self.public, heartbeat_interval=INTERVAL)
         try:
             answer = self.call(self.client.ActivateNode, request)
         except httpx.HTTPStatusError as error:
-            if error.response.headers.get(REASON) == UNKNOWN:
-                raise self.unregistered() from error
-            raise Lost("the server still has a connection with this key") from error
+            if error.response.headers.get(refusals.REASON) == refusals.UNKNOWN:
+                raise refusals.unregistered(self.address, self.key, self.public) from error
+            raise Held("the server still has a connection with this key") from error
         self.number, self.beaten = Number(node_id=answer.node_id), began
 
     def beat(self) -> None:
@@ -193,7 +199,7 @@ class Node:
             began = time.monotonic()
             request = SendNodeHeartbeatRequest(node=self.number, heartbeat_interval=INTERVAL)
             if not self.call(self.client.SendNodeHeartbeat, request).success:
-                raise self.unregistered()
+                raise refusals.unregistered(self.address, self.key, self.public)
             self.beaten = began
 
     def lapsed(self) -> bool:
@@ -261,7 +267,7 @@ class Node:
         return last
 
     def open(self, envelope: Envelope) -> Message | None:
-        """Pull the content of a message; None, with a line in the log, if it is gone."""
+        """Pull the content of a message; None if it is gone, which the server is told."""
         metadata = envelope.message.metadata
         pull = make_pull_object_fn_protobuf(
             lambda request: self.patiently(lambda: self.call(self.client.PullObject, request)),
@@ -277,6 +283,8 @@ class Node:
             )
         except ObjectPullError as error:
             LOG.warning("a message of run %d is gone: %s", metadata.run_id, error)
+            gone = Error(ErrorCode.MESSAGE_UNAVAILABLE, "the SuperLink has lost its content")
+            self.reply(Message(gone, reply_to=envelope.message))
             return None
         self.confirm(envelope)
         return opened(envelope.message, envelope.tree, contents)
@@ -352,7 +360,7 @@ class Node:
         """One call, whose failures are Lost, NotRunning, InputError or, of activation, 412."""
         try:
             return method(request)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             if connection.fatal(error):
                 raise connection.explained(self.address, error, self.insecure) from error
             heard = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -360,14 +368,15 @@ class Node:
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
             if code == httpx.codes.UNAUTHORIZED:
-                raise self.not_let_in(error.response) from error
+                response = error.response
+                raise refusals.unsigned(self.address, self.key, self.public, response) from error
             if code == httpx.codes.FORBIDDEN:
                 raise NotRunning from error
             if error.response.is_server_error:
                 raise Lost(f"the server has a fault: {code}") from error
             if code == httpx.codes.PRECONDITION_FAILED:
                 raise
-            raise self.misunderstood(error.response) from error
+            raise refusals.misunderstood(self.address, error.response) from error
         except ValueError as error:  # of Flower's client, if no message of Flower came back
             raise Lost(str(error)) from error
 
@@ -386,45 +395,6 @@ class Node:
         if self.lost:
             self.lost = False
             LOG.warning("connected to %s again", self.address)
-
-    def unregistered(self) -> InputError:
-        mark = credentials.fingerprint(self.public)
-        return InputError(
-            self.key,
-            expected=f"a key that the coordinator of {self.address} has registered",
-            found=f"{mark}, which is not, or no longer",
-            fix=f"send {credentials.public_path(self.key)} to the coordinator, who registers it",
-        )
-
-    def held(self, error: Exception) -> InputError:
-        return InputError(
-            self.key,
-            expected="no other connection with this key",
-            found=f"{error}, {SECONDS_TO_LET_GO} s after it was seen first",
-            fix="stop the other process of this site; if there is none, somebody else has its key: "
-            "call the coordinator",
-        )
-
-    def misunderstood(self, response: httpx.Response) -> InputError:
-        return InputError(
-            self.address,
-            expected="a server that takes what Flower's client sends",
-            found=f"status {response.status_code}: {response.text[:200]}",
-            fix="see that nothing in between changes requests, and the server's log",
-        )
-
-    def not_let_in(self, response: httpx.Response) -> InputError:
-        """Of a signature that the SuperLink does not take: it is too old, or the key is unknown."""
-        theirs, ours = response.headers.get("date"), datetime.now(UTC)
-        apart = (ours - parsedate_to_datetime(theirs)).total_seconds() if theirs else 0
-        if abs(apart) < CLOCKS:
-            return self.unregistered()
-        return InputError(
-            self.address,
-            expected=f"clocks that differ by less than {CLOCKS} s",
-            found=f"this machine's is {abs(apart):.0f} s {'ahead' if apart > 0 else 'behind'}",
-            fix="set this machine's clock (NTP)",
-        )
 
 
 def serve(

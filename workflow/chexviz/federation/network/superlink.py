@@ -24,22 +24,24 @@ from flwr.common.constant import (
     NOOP_FLWR_AID,
     TRANSPORT_TYPE_GRPC_RERE,
 )
+from flwr.server.superlink.linkstate import LinkStateFactory
 from flwr.supercore.app_utils import start_parent_process_monitor
 from flwr.supercore.auth.typing import AccountInfo
-from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER
+from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLWR_IN_MEMORY_DB_NAME
 from flwr.supercore.http_logging import get_uvicorn_log_config
 from flwr.supercore.logger import update_console_handler
+from flwr.supercore.object_store import ObjectStoreFactory
+from flwr.superlink import main as superlink_app
 from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
 from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
-from flwr.superlink.main import create_app
+from flwr.superlink.federation import FederationManager
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chexviz.federation.network import credentials
+from chexviz.federation.network.refusals import CONNECTED, REASON, UNKNOWN
 
 LOG = logging.getLogger("uvicorn.error")  # the SuperLink's own log
-REASON = "chexviz-refused"  # header of a refused activation
-UNKNOWN, CONNECTED = "unknown", "connected"  # a key that nobody registered; one that is in use
 DATABASE = "link.db"
 ACTIVATE = "/v1/fleet/activate-node"
 
@@ -92,6 +94,18 @@ class Refusals:
         return reason
 
 
+def in_memory_contents(
+    database: str, federation_manager: FederationManager
+) -> tuple[ObjectStoreFactory, LinkStateFactory]:
+    """Sites, runs and who waits for what in the database; what messages contain, in memory alone.
+
+    Flower has one place for both. On a disk, contents cost the SuperLink twice the time, and what
+    sites send would lie there. What a killed SuperLink had is asked for again.
+    """
+    objects = ObjectStoreFactory(FLWR_IN_MEMORY_DB_NAME)
+    return objects, LinkStateFactory(database, federation_manager, objects)
+
+
 def configuration(folder: Path, host: str, port: int, insecure: bool) -> SuperLinkLifespanConfig:
     """What `flower-superlink` makes of its options, with registered keys alone even without TLS."""
     secret = credentials.read_secret(folder / credentials.SECRET)
@@ -137,10 +151,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
-    os.umask(0o077)  # its database holds messages
+    os.umask(0o077)  # its database holds keys and tokens of runs
     start_parent_process_monitor(arguments.parent)
     config = configuration(arguments.folder, arguments.host, arguments.port, arguments.insecure)
-    app = create_app(config, SuperLinkLifespan)
+    superlink_app.get_objectstore_linkstate_factories = in_memory_contents
+    app = superlink_app.create_app(config, SuperLinkLifespan)
     app.add_middleware(Refusals, served=app)
     update_console_handler(timestamps=True, colored=False)
     uvicorn.run(

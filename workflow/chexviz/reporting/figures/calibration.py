@@ -37,6 +37,7 @@ FIGURE = {
     "alt": "Observed against predicted frequency of the finding",
     "of": "endpoints",
     "per_page": 2,
+    "columns": 2,
     "category": "Calibration",
     "shows": "reliability diagrams",
     "report": (
@@ -63,7 +64,7 @@ def draw(
     shown: list[dict[Endpoint, str]],
     seeds: str,
 ) -> Iterator[Figure]:
-    """The pages of one seed: a row an endpoint, a column an architecture.
+    """The pages of one seed, a panel an endpoint and architecture, see panels.lay_out.
 
     tables: calibration, reliability and distribution. shown: headings by endpoint, page by page.
     seeds: which of several seeds this is.

@@ -33,6 +33,7 @@ FIGURE = {
     "alt": "Net benefit against the probability at which one would act",
     "of": "endpoints",
     "per_page": 3,
+    "columns": 2,
     "category": "Calibration",
     "shows": "decision curves",
     "report": (
@@ -51,9 +52,9 @@ SCALED = {"none": "scores as predicted", "temperature": "temperature-scaled scor
 
 
 def draw(decision: pd.DataFrame, shown: list[dict[Endpoint, str]], note: str) -> Iterator[Figure]:
-    """The pages of one seed's curves: a row an endpoint, a column an architecture; `note` below.
+    """The pages of one seed's curves, a panel an endpoint and architecture, see panels.lay_out.
 
-    shown: headings by endpoint, page by page.
+    note: below each. shown: headings by endpoint, page by page.
     """
     architectures = in_order(decision["architecture"])
     for titles in shown:

@@ -5,6 +5,7 @@ An endpoint is a site with one of its findings, (site, finding).
 
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ Shown = TypeVar("Shown")
 
 # mm on the printed page
 PANEL, LEFT, RIGHT, BETWEEN, TOP, AXIS = 60.0, 14.0, 3.0, 17.0, 8.0, 9.0
+COLUMNS = 2  # panels that stand side by side on the printed page
 
 
 class Cell(NamedTuple):
@@ -35,12 +37,14 @@ class Cell(NamedTuple):
     y: float
 
 
-def pages(shown: list[Shown], figure: Mapping[str, Any]) -> list[list[Shown]]:
+def pages(
+    shown: list[Shown], figure: Mapping[str, Any], architectures: int = COLUMNS
+) -> list[list[Shown]]:
     """What each page of a figure shows; `inventory.Figure.pages` counts the same.
 
-    figure: as its module declares it.
+    figure: as its module declares it. architectures: how many the run has.
     """
-    most = figure["per_page"]
+    most = figure["per_page"] * max(1, figure.get("columns", 1) // architectures)
     return [shown[start : start + most] for start in range(0, len(shown), most)]
 
 
@@ -55,15 +59,17 @@ def external_endpoints(sites: list[dict]) -> list[Endpoint]:
     return [endpoint for endpoint in endpoints(sites, "external") if endpoint[1] in learned]
 
 
-def heading_pages(sites: list[dict], figure: Mapping[str, Any]) -> list[dict[Endpoint, str]]:
+def heading_pages(
+    sites: list[dict], figure: Mapping[str, Any], architectures: int = COLUMNS
+) -> list[dict[Endpoint, str]]:
     """The headings of the endpoints that train, by endpoint, for each page of a figure.
 
-    sites: see titles.
+    sites: see titles. figure, architectures: see pages.
     """
     titles = endpoint_titles(sites)
     return [
         {endpoint: capitalised(titles[endpoint]) for endpoint in page}
-        for page in pages(endpoints(sites), figure)
+        for page in pages(endpoints(sites), figure, architectures)
     ]
 
 
@@ -75,7 +81,7 @@ def endpoint_pages(
     Raises InputError where it has none.
     """
     require_endpoints(table, endpoints(sites), path)
-    return heading_pages(sites, figure)
+    return heading_pages(sites, figure, table["architecture"].nunique())
 
 
 def require_endpoints(table: pd.DataFrame, wanted: list[Endpoint], path: Path) -> None:
@@ -112,25 +118,23 @@ def lay_out(
 ) -> tuple[Figure, list[Cell]]:
     """A page for endpoints and architectures, with `note` below, and its Cells.
 
-    shown: headings of the endpoints. height: of a panel; between: from a panel down to the next
-    one's top (mm).
+    The architectures of an endpoint stand side by side; a run of one has COLUMNS endpoints in a
+    row. shown: headings of the endpoints. height: of a panel; between: from a panel down to the
+    next one's top (mm).
     """
-    rows, columns = len(shown), len(architectures)
+    beside = max(1, COLUMNS // len(architectures))
+    rows, columns = -(-len(shown) // beside), len(architectures) * min(beside, len(shown))
     width = LEFT + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
     note = style.wrapped(note, width - 5)
     whole = TOP + rows * height + (rows - 1) * between + AXIS + style.note_height(note)
     figure = style.new_figure(width, whole)
     style.write_note(figure, note)
-    cells = [
-        Cell(
-            *(endpoint, architecture),
-            f"{title}, {architecture_title(architecture)}",
-            chr(ord("a") + row * columns + column),
-            *(LEFT + column * (PANEL + BETWEEN), TOP + row * (height + between)),
-        )
-        for row, (endpoint, title) in enumerate(shown.items())
-        for column, architecture in enumerate(architectures)
-    ]
+    cells = []
+    for number, (endpoint, architecture) in enumerate(product(shown, architectures)):
+        row, column = divmod(number, columns)
+        heading = f"{shown[endpoint]}, {architecture_title(architecture)}"
+        corner = LEFT + column * (PANEL + BETWEEN), TOP + row * (height + between)
+        cells.append(Cell(endpoint, architecture, heading, chr(ord("a") + number), *corner))
     return figure, cells
 
 

@@ -36,6 +36,7 @@ FIGURE = {
     "limit": 165,
     "of": "endpoints",
     "per_page": 2,
+    "columns": 2,
     "category": "Paper",
     "shows": "Figure 2, ROC curves",
     "report": (
@@ -57,7 +58,7 @@ def draw(
     shown: list[dict[Endpoint, str]],
     note: str,
 ) -> Iterator[Figure]:
-    """The pages: a row an endpoint, a column an architecture.
+    """The pages, a panel an endpoint and architecture, see panels.lay_out.
 
     tables: roc, metrics and comparisons of one seed. shown: headings by endpoint, page by page.
     note: below each page, before what is said of its endpoints.

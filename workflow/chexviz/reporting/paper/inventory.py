@@ -36,6 +36,8 @@ class Figure(NamedTuple):
     category, shows, report: where the report has the figure, its label there, and its caption as
     reStructuredText, in which {protocol}, {method} (the first) and {config[...]} stand for values.
     of: what of the run its pages show, see `counts`; per_page: how many of them a page has.
+    columns: panels that stand side by side, one for each architecture; a run of fewer has as many
+    more of `of` in a row, and on a page.
     """
 
     name: str
@@ -48,15 +50,21 @@ class Figure(NamedTuple):
     limit: int = 200
     of: str = "run"
     per_page: int = 1
+    columns: int = 1
 
-    def pages(self, sites: list[dict]) -> int:
-        """How many pages it has in a run of these sites; without any it is not made."""
-        return -(-counts(sites)[self.of] // self.per_page)
+    def pages(self, sites: list[dict], architectures: int) -> int:
+        """How many pages it has in a run of these; without any it is not made.
 
-    def in_paper(self, sites: list[dict]) -> dict:
-        """What the paper's template needs of it, in a run of these sites."""
+        architectures: how many.
+        """
+        most = self.per_page * max(1, self.columns // architectures)
+        return -(-counts(sites)[self.of] // most)
+
+    def in_paper(self, sites: list[dict], architectures: int) -> dict:
+        """What the paper's template needs of it, in a run of these; see `pages`."""
         keys = ("name", "by_protocol", "caption", "alt", "limit")
-        return {key: getattr(self, key) for key in keys} | {"pages": self.pages(sites)}
+        pages = self.pages(sites, architectures)
+        return {key: getattr(self, key) for key in keys} | {"pages": pages}
 
 
 def counts(sites: list[dict]) -> dict[str, int]:
@@ -94,12 +102,13 @@ def figures() -> dict[str, Figure]:
     return {figure.name: figure for figure in found if figure}
 
 
-def shown_figures(sites: list[dict]) -> list[dict]:
-    """The figures that a run of these sites has, each as the paper's template needs it.
+def shown_figures(sites: list[dict], architectures: int) -> list[dict]:
+    """The figures that a run of these has, each as the paper's template needs it.
 
-    sites: name, title, role and findings of each.
+    sites: name, title, role and findings of each. architectures: how many.
     """
-    return [figure.in_paper(sites) for figure in figures().values() if figure.pages(sites)]
+    shown = [figure.in_paper(sites, architectures) for figure in figures().values()]
+    return [figure for figure in shown if figure["pages"]]
 
 
 def study_tables(protocols: list[str]) -> list[str]:
