@@ -20,8 +20,8 @@ from chexviz.base.progress import duration
 from chexviz.federation import train
 from chexviz.federation.network.messages import Study
 from chexviz.models.files import load
-from conftest import draw_federation
 from deployment import Deployment, Expected, Program, assert_same, rounds_kept
+from drawn_sites import draw_federation
 from trainings import LABELLED, SETTINGS, arguments
 
 KINDS = ("site", "coordinator", "SuperLink")
