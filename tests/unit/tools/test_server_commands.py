@@ -64,6 +64,7 @@ def test_setup_makes_all_that_a_server_needs_and_renews_its_certificate(tmp_path
         **{"ca.crt": "644", "ca.key": "600", "server.crt": "644", "server.key": "600"},
         "secret": "600",
     }
+    assert mode(home) == "700"
     credentials.check_server(home)
     before = (home / "ca.crt").read_bytes(), (home / "secret").read_bytes()
     with pytest.raises(InputError, match=r"one for hub.example.org.*valid.*\n.*sites keep"):
