@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from chexviz.base.tables.evaluation import METRICS
+from chexviz.base.tables.evaluation import MODEL_METRICS
 from chexviz.base.tables.models import MODEL
 from chexviz.evaluation import localise
 from chexviz.models import device
@@ -109,9 +109,9 @@ def write_study(folder: Path, generator: np.random.Generator) -> list[str]:
         arguments += ["--prediction", *model, "1", *paths]
         key = dict(zip([*MODEL][:-1], ("rsna", "pneumonia", "rsna", *model), strict=True))
         metrics.append(key | {"seed": 1, "threshold": 1 - SENSITIVITY})
-    columns = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
-    counts = dict.fromkeys(["images", "patients", "positives", *columns], 0)
-    pd.DataFrame(metrics).assign(**counts).to_csv(folder / "metrics.csv", index=False)
+    unread = dict.fromkeys(MODEL_METRICS.names, 0) | {"note": ""}
+    rows = [[(unread | row)[name] for name in MODEL_METRICS.names] for row in metrics]
+    MODEL_METRICS.write(rows, folder / "metrics.csv")
     bootstrap = {"replicates": REPLICATES, "unit": "patient", "confidence": 0.95, "seed": 1}
     settings = {"bootstrap": bootstrap, "threshold": 0.5, "minimum_cases": 10, "size": SIZE}
     arguments += ["--site", "rsna", str(folder / "annotations.csv")]

@@ -221,7 +221,7 @@ def recomputed(model: Model, data: Dataset, epochs: int) -> None:
             batch = batch.to(DEVICE)
             with torch.no_grad():
                 features = model.eval().features(to_unit(data.images.pixels[batch]))
-            loss = masked_loss(model.tasks["site"].train()(features), data.labels[batch, 0])
+            loss = masked_loss(model.tasks["site"].train()(features), data.labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -388,7 +388,7 @@ def main() -> None:
     hardware = torch.cuda.get_device_name(DEVICE) if GPU else f"{THREADS} CPU threads"
     print(
         f"## Training\n\n{hardware}; ours in {arithmetic} and channels_last, batches of "
-        f"{SETTINGS['batch']}. Median of {REPEATS} runs in turn.\n"
+        f"{SETTINGS.batch}. Median of {REPEATS} runs in turn.\n"
     )
     for name in sys.argv[1:] or TABLES:
         TABLES[name]()

@@ -13,6 +13,7 @@ from chexviz.base.methods import DEFAULTS
 from chexviz.federation import checkpoint, methods, train, warmup
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import batchnorm_names
+from chexviz.federation.network import post
 from chexviz.federation.network.coordinator import Coordinator, Rules
 from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, WARMUP, Study
 from chexviz.federation.rounds import Federation
@@ -37,6 +38,12 @@ NAMES = ["north", "south"]
 RULES = Rules(quorum=None, deadline=None, largest_step=10.0)
 SHARED = {"shared": {"algorithm": "fedavg", "heads": "shared"}}
 EVERY = METHODS | SHARED | {"shared scaffold": {"algorithm": "scaffold", "heads": "shared"}}
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch):
+    """A message that is lost here is lost once."""
+    monkeypatch.setattr(post, "SECONDS_BETWEEN_ASKS", 0.0)
 
 
 def study_of(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from chexviz.base.errors import InputError
 from chexviz.federation.checkpoint import Checkpoint
-from chexviz.federation.network.control import Access, nodes, submit
+from chexviz.federation.network.control import Access, nodes, sole, submit
 from chexviz.federation.network.coordinator import Coordinator, Rules
 from chexviz.federation.network.messages import Study
 from chexviz.federation.network.post import Nodes
@@ -37,14 +37,15 @@ def conduct(
     from the last round that is kept. See Coordinator.run. watch: called every second or so while it
     waits for sites. Raises InputError, and what `watch` raises.
     """
-    check_registered(access, study)
-    while True:
-        try:
-            with serving(access, submit(access)) as grid:
-                coordinator = Coordinator(study, rules, grid, present(grid, study, watch), stop)
-                return coordinator.run(block, kept), coordinator.tables
-        except RunEnded as error:
-            print(f"{error}; another run goes on", file=sys.stderr, flush=True)
+    with sole(access):
+        check_registered(access, study)
+        while True:
+            try:
+                with serving(access, submit(access)) as grid:
+                    coordinator = Coordinator(study, rules, grid, present(grid, study, watch), stop)
+                    return coordinator.run(block, kept), coordinator.tables
+            except RunEnded as error:
+                print(f"{error}; another run goes on", file=sys.stderr, flush=True)
 
 
 def check_registered(access: Access, study: Study) -> None:

@@ -1,5 +1,6 @@
 """Questions to sites and their answers: asked again where they were lost, refused by name."""
 
+import math
 import sys
 import threading
 import time
@@ -14,7 +15,8 @@ from chexviz.base.progress import duration
 from chexviz.federation.network.messages import Content, content_of, record
 from chexviz.federation.rounds import STOPPED
 
-SECONDS = 0.1  # between two looks for answers
+SECONDS = (0.05, 0.5)  # between two looks for answers: at first, and while nothing comes
+SECONDS_BETWEEN_ASKS = 1.0  # of a site whose answer was lost
 SECONDS_BETWEEN_LISTS = 1.0  # of the sites that are there
 SECONDS_BETWEEN_NOTES = 60.0  # of who is waited for
 TTL = 30 * 24 * 3600.0  # seconds that an answer may take, local training included
@@ -55,34 +57,39 @@ class Post:
         asked again; who was left out of the last question is waited for only once it is there.
         Raises InputError, which names them, if too many refuse.
         """
+        self.end_if_asked()
         question = Question(kind, record(content), sites)
         began = listed = noted = time.monotonic()
-        there = self.nodes()
+        there, pause = self.nodes(), SECONDS[0]
         while question.open():
             self.send(question, there)
-            self.collect(question, check)
+            pause = SECONDS[0] if self.collect(question, check) else min(1.5 * pause, SECONDS[1])
             waited = time.monotonic() - began
             late = deadline is not None and waited >= deadline
             if len(question.answers) >= enough and (late or self.away(question, there)):
                 break
             if len(sites) - len(question.refused) < enough:
                 raise too_few(question, enough, waited)
-            if self.stop.is_set():
-                print("stopped; resume to go on", file=sys.stderr, flush=True)
-                sys.exit(STOPPED)
+            self.end_if_asked()
             if time.monotonic() - noted >= SECONDS_BETWEEN_NOTES and question.open():
                 noted = time.monotonic()
                 print(question.note(there, waited), file=sys.stderr, flush=True)
             if time.monotonic() - listed >= SECONDS_BETWEEN_LISTS:
                 there, listed = self.nodes(), time.monotonic()
             if question.open():
-                self.stop.wait(SECONDS)
+                self.stop.wait(pause)
         if len(question.answers) < enough:
             raise too_few(question, enough, time.monotonic() - began)
         if len(question.answers) < len(sites):
             print(question.note(there, time.monotonic() - began), file=sys.stderr, flush=True)
         self.missing = {*question.waiting()}
         return question.answers
+
+    def end_if_asked(self) -> None:
+        """End the program with status STOPPED if it is asked to stop."""
+        if self.stop.is_set():
+            print("stopped; resume to go on", file=sys.stderr, flush=True)
+            sys.exit(STOPPED)
 
     def away(self, question: "Question", there: Mapping[str, tuple[int, str]]) -> bool:
         """Whether those that have not answered were left out before, and have not come back."""
@@ -97,16 +104,17 @@ class Post:
             for name, identity in zip(names, sent, strict=True):
                 question.asked[name] = (identity, there[name][1])
 
-    def collect(self, question: "Question", check: Check) -> None:
-        """Take the answers that are there."""
+    def collect(self, question: "Question", check: Check) -> bool:
+        """Take the answers that are there; whether there were any."""
         names = {identity: name for name, (identity, _) in question.asked.items()}
-        if not names:
-            return
-        for message in self.grid.pull_messages([*names]):
+        messages = [*self.grid.pull_messages([*names])] if names else []
+        for message in messages:
             name = names[message.metadata.reply_to_message_id]
             question.asked.pop(name, None)
             if message.has_error():
-                if message.error.code not in LOST:
+                if message.error.code in LOST:
+                    question.lost[name] = time.monotonic()
+                else:
                     question.refuse(name, message.error.reason or "no reason given")
                 continue
             try:
@@ -116,12 +124,14 @@ class Post:
                 question.refuse(name, str(error))
             else:
                 question.answers[name] = answer
+        return bool(messages)
 
 
 class Question:
     """One message to several sites, and what came of it.
 
     asked: Flower's id of the message to each site that has it, and since when that site was there.
+    lost: when an answer of a site was lost last.
     """
 
     def __init__(self, kind: str, content: RecordDict, sites: Sequence[str]):
@@ -129,6 +139,7 @@ class Question:
         self.asked: dict[str, tuple[str, str]] = {}
         self.answers: dict[str, Content] = {}
         self.refused: dict[str, str] = {}
+        self.lost: dict[str, float] = {}
 
     def waiting(self) -> Iterator[str]:
         """The sites that have neither answered nor refused."""
@@ -140,7 +151,10 @@ class Question:
 
     def unasked(self, name: str, there: Mapping[str, tuple[int, str]]) -> bool:
         """Whether a site is there and not asked, or came back since, and so lost the question."""
-        return name in there and (name not in self.asked or self.asked[name][1] != there[name][1])
+        rests = time.monotonic() - self.lost.get(name, -math.inf) < SECONDS_BETWEEN_ASKS
+        if name not in there or rests:
+            return False
+        return name not in self.asked or self.asked[name][1] != there[name][1]
 
     def to(self, node: int) -> Message:
         """The message to a node."""
