@@ -134,6 +134,14 @@ def test_what_is_registered_is_looked_at(served, tmp_path, chexviz):
         chexviz("server", "register", served, "north", tmp_path / "none.pub")
 
 
+def test_one_server_at_a_time_has_a_folder(served, tmp_path, chexviz):
+    with pytest.raises(InputError, match=r"something that answers at 127\.0\.0\.1"):
+        chexviz("server", "start", served, "--port", free_port())
+    gone = {"address": f"127.0.0.1:{free_port()}", "insecure": False}
+    (tmp_path / SERVER).write_text(json.dumps(gone))
+    watch.check_alone(tmp_path / SERVER)
+
+
 # --- what the server says ------------------------------------------------------------------------
 
 
