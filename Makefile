@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo# whose results `report` and `verify` take: demo, rehearsal or paper
 STUDIES := demo rehearsal paper
+KILLS ?= 20# of `soak`
 SCALE ?= 1# what a rehearsal divides the numbers of images by
 RESULTS_demo := results/demo
 RESULTS_rehearsal := results/rehearsal
@@ -20,7 +21,7 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: moved help install demo demo-federation rehearsal test test-paper test-conda test-cluster paper pins report verify lint format docs bench lock clean
+.PHONY: moved help install demo demo-federation rehearsal test test-paper test-conda test-federation soak test-cluster paper pins report verify lint format docs bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -68,6 +69,12 @@ test-paper: $(VENV)/requirements.lock ## run the paper's own configuration, on f
 
 test-conda: $(VENV)/requirements.lock ## run the demo in conda environments made from a channel on disk
 	python -m pytest tests/conda
+
+test-federation: $(VENV)/requirements.lock ## run a federation of processes over TLS, and end each of them in every way
+	python -m pytest tests/federation
+
+soak: $(VENV)/requirements.lock ## kill processes of a federation at random, KILLS=20 of them, and compare the result with one process
+	PYTHONPATH=workflow:tests:tests/unit python tests/federation/soak.py --kills $(KILLS)
 
 test-cluster: $(VENV)/requirements.lock ## run the demo through a SLURM of two nodes on this machine
 	python -m pytest tests/cluster

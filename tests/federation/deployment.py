@@ -69,7 +69,7 @@ class Program:
 
 
 class Deployment:
-    """A SuperLink, registered sites and, one at a time, a coordinator, while the context is entered.
+    """A SuperLink, registered sites and coordinators, while the context is entered.
 
     folder: for all files. images: as draw_federation makes them, of the sites of these names.
     hosts: more addresses of the SuperLink, which then listens at all of the machine.
@@ -78,6 +78,7 @@ class Deployment:
     def __init__(self, folder: Path, images: Path, names: Sequence[str], hosts: Sequence[str] = ()):
         self.folder, self.images, self.names = folder, images, names
         self.before: dict[str, list[str]] = {}  # words before the command of a site
+        self.programs_of: dict[str, list[str]] = {}  # what a site runs in place of `join`
         self.host: dict[str, str] = {}  # by which a site reaches the SuperLink
         self.sites: dict[str, Program] = {}
         self.programs: list[Program] = []
@@ -116,6 +117,8 @@ class Deployment:
         """Start the process of a site."""
         command, environment = program(join.__name__)
         address = f"{self.host.get(name, HOST)}:{self.link.port}"
+        if name in self.programs_of:
+            command = [sys.executable, *self.programs_of[name]]
         command = [*self.before.get(name, []), *command, address, f"--name={name}"]
         command += [f"--key={self.folder / name / 'key'}"]
         command += [f"--authority={self.folder / credentials.AUTHORITY}"]

@@ -378,6 +378,17 @@ def test_a_site_that_has_lost_its_state_is_not_averaged_with_another(federation)
         coordinate(federation, study, other)
 
 
+def test_a_run_is_taken_up_in_whatever_order_the_sites_answered(federation):
+    study, whole = study_of(METHODS["fedavg"]), in_process(federation, METHODS["fedavg"])
+    grid = grid_of(federation)
+    pull = grid.pull_messages
+    grid.pull_messages = lambda ids: pull(reversed([*ids]))
+    with pytest.raises(SystemExit):
+        coordinate(federation, study, grid, stop=Impatient(threading.Event(), 3))
+    server = coordinate(federation, study, grid)
+    assert torch.equal(server.shared, whole.server.shared)
+
+
 def test_a_damaged_state_is_said_and_the_one_before_it_is_used(federation, capsys):
     study, grid = study_of(METHODS["fedavg"]), grid_of(federation)
     with pytest.raises(SystemExit):
