@@ -21,8 +21,9 @@ from chexviz.federation.network.messages import (
 )
 from trainings import LABELLED, SETTINGS
 
+SITES = {name: LABELLED[name] for name in ("north", "south")}
 STUDIED = Study(
-    protocol="paper", architecture="standard", findings=LABELLED, seed=1, settings=SETTINGS
+    protocol="paper", architecture="standard", findings=SITES, seed=1, settings=SETTINGS
 )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import snakemake.report
 import yaml
-from jinja2 import Environment
+from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 from matplotlib.text import Text
 from pypdf import PdfReader
@@ -187,7 +187,7 @@ def test_the_text_of_the_report_shows_mark_and_titles_as_they_are(repository):
     config["mark"] = config["sites"]["rsna"]["title"] = hostile.TEXT
     config["sites"]["rsna"]["contract"]["strict"] = False
     source = (repository / "workflow/report/workflow.rst").read_text()
-    template = Environment(trim_blocks=True, lstrip_blocks=True).from_string(source)
+    template = templates().from_string(source)
     text = template.render(snakemake=SimpleNamespace(config=config))
     # The targets that Snakemake adds.
     text += "\n" + "".join(
@@ -197,3 +197,20 @@ def test_the_text_of_the_report_shows_mark_and_titles_as_they_are(repository):
     page = docutils.core.publish_parts(text, writer="html", settings_overrides=settings)
     shown = Page(page["html_body"]).text
     assert plain(shown).count(plain(hostile.TEXT)) == 3  # mark, site, its contract
+    assert "SIIM-ACR (pneumothorax)" in shown
+
+
+def test_captions_of_the_report_name_nothing_that_a_config_lacks(repository):
+    config = yaml.safe_load((repository / "config/config.yaml").read_text())
+    said = SimpleNamespace(
+        config=config,
+        wildcards=SimpleNamespace(protocol="paper", site="rsna"),
+        params=SimpleNamespace(caption="A figure."),
+    )
+    for path in (repository / "workflow/report").glob("*.rst"):
+        assert templates().from_string(path.read_text()).render(snakemake=said), path
+
+
+def templates() -> Environment:
+    """Templates as Snakemake reads them, but that what is not there is an error."""
+    return Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)

@@ -64,6 +64,7 @@ def test_setup_makes_all_that_a_server_needs_and_renews_its_certificate(tmp_path
         **{"ca.crt": "644", "ca.key": "600", "server.crt": "644", "server.key": "600"},
         "secret": "600",
     }
+    assert mode(home) == "700"
     credentials.check_server(home)
     before = (home / "ca.crt").read_bytes(), (home / "secret").read_bytes()
     with pytest.raises(InputError, match=r"one for hub.example.org.*valid.*\n.*sites keep"):
@@ -131,6 +132,14 @@ def test_what_is_registered_is_looked_at(served, tmp_path, chexviz):
         chexviz("server", "register", served, "north", tmp_path / "text.pub")
     with pytest.raises(InputError, match="no such file"):
         chexviz("server", "register", served, "north", tmp_path / "none.pub")
+
+
+def test_one_server_at_a_time_has_a_folder(served, tmp_path, chexviz):
+    with pytest.raises(InputError, match=r"something that answers at 127\.0\.0\.1"):
+        chexviz("server", "start", served, "--port", free_port())
+    gone = {"address": f"127.0.0.1:{free_port()}", "insecure": False}
+    (tmp_path / SERVER).write_text(json.dumps(gone))
+    watch.check_alone(tmp_path / SERVER)
 
 
 # --- what the server says ------------------------------------------------------------------------

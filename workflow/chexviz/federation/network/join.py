@@ -6,13 +6,14 @@
 import argparse
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.federation.network import bundle, journal
 from chexviz.federation.network.diary import Diary
-from chexviz.federation.network.node import Node, serve
+from chexviz.federation.network.node import Node, Stopped, serve
 from chexviz.federation.network.options import Server, add_server, server_of
 from chexviz.federation.network.participant import Participant, Prepared, Tables
 from chexviz.federation.train import stop_requests
@@ -69,7 +70,9 @@ def take_part(
     check_approved(approved)
     with journal.kept(), stop_requests() as stop:
         site = Participant(name, prepared, state, tables, stop)
-        with Node(*server) as node:
+        node = Node(*server)
+        node.stop = stop  # also while it waits to be let in
+        with suppress(Stopped), node:
             LOG.info("connected to %s as site %s", server.address, name)
             serve(node, Diary(site.answer, state).answer, approved, stop)
         LOG.info("left the federation")

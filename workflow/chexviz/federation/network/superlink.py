@@ -165,6 +165,7 @@ def main(argv: list[str] | None = None) -> None:
         ssl_certfile=config.ssl_certfile,
         ssl_keyfile=config.ssl_keyfile,
         log_config=get_uvicorn_log_config(logging.INFO),
+        access_log=False,  # a line for each of a site's questions would fill the disk
     )
 
 

@@ -41,8 +41,8 @@ FIGURE = {
     "shows": "Figure 2, ROC curves",
     "report": (
         "ROC curves of baseline and federated models under the protocol ``{protocol}``, a panel "
-        "for each task and architecture. Bands are bootstrap intervals of the sensitivity at each "
-        "specificity, numbers are AUROC with interval, and *p* is the paired test against the "
+        "for each finding and architecture. Bands are bootstrap intervals of the sensitivity at "
+        "each specificity, numbers are AUROC with interval, and *p* is the paired test against the "
         "baseline, not corrected for several tests. With several seeds the first is shown."
     ),
 }

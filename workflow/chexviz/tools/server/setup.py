@@ -52,6 +52,7 @@ def set_up(folder: Path, hosts: list[str], days: int) -> None:
             fix=f"to renew it, or for other names, move it and {credentials.CERTIFICATE_KEY} away "
             "and set up again; sites keep their ca.crt",
         )
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / credentials.AUTHORITY).exists():
         credentials.make_authority(folder)
     if not (folder / credentials.SECRET).exists():

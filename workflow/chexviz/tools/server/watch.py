@@ -3,14 +3,18 @@
 import logging
 import re
 import signal
+import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from flwr.supercore.address import parse_address
 
 from chexviz.base.errors import InputError
 from chexviz.base.files import replacing
+from chexviz.base.settings import read
 from chexviz.federation.network import credentials, journal
 from chexviz.federation.network.control import Access, Site, nodes
 from chexviz.federation.network.link import LINES, LOG_FILE, Link
@@ -27,6 +31,7 @@ def serve(folder: Path, host: str, port: int, insecure: bool) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises InputError if it cannot, or can no longer."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     path = folder / SERVER
+    check_alone(path)
     with journal.kept(), Link(folder, host, port, insecure) as link:
         access = link.access
         with replacing(path) as temporary:
@@ -43,6 +48,21 @@ def serve(folder: Path, host: str, port: int, insecure: bool) -> None:
             LOG.info("stopped")
         finally:
             path.unlink()
+
+
+def check_alone(path: Path) -> None:
+    """Raise InputError if a server of the same folder runs, since both would write its database."""
+    if not path.is_file():
+        return
+    address = read(path.read_text(encoding="utf-8"), Running, str(path)).address
+    host, port, _ = parse_address(address) or ("", 0, None)
+    with suppress(OSError), socket.create_connection((host, port), SECONDS):
+        raise InputError(
+            path.parent,
+            expected="no server that runs with this folder",
+            found=f"something that answers at {address}",
+            fix=f"stop the other one; if it is something else, remove {path}",
+        )
 
 
 def greet(folder: Path, host: str, port: int, insecure: bool) -> None:
