@@ -7,6 +7,7 @@ and then disturbed; both have to end in the bits of the federation in one proces
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -144,6 +145,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and so are its processes
     rounds = ROUNDS * chosen.kills
     study, draws = study_of(rounds), np.random.default_rng(chosen.seed)
     with tempfile.TemporaryDirectory() as name:
