@@ -345,6 +345,28 @@ def test_who_is_too_slow_is_left_out_after_the_deadline(federation, capsys):
     assert "without south" in capsys.readouterr().err
 
 
+def test_a_late_answer_counts_for_nothing_and_is_taken_away(federation):
+    """Else the SuperLink would keep it, and one more with each round."""
+    study = study_of(METHODS["fedavg"], rounds=2)
+    grid = grid_of(federation)
+    pull = grid.pull_messages
+
+    def asked(message) -> tuple:
+        return message.metadata.message_type, message.content["numbers"]["round"]
+
+    def held(one: str) -> bool:
+        later = any(asked(message) == (ROUND, 2) for message in grid.seen)
+        return is_round_of(grid, one, "south") and not later
+
+    grid.pull_messages = lambda ids: [
+        reply for one in ids if not held(one) for reply in pull([one])
+    ]
+    server = coordinate(federation, study, grid, Rules(quorum=1, deadline=1, largest_step=10.0))
+    rows = [(row["round"], row["site"]) for row in server.history]
+    assert rows == [(1, "north"), (2, "north"), (2, "south")]
+    assert not grid.messages
+
+
 def is_round_of(grid: MemoryGrid, identity: str, name: str) -> bool:
     message = grid.messages.get(identity)
     if message is None or message.metadata.message_type != ROUND:

@@ -35,12 +35,14 @@ Nodes = Callable[[], Mapping[str, tuple[int, str]]]
 class Post:
     """What carries questions and answers. nodes: who is there; see Coordinator.
 
-    missing: who was left out of the last question.
+    missing: who was left out of the last question. late: Flower's ids of messages whose answers
+    count for nothing any more, but would stay in the SuperLink's memory.
     """
 
     def __init__(self, grid: Grid, nodes: Nodes, stop: threading.Event):
         self.grid, self.nodes, self.stop = grid, nodes, stop
         self.missing: set[str] = set()
+        self.late: set[str] = set()
 
     def ask(
         self,
@@ -83,6 +85,7 @@ class Post:
         if len(question.answers) < len(sites):
             print(question.note(there, time.monotonic() - began), file=sys.stderr, flush=True)
         self.missing = {*question.waiting()}
+        self.late |= {identity for identity, _ in question.asked.values()}
         return question.answers
 
     def end_if_asked(self) -> None:
@@ -107,9 +110,13 @@ class Post:
     def collect(self, question: "Question", check: Check) -> bool:
         """Take the answers that are there; whether there were any."""
         names = {identity: name for name, (identity, _) in question.asked.items()}
-        messages = [*self.grid.pull_messages([*names])] if names else []
+        messages = [*self.grid.pull_messages([*names, *self.late])] if names else []
         for message in messages:
-            name = names[message.metadata.reply_to_message_id]
+            identity = message.metadata.reply_to_message_id
+            if identity in self.late:
+                self.late.remove(identity)
+                continue
+            name = names[identity]
             question.asked.pop(name, None)
             if message.has_error():
                 if message.error.code in LOST:
