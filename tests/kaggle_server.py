@@ -195,4 +195,6 @@ def environment(server: Kaggle | None, home: Path, **changes: str) -> dict[str, 
     if server:
         address = f"http://127.0.0.1:{server.server_port}"
         kept |= {"HTTP_PROXY": address, "http_proxy": address}
+        # Even to this machine: the room of the network excepts it where it is imported.
+        kept |= {"NO_PROXY": "", "no_proxy": ""}
     return kept | changes
