@@ -5,6 +5,7 @@ import torch
 
 from chexviz.base.errors import InputError
 from chexviz.federation import memory, train
+from chexviz.models.device import computes_bfloat16
 from chexviz.models.model import build
 from trainings import arguments, dataset
 
@@ -89,7 +90,9 @@ def test_what_is_saved_for_the_backward_pass_grows_with_the_image(architecture):
 def test_half_as_much_is_saved_in_bfloat16():
     model = build("standard", {"north": ["a"]}, seed=1)
     half, whole = (memory.step_bytes(model, 64, name) for name in ("bfloat16", "float32"))
-    assert half / whole == pytest.approx(0.5, rel=0.2)
+    # Where a processor has no bfloat16, what emulates it saves copies of its own.
+    most = 0.6 if computes_bfloat16(torch.device("cpu")) else 0.8
+    assert 0.4 < half / whole < most
 
 
 def test_a_limit_of_the_job_counts(tmp_path, monkeypatch):
