@@ -10,6 +10,13 @@ import pytest
 from chexviz.base.errors import InputError
 from chexviz.federation.network import credentials
 from made_links import coordinator, site
+from needed import absent
+
+
+def need(program: str, package: str) -> None:
+    """Another program to compare with."""
+    if not shutil.which(program):
+        absent(f"no {program}: apt-get install {package}")
 
 
 def mode(path):
@@ -46,8 +53,8 @@ def test_half_of_a_pair_is_not_made_again(tmp_path):
     assert not (tmp_path / "ca.key").exists()
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
 def test_another_program_trusts_the_certificate_for_the_names_it_has(tmp_path):
+    need("openssl", "openssl")
     credentials.make_authority(tmp_path)
     credentials.make_server_certificate(tmp_path, ["chest.example", "10.1.2.3", "::2"], 30)
 
@@ -62,8 +69,8 @@ def test_another_program_trusts_the_certificate_for_the_names_it_has(tmp_path):
     assert verified("-verify_hostname", "other.example") != 0
 
 
-@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen")
 def test_keys_and_fingerprints_are_those_of_ssh_keygen(tmp_path):
+    need("ssh-keygen", "openssh-client")
     ours, theirs = site(tmp_path, "north"), tmp_path / "south"
     command = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", theirs]
     subprocess.run(command, check=True)
