@@ -81,6 +81,17 @@ def test_the_figures_of_the_training_are_in_the_report(done):
         assert f'"name": "{name}"' in page, name
 
 
+def test_another_method_trains_nothing_but_itself(done):
+    run = SEVERAL["run"] | {"methods": [*METHODS, "fedprox"]}
+    done.configure(SEVERAL | {"run": run})
+    planned = done.planned(*TARGETS)
+    done.configure(SEVERAL)
+    assert planned["train_federated"] == 2  # seeds
+    assert planned["predict"] == 2
+    assert "train_baseline" not in planned
+    assert planned["table_methods"] == planned["figure_training"] == planned["figure_exchange"] == 1
+
+
 def test_processes_over_a_network_train_the_same_bytes(done):
     """Another engine makes the federation anew, and it alone; all else takes its files."""
     names = ("global.safetensors", "global.history.csv")
@@ -96,14 +107,3 @@ def test_processes_over_a_network_train_the_same_bytes(done):
         done.configure(SEVERAL)
     assert [(folder / name).read_bytes() for name in names] == before
     assert not list(folder.glob("*.network"))
-
-
-def test_another_method_trains_nothing_but_itself(done):
-    run = SEVERAL["run"] | {"methods": [*METHODS, "fedprox"]}
-    done.configure(SEVERAL | {"run": run})
-    planned = done.planned(*TARGETS)
-    done.configure(SEVERAL)
-    assert planned["train_federated"] == 2  # seeds
-    assert planned["predict"] == 2
-    assert "train_baseline" not in planned
-    assert planned["table_methods"] == planned["figure_training"] == planned["figure_exchange"] == 1

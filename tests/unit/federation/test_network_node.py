@@ -174,8 +174,9 @@ def test_a_message_of_a_run_that_is_over_is_dropped(access, keys, caplog):
         ):
             with pytest.raises(NotRunning):
                 attempt()
-        north.ask = lambda: stop.set() or envelope
         stop = threading.Event()
+        waiting = [envelope]
+        north.ask = lambda: waiting.pop() if waiting else stop.set()
         node.serve(north, pytest.fail, bundle.sha256(), stop)
     assert "a run that is over" in caplog.text
 
