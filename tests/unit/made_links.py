@@ -2,12 +2,13 @@
 
 import os
 import socket
+import socketserver
 import sqlite3
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -20,10 +21,10 @@ from chexviz.federation.network.node import Node, serve
 from chexviz.federation.network.superlink import DATABASE
 
 
-def coordinator(folder: Path) -> Path:
-    """A folder with all that a SuperLink needs."""
+def coordinator(folder: Path, *hosts: str) -> Path:
+    """A folder with all that a SuperLink needs. hosts: its other names and addresses."""
     credentials.make_authority(folder)
-    credentials.make_server_certificate(folder, [], days=2)
+    credentials.make_server_certificate(folder, hosts, days=2)
     credentials.make_secret(folder / credentials.SECRET)
     return folder
 
@@ -131,6 +132,44 @@ def other_server(certificates: Path | None, port: int = 0) -> Iterator[int]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    """One connection through a proxy, to a port of this machine whatever host is asked for."""
+
+    def handle(self):
+        asked = self.rfile.readline().decode().split()
+        while self.rfile.readline().strip():
+            pass
+        self.server.asked.append(asked[:2])
+        with socket.create_connection(("127.0.0.1", int(asked[1].rpartition(":")[2]))) as other:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=pour, args=(other, self.connection))
+            back.start()
+            pour(self.connection, other)
+            back.join()
+
+
+def pour(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what comes until nothing comes any more."""
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def proxy() -> Iterator[socketserver.ThreadingTCPServer]:
+    """The proxy of a house, which passes on what it cannot read; `asked`: the first lines."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as server:
+        server.daemon_threads, server.asked = True, []
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def seen_of_process(pid: int) -> bytes:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -13,10 +14,12 @@ from flwr.proto.fleet_pb2 import RegisterNodeFleetRequest
 
 from chexviz.base.errors import InputError
 from chexviz.federation.network import control, credentials, superlink
+from chexviz.federation.network.conduct import resubmit
 from chexviz.federation.network.control import nodes, register, sole, submit, unregister
 from chexviz.federation.network.link import LOG_FILE, Link
 from chexviz.federation.network.node import Node
 from chexviz.federation.network.task import RunEnded, serving
+from chexviz.federation.rounds import STOPPED
 from made_links import (
     answering,
     connect,
@@ -25,6 +28,7 @@ from made_links import (
     free_port,
     gone,
     other_server,
+    proxy,
     seen_of_process,
     site,
     values_of,
@@ -207,6 +211,59 @@ def test_killed_and_started_again(tmp_path, caplog):
             assert values_of(exchange(grid, before[0].node, np.ones(20))).sum() == 20
     assert caplog.text.count("no connection to") == 1
     assert caplog.text.count(f"connected to {access.address} again") == 1
+
+
+def test_a_site_behind_a_proxy_reaches_it(tmp_path, monkeypatch):
+    """No name server knows the host, so that nothing but the proxy leads there."""
+    host = "coordinator.test"
+    with Link(coordinator(tmp_path, host), "127.0.0.1", free_port()) as link, proxy() as house:
+        key = site(tmp_path, "north", link.access)
+        away = link.access._replace(address=f"{host}:{link.port}")
+        with pytest.raises(InputError, match="a server that answers"), connect(away, key):
+            pass
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{house.server_address[1]}")
+        run = submit(link.access)
+        with (
+            connect(away, key) as node,
+            answering(node),
+            serving(link.access, run) as grid,
+        ):
+            [known] = nodes(link.access)
+            assert values_of(exchange(grid, known.node, np.ones(30))).sum() == 30
+        assert house.asked
+        assert {tuple(one) for one in house.asked} == {("CONNECT", away.address)}
+
+
+def listed_while_killed(link, stop) -> None:
+    """Ask a SuperLink that was killed for its sites."""
+    with serving(link.access, submit(link.access)) as grid:
+        grid.stop = stop
+        link.process.kill()
+        grid.get_nodes()
+
+
+def test_while_it_is_away_a_server_waits_for_it_and_can_be_stopped(tmp_path):
+    stop = threading.Event()
+    with Link(coordinator(tmp_path), "127.0.0.1", free_port()) as link:
+        threading.Timer(2, stop.set).start()
+        with pytest.raises(SystemExit) as ended:
+            listed_while_killed(link, stop)
+        assert ended.value.code == STOPPED
+        with pytest.raises(SystemExit):
+            resubmit(link.access, stop)
+        link.process.wait()
+        threading.Timer(1, link.__enter__).start()
+        run = resubmit(link.access, threading.Event())
+        with serving(link.access, run) as grid:
+            assert list(grid.get_nodes()) == []
+
+
+def test_where_nobody_starts_it_again_its_end_is_an_error(tmp_path):
+    with Link(coordinator(tmp_path), "127.0.0.1", free_port()) as link:
+        stop = threading.Event()
+        said = r"link\.log[\s\S]*end of the study[\s\S]*that ended"
+        with pytest.raises(InputError, match=said), link.watched(stop):
+            listed_while_killed(link, stop)
 
 
 def test_a_server_of_another_authority_in_its_place_is_told_nothing(link, tmp_path):

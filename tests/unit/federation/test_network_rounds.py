@@ -367,6 +367,53 @@ def test_a_late_answer_counts_for_nothing_and_is_taken_away(federation):
     assert not grid.messages
 
 
+def test_a_site_takes_back_the_control_variate_of_a_round_that_did_not_count(federation):
+    """Else its gradients would be corrected by what the server's mean knows nothing of."""
+    study = study_of(METHODS["scaffold"], rounds=3)
+    grid = grid_of(federation)
+    folder = federation / "state" / "south" / study.digest[:16]
+    answer, controls = grid.sites["south"], {}
+
+    def south(message):
+        number = message.content["numbers"]["round"]
+        reply = answer(message)
+        if message.metadata.message_type == ROUND:
+            controls[number] = checkpoint.read(folder / f"round{number}.state")["before"]
+            if number == 2:
+                put(reply.content, first(reply.content) * float("nan"))
+        return reply
+
+    grid.sites["south"] = south
+    server = coordinate(federation, study, grid, Rules(quorum=1, deadline=None, largest_step=10.0))
+    rows = [row["round"] for row in server.history if row["site"] == "south"]
+    assert rows == [1, 3]
+    begun = {number: one["controls"]["south"] for number, one in controls.items()}
+    assert not begun[1].any()
+    assert begun[2].any()
+    assert torch.equal(begun[3], begun[2])
+    assert checkpoint.read(folder / "round3.state")["method"]["controls"]["south"].any()
+    assert not torch.equal(server.method.controls["south"], begun[3])
+
+
+def test_a_site_that_loses_its_state_within_a_run_has_no_part_in_the_next_round(federation, capsys):
+    study = study_of(METHODS["fedavg"], rounds=2)
+    grid = grid_of(federation)
+    folder = federation / "state" / "south" / study.digest[:16]
+
+    def lose(site: str, message) -> bool:
+        asked = message.metadata.message_type, message.content["numbers"]["round"]
+        if site == "south" and asked == (ROUND, 2):
+            (folder / "round1.state").unlink()
+            grid.sites["south"] = participant(federation, "south").answer
+        return False
+
+    grid.lose = lose
+    rules = Rules(quorum=1, deadline=None, largest_step=10.0)
+    server = coordinate(federation, study, grid, rules)
+    assert [row["round"] for row in server.history if row["site"] == "south"] == [1]
+    assert "round 1, the last in which it took part" in capsys.readouterr().err
+
+
 def is_round_of(grid: MemoryGrid, identity: str, name: str) -> bool:
     message = grid.messages.get(identity)
     if message is None or message.metadata.message_type != ROUND:

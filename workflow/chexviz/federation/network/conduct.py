@@ -10,12 +10,15 @@ from torch import Tensor
 
 from chexviz.base.errors import InputError
 from chexviz.federation.checkpoint import Checkpoint
+from chexviz.federation.network.connection import Unreachable
 from chexviz.federation.network.control import Access, nodes, sole, submit
 from chexviz.federation.network.coordinator import Coordinator, Rules
 from chexviz.federation.network.messages import Study
-from chexviz.federation.network.post import Nodes
+from chexviz.federation.network.post import Nodes, end_if_asked
 from chexviz.federation.network.task import RunEnded, serving
 from chexviz.federation.server import Server
+
+SECONDS_BETWEEN_TRIES = 2  # of a SuperLink that is away
 
 Tables = dict[str, Mapping[str, str]]  # that sites share of their results, by site and file
 
@@ -39,13 +42,26 @@ def conduct(
     """
     with sole(access):
         check_registered(access, study)
+        number = submit(access)
         while True:
             try:
-                with serving(access, submit(access)) as grid:
+                with serving(access, number) as grid:
+                    grid.stop = stop
                     coordinator = Coordinator(study, rules, grid, present(grid, study, watch), stop)
                     return coordinator.run(block, kept), coordinator.tables
-            except RunEnded as error:
-                print(f"{error}; another run goes on", file=sys.stderr, flush=True)
+            except (RunEnded, Unreachable) as error:
+                print(f"{error}\nanother run goes on", file=sys.stderr, flush=True)
+                number = resubmit(access, stop)
+
+
+def resubmit(access: Access, stop: threading.Event) -> int:
+    """Start a run in place of one that is over, as soon as the SuperLink is there again."""
+    while True:
+        end_if_asked(stop)
+        try:
+            return submit(access)
+        except Unreachable:
+            stop.wait(SECONDS_BETWEEN_TRIES)
 
 
 def check_registered(access: Access, study: Study) -> None:

@@ -93,6 +93,10 @@ def check_version(address: str, answer: httpx.Response) -> None:
         )
 
 
+class Unreachable(InputError):
+    """Nothing answers at an address: waiting may mend it."""
+
+
 def explained(address: str, error: Exception, insecure: bool) -> InputError:
     """What is wrong where a connection failed: with the certificate, with TLS, or there is none."""
     for cause in causes(error):
@@ -112,7 +116,7 @@ def explained(address: str, error: Exception, insecure: bool) -> InputError:
             found="one that encrypts (TLS)",
             fix="leave --insecure away and give the coordinator's ca.crt",
         )
-    return InputError(
+    return Unreachable(
         address,
         expected="a server that answers",
         found=f"{type(error).__name__}: {error}",

@@ -7,7 +7,7 @@ is ours, on Flower's messages.
 import math
 import sys
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -210,8 +210,7 @@ class Coordinator:
 
     def check_round(self, name: str, answer: Content, saved: Mapping | None) -> None:
         """Refuse a site that has lost a round in which it took part."""
-        rows = saved["server"]["history"] if saved else []
-        last = max((row["round"] for row in rows if row["site"] == name), default=0)
+        last = last_round(saved["server"]["history"] if saved else [], name)
         if int(answer.numbers["round"]) < last:  # type: ignore[arg-type]
             raise InputError(
                 f"site {name}",
@@ -230,7 +229,8 @@ class Coordinator:
             check_vectors(f"site {name}", answer.vectors, lengths)
             check_step(f"site {name}", answer.vectors[0], sent[0], self.rules.largest_step)
 
-        question = Content({"round": number}, sent)
+        counted = [last_round(server.history, name) for name in self.study.findings]
+        question = Content({"round": number, "counted": counted}, sent)
         answers = self.ask(ROUND, question, self.rules.quorum, check)
         self.check_senders(server, answers)
         server.end_round({name: reply_in(answer) for name, answer in answers.items()})
@@ -270,6 +270,11 @@ def packed(method: FedAvg) -> Tensor:
 def whole(block: Mapping[str, Tensor], model: Model) -> Tensor:
     """All floating tensors of a representation block as one vector."""
     return Exchange(model.representation, "average").pack(block, "the start")
+
+
+def last_round(history: Sequence[Mapping], name: str) -> int:
+    """The last round in which a site's answer counted; 0 if none did."""
+    return max((row["round"] for row in history if row["site"] == name), default=0)
 
 
 def check_numbers(sender: str, numbers: Numbers, number: int) -> None:

@@ -6,7 +6,8 @@ what the content says of its sender.
 """
 
 import logging
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import httpx
@@ -14,7 +15,7 @@ from flwr.app import Message
 from flwr.common.constant import ErrorCode
 from flwr.common.serde import message_from_proto
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
-from flwr.proto.runtime_pb2 import PullAppMessagesRequest
+from flwr.proto.runtime_pb2 import PullAppMessagesRequest, PushTaskOutputRequest
 from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
 from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
 from flwr.supercore.inflatable.inflatable_utils import (
@@ -28,6 +29,7 @@ from flwr.superlink.grid import HttpGrid
 from chexviz.federation.network import connection
 from chexviz.federation.network.content import failed, opened
 from chexviz.federation.network.control import Access
+from chexviz.federation.network.post import end_if_asked
 
 LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_TRIES = 5
@@ -51,12 +53,16 @@ class Arriving(NamedTuple):
 
 
 class PromptGrid(HttpGrid):
-    """Hands out each reply once it is whole. Raises RunEnded from any call, once that is so."""
+    """Hands out each reply once it is whole. Raises RunEnded from any call, once that is so.
+
+    stop: once set, a call that waits for the SuperLink ends the program with status STOPPED.
+    """
 
     def __init__(self, access: Access, token: str):
         authority = connection.trusted(access.authority, access.insecure)
         super().__init__(access.address, access.insecure, authority, token=token)
-        self._retry_invoker = patience(access)
+        self.stop = threading.Event()
+        self._retry_invoker = patience(access, lambda: end_if_asked(self.stop))
         self.arriving: dict[str, Arriving] = {}  # by the message that is replied to
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
@@ -106,6 +112,17 @@ class PromptGrid(HttpGrid):
         self.confirm(reply.tree.object_id)
         return opened(reply.message, reply.tree, reply.contents)
 
+    def finish(self, status: str, details: str) -> None:
+        """Tell the SuperLink, once and whatever was asked for, that the run is over and how."""
+        self.stop = threading.Event()
+        self._retry_invoker.max_tries = 1
+        output = PushTaskOutputRequest(sub_status=status, details=details)
+        try:
+            self._runtime_client.PushTaskOutput(output)
+        except (httpx.HTTPError, RunEnded) as error:
+            LOG.warning("the SuperLink was not told that the run is over: %s", error)
+        self.close()
+
     def confirm(self, message: str) -> None:
         """Tell the SuperLink that it need not keep the content of a message any longer."""
         run = self.run.run_id
@@ -114,10 +131,14 @@ class PromptGrid(HttpGrid):
         )
 
 
-def patience(access: Access) -> RetryInvoker:
-    """Tries again while the SuperLink is away; Flower's own would stop this process at a 401."""
+def patience(access: Access, look: Callable[[], None]) -> RetryInvoker:
+    """Tries again while the SuperLink is away; Flower's own would stop this process at a 401.
+
+    look: called before each further try; what it raises ends them.
+    """
 
     def hopeless(error: Exception) -> bool:
+        look()
         if isinstance(error, httpx.HTTPStatusError):
             if error.response.status_code in GONE:
                 raise RunEnded("the SuperLink has ended the run") from error

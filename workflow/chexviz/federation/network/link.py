@@ -4,7 +4,10 @@ import logging
 import os
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,7 +64,7 @@ class Link:
                 start_new_session=True,  # Ctrl-C is for us, who stop it when all is said
             )
         try:
-            self.wait(log)
+            self.wait()
         except BaseException:
             self.stop()
             raise
@@ -93,7 +96,7 @@ class Link:
                     fix="stop what listens there, or choose another port",
                 ) from error
 
-    def wait(self, log: Path) -> None:
+    def wait(self) -> None:
         """Until it answers."""
         assert self.process is not None
         access, end = self.access, time.monotonic() + SECONDS_TO_START
@@ -106,13 +109,37 @@ class Link:
                     return
                 except httpx.HTTPError:
                     time.sleep(0.1)
+        raise self.failed("a SuperLink that starts")
+
+    def failed(self, expected: str) -> InputError:
+        """The error of one that ended, or says nothing, with the end of its log."""
+        log = self.folder / LOG_FILE
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
-        raise InputError(
+        ended = self.process is not None and self.process.poll() is not None
+        return InputError(
             log,
-            expected="a SuperLink that starts",
-            found="one that ended" if self.process.poll() is not None else "one that is silent",
+            expected=expected,
+            found="one that ended" if ended else "one that is silent",
             fix="see what it said:\n    " + "\n    ".join(lines),
         )
+
+    @contextmanager
+    def watched(self, stop: threading.Event) -> Iterator[None]:
+        """Set `stop` if it ends within the context, which is an error then. Raises InputError."""
+        process = self.process
+        assert process is not None
+
+        def watch() -> None:
+            process.wait()
+            stop.set()
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        except SystemExit as error:
+            if process.poll() is not None:
+                raise self.failed("a SuperLink that runs to the end of the study") from error
+            raise
 
     def stop(self) -> None:
         """End it; what it holds is in its database."""

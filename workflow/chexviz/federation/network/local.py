@@ -143,6 +143,7 @@ def main(argv: list[str] | None = None) -> None:
         train.stop_requests() as stop,
         Link(folder, HOST, free_port()) as link,
         joined_sites(folder, link.access, study, arguments) as processes,
+        link.watched(stop),
     ):
         kept = Checkpoint(folder / "rounds", mark)
         watch = partial(check_running, processes, folder)

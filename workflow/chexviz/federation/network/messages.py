@@ -27,7 +27,8 @@ START, WARMUP, ROUND, FINISH = "query.start", "train.warmup", "train.round", "ev
 NUMBERS = {  # of a message to a site, and of its answer
     START: ({"round"}, {"round", "size", "known"}),
     WARMUP: ({"round"}, {"round", "loss"}),  # of its epochs
-    ROUND: ({"round"}, {"round", "learning_rate", "loss", "images"}),
+    # counted: the last round of each site that counted, in the order of the study; 0: none.
+    ROUND: ({"round", "counted"}, {"round", "learning_rate", "loss", "images"}),
     FINISH: ({"round"}, {"round"}),
 }
 Numbers = Mapping[str, int | float | Sequence[int] | Sequence[float]]

@@ -7,6 +7,7 @@ the study, so that it can be killed at any time and a repeated message changes n
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,7 +107,8 @@ class Participant:
     def round(self, study: Study, content: Content) -> Content:
         """Train a round from the average; the same answer however often it is asked."""
         part, number = self.of(study), int(content.numbers["round"])  # type: ignore[arg-type]
-        reply = part.train(number, content.vectors, self.stop)
+        counted = part.counted(content.numbers["counted"])
+        reply = part.train(number, counted, content.vectors, self.stop)
         numbers = {"round": number, "learning_rate": reply.learning_rate}
         return Content(numbers | {"loss": reply.loss, "images": reply.images}, reply.vectors)
 
@@ -139,6 +141,7 @@ class Part:
         make_room([self.data], model, self.settings.batch, self.settings.precision, room)
         self.site = LocalSite(self.data, model, self.settings, epochs=epochs, seed=study.seed)
         self.method = algorithm(self.settings, [self.site])
+        self.before = deepcopy(self.method.state())  # what the method was at the round's start
         self.round = -1  # what is in memory is of no round yet
         self.head: HeadWarmup | None = None  # once a shared one is warmed up
 
@@ -193,7 +196,24 @@ class Part:
 
     def state(self) -> dict:
         """All that the site needs to go on."""
-        return {"site": self.site.state(), "method": self.method.state()}
+        return {
+            "site": self.site.state(),
+            "method": self.method.state(),
+            "before": self.before,
+        }
+
+    def load(self, state: Mapping) -> None:
+        """Take back what `state` gave."""
+        self.site.load(state["site"])
+        self.method.load(state["method"])
+        self.before = state["before"]
+
+    def counted(self, rounds: object) -> int:
+        """The last round in which the site's answer counted. Raises InputError."""
+        names = [*self.study.findings]
+        if not isinstance(rounds, list) or len(rounds) != len(names):
+            raise odd(COORDINATOR, f"the last counted round of {len(names)} sites", str(rounds))
+        return int(rounds[names.index(self.name)])
 
     def keep(self, received: Sequence[Tensor], reply: Reply | None) -> None:
         """Keep the end of a round, with what was received and answered in it."""
@@ -227,8 +247,7 @@ class Part:
         for one in sorted((one for one in numbers if one <= number), reverse=True):
             state = self.kept(one)
             if state:
-                self.site.load(state["site"])
-                self.method.load(state["method"])
+                self.load(state)
                 self.round = one
                 return one
         raise Told(
@@ -238,8 +257,14 @@ class Part:
             fix="bring the folder back, or let the coordinator start the study anew",
         )
 
-    def train(self, number: int, received: Sequence[Tensor], stop: threading.Event) -> Reply:
-        """The answer to a round (from 1): of the one kept, or trained now."""
+    def train(
+        self, number: int, counted: int, received: Sequence[Tensor], stop: threading.Event
+    ) -> Reply:
+        """The answer to a round (from 1): of the one kept, or trained now.
+
+        counted: the last round in which an answer of the site counted. What the method keeps of a
+        later one, which the coordinator has never seen, is taken back.
+        """
         kept = self.kept(number)
         if kept and kept["received"] == digest(received):
             vectors, *numbers = kept["reply"]
@@ -247,15 +272,14 @@ class Part:
         exchange, where = self.method.exchange, self.site.device
         check_vectors(COORDINATOR, received, [len(one) for one in self.expected()])
         self.head = None  # its features are no longer needed
-        self.go_back_to(number - 1)
+        self.start_from(number - 1, counted)
         self.site.start_round()
         exchange.unpack(received[0].to(where), self.method.travelling(self.site.model))
         correct = self.method.correction(self.site, [vector.to(where) for vector in received])
         begun = Checkpoint(self.folder / "round.checkpoint", f"{number} {digest(received)}")
         state = begun.load(self.state())
         if state:
-            self.site.load(state["site"])
-            self.method.load(state["method"])
+            self.load(state)
         self.round = -1  # until the round is over
         label = f"round {number} of {self.settings.rounds}"
         batches = len(self.site.losses) * len(self.phases)
@@ -272,6 +296,19 @@ class Part:
         self.keep(received, reply)
         begun.remove()
         return reply
+
+    def start_from(self, number: int, counted: int) -> None:
+        """Bring what is in memory to where the round after `number` starts. Raises InputError."""
+        if self.go_back_to(number) < counted:
+            raise Told(
+                f"state of site {self.name}",
+                expected=f"what was kept of round {counted}, the last in which it took part",
+                found=f"that of round {self.round}",
+                fix="bring the folder back, or let the coordinator start the study anew",
+            )
+        if self.round > counted:
+            self.method.load(self.before)
+        self.before = deepcopy(self.method.state())
 
     def batches_done(self) -> int:
         """Batches of this round that are trained."""

@@ -59,7 +59,7 @@ class Post:
         asked again; who was left out of the last question is waited for only once it is there.
         Raises InputError, which names them, if too many refuse.
         """
-        self.end_if_asked()
+        end_if_asked(self.stop)
         question = Question(kind, record(content), sites)
         began = listed = noted = time.monotonic()
         there, pause = self.nodes(), SECONDS[0]
@@ -72,7 +72,7 @@ class Post:
                 break
             if len(sites) - len(question.refused) < enough:
                 raise too_few(question, enough, waited)
-            self.end_if_asked()
+            end_if_asked(self.stop)
             if time.monotonic() - noted >= SECONDS_BETWEEN_NOTES and question.open():
                 noted = time.monotonic()
                 print(question.note(there, waited), file=sys.stderr, flush=True)
@@ -87,12 +87,6 @@ class Post:
         self.missing = {*question.waiting()}
         self.late |= {identity for identity, _ in question.asked.values()}
         return question.answers
-
-    def end_if_asked(self) -> None:
-        """End the program with status STOPPED if it is asked to stop."""
-        if self.stop.is_set():
-            print("stopped; resume to go on", file=sys.stderr, flush=True)
-            sys.exit(STOPPED)
 
     def away(self, question: "Question", there: Mapping[str, tuple[int, str]]) -> bool:
         """Whether those that have not answered were left out before, and have not come back."""
@@ -132,6 +126,13 @@ class Post:
             else:
                 question.answers[name] = answer
         return bool(messages)
+
+
+def end_if_asked(stop: threading.Event) -> None:
+    """End the program with status STOPPED if it is asked to stop."""
+    if stop.is_set():
+        print("stopped; resume to go on", file=sys.stderr, flush=True)
+        sys.exit(STOPPED)
 
 
 class Question:

@@ -11,10 +11,8 @@ from flwr.common.serde import run_from_proto
 from flwr.proto.runtime_pb2 import (
     AcquireTaskRequest,
     PullTaskInputRequest,
-    PushTaskOutputRequest,
     SendTaskHeartbeatRequest,
 )
-from flwr.serverapp import Grid
 from flwr.supercore.constant import TaskType
 from flwr.supercore.interceptors import SuperExecAuthHttpInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
@@ -31,20 +29,20 @@ SECONDS_BETWEEN_BEATS = 10  # the SuperLink gives a run up after 60 without one
 
 
 @contextmanager
-def serving(access: Access, run: int) -> Iterator[Grid]:
+def serving(access: Access, run: int) -> Iterator[PromptGrid]:
     """Take the task of a run and yield the Grid that reaches its sites.
 
     Calls of the Grid wait while the SuperLink is away, and raise RunEnded once it says that the run
     is over. On leaving, it is told whether the run is done or has failed.
     """
     grid = PromptGrid(access, acquire(access, run))
-    client, stop = grid._runtime_client, threading.Event()
+    client, over = grid._runtime_client, threading.Event()
     given = client.PullTaskInput(PullTaskInputRequest())
     grid.set_run(run_from_proto(given.run))
     # Every Message that is made in this process is now one of this run.
     TaskIdentity.task_id, TaskIdentity.run_id = given.task_id, run
     TaskIdentity.node_id = given.context.node_id
-    threading.Thread(target=beat, args=(client, stop), daemon=True).start()
+    threading.Thread(target=beat, args=(client, over), daemon=True).start()
     status, details = SubStatus.FAILED, "the server was stopped"
     try:
         yield grid
@@ -53,13 +51,8 @@ def serving(access: Access, run: int) -> Iterator[Grid]:
         details = f"{type(error).__name__} in the server"
         raise
     finally:
-        stop.set()
-        grid._retry_invoker.max_tries = 1
-        try:
-            client.PushTaskOutput(PushTaskOutputRequest(sub_status=status, details=details))
-        except (httpx.HTTPError, RunEnded) as error:
-            LOG.warning("the SuperLink was not told that the run is over: %s", error)
-        grid.close()
+        over.set()
+        grid.finish(status, details)
 
 
 def acquire(access: Access, run: int) -> str:
@@ -84,9 +77,9 @@ def acquire(access: Access, run: int) -> str:
     return answer.token
 
 
-def beat(client: RuntimeHttpClient, stop: threading.Event) -> None:
+def beat(client: RuntimeHttpClient, over: threading.Event) -> None:
     """Say that we are alive until told to stop; that a run is over is found by whoever uses it."""
-    while not stop.wait(SECONDS_BETWEEN_BEATS):
+    while not over.wait(SECONDS_BETWEEN_BEATS):
         try:
             client.SendTaskHeartbeat(SendTaskHeartbeatRequest())
         except (httpx.HTTPError, RuntimeError, InputError) as error:
