@@ -6,6 +6,7 @@ and a folder of its own; task blocks go to the final model from those folders, n
 
 import argparse
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from chexviz.base.command import program
 from chexviz.base.errors import InputError, run
@@ -76,6 +78,15 @@ def make_credentials(folder: Path, sites: list[str]) -> None:
     credentials.make_secret(folder / credentials.SECRET)
 
 
+def one_gpu(number: int) -> dict[str, str]:
+    """What of its environment shows a process one of several GPUs, which go round by its number."""
+    count = torch.cuda.device_count()
+    if count < 2:
+        return {}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[number % count]}
+
+
 @contextmanager
 def joined_sites(
     folder: Path, access: Access, study: Study, arguments: argparse.Namespace
@@ -84,7 +95,7 @@ def joined_sites(
     known = [site.name for site in nodes(access)]
     with ExitStack() as stack:
         processes = {}
-        for name in study.findings:
+        for number, name in enumerate(study.findings):
             own = folder / name
             if name not in known:
                 register(access, name, credentials.read_public(own / "key.pub"))
@@ -95,7 +106,11 @@ def joined_sites(
             command += [f"--approve={bundle.sha256()}", f"--images={arguments.images}"]
             command += ["--split", study.protocol, str(arguments.split), f"--state={own}"]
             processes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, env=environment
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=environment | one_gpu(number),
             )
         try:
             yield processes
