@@ -13,7 +13,7 @@ from deployment import Deployment, Expected
 from trainings import LABELLED, SETTINGS, arguments
 
 # Rounds long enough that a process is ended within one, and not between two.
-TRAINING = {"rounds": 4, "local_epochs": 6, "schedule": "constant"}
+TRAINING = {"rounds": 4, "local_epochs": 8, "schedule": "constant"}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 import pandas as pd
-import psutil
 import torch
 from torch import Tensor
 
@@ -28,7 +27,6 @@ from chexviz.models.files import load
 
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
-WORK = 0.3  # CPU seconds since its last round, after which a site is within the next; one takes 1
 SECONDS = 300  # to wait for one thing at most, on a busy machine; it takes a fraction of that
 ALL = Rules(quorum=None, deadline=None, largest_step=10.0)  # nobody is left out
 Found = TypeVar("Found")
@@ -38,7 +36,7 @@ class Program:
     """A process with its log. command: what starts it. log: a file of its own."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path):
-        self.log = log
+        self.log, self.heard = log, 0  # so many letters of it are of earlier studies
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 command, stdout=file, stderr=file, env=environment, start_new_session=True
@@ -140,6 +138,8 @@ class Deployment:
         if not state.exists():
             state.mkdir()
             self.began = time.time()
+            for site in self.sites.values():
+                site.heard = len(site.said)
         _, environment = program("")
         command = [sys.executable, str(HERE / "coordinate.py"), str(self.folder)]
         command += [self.access.address, str(state), study.text]
@@ -167,10 +167,8 @@ class Deployment:
 
     def catch(self, name: str, number: int, study: Study) -> Program:
         """Wait until a site is within a round; its process."""
-        self.wait(lambda: self.rounds(name, study) >= number - 1, f"round {number} of {name}")
-        process = psutil.Process(self.sites[name].process.pid)
-        before = sum(process.cpu_times()[:2])
-        self.wait(lambda: sum(process.cpu_times()[:2]) > before + WORK, "site at work")
+        site = self.sites[name]
+        self.wait(lambda: f"round {number} begins" in site.said[site.heard :], "site at work")
         assert self.rounds(name, study) == number - 1
         return self.sites[name]
 

@@ -29,7 +29,8 @@ STUDIED = Study(
 
 def ask(kind: str, number: int, vectors=()) -> Message:
     TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = 1, 1, 99
-    content = Content({"round": number}, vectors, STUDIED)
+    counted = {"counted": [0] * len(SITES)} if kind == ROUND else {}
+    content = Content({"round": number} | counted, vectors, STUDIED)
     message = Message(record(content), dst_node_id=1, message_type=kind)
     message.metadata.__dict__["_message_id"] = f"{kind}{number}"
     return message
@@ -63,6 +64,7 @@ def test_a_line_for_each_message_with_bytes_and_time_left(diary, caplog, tmp_pat
         f"study {STUDIED.digest[:16]}: standard on north + south by fedavg, protocol paper, seed 1,"
         " 3 rounds",
         "ready for round 1 of 3: 10 s, received 2.1 kB, sent 0 bytes",
+        "round 1 begins",
         "round 1 of 3 is over: 10 s, received 2.1 kB, sent 2.1 kB",
         "about 40 s left, if all sites go on as they do",
         f"the last of 3 rounds is over; the model is in {folder}: 10 s, received 2.1 kB, sent "

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ from chexviz.base.errors import InputError
 from chexviz.federation.network import control, credentials, superlink
 from chexviz.federation.network.conduct import resubmit
 from chexviz.federation.network.control import nodes, register, sole, submit, unregister
-from chexviz.federation.network.link import LOG_FILE, Link
+from chexviz.federation.network.link import LOG_FILE, SECONDS_TO_STOP, Link
 from chexviz.federation.network.node import Node
 from chexviz.federation.network.task import RunEnded, serving
 from chexviz.federation.rounds import STOPPED
@@ -192,6 +194,20 @@ def test_it_ends_with_who_started_it(tmp_path, repository):
         time.sleep(0.1)
     os.kill(process, signal.SIGKILL)
     pytest.fail("it went on alone")
+
+
+def test_it_ends_whoever_is_in_the_middle_of_a_sentence(tmp_path):
+    with Link(coordinator(tmp_path), "127.0.0.1", free_port()) as link:
+        context = ssl.create_default_context(cafile=link.access.authority)
+        with (
+            socket.create_connection((link.host, link.port)) as plain,
+            context.wrap_socket(plain, server_hostname=link.host) as connection,
+        ):
+            connection.sendall(b"POST /v1/fleet/activate-node HTTP/1.1\r\nHost: x\r\n")
+            connection.sendall(b"Content-Type: application/protobuf\r\nContent-Length: 99\r\n\r\n")
+            time.sleep(0.5)
+            link.process.terminate()
+            link.process.wait(SECONDS_TO_STOP)
 
 
 def test_killed_and_started_again(tmp_path, caplog):

@@ -38,6 +38,7 @@ class Diary:
         began, received = self.clock(), size(message.content)
         if said := message.content.config_records.get("study"):
             self.meet(read(str(said.get("json")), Study, "study"))
+            self.begin(message)
         reply = self.give(message)
         self.note(message, received, size(reply.content), began)
         return reply
@@ -49,6 +50,14 @@ class Diary:
             LOG.info("%s", account(study))
             with replacing(self.place(study) / STUDY) as temporary:
                 temporary.write_text(study.text, encoding="utf-8")
+
+    def begin(self, message: Message) -> None:
+        """Say what will take long, before it does."""
+        kind = message.metadata.message_type
+        if kind in (ROUND, WARMUP):
+            number = message.content.metric_records["numbers"].get("round")
+            what = "round" if kind == ROUND else "epoch of the warm-up"
+            LOG.info("%s %s begins", what, number)
 
     def note(self, message: Message, received: int, sent: int, began: float) -> None:
         """Say what was done; of a message that the site could answer."""

@@ -44,6 +44,7 @@ from chexviz.federation.network.refusals import CONNECTED, REASON, UNKNOWN
 LOG = logging.getLogger("uvicorn.error")  # the SuperLink's own log
 DATABASE = "link.db"
 ACTIVATE = "/v1/fleet/activate-node"
+SECONDS_TO_SHUT = 3  # that connections have to end: one whose network is cut never would
 
 
 class Login(NoOpControlAuthnPlugin):
@@ -165,6 +166,7 @@ def main(argv: list[str] | None = None) -> None:
         ssl_certfile=config.ssl_certfile,
         ssl_keyfile=config.ssl_keyfile,
         log_config=get_uvicorn_log_config(logging.INFO),
+        timeout_graceful_shutdown=SECONDS_TO_SHUT,
         access_log=False,  # a line for each of a site's questions would fill the disk
     )
 
