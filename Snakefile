@@ -37,6 +37,7 @@ if config["training"]["engine"] == "flower":
 
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/evaluation_simulated.smk"
+include: "workflow/rules/bundle.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/tables_published.smk"
 include: "workflow/rules/figures_study.smk"
@@ -83,6 +84,11 @@ rule all:
             "<results>/tables/{table}.{format}",
             table=[*paths.study_tables(config), "participants"],
             format=["csv", "tex", "md"],
+        ),
+        expand(
+            "<results>/bundles/{protocol}/{architecture}/bundle.json",
+            protocol=study.bundled_protocol(config),
+            architecture=config["run"]["architectures"],
         ),
 
 

@@ -85,6 +85,18 @@ def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") ->
     ]
 
 
+def bundled_model(config: Config, wildcards: Any) -> str:
+    """The file of the model that is given away."""
+    model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
+    return f"{model_folder(**model)}/global.safetensors"
+
+
+def bundled_predictions(config: Config, wildcards: Any) -> str:
+    """The file of its scores."""
+    model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
+    return prediction_files([model], model.pop("protocol"))[0]
+
+
 def study_tables(config: Config) -> list[str]:
     """The tables of the whole study, over all protocols."""
     return inventory.study_tables(config["run"]["protocols"])
