@@ -95,6 +95,7 @@ rule all:
 onsuccess:
     provenance.record(workflow, config)
     print("Done. results/README.md says what lies where in", config["pathvars"]["results"])
+    print(paths.how_to_predict(config))
 
 
 onerror:

@@ -5,6 +5,7 @@ import json
 import re
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
@@ -146,7 +147,10 @@ def test_the_same_inputs_make_the_same_bytes(trained, bundle, tmp_path):
 
 
 def test_the_weights_are_the_models(trained, bundle):
-    given, _ = load(bundle / "model.safetensors")
+    given, about = load(bundle / "model.safetensors")
+    assert about["mark"] == MARK
+    props = onnx.load(bundle / "model.onnx").metadata_props
+    assert {one.key: one.value for one in props} == {"note": card.RESEARCH, "mark": MARK}
     wanted, _ = load(trained / "fed.safetensors")
     assert given.keys() == wanted.keys()
     assert all((given[name] == wanted[name]).all() for name in wanted)

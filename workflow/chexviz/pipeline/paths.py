@@ -1,6 +1,8 @@
 """The files that jobs read and make, and what tells whether those from elsewhere have changed."""
 
 import hashlib
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,16 @@ def bundled_predictions(config: Config, wildcards: Any) -> str:
     """The file of its scores."""
     model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
     return prediction_files([model], model.pop("protocol"))[0]
+
+
+def how_to_predict(config: Config) -> str:
+    """The sentence that says how to try the first bundle on a radiograph, from where a run is."""
+    architecture = config["run"]["architectures"][0]
+    results = Path(config["pathvars"]["results"])
+    bundle = results / "bundles" / study.bundled_protocol(config) / architecture
+    library, python = (os.path.relpath(path) for path in (HOME / "workflow", sys.executable))
+    program = f"PYTHONPATH={library} {python} -m chexviz predict {bundle}"
+    return f"Try it on a radiograph of yours: {program} FILE --heatmaps heatmaps"
 
 
 def study_tables(config: Config) -> list[str]:
