@@ -250,6 +250,26 @@ finally:
     assert min(took) < 3
 
 
+def test_nothing_leaves_the_machine_nor_is_kept_on_it(bundle_folder, folder, tmp_path):
+    """ONNX Runtime would send what it runs on, and keep an id of the machine in the home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    line = [sys.executable, "-m", "chexviz", "predict", str(bundle_folder), str(folder / "a.dcm")]
+    strace = shutil.which("strace")
+    trace = tmp_path / "trace"
+    if strace:
+        line = [strace, "-f", "-qq", "-o", str(trace), "-e", "trace=connect,sendto,sendmsg", *line]
+    elif "CI" in os.environ:
+        pytest.fail("strace is not installed")
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "HOME": str(home)}
+    environment = {name: one for name, one in environment.items() if "TELEMETRY" not in name}
+    done = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert [*home.rglob("*")] == []
+    if strace:
+        assert not re.search(r"connect\(|sendto\(|sendmsg\(", trace.read_text())
+
+
 def test_memory_does_not_grow_with_the_number_of_files(bundle_folder, tmp_path):
     """A thousand radiographs take no more than a hundred: the largest size of the process."""
     for number in range(8):

@@ -49,11 +49,6 @@ class Progress:
             else:
                 print(self.shown, file=sys.stderr, flush=True)
 
-    def clear(self) -> None:
-        """Leave its line on a terminal, so that something else can be printed there."""
-        if self.on_terminal:
-            print(end=CLEAR, file=sys.stderr, flush=True)
-
     def line(self, **values: float) -> str:
         """The state as one plain line."""
         elapsed = time.monotonic() - self.began

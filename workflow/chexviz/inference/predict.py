@@ -20,7 +20,7 @@ import numpy as np
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
-from chexviz.base.progress import Progress
+from chexviz.base.progress import CLEAR, Progress
 from chexviz.data.workers import Workers
 from chexviz.inference import answers, quality
 from chexviz.inference.answers import Answer
@@ -150,7 +150,8 @@ def predict(model: Model, inputs: Inputs, workers: Workers, arguments: Namespace
             Progress("predict", total=len(inputs.found), unit="radiograph")
         )
         for some in answered(model, inputs, workers):
-            progress.clear()
+            if progress.on_terminal:  # whose line would stand before the first of these
+                print(end=CLEAR, file=sys.stderr, flush=True)
             for answer in some:
                 print(answers.line(answer, bundle))
                 for write in written:

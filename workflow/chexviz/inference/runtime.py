@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+
+# ONNX Runtime 1.32 tells its maker what it runs on, and keeps an id of the machine: it reads this
+# when it is imported, and its function to the same end comes too late.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime
 
 from chexviz.base.tables.models import MEAN
