@@ -29,6 +29,7 @@ from chexviz.inference.runtime import Runtime
 from made_dicoms import chest, write_dicom
 from made_rasters import encoded
 
+IDENTIFIED = ("SOPInstance", "StudyInstance", "SeriesInstance")
 RESEARCH = "Research use only; not a medical device."
 
 
@@ -152,12 +153,30 @@ def test_pictures_show_each_finding_and_what_they_are_not(bundle_folder, folder,
     assert (over[..., 0] - over[..., 2]).max() > 60  # the colours of a map
 
 
+def test_dicom_objects_of_dicom_files_alone(bundle_folder, folder, tmp_path):
+    identity = {f"{name}UID": f"1.2.3.{number}" for number, name in enumerate(IDENTIFIED)}
+    identity |= {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}
+    write_dicom(folder / "e.dcm", chest(4), ViewPosition="PA", **identity)
+    (folder / "c.png").rename(tmp_path / "c.png")
+    words = [folder / "a.dcm", folder / "e.dcm", tmp_path / "c.png"]
+    words += ["--dicom", tmp_path / "d", "--csv", tmp_path / "x.csv"]
+    assert called(bundle_folder, *words) == 0
+    first, second, third = rows_of(tmp_path / "x.csv")
+    assert first["quality"].endswith("no DICOM results: it has no valid SOPClassUID")
+    assert third["quality"].endswith("no DICOM results: it is a PNG file")
+    paths = second["dicom"].split("; ")
+    assert [Path(path).name for path in paths] == ["e.dcm.sc.dcm", "e.dcm.seg.dcm", "e.dcm.sr.dcm"]
+    assert sorted(map(str, (tmp_path / "d").iterdir())) == sorted(paths)
+    assert first["dicom"] == third["dicom"] == first["heatmap"] == ""
+    assert first["score_pneumonia"]
+
+
 def test_names_of_pictures_lead_out_of_no_folder_and_are_all_different():
     names = Names()
     given = ("x.zip:../../etc/a b.dcm", "y/a_b.dcm", "x.zip:..\\A_b.dcm", "..", "z/.hidden")
-    made = ["a_b.dcm.png", "a_b.dcm_2.png", "A_b.dcm_3.png", "radiograph.png", "hidden.png"]
+    made = ["a_b.dcm", "a_b.dcm_2", "A_b.dcm_3", "radiograph", "hidden"]
     assert [names.of(name) for name in given] == made
-    assert names.of("RADIOGRAPH") == "RADIOGRAPH_2.png"
+    assert names.of("RADIOGRAPH") == "RADIOGRAPH_2"
     assert len(names.of("x" * 5000)) < 100
 
 
@@ -214,7 +233,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(
     with pytest.raises(OSError, match="No space left") as caught:
         predict.main([str(bundle_folder), str(folder), f"--heatmaps={out}", f"--csv={out}.csv"])
     assert "in writing" in caught.value.__notes__[0]
-    assert [path.name for path in out.iterdir()] == [f"{Names().of(str(folder / 'a.dcm'))}"]
+    assert [path.name for path in out.iterdir()] == ["a.dcm.png"]
     assert not Path(f"{out}.csv").exists()
 
 

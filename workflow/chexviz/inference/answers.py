@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     """What is said of a radiograph, or the reason why nothing is.
 
     name: of the file. view, shape, quality: see quality.words. likeness: see there. heatmap: the
-    file of its maps; ''.
+    file of its maps; ''. dicom: the files of its DICOM results.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Answer(NamedTuple):
     likeness: float = math.nan
     quality: Sequence[str] = ()
     heatmap: str = ""
+    dicom: Sequence[str] = ()
 
 
 def told(finding: Finding, score: float, point: str) -> Told:
@@ -69,7 +70,8 @@ def columns(bundle: Bundle) -> list[str]:
     return [
         *("file", "status", "reason"),
         *(f"{name}_{finding.name}" for finding in bundle.findings for name in said),
-        *("quality", "likeness", "view", "height", "width", "heatmap", "bundle", "mark"),
+        *("quality", "likeness", "view", "height", "width", "heatmap", "dicom"),
+        *("bundle", "mark"),
     ]
 
 
@@ -82,7 +84,8 @@ def row(answer: Answer, bundle: Bundle) -> list[object]:
     height, width = answer.shape
     likeness = "" if math.isnan(answer.likeness) else f"{answer.likeness:.4f}"
     values += ["; ".join(answer.quality), likeness, answer.view, height or "", width or ""]
-    return [no_formula(value) for value in [*values, answer.heatmap, bundle.name, bundle.mark]]
+    values += [answer.heatmap, "; ".join(answer.dicom), bundle.name, bundle.mark]
+    return [no_formula(value) for value in values]
 
 
 def cells(one: Told) -> list[object]:
@@ -105,7 +108,8 @@ def record(answer: Answer, bundle: Bundle) -> dict[str, object]:
         known
         | {"findings": {name: one._asdict() for name, one in answer.findings.items()}}
         | {"quality": [*answer.quality], "likeness": round(answer.likeness, 4)}
-        | {"view": answer.view, "height": height, "width": width, "heatmap": answer.heatmap}
+        | {"view": answer.view, "height": height, "width": width}
+        | {"heatmap": answer.heatmap, "dicom": [*answer.dicom]}
         | about
     )
 

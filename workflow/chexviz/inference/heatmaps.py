@@ -26,18 +26,21 @@ NAME, LETTERS = 80, 300  # of a file's name, and of a line that may have to be c
 
 
 class Names:
-    """Names for the pictures of a run: those of the files, without folders; no two are the same."""
+    """Names for the results of a run: those of the files, without folders; no two are the same."""
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
 
     def of(self, name: str) -> str:
-        """A name of plain letters, whatever is in the file's own: it leads out of no folder."""
+        """A name of plain letters, whatever is in the file's own: it leads out of no folder.
+
+        Without the suffix of a result.
+        """
         last = re.split(r"[/\\]", name)[-1]
         plain = re.sub(r"[^A-Za-z0-9._-]+", "_", last).strip("._-")[-NAME:] or "radiograph"
-        chosen, number = f"{plain}.png", 2
+        chosen, number = plain, 2
         while chosen.lower() in self.taken:
-            chosen, number = f"{plain}_{number}.png", number + 1
+            chosen, number = f"{plain}_{number}", number + 1
         self.taken.add(chosen.lower())
         return chosen
 

@@ -9,43 +9,58 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from chexviz.base.command import argument_parser
-from chexviz.base.errors import InputError, run
+from chexviz.base.errors import InputError, Unreadable, run
 from chexviz.base.files import replacing
 from chexviz.base.progress import CLEAR, Progress
+from chexviz.data.decoding.signature import JPEG, PNG, kind
 from chexviz.data.workers import Workers
 from chexviz.inference import answers, quality
 from chexviz.inference.answers import Answer
 from chexviz.inference.bundle import Bundle, open_bundle
 from chexviz.inference.inputs import Inputs, Refused, Source, find
-from chexviz.inference.reading import Read, crashed, read_chunk
+from chexviz.inference.reading import Read, content, crashed, read_chunk
 
 CHUNK = 16  # radiographs a worker takes at once
 WINDOW = 16 * CHUNK  # that are in memory at once, however many there are
 YOUDEN = "youden"
 Write = Callable[[Answer], None]
+Maps = Mapping[str, np.ndarray]  # (h, w) of each finding
+
+
+class Outputs(NamedTuple):
+    """The folders that results of a radiograph go to; None where there are none.
+
+    heatmaps: of pictures. dicom: of DICOM objects.
+    """
+
+    heatmaps: Path | None
+    dicom: Path | None
+
+    @property
+    def mapped(self) -> bool:
+        """Whether maps are needed."""
+        return self != (None, None)
 
 
 class Model:
-    """A bundle's model with what is chosen for this run.
+    """A bundle's model with what is chosen for this run. point: the name of the operating point."""
 
-    point: the name of the operating point. heatmaps: the folder of pictures; None without them.
-    """
-
-    def __init__(self, folder: Path, bundle: Bundle, point: str, heatmaps: Path | None):
+    def __init__(self, folder: Path, bundle: Bundle, point: str, outputs: Outputs):
         from chexviz.inference.runtime import Runtime  # takes long to import, workers do not use it
 
         self.runtime, self.bundle = Runtime.of(folder, bundle), bundle
-        self.point, self.folder = point, heatmaps
-        if heatmaps:
+        self.point, self.outputs = point, outputs
+        if outputs.mapped:
             from chexviz.inference.heatmaps import Names
 
             self.names = Names()
@@ -55,7 +70,7 @@ class Model:
         images = [one.image for one in reads if one.image is not None]
         if images:
             stacked = np.stack(images)
-            seen = self.runtime.run(stacked, mapped=self.folder is not None)
+            seen = self.runtime.run(stacked, mapped=self.outputs.mapped)
             scores = quality.likeness(stacked, self.bundle.likeness)
         place = 0
         for source, one in zip(sources, reads, strict=True):
@@ -67,7 +82,10 @@ class Model:
                 for finding in self.bundle.findings
             }
             answer = self.answer(source, one, known, float(scores[place]))
-            yield self.pictured(answer, one.image, {k: v[place] for k, v in seen.maps.items()})
+            if self.outputs.mapped:
+                maps = {name: values[place] for name, values in seen.maps.items()}
+                answer = self.with_files(source, answer, one.image, maps)
+            yield answer
             place += 1
 
     def answer(self, source: Source, one: Read, scores: dict[str, float], like: float) -> Answer:
@@ -81,15 +99,42 @@ class Model:
         }
         return Answer(source.name, "", findings, one.view, one.shape, like, words)
 
-    def pictured(self, answer: Answer, image: np.ndarray, maps: dict[str, np.ndarray]) -> Answer:
-        """The same with its picture, if pictures are wanted."""
-        if self.folder is None:
-            return answer
-        from chexviz.inference import heatmaps
+    def with_files(self, source: Source, answer: Answer, image: np.ndarray, maps: Maps) -> Answer:
+        """The same with the files that are wanted of it: its picture, its DICOM objects."""
+        name = self.names.of(answer.name)
+        if self.outputs.heatmaps:
+            from chexviz.inference import heatmaps
 
-        path = self.folder / self.names.of(answer.name)
-        heatmaps.save(path, image, maps, answer, self.bundle)
-        return answer._replace(heatmap=str(path))
+            path = self.outputs.heatmaps / f"{name}.png"
+            heatmaps.save(path, image, maps, answer, self.bundle)
+            answer = answer._replace(heatmap=str(path))
+        if self.outputs.dicom:
+            answer = self.with_dicom(source, name, answer, image, maps)
+        return answer
+
+    def with_dicom(
+        self, source: Source, name: str, answer: Answer, image: np.ndarray, maps: Maps
+    ) -> Answer:
+        """The same with its DICOM objects, or the remark why there are none."""
+        from chexviz.inference import dicom_results
+        from chexviz.inference.dicom_source import source_dataset
+
+        limits = self.bundle.preprocessing
+        try:
+            data = content(source, limits)
+            if kind(data) in (PNG, JPEG):
+                raise Unreadable(f"it is a {kind(data)} file")
+            about = source_dataset(data, limits.max_pixels)
+            made = dicom_results.objects(about, image, maps, answer, self.bundle)
+        except (OSError, MemoryError):
+            raise
+        # Headers of files break the standard in ways that no list covers.
+        except Exception as error:
+            why = " ".join(str(error).split())[:200]
+            return answer._replace(quality=[*answer.quality, f"no DICOM results: {why}"])
+        assert self.outputs.dicom is not None
+        paths = dicom_results.write(self.outputs.dicom, name, made)
+        return answer._replace(dicom=[str(path) for path in paths])
 
 
 def answered(model: Model, inputs: Inputs, workers: Workers) -> Iterator[list[Answer]]:
@@ -176,6 +221,13 @@ def add_options(parser: ArgumentParser) -> None:
         "--heatmaps", type=Path, metavar="DIR", help="write a PNG for each, with Grad-CAM maps"
     )
     parser.add_argument(
+        "--dicom",
+        type=Path,
+        metavar="DIR",
+        help="write DICOM objects for each DICOM file: a Secondary Capture, a segmentation, a "
+        "structured report",
+    )
+    parser.add_argument(
         "--point",
         default=YOUDEN,
         metavar="NAME",
@@ -217,7 +269,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     processes = min(len(os.sched_getaffinity(0)), 1 + len(inputs.found) // CHUNK)
     with Workers(processes) as workers:
-        model = Model(arguments.bundle, bundle, arguments.point, arguments.heatmaps)
+        outputs = Outputs(arguments.heatmaps, arguments.dicom)
+        model = Model(arguments.bundle, bundle, arguments.point, outputs)
         counts = predict(model, inputs, workers, arguments)
     if counts["refused"]:
         sys.exit(1)

@@ -43,7 +43,7 @@ def read_chunk(sources: list[Source], made: Preprocessing) -> list[Read]:
 def read(source: Source, made: Preprocessing) -> Read:
     """Read one; whatever is wrong with it or its disk is its own."""
     try:
-        data = content(source, BYTES * made.max_pixels + HEADER)
+        data = content(source, made)
         image, found, _ = read_image(data, made.size, made.fit, made.max_pixels)
     except Unreadable as error:
         return Read(None, reason=str(error))
@@ -56,8 +56,9 @@ def read(source: Source, made: Preprocessing) -> Read:
     return Read(image, found.view, (found.height, found.width), found.lossy)
 
 
-def content(source: Source, most: int) -> bytes:
-    """The bytes of a radiograph's file. Raises Unreadable if it has none, or more than `most`."""
+def content(source: Source, made: Preprocessing) -> bytes:
+    """The bytes of a radiograph's file. Raises Unreadable if it has none, or more than it can."""
+    most = BYTES * made.max_pixels + HEADER
     if source.member:
         with saying_why(source.path), archive(source.path).open(source.member) as file:
             data = file.read(most + 1)
