@@ -128,6 +128,9 @@ def test_usage_is_refused_before_anything_is_read(bundle_folder, folder, tmp_pat
         ([bundle_folder, tmp_path / "absent"], "expected: a file, a folder or a zip archive"),
         ([bundle_folder, tmp_path / "empty"], "expected: a radiograph: DICOM, PNG or JPEG"),
         ([bundle_folder, folder, "--point=best"], "found:    best"),
+        ([bundle_folder, folder, f"--csv={folder}"], "expected: a file to write"),
+        ([bundle_folder, folder, f"--dicom={folder / 'a.dcm' / 'x'}"], "Not a directory"),
+        ([bundle_folder, folder, f"--heatmaps={folder / 'a.dcm'}"], "File exists"),
     ):
         assert called(*words) == 2
         assert said in capsys.readouterr().err
@@ -295,8 +298,8 @@ def test_memory_does_not_grow_with_the_number_of_files(bundle_folder, tmp_path):
         write_dicom(tmp_path / "in" / f"{number}.dcm", chest(number, (80, 60)))
     program = """
 import resource, sys
-from chexviz.inference import predict
-predict.WINDOW, predict.CHUNK = 64, 16
+from chexviz.inference import answering, predict
+answering.WINDOW = 64
 predict.main(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

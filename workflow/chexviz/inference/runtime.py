@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+from scipy.special import expit
 
 # ONNX Runtime 1.32 tells its maker what it runs on, and keeps an id of the machine: it reads this
 # when it is imported, and its function to the same end comes too late.
@@ -80,7 +81,7 @@ def joined(parts: Iterable[dict]) -> dict:
 
 def probabilities(logits: np.ndarray, bundle: Bundle) -> dict[Head, np.ndarray]:
     """Logits (n, K) as Seen.scores."""
-    values = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    values = expit(logits.astype(np.float64))
     scores = dict(zip(bundle.outputs, values.T, strict=True))
     for finding in bundle.findings:
         if finding.answer == MEAN:
