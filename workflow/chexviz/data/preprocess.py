@@ -36,8 +36,8 @@ from chexviz.data.convert import (
     npy_header,
     slot_start,
 )
+from chexviz.data.decoding.signature import is_named_radiograph
 from chexviz.data.described import DESCRIPTIONS, completed
-from chexviz.data.readers.files import is_named_radiograph
 from chexviz.data.readers.listing import (
     BOX,
     Listing,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from chexviz.base.formulas import no_formula
-from chexviz.evaluation.calibration_measures import scale
+from chexviz.evaluation.temperature import scale
 from chexviz.inference.bundle import RESEARCH, Bundle, Finding
 
 FILE, WORDS = 44, 60  # letters of these columns on the screen

@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chexviz.base.errors import InputError
-from chexviz.data.decoding.signature import LENGTH, RADIOGRAPHS, kind
-from chexviz.data.readers.files import is_named_radiograph, is_radiograph
+from chexviz.data.decoding.signature import (
+    LENGTH,
+    RADIOGRAPHS,
+    is_named_radiograph,
+    is_radiograph,
+    kind,
+)
 from chexviz.data.sources.archives import (
     SMALLEST_RATIO,
     SURELY_SMALL,
