@@ -43,6 +43,9 @@ class Runtime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = ERRORS_ALONE
+        # Threads that wait for the next operator would take the cores of those who read files: a
+        # folder takes a sixth less time when they sleep.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.bundle = bundle
         self.session = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
