@@ -195,5 +195,14 @@ def test_no_text_of_the_config_is_markup_in_a_card(bundle):
     assert "<script>" not in text.replace(r"\<script\>", "")
 
 
+def test_as_many_images_of_each_site_are_looked_at_evenly(trained):
+    split = pd.read_csv(trained / "split.csv")
+    found = export.study_images(trained / "sites.csv", split, 10)
+    assert len(found) == 10
+    north = open_images(trained / "north" / "images.npy")[0]
+    assert (found[:5] == north[[0, 74, 149, 224, 299]]).all()
+    assert len(export.study_images(trained / "sites.csv", split, 1)) == 2  # one of each at least
+
+
 def test_a_card_without_much_to_say():
     assert card.by_group(pd.DataFrame(), TITLES) == ["Not evaluated."]

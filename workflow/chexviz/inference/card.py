@@ -4,7 +4,7 @@ Every number is read from a table of the results (Mitchell et al. 2019).
 """
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from chexviz.reporting.titles import (
     architecture_title,
     endpoint_places,
     finding_title,
+    head_titles,
     method_title,
     place_titles,
 )
@@ -32,6 +33,7 @@ PROTOCOLS = {
     "patient": "No patient and no near-identical image is in two of training, validation and "
     "evaluation, within a site or across sites.",
 }
+BRACKETS = "In brackets: 95 % intervals over patients; of too few cases the value alone."
 SHOWN = {
     "auroc": "AUROC",
     "aupr": "AUPR",
@@ -119,7 +121,7 @@ def model_title(bundle: Bundle) -> str:
 
 def written(bundle: Bundle, tables: Tables, sites: list[dict]) -> Iterator[Section]:
     """The sections of a card, those that have something to say."""
-    yield Section("What it is", what(bundle))
+    yield Section("What it is", what(bundle, head_titles(sites)))
     yield Section("Data", data(bundle, tables.participants, sites))
     yield Section("Split", split(bundle, tables.audit, sites))
     roles = {site["name"]: site["role"] for site in sites}
@@ -146,9 +148,9 @@ def written(bundle: Bundle, tables: Tables, sites: list[dict]) -> Iterator[Secti
     yield Section("Made of", [made(bundle)])
 
 
-def what(bundle: Bundle) -> list[Block]:
-    """The model, its findings and its input."""
-    heads = [f"{finding_title(one.name)}: {said_by(one, bundle)}" for one in bundle.findings]
+def what(bundle: Bundle, heads: Mapping[str, str]) -> list[Block]:
+    """The model, its findings and its input. heads: what readers call them."""
+    known = [f"{finding_title(one.name)}: {said_by(one, heads)}" for one in bundle.findings]
     size = bundle.preprocessing.size
     fit = "padded to a square" if bundle.preprocessing.fit == "pad" else "cut to a square"
     return [
@@ -157,17 +159,16 @@ def what(bundle: Bundle) -> list[Block]:
         "federated training does. A frontal chest radiograph, "
         f"{fit}, goes in as {size} x {size} pixels; a score between 0 and 1 comes out for each "
         "finding, and a map of the places that raise it.",
-        heads,
+        known,
     ]
 
 
-def said_by(finding: Finding, bundle: Bundle) -> str:
+def said_by(finding: Finding, heads: Mapping[str, str]) -> str:
     """Whose head knows a finding."""
     if finding.answer == SHARED:
         return "one head of all sites that label it"
-    if finding.answer == MEAN:
-        return f"the mean of the heads of {listed(finding.heads)}"
-    return f"the head of {finding.heads[0]}"
+    names = listed(heads[head] for head in finding.heads)
+    return f"the mean of the heads of {names}" if finding.answer == MEAN else f"the head of {names}"
 
 
 def data(bundle: Bundle, participants: pd.DataFrame, sites: list[dict]) -> list[Block]:
@@ -229,7 +230,7 @@ def measured(rows: pd.DataFrame, sites: list[dict], note: str) -> Layout:
             for row in rows.to_dict("records")
         },
         caption="",
-        note=f"{note} In brackets: 95 % intervals over patients; none of too few cases.",
+        note=f"{note} {BRACKETS}",
         group_head="Site and finding",
     )
 
@@ -250,8 +251,7 @@ def by_group(rows: pd.DataFrame, sites: list[dict]) -> list[Block]:
         head=["Group", "Images", "Positive", "AUROC"],
         groups=groups,
         caption="",
-        note="In brackets: 95 % intervals over patients; neither value nor interval of too few "
-        "cases. Unknown: the file has no such tag.",
+        note=f"{BRACKETS} Unknown: the file has no such tag.",
         group_head="Site and finding",
     )
     return [layout]

@@ -53,8 +53,8 @@ OPSET = 17  # of ONNX: has all that the models need, and old runtimes know it
 TOLERANCE = (
     1e-4  # by which ONNX Runtime may differ from PyTorch, in a probability or a map in [0, 1]
 )
-COMPARED = 8  # images of each site on which the two are compared
-TYPICAL = 2000  # images of a site's training that tell what they look like
+COMPARED = 24  # images of the study on which the two are compared
+TYPICAL = 4000  # images that trained, which tell what the others look like
 NOBODY = ""  # a site that took no part in training, as which the model is taken
 PACKAGES = ("torch", "onnx", "onnxruntime", "numpy", "scipy")
 
@@ -124,12 +124,15 @@ def write_graph(model: Model, size: int, path: Path, **about: str) -> None:
 
 
 def study_images(images: Path, rows: pd.DataFrame, most: int) -> np.ndarray:
-    """Images uint8 (n, S, S) of these rows of the split, of each site at most so many, evenly."""
-    found = []
+    """Images uint8 (n, S, S) of these rows of the split, evenly.
+
+    most: in all, as many of each site, but one of each at least.
+    """
+    found, share = [], max(most // rows["site"].nunique(), 1)
     for site, own in rows.groupby("site", sort=True):
         positions = own["position"].sort_values().to_numpy()
         chosen = np.unique(
-            np.linspace(0, len(positions) - 1, min(most, len(positions))).astype(int)
+            np.linspace(0, len(positions) - 1, min(share, len(positions))).astype(int)
         )
         stacks = open_images(images, str(site))
         found.append(gather(stacks, *locate(stacks, positions[chosen])))
