@@ -104,6 +104,15 @@ def test_every_file_has_its_row_and_the_bad_one_stops_none(bundle_folder, folder
     assert "predict: radiograph 4/4, done in" in shown.err
 
 
+def test_answers_keep_the_order_of_the_inputs(bundle_folder, folder, tmp_path):
+    """What is refused without being read stands between the others."""
+    os.mkfifo(tmp_path / "pipe.dcm")
+    given = [folder / "c.png", tmp_path / "pipe.dcm", folder / "a.dcm", folder / "d.dcm"]
+    assert called(bundle_folder, *given, folder / "b.dcm", "--csv", tmp_path / "x.csv") == 1
+    found = [row["file"] for row in rows_of(tmp_path / "x.csv")]
+    assert found == [*map(str, given), str(folder / "b.dcm")]
+
+
 def test_status_is_0_where_all_were_read(bundle_folder, folder):
     (folder / "d.dcm").unlink()
     assert called(bundle_folder, folder) == 0

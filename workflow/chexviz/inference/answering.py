@@ -130,10 +130,12 @@ def answered(model: Model, inputs: Inputs, workers: Workers) -> Iterator[list[An
     work = partial(read_chunk, made=model.bundle.preprocessing)
     for start in range(0, len(inputs.found), WINDOW):
         window = inputs.found[start : start + WINDOW]
-        refused = [Answer(one.name, one.reason) for one in window if isinstance(one, Refused)]
-        if refused:
-            yield refused
-        sources = [one for one in window if isinstance(one, Source)]
-        chunks = [sources[first : first + CHUNK] for first in range(0, len(sources), CHUNK)]
-        for chunk, reads in zip(chunks, workers.in_order(work, chunks, crashed), strict=True):
-            yield [*model.answers(chunk, reads)]
+        chunks = [window[first : first + CHUNK] for first in range(0, len(window), CHUNK)]
+        asked = [[one for one in chunk if isinstance(one, Source)] for chunk in chunks]
+        read = workers.in_order(work, asked, crashed)
+        for chunk, sources, reads in zip(chunks, asked, read, strict=True):
+            told = model.answers(sources, reads)
+            yield [
+                Answer(one.name, one.reason) if isinstance(one, Refused) else next(told)
+                for one in chunk
+            ]
