@@ -37,6 +37,7 @@ if config["training"]["engine"] == "flower":
 
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/evaluation_simulated.smk"
+include: "workflow/rules/bundle.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/tables_published.smk"
 include: "workflow/rules/figures_study.smk"
@@ -84,11 +85,17 @@ rule all:
             table=[*paths.study_tables(config), "participants"],
             format=["csv", "tex", "md"],
         ),
+        expand(
+            "<results>/bundles/{protocol}/{architecture}/bundle.json",
+            protocol=study.bundled_protocol(config),
+            architecture=config["run"]["architectures"],
+        ),
 
 
 onsuccess:
     provenance.record(workflow, config)
     print("Done. results/README.md says what lies where in", config["pathvars"]["results"])
+    print(paths.how_to_predict(config))
 
 
 onerror:

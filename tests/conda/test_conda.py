@@ -18,7 +18,7 @@ from environments import pinned
 from needed import absent
 from running import TINY, Workflow
 
-DEMO = {"data", "evaluate", "figures", "train-cpu"}
+DEMO = {"data", "evaluate", "export", "figures", "train-cpu"}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bundled import compared
 from running import TINY, Workflow
 
 FILES = {"rsna": 382, "hospital": 352}
@@ -115,3 +116,15 @@ def test_table_figures_and_paper_come_out(done):
         assert len(table) == 4  # sites, alone and federated
         assert len(done.results(f"figures/{protocol}/figure*.p*")) == 4
     assert done.results("paper.pdf")[0].read_bytes().startswith(b"%PDF")
+
+
+def test_a_bundle_gives_real_radiographs_the_scores_of_the_run(done, real_data):
+    (bundle,) = done.results("bundles/patient/standard")
+    raw = {
+        "rsna": real_data / "rsna-mini" / "rsna-pneumonia-detection-challenge.zip",
+        "hospital": real_data / "hospital-mini",
+    }
+    answers = {"pneumonia": "rsna", "pneumothorax": "hospital"}
+    for site, path in raw.items():
+        # Validation and evaluation images, each by both heads.
+        assert compared(done, bundle, site, path, answers) > 2 * 0.25 * FILES[site]

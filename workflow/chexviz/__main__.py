@@ -32,6 +32,9 @@ class Command(NamedTuple):
 FEDERATION = "federation"
 COMMANDS = {
     "compare": Command("tools.compare", "compare two models by their tables of predictions"),
+    "predict": Command(
+        "inference.predict", "score radiographs with a trained model, as a bundle has it", "predict"
+    ),
     "report": Command(
         "tools.report_page", "make one page of all results of a run", "workflow", True
     ),

@@ -3,13 +3,8 @@
 import pandas as pd
 import pytest
 
-from chexviz.data.readers.files import (
-    image_ids,
-    is_named_radiograph,
-    is_radiograph,
-    spelling,
-    stem,
-)
+from chexviz.data.decoding.signature import is_named_radiograph, is_radiograph
+from chexviz.data.readers.files import image_ids, spelling, stem
 from made_dicoms import chest, write_dicom
 from made_rasters import encoded
 

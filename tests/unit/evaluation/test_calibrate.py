@@ -12,8 +12,9 @@ from sklearn.metrics import brier_score_loss
 
 from chexviz.base.errors import InputError
 from chexviz.evaluation.calibrate import TABLES, main
-from chexviz.evaluation.calibration_measures import fit_temperature, scale
+from chexviz.evaluation.calibration_measures import fit_temperature
 from chexviz.evaluation.intervals import wilson
+from chexviz.evaluation.temperature import scale
 from chexviz.reporting.figures import calibration as figure_calibration
 from chexviz.reporting.figures import decision as figure_decision
 from drawings import texts

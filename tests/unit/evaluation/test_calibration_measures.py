@@ -14,11 +14,10 @@ from chexviz.evaluation.calibration_measures import (
     chance_calibration_error,
     expected_calibration_error,
     fit_temperature,
-    logits,
     recalibrate,
-    scale,
 )
 from chexviz.evaluation.operating_points import Outcomes, net_benefit, rates, sensitivity_threshold
+from chexviz.evaluation.temperature import logits, scale
 
 
 def draw(seed: int, images: int = 400, temperature: float = 1.0):

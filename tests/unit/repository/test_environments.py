@@ -11,7 +11,7 @@ from environments import FROM_IMPORT, installed, locked, pinned, post_deploy, re
 
 BUILDS = {"train": "TRAINING_ENVIRONMENT", "federate": "FEDERATION_ENVIRONMENT"}
 NAMES = [
-    *("data", "evaluate", "figures"),
+    *("data", "evaluate", "export", "figures"),
     *(f"{stage}-{build}" for stage in BUILDS for build in ("cpu", "gpu")),
 ]
 

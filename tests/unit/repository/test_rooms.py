@@ -1,16 +1,19 @@
 """Which room of the library may import which: what all use knows nothing of what uses it."""
 
+import ast
 import subprocess
 import sys
 
 import pytest
 
+from chexviz.base import source_code
 from chexviz.base.errors import InputError
 from chexviz.base.source_code import PACKAGE
 from chexviz.tools import architecture_page as page
 
 COMMON = {"base", "images"}
 COMPUTING = {*COMMON, "data", "cohort", "models", "federation", "evaluation", "reporting"}
+COMPUTING |= {"inference"}
 MAY_IMPORT = {
     "base": set(),
     "images": {"base"},
@@ -20,10 +23,13 @@ MAY_IMPORT = {
     "federation": {*COMMON, "models"},
     "evaluation": COMMON,
     "reporting": COMMON,
+    "inference": {*COMMON, "data", "models", "evaluation", "reporting"},
     "pipeline": COMPUTING,
     "tools": {*COMPUTING, "pipeline"},
 }
 ALSO = {"reporting": {f"evaluation.{name}" for name in ("over_seeds", "cases", "planning")}}
+# What a user's machine needs not have: of the room that goes there, one module alone imports it.
+TRAINING = {"models", "torch", "onnx"}
 # -I and -S: without the packages of this environment.
 PROGRAM = """
 import sys
@@ -49,6 +55,20 @@ def test_no_room_imports_what_it_must_not_know():
     pairs = {(name, other) for name, path in paths.items() for other in page.imported(path)}
     assert len(pairs) > 200
     assert {pair for pair in pairs if not may_import(*pair)} == set()
+
+
+def test_what_runs_at_a_users_imports_nothing_that_trains():
+    modules = {page.name_of(path): path for path in (PACKAGE / "inference").glob("*.py")}
+    importing = set()
+    for name, path in modules.items():
+        tree = ast.walk(ast.parse(path.read_text()))
+        froms = {node.module for node in tree if isinstance(node, ast.ImportFrom)}
+        others = {page.room_of(one) for one in page.imported(path)}
+        if TRAINING & (others | {one.partition(".")[0] for one in froms}):
+            importing.add(name)
+    assert importing == {"inference.export"}
+    reached = {path.parent.name for path in source_code.files("inference.predict")}
+    assert not {"models", "architectures", "federation", "pipeline"} & reached
 
 
 def test_imports_for_types_alone_and_in_functions_count(tmp_path, monkeypatch):

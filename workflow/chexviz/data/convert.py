@@ -161,12 +161,25 @@ def convert(
 
     Raises Unreadable if the file is damaged, InputError if its annotations do not fit on it.
     """
+    image, found, place = read_image(data, size, fit, max_pixels)
+    shape = (found.height, found.width)
+    return image, header(found, place.side / size), annotate(task, shape, place, size)
+
+
+def read_image(
+    data: bytes, size: int, fit: str, max_pixels: int
+) -> tuple[np.ndarray, Radiograph, Square]:
+    """A file's bytes as an image uint8 (size, size), what it says, and which square of it that is.
+
+    All that the models see comes by here, to train them and to use them. Raises Unreadable if the
+    file is damaged.
+    """
     found = radiograph(data, math.ceil(OVERSAMPLING * size), max_pixels)
     shape = (found.height, found.width)
     place = square(*shape, fit)
     grey = resized(found.pixels, shape, place, size)
     image = grey if grey.dtype == np.uint8 else np.rint(grey).astype(np.uint8)
-    return image, header(found, place.side / size), annotate(task, shape, place, size)
+    return image, found, place
 
 
 def header(found: Radiograph, scale: float) -> dict:

@@ -7,7 +7,6 @@ With --shard 2 5 it is the second of five equal parts of the site, which `merge_
 """
 
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from chexviz.base import rejections
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
+from chexviz.base.formulas import no_formula
 from chexviz.base.progress import Progress
 from chexviz.base.settings import Positive
 from chexviz.base.settings import read as read_settings
@@ -36,8 +36,8 @@ from chexviz.data.convert import (
     npy_header,
     slot_start,
 )
+from chexviz.data.decoding.signature import is_named_radiograph
 from chexviz.data.described import DESCRIPTIONS, completed
-from chexviz.data.readers.files import is_named_radiograph
 from chexviz.data.readers.listing import (
     BOX,
     Listing,
@@ -53,7 +53,6 @@ from chexviz.data.workers import Workers
 
 CHUNK = 32  # images a worker takes at once: enough to hide the exchange, few enough to end together
 FLUSHED = 16  # chunks after which they are sent to the disk, lest a long flush waits at the end
-FORMULA, NUMBER = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"[+-]?\d+([.,]\d+)?")
 REASONS = 8  # kinds of rejection named in the summary; all are in rejected.csv
 
 
@@ -251,15 +250,6 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     """
     texts = table.select_dtypes(["object", "string"])
     return table.assign(**{column: texts[column].map(no_formula) for column in texts})
-
-
-def no_formula(value: object) -> object:
-    """A value that no spreadsheet computes: an apostrophe before a text that begins as a formula.
-
-    One more before a text with apostrophes that look like ours, so that two names stay two.
-    """
-    formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
-    return f"'{value}" if formula else value
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from chexviz.base.errors import InputError
 from chexviz.base.files import sha256
 from chexviz.data.convert import Done, Task, unreachable
-from chexviz.data.readers.files import is_named_radiograph
+from chexviz.data.decoding.signature import is_named_radiograph
 
 
 def check_files(folder: Path, files: pd.DataFrame) -> None:

@@ -28,7 +28,6 @@ from chexviz.evaluation.calibration_measures import (
     expected_calibration_error,
     fit_temperature,
     recalibrate,
-    scale,
 )
 from chexviz.evaluation.calibration_sample import Sample
 from chexviz.evaluation.intervals import standard_deviation
@@ -47,6 +46,7 @@ from chexviz.evaluation.predictions import (
     read_models,
 )
 from chexviz.evaluation.resamples import Resampling, why_no_interval
+from chexviz.evaluation.temperature import scale
 
 BINS = 10  # at most; fewer where a bin would hold too few images
 HISTOGRAM = 20  # bins of equal width for the distribution of scores

@@ -10,19 +10,9 @@ from scipy.special import logit as log_odds
 
 from chexviz.evaluation.cases import require_both_classes
 from chexviz.evaluation.metrics import cross_entropy
+from chexviz.evaluation.temperature import logits, scale
 
 TEMPERATURES = (0.01, 100.0)  # beyond, scores are labels or carry nothing
-
-
-def logits(scores: np.ndarray) -> np.ndarray:
-    """Log odds of probabilities in [0, 1] (n,), clipped as in metrics.cross_entropy."""
-    epsilon = np.finfo(np.float64).eps
-    return log_odds(np.clip(scores, epsilon, 1 - epsilon))
-
-
-def scale(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities (n,) with their logits divided by the temperature (Guo et al. 2017)."""
-    return expit(logits(scores) / temperature)
 
 
 def fit_temperature(labels: np.ndarray, scores: np.ndarray) -> float:

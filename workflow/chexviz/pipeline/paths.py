@@ -1,6 +1,8 @@
 """The files that jobs read and make, and what tells whether those from elsewhere have changed."""
 
 import hashlib
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,28 @@ def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") ->
         model_folder(protocol, **one).replace("/models/", "/predictions/") + suffix
         for one in models
     ]
+
+
+def bundled_model(config: Config, wildcards: Any) -> str:
+    """The file of the model that is given away."""
+    model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
+    return f"{model_folder(**model)}/global.safetensors"
+
+
+def bundled_predictions(config: Config, wildcards: Any) -> str:
+    """The file of its scores."""
+    model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
+    return prediction_files([model], model.pop("protocol"))[0]
+
+
+def how_to_predict(config: Config) -> str:
+    """The sentence that says how to try the first bundle on a radiograph, from where a run is."""
+    architecture = config["run"]["architectures"][0]
+    results = Path(config["pathvars"]["results"])
+    bundle = results / "bundles" / study.bundled_protocol(config) / architecture
+    library, python = (os.path.relpath(path) for path in (HOME / "workflow", sys.executable))
+    program = f"PYTHONPATH={library} {python} -m chexviz predict {bundle}"
+    return f"Try it on a radiograph of yours: {program} FILE --heatmaps heatmaps"
 
 
 def study_tables(config: Config) -> list[str]:

@@ -125,6 +125,12 @@ def localise(config: Config) -> dict:
     return compared | evaluation(config)
 
 
+def bundle(config: Config) -> dict:
+    """What a bundle is told: how images are made, and how validation images teach."""
+    made = {"preprocessing": config["preprocess"]}
+    return evaluation(config, "sensitivities") | made
+
+
 def published(config: Config) -> dict:
     """What tells whether a run repeats the original's experiment: its data and training."""
     run, keys = config["run"], ("name", "title", "role", "findings", "reader", "source")

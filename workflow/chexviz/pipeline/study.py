@@ -93,6 +93,21 @@ def example_models(config: Config) -> list[dict]:
     return [one for one in models(config) if one["method"] in methods and one["seed"] == seed]
 
 
+def bundled_protocol(config: Config) -> str:
+    """The protocol whose models are given away: with validation images, which choose thresholds."""
+    protocols = config["run"]["protocols"]
+    return "patient" if "patient" in protocols else protocols[0]
+
+
+def bundled_model(config: Config, protocol: str, architecture: str) -> dict:
+    """The model of an architecture that is given away: the first method, the first seed.
+
+    It is the one of Table 1 and of the figures: the card has the numbers that the paper has.
+    """
+    first = {"method": config["run"]["methods"][0], "seed": config["run"]["seeds"][0]}
+    return {"protocol": protocol, "architecture": architecture} | first
+
+
 def names(models: list[dict]) -> list[str]:
     """Models or trainings in a word each, in order."""
     return ["/".join(map(str, one.values())) for one in models]

@@ -20,7 +20,7 @@ PAGE = HOME / "docs" / "architecture.md"
 # In the order of the page: from what all use to what uses all.
 ROOMS = (
     *("base", "images", "data", "cohort", "models", "federation"),
-    *("evaluation", "reporting", "pipeline", "tools"),
+    *("evaluation", "reporting", "inference", "pipeline", "tools"),
 )
 BOUNDS = ("low", "high", "sd")
 Arrows = dict[str, set[str]]

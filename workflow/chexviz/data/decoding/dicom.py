@@ -11,6 +11,9 @@ from chexviz.data.decoding.limits import check_size
 from chexviz.data.decoding.plain_jpeg import plain_jpeg
 
 OLDEST = 120  # years; ages beyond are typing errors (the RSNA files hold five over 100, up to 155)
+# Transfer syntaxes that lose something, whatever the header says (PS3.5 10.9): baseline and
+# extended JPEG, near-lossless JPEG-LS. JPEG 2000 may, which its header says.
+LOSSY = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81))
 YEARS = {"Y": 1, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
@@ -46,6 +49,7 @@ def described(text: Callable[[str], str]) -> dict:
         "age": age(text("PatientAge")),
         "age_stated": text("PatientAge"),
         "spacing": spacing(text),
+        "lossy": text("LossyImageCompression") == "01" or text("TransferSyntaxUID") in LOSSY,
     }
 
 

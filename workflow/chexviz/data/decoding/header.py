@@ -115,11 +115,12 @@ def number(dataset: Dataset, keyword: str) -> int:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """A tag's text as it is in the file, '' if absent.
+    """A tag's text as it is in the file, '' if absent; of the transfer syntax too.
 
     Taken raw, since pydicom warns on every access to what breaks the standard, such as the age
     '62' in all files of the RSNA challenge.
     """
-    element = dataset.get_item(keyword)
+    holder = dataset.file_meta if keyword == "TransferSyntaxUID" else dataset
+    element = holder.get_item(keyword)
     value = "" if element is None or element.value is None else element.value
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip(" \0")

@@ -17,7 +17,7 @@ def read_jpeg(
 ) -> tuple[np.ndarray, tuple[int, int], dict]:
     """Decode a JPEG file's bytes: of 8 bits, grey or in colours that all are grey.
 
-    Returns uint8 pixels, the file's height and width, and nothing else: see radiograph.READERS.
+    Returns uint8 pixels, the file's height and width, and that it is lossy: see radiograph.READERS.
     Raises Unreadable if it is in colour, of another kind or damaged.
     """
     stream = describe(data)
@@ -27,14 +27,14 @@ def read_jpeg(
         raise Unreadable(f"no decoder for a file of {stream.kind} of {stream.bits} bits")
     check_size(stream.shape, max_pixels)
     if stream.components == 1:
-        return decode_grey(data, stream.shape, enough), stream.shape, {}
+        return decode_grey(data, stream.shape, enough), stream.shape, {"lossy": True}
     if stream.components != 3:
         found = f"a JPEG of {stream.components} components, as CMYK has"
         raise Unreadable(f"not a grey-level image: {found}")
     require_room(*stream.shape)
     with refusing_damage():
         colours = decoded(data, stream.shape, enough, "RGB")
-    return common_channel(colours), stream.shape, {}
+    return common_channel(colours), stream.shape, {"lossy": True}
 
 
 def decode_grey(data: bytes | memoryview, shape: tuple[int, int], enough: int | None) -> np.ndarray:

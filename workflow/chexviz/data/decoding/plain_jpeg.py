@@ -38,6 +38,7 @@ TAGS = {  # PS3.6, written out since pydicom takes long to import
     "WindowCenter": 0x00281050,
     "RescaleIntercept": 0x00281052,
     "RescaleSlope": 0x00281053,
+    "LossyImageCompression": 0x00282110,
     "ModalityLUTSequence": 0x00283000,
     "VOILUTSequence": 0x00283010,
     "PresentationLUTShape": 0x20500020,

@@ -23,7 +23,7 @@ class Radiograph:
     pixels: (H, W), uint8 or float32 in [0, 255], white is bone; possibly a reduced version of
     the `height` x `width` pixels of the file. view: 'AP', 'PA', ... or ''. sex: 'F', 'M' or ''.
     age: years or None. age_stated: the age as the file has it, or ''. spacing: mm per pixel of
-    the file or None.
+    the file or None. lossy: whether it was compressed with a loss.
     """
 
     pixels: np.ndarray
@@ -34,6 +34,7 @@ class Radiograph:
     age: float | None = None
     age_stated: str = ""
     spacing: float | None = None
+    lossy: bool = False
 
 
 def radiograph(data: bytes, enough: int | None = None, max_pixels: int | None = None) -> Radiograph:

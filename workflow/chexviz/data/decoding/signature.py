@@ -1,9 +1,15 @@
-"""What kind of file it is by its first bytes, whatever its name says."""
+"""What kind of file it is by its first bytes, whatever its name says; and what its name says.
+
+Light, so that whoever looks for radiographs needs not read tables.
+"""
+
+from pathlib import Path
 
 DICOM, PNG, JPEG = "DICOM", "PNG", "JPEG"
 RADIOGRAPHS = (DICOM, PNG, JPEG)  # the kinds that are read
 LENGTH = 132  # bytes that tell the kind
 MARK = b"DICM"  # at the end of those (PS3.10 7.1)
+SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg")  # of radiographs, in any case
 STARTS = {
     b"\x89PNG\r\n\x1a\n": PNG,
     b"\xff\xd8\xff": JPEG,
@@ -29,3 +35,22 @@ def kind(start: bytes) -> str:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "WebP"
     return next((name for first, name in STARTS.items() if start.startswith(first)), "")
+
+
+def is_named_radiograph(file: str) -> bool:
+    """Whether a file claims to be a radiograph by its suffix."""
+    return suffix(file) != ""
+
+
+def suffix(file: str) -> str:
+    """The suffix of a file or path if it is that of a radiograph, as it is spelt, else ''."""
+    end = file[file.rfind(".") :] if "." in file else ""
+    return end if end.lower() in SUFFIXES else ""
+
+
+def is_radiograph(folder: Path, file: str) -> bool:
+    """Whether a file claims to be a radiograph: by its suffix, or by its first bytes."""
+    if is_named_radiograph(file):
+        return True
+    with (folder / file).open("rb") as opened:
+        return kind(opened.read(LENGTH)) in RADIOGRAPHS

@@ -1,32 +1,9 @@
-"""The files of a site: which are radiographs, and what the spellings of a name share."""
-
-from pathlib import Path
+"""The files of a site: their names and ids, and what the spellings of a name share."""
 
 import pandas as pd
 
 from chexviz.base.user_tables import identifier
-from chexviz.data.decoding.signature import LENGTH, RADIOGRAPHS, kind
-
-SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg")  # of radiographs, in any case
-
-
-def is_named_radiograph(file: str) -> bool:
-    """Whether a file claims to be a radiograph by its suffix."""
-    return suffix(file) != ""
-
-
-def suffix(file: str) -> str:
-    """The suffix of a file or path if it is that of a radiograph, as it is spelt, else ''."""
-    end = file[file.rfind(".") :] if "." in file else ""
-    return end if end.lower() in SUFFIXES else ""
-
-
-def is_radiograph(folder: Path, file: str) -> bool:
-    """Whether a file claims to be a radiograph: by its suffix, or by its first bytes."""
-    if is_named_radiograph(file):
-        return True
-    with (folder / file).open("rb") as opened:
-        return kind(opened.read(LENGTH)) in RADIOGRAPHS
+from chexviz.data.decoding.signature import suffix
 
 
 def name_of(file: str) -> str:

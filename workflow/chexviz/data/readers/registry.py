@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base.errors import InputError
+from chexviz.data.decoding.signature import is_radiograph
 from chexviz.data.readers import chexpert, mimic, nih, padchest, rsna, siim, table, vindr
-from chexviz.data.readers.files import is_radiograph
 from chexviz.data.readers.label_tables import locate
 from chexviz.data.readers.listing import Listing, Options, empty_site, label_columns
 from chexviz.data.readers.patients import identified

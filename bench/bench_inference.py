@@ -1,0 +1,193 @@
+"""`chexviz predict` on a folder of radiographs against what people write for it, side by side.
+
+One image at a time: pydicom, torchvision's transforms and DenseNet121, float32, eager. In batches:
+the same with a centre crop and 16 images at once, as scripts around torchxrayvision do. Whole
+programs are timed, start included, each in turn; the networks have the same size and random
+weights. The files are the real radiographs of CHEXVIZ_TEST_DATA (or of the tests' default folder),
+else phantoms drawn for this, and in the page cache before anything is measured.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+from chexviz.data.phantom import site
+from chexviz.inference import export, quality
+from chexviz.inference.bundle import (
+    ABOUT,
+    CARD,
+    FORMAT,
+    GRAPH,
+    PAGE,
+    PARTS,
+    WEIGHTS,
+    Bundle,
+    Finding,
+    Learned,
+    Place,
+    Preprocessing,
+    seal,
+)
+from chexviz.models import files
+from chexviz.models.model import build
+from chexviz.models.scoring import known_by
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("CHEXVIZ_TEST_DATA", ROOT.parent / "shared" / "data"))
+HEADS = {"rsna": ["pneumonia"], "siim": ["pneumothorax"]}
+SIZE, FILES, REPEATS = 224, 352, 3
+GOALS = {"one at a time": 4.0, "in batches": 2.0}
+START = 3.0  # seconds, of the command on one radiograph
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+import pydicom
+import torch
+import torchvision
+from torchvision.transforms import v2
+
+def read(path):
+    dataset = pydicom.dcmread(path)
+    pixels = dataset.pixel_array.astype(np.float32)
+    pixels = (pixels - pixels.min()) / (pixels.max() - pixels.min())
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        pixels = 1 - pixels
+    return torch.from_numpy(pixels)[None]
+
+model = torchvision.models.densenet121(num_classes=2).eval()
+paths = sorted(Path(sys.argv[1]).glob("*.dcm"))
+scores = []
+"""
+OTHERS = {
+    "one at a time": READ
+    + """
+transform = v2.Compose([v2.Resize((224, 224), antialias=True), v2.Normalize([0.449], [0.226])])
+with torch.no_grad():
+    for path in paths:
+        image = transform(read(path)).repeat(3, 1, 1)
+        scores.append(torch.sigmoid(model(image[None]))[0])
+print(len(scores))
+""",
+    "in batches": READ
+    + """
+def square(image):
+    side = min(image.shape[1:])
+    return v2.functional.resize(
+        v2.functional.center_crop(image, [side, side]), [224, 224], antialias=True
+    )
+
+with torch.no_grad():
+    for start in range(0, len(paths), 16):
+        images = torch.stack([square(read(path)) for path in paths[start : start + 16]])
+        scores += torch.sigmoid(model(images.repeat(1, 3, 1, 1)))
+print(len(scores))
+""",
+}
+
+
+def radiographs(folder: Path) -> tuple[Path, str]:
+    """A folder of DICOM files of 1024 x 1024 pixels, and what they are."""
+    real = sorted(DATA.glob("hospital-mini/dicom/*.dcm"))
+    if real:
+        return real[0].parent, "real radiographs"
+    cores = os.cpu_count() or 1
+    site.generate("table", folder / "drawn", images=FILES, seed=2022, workers=cores)
+    there = folder / "dicom"
+    there.mkdir()
+    for path in sorted((folder / "drawn").rglob("*.dcm")):
+        path.rename(there / path.name)
+    return there, "phantom radiographs"
+
+
+def bundle(folder: Path) -> Path:
+    """A bundle of DenseNet121 with random weights."""
+    folder.mkdir()
+    model = build("densenet121", HEADS, seed=1).eval()
+    paths = {name: folder / name for name in PARTS}
+    export.write_graph(model, SIZE, paths[GRAPH])
+    files.save(paths[WEIGHTS], model.state_dict())
+    for name in (CARD, PAGE):
+        paths[name].write_text("none")
+    nothing = Learned(points=[], temperature=None, images=0, patients=0, positives=0, note="random")
+    images = np.random.default_rng(0).integers(256, size=(8, SIZE, SIZE), dtype=np.uint8)
+    about = Bundle(
+        format=FORMAT,
+        mark="",
+        protocol="patient",
+        architecture="densenet121",
+        method="fedavg",
+        seed=1,
+        sites=[Place(title=head, trains=True, findings=own) for head, own in HEADS.items()],
+        preprocessing=Preprocessing(size=SIZE, fit="pad", max_pixels=36_000_000),
+        outputs=known_by(model),
+        findings=[
+            Finding(name=own[0], heads=[head], learned=nothing) for head, own in HEADS.items()
+        ],
+        likeness=quality.learn(images),
+        made_from={},
+        made_with={},
+    )
+    (folder / ABOUT).write_bytes(seal(about, paths))
+    assert msgspec.json.decode((folder / ABOUT).read_bytes(), type=Bundle).digest
+    return folder
+
+
+def run(*words: str | Path) -> tuple[float, float, float]:
+    """Wall seconds and CPU seconds of a Python program, and the largest size of it in MiB."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, words
+    wall = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, spent, used.ru_maxrss / 1024
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        there, what = radiographs(folder)
+        ours = ["-m", "chexviz", "predict", bundle(folder / "bundle")]
+        count = len(list(there.glob("*.dcm")))
+        for path in there.glob("*.dcm"):
+            path.read_bytes()
+        programs = {"chexviz predict": [*ours, there]}
+        programs |= {title: ["-c", text, there] for title, text in OTHERS.items()}
+        taken = np.array(
+            [[run(*words) for words in programs.values()] for _ in range(REPEATS)]
+        )  # repeats, programs, (wall, CPU, MiB)
+        one = sorted(there.glob("*.dcm"))[0]
+        start = min(run(*ours, one)[0] for _ in range(REPEATS))
+    print(
+        f"### Inference\n\n{count} {what}, DenseNet121 at {SIZE} px, {os.cpu_count()} cores: whole "
+        f"programs, median of {REPEATS} runs in turn; ratios of wall time within a turn.\n"
+    )
+    print("| program | wall time, s | CPU, s | memory, MiB | ratio | goal |")
+    print("|---|---|---|---|---|---|")
+    for number, title in enumerate(programs):
+        wall, spent, size = np.median(taken[:, number], axis=0)
+        ratio = np.median(taken[:, number, 0] / taken[:, 0, 0])
+        goal = f"{GOALS[title]:g}x" if title in GOALS else ""
+        print(f"| {title} | {wall:.1f} | {spent:.1f} | {size:.0f} | {ratio:.2f}x | {goal} |")
+    print(f"\nOne radiograph, start included: {start:.2f} s (goal: {START:g} s).")
+
+
+if __name__ == "__main__":
+    main()
