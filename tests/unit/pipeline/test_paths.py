@@ -107,3 +107,22 @@ def test_a_local_folder_is_known_by_its_content(config, tmp_path, monkeypatch):
     before = paths.fingerprint(local, "rsna")
     (tmp_path / "hospital" / "a.dcm").write_text("123")
     assert paths.fingerprint(local, "rsna") != before
+
+
+def test_a_bundle_is_made_of_one_model_and_its_scores(config):
+    wildcards = SimpleNamespace(protocol="patient", architecture="densenet121")
+    model, predictions = (
+        find(config, wildcards) for find in (paths.bundled_model, paths.bundled_predictions)
+    )
+    folder = "patient/densenet121/fedavg/seed2022"
+    assert model == f"<results>/models/{folder}/global.safetensors"
+    assert predictions == f"<results>/predictions/{folder}.csv"
+
+
+def test_a_run_ends_with_how_to_try_its_first_bundle(config, monkeypatch, repository):
+    monkeypatch.chdir(repository)
+    said = paths.how_to_predict(config)
+    assert "PYTHONPATH=workflow " in said
+    assert said.endswith(
+        "-m chexviz predict results/bundles/patient/standard FILE --heatmaps heatmaps"
+    )

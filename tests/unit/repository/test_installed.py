@@ -19,9 +19,12 @@ from packaging.utils import canonicalize_name
 from sklearn.metrics import roc_auc_score
 from test_environments import FROM_IMPORT
 
+import made_bundles
 from chexviz.__main__ import COMMANDS, GROUPS, main
 from chexviz.base import source_code
 from environments import locked
+from made_dicoms import chest, write_dicom
+from made_rasters import encoded
 
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 # The optional packages that the modules of a room may import.
@@ -33,6 +36,7 @@ ROOMS = {
     **dict.fromkeys(("network", "server", "site"), "federation"),
 }
 HEAVY = {"flwr", "torch", "numpy", "pandas", "scipy", "snakemake", "cryptography"}
+IDENTIFIED = ("SOPInstance", "StudyInstance", "SeriesInstance")
 # What a command is given whose packages are imported once its line is read.
 GIVEN = {"site prepare": ["--configfile=x.yaml"], "server run": ["."]}
 
@@ -109,6 +113,14 @@ def at_a_site(tmp_path_factory, wheel, project):
     extra = project["optional-dependencies"]["federation"]
     requirements = project["dependencies"] + extra
     return installed(tmp_path_factory.mktemp("site"), wheel, requirements)
+
+
+@pytest.fixture(scope="module")
+def at_a_users(tmp_path_factory, wheel, project):
+    """The command as `pip install 'chexviz[predict]'` installs it."""
+    extra = project["optional-dependencies"]["predict"]
+    requirements = project["dependencies"] + extra
+    return installed(tmp_path_factory.mktemp("user"), wheel, requirements)
 
 
 def test_the_wheel_holds_the_package_alone(wheel):
@@ -197,6 +209,33 @@ def test_a_site_has_all_it_needs_with_the_packages_of_a_federation(at_a_site):
     program = "; ".join(f"import chexviz.{module}" for module in modules)
     done = at_a_site("-c", program, program="python")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_user_without_its_packages_is_told_which_to_install(chexviz):
+    done = chexviz("predict", "bundle", "chest.dcm")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR chexviz predict needs the package ")
+    assert "pip install 'chexviz[predict]'" in done.stderr
+
+
+def test_a_user_scores_a_radiograph_with_the_packages_of_predict_alone(at_a_users):
+    """Neither PyTorch nor Snakemake is among them."""
+    absent = "import importlib.util as u; print([*map(u.find_spec, ('torch', 'snakemake'))])"
+    assert at_a_users("-c", absent, program="python").stdout == "[None, None]\n"
+    model = made_bundles.model_of()
+    made_bundles.write(at_a_users.home / "bundle", model, made_bundles.about(model))
+    tags = {f"{one}UID": f"1.2.{number}" for number, one in enumerate(IDENTIFIED)}
+    tags |= {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}
+    write_dicom(at_a_users.home / "chest.dcm", chest(1), **tags)
+    (at_a_users.home / "chest.png").write_bytes(encoded(chest(2)))
+    outputs = ["--csv=x.csv", "--jsonl=x.jsonl", "--heatmaps=maps", "--dicom=objects"]
+    done = at_a_users("predict", "bundle", "chest.dcm", "chest.png", *outputs)
+    assert done.returncode == 0, done.stderr
+    assert list(pd.read_csv(at_a_users.home / "x.csv")["status"]) == ["read", "read"]
+    made = {
+        path.name for place in ("maps", "objects") for path in (at_a_users.home / place).iterdir()
+    }
+    assert {"chest.dcm.png", "chest.png.png", "chest.dcm.sc.dcm", "chest.dcm.sr.dcm"} <= made
 
 
 def test_help_imports_nothing_that_takes_long(repository):

@@ -40,7 +40,7 @@ class Model:
     """A bundle's model with what is chosen for this run. point: the name of the operating point."""
 
     def __init__(self, folder: Path, bundle: Bundle, point: str, outputs: Outputs):
-        from chexviz.inference.runtime import Runtime  # takes long to import, workers do not use it
+        from chexviz.inference.runtime import Runtime  # takes long: the workers start meanwhile
 
         self.runtime, self.bundle = Runtime.of(folder, bundle), bundle
         self.point, self.outputs = point, outputs
