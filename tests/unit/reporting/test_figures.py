@@ -4,6 +4,7 @@ import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from chexviz.base.errors import InputError
@@ -108,6 +109,15 @@ def test_a_note_has_lines_of_its_width_and_no_smaller_letters():
     assert figure.bbox.y0 <= box.y0
     assert box.y1 <= figure.bbox.y1
     style.plt.close(figure)
+
+
+def test_the_length_of_a_line_is_that_of_its_letters_edges():
+    """As matplotlib solves for them, to a micrometre."""
+    letters = "".join(map(chr, [*range(33, 127), *range(161, 173), *range(174, 384)])) + "–≥≤×’“”"
+    for line in (*letters, letters, "95 % intervals of 2,000 bootstrap resamples of patients"):
+        outline = TextPath((0, 0), line, size=style.NOTE)
+        expected = outline.get_extents().width * 25.4 / 72
+        assert style.note_length(line) == pytest.approx(expected, abs=1e-3), line
 
 
 def test_figure2_labels_are_the_files_numbers(made, drawn, tmp_path):
