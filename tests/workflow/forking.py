@@ -40,5 +40,6 @@ def become(words: list[str], folder: Path, environment: dict[str, str], said: st
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv[1:] = words
     runpy.run_module("snakemake", run_name="__main__", alter_sys=True)

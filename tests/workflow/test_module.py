@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import forking
 from running import Workflow
 
 # Of the whole study the other workflow needs one split, one figure and its own rule.
@@ -59,14 +59,7 @@ class Other:
 
     def run(self, *options: str) -> subprocess.CompletedProcess:
         """Run it; stdout and stderr come together in stdout."""
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=self.folder,
-            env=self.environment,
-        )
+        return forking.snakemake(["--cores", "2", *options], self.folder, self.environment)
 
 
 @pytest.fixture
