@@ -35,7 +35,7 @@ chexviz:
   pathvars: {results: out, resources: raw, logs: log, benchmarks: bench}
   mark: A MODULE
   preprocess: {size: 32}
-  phantom: {images: 60}
+  phantom: {images: 40}
   sites:
     rsna: {title: Another title, source: [phantom], patients: match.csv, contract: null}
     siim: {source: [phantom], patients: null, contract: null}
