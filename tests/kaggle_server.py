@@ -173,7 +173,7 @@ def accepted() -> tuple[str, str]:
 def serving(archive: bytes):
     """A server of `archive` on a free port, until the end."""
     with Kaggle(archive) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield server
         finally:

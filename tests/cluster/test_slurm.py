@@ -30,6 +30,8 @@ pytestmark = pytest.mark.timeout(2400)  # the first test waits for the run, on a
 class OnCluster(Workflow):
     """The workflow as a user of a cluster runs it."""
 
+    forked = False
+
     def __init__(self, folder: Path, repository: Path, cluster: Cluster):
         self.cluster = cluster
         super().__init__(folder, repository, OVERLAY)

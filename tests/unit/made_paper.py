@@ -1,13 +1,15 @@
 """Every file that the paper reads, made by the stages themselves from small made results."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
 from pypdf import PdfWriter
 
 from chexviz.evaluation import calibrate, coverage, crosstask, localise, simulation, subgroups
-from chexviz.reporting.figures import failures, framework
+from chexviz.reporting.figures import failures, framework, style
 from chexviz.reporting.paper import inventory
 from chexviz.reporting.tables import (
     external,
@@ -105,11 +107,18 @@ def make_evaluation(made: Results, protocol: str) -> None:
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
     outputs = [output("confusion", "confusion"), output("failures", "failures")]
-    failures.main([*failures_arguments(made, protocol), *outputs, *pictures(made.root, "failures")])
+    arguments = [*failures_arguments(made, protocol), *outputs]
+    tabulate(failures.main, [*arguments, *pictures(made.root, "failures")])
+
+
+def tabulate(main: Callable[[list[str]], None], arguments: list[str]) -> None:
+    """Run a stage for its tables; the figure beside them is not written."""
+    with patch.object(style, "save_pages", lambda *_: style.plt.close("all")):
+        main(arguments)
 
 
 def pictures(root: Path, name: str) -> list[str]:
-    """Where a figure is drawn that a stage makes beside its tables."""
+    """Where the figure would be that a stage draws beside its tables."""
     return [f"--{kind}={root / 'drawn' / f'{name}.{kind}'}" for kind in ("pdf", "png")]
 
 
@@ -149,7 +158,7 @@ def make_study(made: Results) -> None:
         inflation.main([*inputs, *formats(folder, "inflation")])
     listed = [f"--{name}={made.root / 'audit' / f'{name}.csv'}" for name in ("flow", "sources")]
     outputs = [*listed, *formats(folder, "participants"), *pictures(made.root, "flow")]
-    participants.main([*participants_arguments(made), *outputs])
+    tabulate(participants.main, [*participants_arguments(made), *outputs])
     path = made.root / "evaluation" / "simulation.csv"
     simulation.main(["--settings", json.dumps(SIMULATION), f"--csv={path}"])
     path = made.root / "evaluation" / "coverage.csv"

@@ -1,12 +1,22 @@
 """What the tests of the workflow share."""
 
 import os
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from opened import STRACE, traced
 from running import THREE, TINY, Workflow
+
+HERE = Path(__file__).parent
+# They need the shared run, which the first module that needs it makes: later, so as not to wait.
+LATER = {"test_methods_run.py", "test_phantom_run.py", "test_reruns.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the workflow first, since they are the long ones."""
+    items.sort(key=lambda item: (item.path.parent != HERE, item.path.name in LATER))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-import planning
+import forking
 
 # As small as a run can be that still passes through every stage.
 TINY = {
@@ -52,6 +52,8 @@ class Workflow:
     study: paper, or the config that is laid over it, such as demo.
     """
 
+    forked = True  # runs go on from a process that has imported Snakemake
+
     def __init__(self, folder: Path, repository: Path, overlay: dict, study: str = "demo"):
         self.folder, self.repository, self.study = folder, repository, study
         self.overlay = folder / "overlay.yaml"
@@ -84,19 +86,21 @@ class Workflow:
 
     def run(self, *options: str, **changes: str) -> subprocess.CompletedProcess:
         """Run snakemake; stdout and stderr come together in stdout. changes: of the environment."""
+        environment = self.environment(**changes)
+        if self.forked and not self.before:
+            return forking.snakemake(self.words(*options), self.repository, environment)
         return subprocess.run(
             self.line(*options),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.repository,
-            env=self.environment(**changes),
+            env=environment,
         )
 
     def plan(self, *options: str, **changes: str) -> subprocess.CompletedProcess:
         """Say what would run, as `run` with the option --dry-run."""
-        words = self.words("--dry-run", *options)
-        return planning.plan(words, self.repository, self.environment(**changes))
+        return self.run("--dry-run", *options, **changes)
 
     def copy(self, folder: Path, *without: str) -> "Workflow":
         """The same in a folder that is not there yet; its files keep their times.

@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import forking
 from running import Workflow
 
 # Of the whole study the other workflow needs one split, one figure and its own rule.
@@ -35,7 +35,7 @@ chexviz:
   pathvars: {results: out, resources: raw, logs: log, benchmarks: bench}
   mark: A MODULE
   preprocess: {size: 32}
-  phantom: {images: 60}
+  phantom: {images: 40}
   sites:
     rsna: {title: Another title, source: [phantom], patients: match.csv, contract: null}
     siim: {source: [phantom], patients: null, contract: null}
@@ -59,14 +59,7 @@ class Other:
 
     def run(self, *options: str) -> subprocess.CompletedProcess:
         """Run it; stdout and stderr come together in stdout."""
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=self.folder,
-            env=self.environment,
-        )
+        return forking.snakemake(["--cores", "2", *options], self.folder, self.environment)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import forking
 from chexviz.base import source_code
 from chexviz.base.errors import InputError
 from chexviz.base.files import sha256
@@ -87,10 +88,8 @@ MANIFEST = "resources/site/manifest.csv"
 
 def snakemake(*options: str) -> subprocess.CompletedProcess:
     """A run in the working directory, with its packages."""
-    line = [sys.executable, "-m", "snakemake", "--cores", "1", *options]
     environment = os.environ | {"PYTHONPATH": "packages"}
-    kept = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.run(line, env=environment, **kept)
+    return forking.snakemake(["--cores", "1", *options], Path.cwd(), environment)
 
 
 def succeed(*options: str) -> None:

@@ -32,7 +32,7 @@ def web(archive: Path, setenv):
     """The archive on a web server of this machine; gives its address, and how to update it."""
     handler = functools.partial(Quiet, directory=archive.parent)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/{archive.name}", lambda: None

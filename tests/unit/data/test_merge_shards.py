@@ -15,9 +15,15 @@ from chexviz.images.annotated import read_images
 from chexviz.images.arrays import open_images
 from chexviz.models.dataset import load_datasets
 from made_dicoms import chest, make_manifest, write_dicom
+from made_workers import Here
 from trainings import CPU
 
 TABLES = NAMES[1:]
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.setattr(preprocess, "Workers", Here)
 
 
 @pytest.fixture(autouse=True)

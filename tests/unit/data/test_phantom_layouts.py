@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from chexviz.data.phantom.population import plan
 from chexviz.data.phantom.radiograph import render
 from chexviz.data.readers.patients import patients
 from made_phantoms import planted
+from made_workers import Here
 
 IMAGES, SEED, SIZE = 70, 2022, 128
 NEW = ("nih", "chexpert", "vindr")
@@ -32,7 +34,8 @@ CHEXPERT = (
 def sites(tmp_path_factory) -> dict[str, Path]:
     folders = {layout: tmp_path_factory.mktemp(layout) for layout in NEW}
     for layout, folder in folders.items():
-        site.generate(layout, folder, images=IMAGES, seed=SEED, workers=2, size=SIZE)
+        with patch.object(site, "Workers", Here):
+            site.generate(layout, folder, images=IMAGES, seed=SEED, workers=1, size=SIZE)
     return folders
 
 
@@ -151,7 +154,8 @@ def test_nih_files_are_grey_and_a_few_have_four_channels(sites):
 
 
 def test_nih_patients_are_those_of_the_rsna_match(tmp_path):
-    site.generate("rsna", tmp_path, images=100, seed=SEED, workers=2, size=64)
+    with patch.object(site, "Workers", Here):
+        site.generate("rsna", tmp_path, images=100, seed=SEED, workers=1, size=64)
     match = text(tmp_path / "match.csv")
     named = set(patients(tmp_path / "match.csv"))
     both = named & {patient_id(item.exam) for item in items("nih", 100)}

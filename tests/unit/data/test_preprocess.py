@@ -22,6 +22,7 @@ from chexviz.data.preprocess import main
 from chexviz.images.resizing import resized, square
 from made_dicoms import chest, make_manifest, write_dicom
 from made_options import NOTHING
+from made_workers import Here
 
 NAMES = ("images.npy", "samples.csv", "annotations.csv", "rejected.csv", "contract.csv")
 SETTINGS = {
@@ -33,6 +34,17 @@ SETTINGS = {
     "fit": "pad",
     "max_pixels": 10**6,
 }
+
+
+@pytest.fixture
+def processes():
+    """Asked for by tests of what worker processes do; the others work in their own."""
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(request, monkeypatch):
+    if "processes" not in request.fixturenames:
+        monkeypatch.setattr(module, "Workers", Here)
 
 
 @pytest.fixture
@@ -175,6 +187,7 @@ def test_rows_describe_their_images(data):
         assert np.abs(image.astype(float) - plain).mean() < 2
 
 
+@pytest.mark.usefixtures("processes")
 def test_bytes_do_not_depend_on_the_number_of_threads(data, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "FLUSHED", 2)
     hospital(data, 70, broken=(0, 33, 69))
@@ -234,6 +247,7 @@ def convert_or_die(tasks, images, size, fit, max_pixels):
     return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_file_that_crashes_its_decoder_is_rejected_alone(data, monkeypatch, threads):
     monkeypatch.setattr(module, "convert_chunk", convert_or_die)
@@ -252,6 +266,7 @@ def convert_or_be_killed(tasks, images, size, fit, max_pixels):
     return convert_chunk(tasks, images, size, fit, max_pixels)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_worker_that_is_killed_from_outside_ends_the_run(data, monkeypatch):
     monkeypatch.setattr(module, "convert_chunk", convert_or_be_killed)
     hospital(data, 40)
@@ -262,6 +277,7 @@ def test_a_worker_that_is_killed_from_outside_ends_the_run(data, monkeypatch):
     assert_nothing_left(data)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_lack_of_memory_ends_the_run(data, monkeypatch):
     monkeypatch.setattr(module, "convert_chunk", convert_without_memory)
     hospital(data, 4)
@@ -296,6 +312,7 @@ def test_a_folder_that_cannot_be_entered_is_no_change_of_its_files(data, monkeyp
     assert_nothing_left(data)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_file_that_cannot_be_read_any_more_ends_the_run(data, monkeypatch):
     monkeypatch.setattr(module, "convert_chunk", convert_what_is_lost)
     hospital(data, 40)
@@ -331,6 +348,7 @@ def half_way(data, out):
     return process
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_run_that_is_killed_half_way_leaves_no_final_name_and_the_next_one_all(data):
     out = data.parent / "out"
     with half_way(data, out) as process:
@@ -563,6 +581,7 @@ def test_a_changed_file_is_noticed_before_any_work(data):
     assert_nothing_left(data)
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("file", ["001.dcm", "002.dcm", "labels.csv"])
 def test_other_bytes_of_the_same_size_are_noticed(data, file):
     hospital(data, 40, broken=(2,))

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from chexviz.data.preprocess import main as preprocess
 from chexviz.pipeline import configuration
 from chexviz.pipeline import settings as job_settings
 from made_phantoms import planted
+from made_workers import Here
 
 SITES = ("rsna", "siim")
 FINDING = {"rsna": "pneumonia", "siim": "pneumothorax"}
@@ -151,6 +153,8 @@ def test_sites_of_the_published_size_share_what_is_planted_alone(items):
 
 
 @pytest.fixture(scope="module")
+@patch("chexviz.data.phantom.site.Workers", Here)
+@patch("chexviz.data.preprocess.Workers", Here)
 def hundredth(overlay, repository, tmp_path_factory) -> tuple[Path, dict]:
     """Both sites through download and preprocessing: {folder}/{site}/; and their config."""
     config = overlaid(repository, overlay)

@@ -1,9 +1,12 @@
 """Figures 2, 3 and the audit: what they say and choose, their marks, equal bytes on a rerun."""
 
+from functools import cache
+
 import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from chexviz.base.errors import InputError
@@ -62,25 +65,36 @@ def pixels(path) -> np.ndarray:
         return np.array(image.convert("RGB"))
 
 
+@pytest.fixture(scope="module")
+def marked(made, tmp_path_factory):
+    """Draw a figure with the mark, once; gives the arguments and the folder of its files."""
+
+    @cache
+    def draw(module):
+        folder = tmp_path_factory.mktemp("marked")
+        arguments = [*all_arguments(made)[module], *outputs(folder), "--mark", MARK]
+        module.main(arguments)
+        return arguments, folder
+
+    return draw
+
+
 @pytest.mark.parametrize("module", [framework, roc_curves, gradcam_cases, figure_audit])
-def test_rerun_gives_the_same_bytes_without_a_date(module, made, tmp_path):
-    arguments = [*all_arguments(made)[module], *outputs(tmp_path), "--mark", MARK]
+def test_rerun_gives_the_same_bytes_without_a_date(module, marked):
+    arguments, folder = marked(module)
+    first = [(folder / f"figure.{kind}").read_bytes() for kind in ("pdf", "png")]
     module.main(arguments)
-    first = [(tmp_path / f"figure.{kind}").read_bytes() for kind in ("pdf", "png")]
-    module.main(arguments)
-    assert [(tmp_path / f"figure.{kind}").read_bytes() for kind in ("pdf", "png")] == first
+    assert [(folder / f"figure.{kind}").read_bytes() for kind in ("pdf", "png")] == first
     assert b"CreationDate" not in first[0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.pdf", "figure.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["figure.pdf", "figure.png"]
 
 
 @pytest.mark.parametrize("module", [framework, roc_curves, gradcam_cases, figure_audit])
-def test_mark_is_a_strip_that_covers_nothing(module, made, tmp_path):
-    arguments = [*all_arguments(made)[module], *outputs(tmp_path)]
-    module.main(arguments)
+def test_mark_is_a_strip_that_covers_nothing(module, made, marked, tmp_path):
+    module.main([*all_arguments(made)[module], *outputs(tmp_path)])
     plain = pixels(tmp_path / "figure.png")
     assert not (plain[:20] == RED).all(axis=2).any()
-    module.main([*arguments, "--mark", MARK])
-    marked = pixels(tmp_path / "figure.png")
+    marked = pixels(marked(module)[1] / "figure.png")
     strip = len(marked) - len(plain)
     assert strip == pytest.approx(style.STRIP / 25.4 * 300, abs=1)
     red = (marked[2 : strip - 2] == RED).all(axis=2)
@@ -108,6 +122,15 @@ def test_a_note_has_lines_of_its_width_and_no_smaller_letters():
     assert figure.bbox.y0 <= box.y0
     assert box.y1 <= figure.bbox.y1
     style.plt.close(figure)
+
+
+def test_the_length_of_a_line_is_that_of_its_letters_edges():
+    """As matplotlib solves for them, to a micrometre."""
+    letters = "".join(map(chr, [*range(33, 127), *range(161, 173), *range(174, 384)])) + "–≥≤×’“”"
+    for line in (*letters, letters, "95 % intervals of 2,000 bootstrap resamples of patients"):
+        outline = TextPath((0, 0), line, size=style.NOTE)
+        expected = outline.get_extents().width * 25.4 / 72
+        assert style.note_length(line) == pytest.approx(expected, abs=1e-3), line
 
 
 def test_figure2_labels_are_the_files_numbers(made, drawn, tmp_path):

@@ -3,7 +3,9 @@
 import html
 import json
 import re
+import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -69,9 +71,10 @@ def two(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def nobody(tmp_path_factory):
+def nobody(two, tmp_path_factory):
     """The same with no patient known."""
-    made = make_paper(tmp_path_factory.mktemp("nobody"), images=60)
+    made = replace(two, root=tmp_path_factory.mktemp("nobody") / "made")
+    shutil.copytree(two.root, made.root)
     for site in made.sites:
         path = made.site(site["name"], "samples.csv")
         samples = pd.read_csv(path, dtype=str, keep_default_na=False)

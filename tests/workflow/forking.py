@@ -1,7 +1,8 @@
-"""Snakemake plans in a process of its own that has imported Snakemake already.
+"""Snakemake runs in a process of its own that has imported Snakemake already.
 
-To import it and its plugins takes twice as long as to plan, and plans are many. A fork of a server
-that has imported them, and nothing of the workflow, goes on as the command `snakemake` does.
+To import it and its plugins takes twice as long as to plan, and plans and short runs are many. A
+fork of a server that has imported them, and nothing of the workflow, goes on as the command
+`snakemake` does. Its jobs are programs that it starts, as ever.
 """
 
 import multiprocessing
@@ -18,8 +19,8 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["snakemake.cli", *PLUGINS])
 
 
-def plan(words: list[str], folder: Path, environment: dict[str, str]):
-    """Run `snakemake` with these words, which must start no job, as subprocess.run would.
+def snakemake(words: list[str], folder: Path, environment: dict[str, str]):
+    """Run `snakemake` with these words, as subprocess.run would.
 
     stdout and stderr come together in stdout.
     """
@@ -39,5 +40,6 @@ def become(words: list[str], folder: Path, environment: dict[str, str], said: st
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv[1:] = words
     runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
