@@ -102,6 +102,19 @@ def test_external_images_teach_nothing(tmp_path, tables):
     assert with_them == without
 
 
+@pytest.mark.parametrize(("site", "seed"), [("north", 0), ("south", 1)])
+def test_a_baseline_is_taught_by_its_own_site_whichever_it_is(tmp_path, site, seed):
+    """Each site's images are scored by its own baseline alone, all in one table."""
+    tables = [rows("north", "pneumonia", "north", "validation", 0)]
+    tables += [rows("south", "pneumonia", "south", "validation", 1)]
+    outputs = [("pneumonia", site)]
+    (finding,) = learn(written(tmp_path / "p.csv", *tables), outputs, SITES, SETTINGS)
+    labels, scores, _ = drawn(120, seed)
+    threshold = finding.learned.point("youden").threshold
+    assert threshold == pytest.approx(youden_threshold(labels, scores))
+    assert finding.learned.images == 120
+
+
 def test_predictions_of_another_model_are_refused(tmp_path, tables):
     lacking = [table for table in tables if table["finding"].iloc[0] != "effusion"]
     with pytest.raises(InputError, match="expected: scores of effusion by the head south"):

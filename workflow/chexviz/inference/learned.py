@@ -45,7 +45,7 @@ def validation(
     None where the protocol has no such images. known: the heads that know the finding.
     """
     head = answer_of(known)
-    said = (of_one[head] for (_, name), of_one in heads.items() if name == finding)
+    said = (one[head] for (_, name), one in heads.items() if name == finding and head in one)
     model = next(said, None)
     if model is None:
         raise InputError(
