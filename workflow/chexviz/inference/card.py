@@ -4,6 +4,7 @@ Every number is read from a table of the results (Mitchell et al. 2019).
 """
 
 import html
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import pandas as pd
 from chexviz.base.tables.evaluation import ALL, SUBGROUPS, read_metrics
 from chexviz.base.tables.models import MEAN, SHARED
 from chexviz.base.tables.study import LEAKAGE, PARTICIPANTS
-from chexviz.inference.bundle import RESEARCH, Bundle, Finding
+from chexviz.inference.bundle import RESEARCH, Bundle, Finding, Tested
 from chexviz.reporting.tables import characteristics
 from chexviz.reporting.tables.typesetting import Layout, escape_markdown, to_markdown
 from chexviz.reporting.titles import (
@@ -126,9 +127,7 @@ def written(bundle: Bundle, tables: Tables, sites: list[dict]) -> Iterator[Secti
     yield Section("Split", split(bundle, tables.audit, sites))
     roles = {site["name"]: site["role"] for site in sites}
     own = of_model(tables.metrics, bundle, sites)
-    groups = tables.subgroups[tables.subgroups["measure"] == "auroc"]
-    groups = groups[(groups["attribute"] != ALL) & (groups["images"] > 0)]
-    groups = of_model(groups, bundle, sites)
+    groups = groups_of(tables, bundle, sites)
     for role, title, note in (
         (
             "train",
@@ -208,6 +207,45 @@ def of_model(table: pd.DataFrame, bundle: Bundle, sites: list[dict]) -> pd.DataF
     external = [site["name"] for site in sites if site["role"] == "external"]
     answers = {one.name: one.answer for one in bundle.findings}
     return rows[~rows["site"].isin(external) | (rows["head"] == rows["finding"].map(answers))]
+
+
+def groups_of(tables: Tables, bundle: Bundle, sites: list[dict]) -> pd.DataFrame:
+    """The rows of AUROC by view, sex and age of the bundle's model, of groups that have images."""
+    groups = tables.subgroups[tables.subgroups["measure"] == "auroc"]
+    groups = groups[(groups["attribute"] != ALL) & (groups["images"] > 0)]
+    return of_model(groups, bundle, sites)
+
+
+def tested(bundle: Bundle, tables: Tables, sites: list[dict]) -> list[Tested]:
+    """The same numbers as the card's for programs: all images of a site, then its groups."""
+    titles = {site["name"]: site["title"] for site in sites}
+    whole = of_model(tables.metrics, bundle, sites).assign(attribute=ALL, group=ALL)
+    groups = groups_of(tables, bundle, sites)
+    groups = groups.rename(columns={"value": "auroc", "low": "auroc_low", "high": "auroc_high"})
+    return [
+        Tested(
+            site=titles[row["site"]],
+            finding=row["finding"],
+            attribute=row["attribute"],
+            group=row["group"],
+            images=int(row["images"]),
+            positives=int(row["positives"]),
+            measures={name: with_bounds(row, name) for name in SHOWN if name in row},
+        )
+        for table in (whole, groups)
+        for row in table.to_dict("records")
+    ]
+
+
+def with_bounds(row: dict, name: str) -> tuple[float | None, float | None, float | None]:
+    """A measure and its interval; None is not known."""
+    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return known(value), known(low), known(high)
+
+
+def known(value: float) -> float | None:
+    """A number; None if it is none."""
+    return None if math.isnan(value) else value
 
 
 def measured(rows: pd.DataFrame, sites: list[dict], note: str) -> Layout:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pandas as pd
@@ -240,9 +241,13 @@ def main(argv: list[str] | None = None) -> None:
         likeness=quality.learn(study_images(arguments.images, of_training(split, sites), TYPICAL)),
         made_from=made_from,
         made_with=versions(),
+        tested=[],
     )
     tables = card.read(
         arguments.metrics, arguments.subgroups, arguments.participants, arguments.audit
+    )
+    bundle = msgspec.structs.replace(
+        bundle, tested=card.tested(bundle, tables, arguments.titles)
     )
     written = card.write(bundle, tables, arguments.titles)
     compared = study_images(arguments.images, split[split["subset"] != "train"], COMPARED)
