@@ -6,6 +6,7 @@ machine or reaches a disk, and all is forgotten when the page is closed. Ctrl-C 
 
 import os
 import secrets
+import signal
 import socket
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
@@ -23,6 +25,7 @@ from chexviz.inference.bundle import RESEARCH, open_bundle
 LOOPBACK = "127.0.0.1"
 ANY = 0  # the system chooses a port that is free
 PATIENCE = 2  # seconds that a running answer has when the server ends
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 YOUDEN = "youden"
 
 
@@ -85,8 +88,19 @@ def shown(address: str, browser: bool) -> Iterator[None]:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        webbrowser.open(path.as_uri())
+        # Not awaited: some browsers end when the user ends them.
+        Thread(target=webbrowser.open, args=[path.as_uri()], daemon=True).start()
         yield
+
+
+def has_screen() -> bool:
+    """Whether a browser with windows can be opened here, and not one of a terminal."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in SCREENS)
+
+
+def end(*_: object) -> None:
+    """End the server as Ctrl-C does, so that nothing is left behind."""
+    raise KeyboardInterrupt
 
 
 def serve(folders: list[Path], number: int, browser: bool) -> None:
@@ -120,6 +134,7 @@ def serve(folders: list[Path], number: int, browser: bool) -> None:
         for line in filter(None, (bundles[0].mark, RESEARCH)):
             print(line)
         listening.listen()
+        signal.signal(signal.SIGTERM, end)
         with shown(f"http://{LOOPBACK}:{taken}/{token}/", browser):
             uvicorn.Server(config).run(sockets=[listening])
 
@@ -130,7 +145,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     folders = [one for one in (arguments.bundle, arguments.beside) if one]
     try:
-        serve(folders, arguments.port, not arguments.no_browser)
+        serve(folders, arguments.port, has_screen() and not arguments.no_browser)
     except InputError as error:
         print(f"ERROR {error}", file=sys.stderr)
         sys.exit(2)

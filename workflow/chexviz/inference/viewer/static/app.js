@@ -37,6 +37,7 @@ const data = new Map(); // pixels and maps that were asked for, by their address
 const queue = [];
 let counts = { files: 0, done: 0, read: 0, refused: 0 };
 let active = 0;
+let added = 0;
 
 function say(text) {
   byId("status").textContent = text;
@@ -52,27 +53,30 @@ function report() {
   say(busy ? `Reading: ${done} of ${count(files, "file")}${refusals}` : `${read} read${refusals}`);
 }
 
-function told(image) {
+// place: of the file among all that were added.
+function told(image, place) {
   counts[image.reason ? "refused" : "read"] += 1;
   byId("batch").hidden = false;
-  batch.add(image);
+  batch.add({ ...image, added: place });
 }
 
-const refuse = (name, reason) => told({ name, reason, answers: [] });
+const refuse = (name, reason, place) => told({ name, reason, answers: [] }, place);
 
 function add(files) {
   if (counts.done === counts.files) counts = { ...counts, files: 0, done: 0 };
   for (const [file, name] of files) {
     const { limits } = about;
-    const most = /\.zip$/i.test(name) ? limits.archive : Math.max(limits.file, 0);
+    const most = /\.zip$/i.test(name) ? limits.archive : limits.file;
+    const place = added;
+    added += 1;
     counts.files += 1;
     if (batch.images.length + queue.length >= limits.files) {
       counts.done += 1;
-      refuse(name, `more than ${limits.files} radiographs: clear the list first`);
+      refuse(name, `more than ${limits.files} radiographs: clear the list first`, place);
     } else if (file.size > most) {
       counts.done += 1;
-      refuse(name, `too large: a file may have ${Math.floor(most / 2 ** 20)} MiB`);
-    } else queue.push([file, name]);
+      refuse(name, `too large: a file may have ${Math.floor(most / 2 ** 20)} MiB`, place);
+    } else queue.push([file, name, place]);
   }
   report();
   while (active < AT_ONCE && queue.length) work();
@@ -81,12 +85,12 @@ function add(files) {
 async function work() {
   active += 1;
   while (queue.length) {
-    const [file, name] = queue.shift();
+    const [file, name, place] = queue.shift();
     const mine = session;
     try {
-      await send(mine, file, name, (image) => mine === session && told(image));
+      await send(mine, file, name, (image) => mine === session && told(image, place));
     } catch (error) {
-      if (mine === session) await failed(name, error);
+      if (mine === session) await failed(name, error, place);
     }
     if (mine === session) {
       counts.done += 1;
@@ -96,11 +100,11 @@ async function work() {
   active -= 1;
 }
 
-async function failed(name, error) {
+async function failed(name, error, place) {
   if (error.cause === 410) {
     await renew();
     say("These radiographs were not looked at for an hour and are gone. Add them again.");
-  } else refuse(name, error instanceof Refused ? error.message : "the server does not answer: is chexviz view still running?");
+  } else refuse(name, error instanceof Refused ? error.message : "the server does not answer: is chexviz view still running?", place);
 }
 
 // Forget all radiographs, here and there, and start anew.
@@ -174,7 +178,7 @@ async function show() {
     paint();
   } catch (error) {
     data.clear();
-    if (image === batch.selected) await failed(image.name, error);
+    if (image === batch.selected) await failed(image.name, error, image.added);
   }
 }
 

@@ -46,7 +46,7 @@ function meter(finding, said, point, label) {
     ` ${kind}`,
     make("span", { class: is ? "flag positive" : "flag" }, verdict(is)),
   );
-  const foot = make("p", { class: "small" }, `▾ ${at}. `);
+  const foot = make("p", { class: "small" }, mark ? `Mark: ${at}. ` : `There is ${at}. `);
   if (!finding.calibrated) foot.append(`A score is no probability: ${finding.note || "nothing calibrated it"}.`);
   return [head, bar, foot];
 }
@@ -69,7 +69,10 @@ function interval([value, low, high]) {
 
 // The tests that a radiograph is told of: of all images of a site, and of the groups it is of.
 function relevant(finding, groups) {
-  return finding.tested.filter((test) => test.attribute === "all" || groups[test.attribute] === test.group);
+  const of = (site) => finding.tested.filter((test) => test.site === site);
+  return [...new Set(finding.tested.map((test) => test.site))]
+    .flatMap(of)
+    .filter((test) => test.attribute === "all" || groups[test.attribute] === test.group);
 }
 
 const groupTitle = (test) => (test.attribute === "all" ? "all images" : `${test.attribute} ${test.group}`);

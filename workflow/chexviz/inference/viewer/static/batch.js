@@ -12,8 +12,8 @@ export class Batch {
     this.rows.addEventListener("keydown", (event) => this.pressed(event));
   }
 
+  // image.added: its place in the order in which files were added.
   add(image) {
-    image.added = this.images.length;
     this.images.push(image);
     if (!this.selected && !image.reason) this.select(image);
     else if (!this.waiting) {
@@ -27,11 +27,11 @@ export class Batch {
     this.draw();
   }
 
+  // What stands in the first column, and may sort it, and then the numbers.
   get columns() {
     return [
-      { key: "name", title: "File" },
-      ...this.findings.map((finding) => ({ key: finding.name, title: finding.title, finding })),
-      { key: "remark", title: "Remarks" },
+      [{ key: "name", title: "File" }, { key: "remark", title: "Remarks" }],
+      ...this.findings.map((finding) => [{ key: finding.name, title: finding.title }]),
     ];
   }
 
@@ -71,35 +71,40 @@ export class Batch {
     if (focused) this.focus();
   }
 
-  head({ key, title }) {
-    const mine = this.order.key === key;
-    const arrow = mine ? (this.order.down ? " ▼" : " ▲") : "";
-    const button = make("button", { type: "button" }, title, make("span", { "aria-hidden": "true" }, arrow));
+  head(sorts) {
+    const mine = sorts.some(({ key }) => key === this.order.key);
+    const sort = mine ? (this.order.down ? "descending" : "ascending") : "none";
+    return make("th", { scope: "col", "aria-sort": sort }, ...sorts.map((one) => this.sorter(one)));
+  }
+
+  sorter({ key, title }) {
+    const arrow = this.order.key === key ? (this.order.down ? " ▼" : " ▲") : "";
+    const button = make("button", { type: "button", title: `Sort by ${title}` }, title, make("span", { "aria-hidden": "true" }, arrow));
     button.dataset.key = key;
     button.addEventListener("click", () => this.sortBy(key));
-    const sort = mine ? (this.order.down ? "descending" : "ascending") : "none";
-    return make("th", { scope: "col", "aria-sort": sort }, button);
+    return button;
   }
 
   row(image) {
     const chosen = image === this.selected;
-    const cells = this.columns.map(({ key, finding }) => {
-      if (key === "name") return make("th", { scope: "row", class: "file", title: image.name }, image.name);
-      if (key === "remark") {
-        if (image.reason) return make("td", { class: "refused" }, `refused: ${image.reason}`);
-        return make("td", { class: "remark" }, remarks(image).join("; "));
-      }
-      if (image.reason) return make("td", {});
-      const said = image.answers[0].findings[key];
-      const is = positive(finding, said, this.point);
-      const flag = is ? [make("span", { class: "star" }, "*"), make("span", { class: "unseen" }, " positive")] : [];
-      return make("td", { class: "number" }, number(shownNumber(said)), ...flag);
-    });
-    const row = make("tr", { "aria-selected": String(chosen), tabIndex: -1 }, ...cells);
+    const aside = image.reason ? `refused: ${image.reason}` : remarks(image).join("; ");
+    const file = make("th", { scope: "row", class: "file" }, image.name, " ", make("span", { class: "aside" }, aside));
+    const numbers = this.findings.map((finding) => this.number(image, finding));
+    const row = make("tr", { "aria-selected": String(chosen), tabIndex: -1 }, file, ...numbers);
+    row.classList.toggle("refused", Boolean(image.reason));
     if (chosen || (!this.selected && image === this.sorted()[0])) row.tabIndex = 0;
     row.addEventListener("click", () => this.select(image, true));
     image.row = row;
     return row;
+  }
+
+  number(image, finding) {
+    if (image.reason) return make("td", {});
+    const said = image.answers[0].findings[finding.name];
+    const flag = positive(finding, said, this.point)
+      ? [make("span", { class: "star", "aria-hidden": "true" }, "*"), make("span", { class: "unseen" }, " positive")]
+      : [];
+    return make("td", { class: "number" }, number(shownNumber(said)), ...flag);
   }
 
   select(image, focus = false) {
