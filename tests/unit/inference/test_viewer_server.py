@@ -29,7 +29,14 @@ from made_rasters import encoded, made_png
 TOKEN, PORT = "secret-token", 8765
 HERE = f"http://127.0.0.1:{PORT}"
 PNG = encoded(chest(1, (80, 60)))
-PATHS = ("/", "/about", "/cards/0", "/static/app.js", "/static/none.js", "/sessions/x/images/0/pixels")
+PATHS = (
+    "/",
+    "/about",
+    "/cards/0",
+    "/static/app.js",
+    "/static/none.js",
+    "/sessions/x/images/0/pixels",
+)
 
 
 class Clock:
@@ -101,7 +108,8 @@ def test_nothing_is_there_without_the_token(app, path, token):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:1", f"localhost:{PORT}."]
+    "host",
+    ["evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:1", f"localhost:{PORT}."],
 )
 def test_another_name_of_the_server_is_refused(client, host):
     answer = client.get("about", headers={"Host": host})
@@ -144,7 +152,7 @@ def test_the_page_has_no_code_or_style_within_it():
     assert "<style" not in text
     assert " style=" not in text
     assert not re.search(r"\son\w+=", text)
-    assert text.count("<script") == text.count("<script type=\"module\" src=") == 1
+    assert text.count("<script") == text.count('<script type="module" src=') == 1
     assert "http" not in text
 
 
@@ -153,7 +161,14 @@ def test_only_the_files_of_the_page_are_given_out(client):
         answer = client.get(f"static/{name}")
         assert answer.content == content
         assert answer.headers["content-type"] == server.PAGES[name]
-    for name in ("../server.py", "..%2fserver.py", "%2e%2e/server.py", "/etc/passwd", "", "app.js/"):
+    for name in (
+        "../server.py",
+        "..%2fserver.py",
+        "%2e%2e/server.py",
+        "/etc/passwd",
+        "",
+        "app.js/",
+    ):
         assert client.get(f"static/{name}").status_code in (403, 404)
 
 
@@ -402,14 +417,19 @@ def test_tabs_and_memory_have_bounds(viewer, clock):
 def test_a_card_is_text_in_known_elements(bundle_folder, tmp_path):
     reader = about.Reader()
     reader.feed(
-        "<html><head><title>T</title><style>p {}</style></head><body onload='x()'><h1>A &amp; B</h1>"
-        "<script>bad()</script><p class='mark' onclick='x()'>D<b>E</b></p><img src=x onerror=y>"
+        "<html><head><title>T</title><style>p {}</style></head><body onload='x()'>"
+        "<h1>A &amp; B</h1><script>bad()</script><p class='mark' onclick='x()'>D<b>E</b></p>"
+        "<img src=x onerror=y>"
         "<table><tr><th colspan='3'>G</th><td>1<br>2</td></tr></table></p></div>"
     )
     assert reader.nodes == [
         ["h1", {}, ["A & B"]],
         ["p", {"class": "mark"}, ["D", "E"]],
-        ["table", {}, [["tr", {}, [["th", {"colspan": "3"}, ["G"]], ["td", {}, ["1", ["br", {}, []], "2"]]]]]],
+        [
+            "table",
+            {},
+            [["tr", {}, [["th", {"colspan": "3"}, ["G"]], ["td", {}, ["1", ["br", {}, []], "2"]]]]],
+        ],
     ]
     assert about.card(bundle_folder, open_bundle(bundle_folder)) == ["a card"]
 

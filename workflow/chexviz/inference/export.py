@@ -246,9 +246,7 @@ def main(argv: list[str] | None = None) -> None:
     tables = card.read(
         arguments.metrics, arguments.subgroups, arguments.participants, arguments.audit
     )
-    bundle = msgspec.structs.replace(
-        bundle, tested=card.tested(bundle, tables, arguments.titles)
-    )
+    bundle = msgspec.structs.replace(bundle, tested=card.tested(bundle, tables, arguments.titles))
     written = card.write(bundle, tables, arguments.titles)
     compared = study_images(arguments.images, split[split["subset"] != "train"], COMPARED)
     with replacing_all({name: arguments.folder / name for name in (*PARTS, ABOUT)}) as paths:

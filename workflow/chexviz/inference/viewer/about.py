@@ -1,4 +1,4 @@
-"""What the page is told of a bundle: its findings, operating points, how it was tested, its card."""
+"""What the page is told of a bundle: findings, operating points, how it was tested, its card."""
 
 from collections.abc import Iterable
 from html.parser import HTMLParser

@@ -107,7 +107,8 @@ def on_picture(heat: np.ndarray, place: Square, picture: Picture) -> np.ndarray:
     rows, columns = np.arange(height) + top, np.arange(width) + left
     within = np.ix_((rows >= 0) & (rows < side), (columns >= 0) & (columns < side))
     seen = np.zeros((height, width), np.uint8)
-    inside = whole[np.ix_(rows[(rows >= 0) & (rows < side)],
-                          columns[(columns >= 0) & (columns < side)])]
+    inside = whole[
+        np.ix_(rows[(rows >= 0) & (rows < side)], columns[(columns >= 0) & (columns < side)])
+    ]
     seen[within] = np.rint(255 * inside)
     return seen

@@ -85,9 +85,7 @@ def asked(model: Model, name: str, read: Read) -> tuple[dict[str, Any], dict[str
     assert read.image is not None
     images = read.image[np.newaxis]
     seen = model.runtime.run(images, mapped=True)
-    scores = {
-        one.name: float(seen.scores[one.name, one.answer][0]) for one in bundle.findings
-    }
+    scores = {one.name: float(seen.scores[one.name, one.answer][0]) for one in bundle.findings}
     (likeness,) = quality.likeness(images, bundle.likeness)
     answer = model.answer(Source(name, Path()), read, scores, float(likeness))
     said = answers.record(answer, bundle)

@@ -137,8 +137,10 @@ def add_sessions(app: FastAPI, viewer: Viewer, sessions: Sessions) -> None:
     @app.get("/sessions/{session}/images/{image}/pixels")
     def pixels(session: str, image: str) -> Response:
         picture = sessions.get(session, image).picture
-        return Response(picture.pixels.astype(picture.pixels.dtype.newbyteorder("<")).tobytes(),
-                        media_type=BYTES)
+        return Response(
+            picture.pixels.astype(picture.pixels.dtype.newbyteorder("<")).tobytes(),
+            media_type=BYTES,
+        )
 
     @app.get("/sessions/{session}/images/{image}/maps/{model}/{finding}")
     def heat(session: str, image: str, model: int, finding: str) -> Response:
@@ -165,7 +167,7 @@ async def received(request: Request, most: int) -> bytes:
 def seen(
     viewer: Viewer, sessions: Sessions, session: str, name: str, data: bytes
 ) -> Iterator[bytes]:
-    """What is said of each radiograph that was sent, a line of JSON each, as soon as it is there."""
+    """A line of JSON for each radiograph that was sent, as soon as it is known."""
     for upload in radiographs(name, data, viewer.most):
         shown = viewer.see(upload)
         said = shown.said

@@ -85,9 +85,8 @@ def shown(address: str, browser: bool) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="chexviz-") as folder:
         path = Path(folder, "open.html")
         text = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">'
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        path.touch(0o600)
+        path.write_text(text, encoding="utf-8")
         # Not awaited: some browsers end when the user ends them.
         Thread(target=webbrowser.open, args=[path.as_uri()], daemon=True).start()
         yield

@@ -199,12 +199,6 @@ function paint() {
     pane.show(image, grey, heats[index], about.colours, look, mapWords(heats[index], index));
     pane.element.hidden = index > 0 && !state.map;
   });
-  byId("window").value = state.window;
-  byId("level").value = state.level;
-  byId("window-value").textContent = Math.round(state.window);
-  byId("level-value").textContent = Math.round(state.level);
-  byId("invert").setAttribute("aria-pressed", String(state.inverted));
-  byId("zoom").textContent = `${state.zoom}×`;
   byId("viewing").dataset.shown = image.id;
 }
 
@@ -259,19 +253,30 @@ function tune(changes) {
   state.window = Math.min(256, Math.max(1, limited.window));
   state.level = Math.min(255, Math.max(0, limited.level));
   state.inverted = limited.inverted;
-  repaint();
+  drawControls();
 }
 
 function resize(by) {
   const place = ZOOMS.indexOf(state.zoom) + by;
   state.zoom = ZOOMS[Math.min(ZOOMS.length - 1, Math.max(0, place))];
-  repaint();
+  drawControls();
 }
 
 function choosePoint(name) {
   state.point = batch.point = name;
   batch.draw();
   drawCards();
+}
+
+// What the sliders and buttons below the picture say.
+function drawControls() {
+  byId("window").value = state.window;
+  byId("level").value = state.level;
+  byId("window-value").textContent = Math.round(state.window);
+  byId("level-value").textContent = Math.round(state.level);
+  byId("invert").setAttribute("aria-pressed", String(state.inverted));
+  byId("zoom").textContent = `${state.zoom}×`;
+  repaint();
 }
 
 // --- keys ----------------------------------------------------------------------------------------
@@ -405,6 +410,7 @@ async function start() {
   describe();
   listKeys();
   turn(isDark());
+  drawControls();
   session = await begin();
   listen();
   document.body.dataset.ready = "yes";

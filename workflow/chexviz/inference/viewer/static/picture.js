@@ -9,10 +9,10 @@ export function table(bits, { window, level, inverted }) {
   const levels = 2 ** bits;
   const scale = GREY / (levels - 1);
   const made = new Uint8ClampedArray(levels);
-  // As DICOM has it (PS3.3 C.11.2.1.2) but for its half a level: linear within the window.
-  const low = level - window / 2;
+  // DICOM's linear window (PS3.3 C.11.2.1.2.1): the widest one leaves every level as it is.
+  const width = Math.max(window - 1, 1e-6);
   for (let stored = 0; stored < levels; stored += 1) {
-    const share = (stored * scale - low) / window;
+    const share = (stored * scale - (level - 0.5)) / width + 0.5;
     made[stored] = GREY * (inverted ? 1 - share : share);
   }
   return made;
