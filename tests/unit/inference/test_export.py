@@ -187,6 +187,17 @@ def test_the_card_says_what_the_tables_say(bundle):
     assert "paper: training" not in text
 
 
+def test_programs_are_told_the_numbers_of_the_card(bundle):
+    found = open_bundle(bundle).tested
+    whole = [one for one in found if one.attribute == "all"]
+    assert [one.finding for one in whole] == list(FINDINGS.values())
+    assert [one.measures["auroc"] for one in whole] == [(0.842, 0.801, 0.883)] * 2
+    assert {*whole[0].measures} == {"auroc", "aupr", "sensitivity", "specificity"}
+    (group,) = [one for one in found if one.attribute == "view" and one.finding == "pneumonia"]
+    assert (group.site, group.group) == (whole[0].site, "AP")
+    assert group.measures == {"auroc": (0.777, None, None)}
+
+
 def test_no_text_of_the_config_is_markup_in_a_card(bundle):
     page, text = (bundle / "card.html").read_text(), (bundle / "card.md").read_text()
     assert html.escape(MARK) in page

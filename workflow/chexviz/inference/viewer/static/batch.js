@@ -15,7 +15,9 @@ export class Batch {
   // image.added: its place in the order in which files were added.
   add(image) {
     this.images.push(image);
-    if (!this.selected && !image.reason) this.select(image);
+    // The first file is shown, though a later one may be read before it, until somebody chooses.
+    const first = !this.selected || (!this.touched && image.added < this.selected.added);
+    if (first && !image.reason) this.select(image);
     else if (!this.waiting) {
       this.waiting = requestAnimationFrame(() => this.draw());
     }
@@ -24,6 +26,7 @@ export class Batch {
   clear() {
     this.images = [];
     this.selected = null;
+    this.touched = false;
     this.draw();
   }
 
@@ -93,7 +96,7 @@ export class Batch {
     const row = make("tr", { "aria-selected": String(chosen), tabIndex: -1 }, file, ...numbers);
     row.classList.toggle("refused", Boolean(image.reason));
     if (chosen || (!this.selected && image === this.sorted()[0])) row.tabIndex = 0;
-    row.addEventListener("click", () => this.select(image, true));
+    row.addEventListener("click", () => this.choose(image, true));
     image.row = row;
     return row;
   }
@@ -114,6 +117,11 @@ export class Batch {
     this.chosen(image);
   }
 
+  choose(image, focus) {
+    this.touched = true;
+    this.select(image, focus);
+  }
+
   focus() {
     this.selected?.row.focus({ preventScroll: true });
     this.selected?.row.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -124,7 +132,7 @@ export class Batch {
     const order = this.sorted();
     if (!order.length) return;
     const place = order.indexOf(this.selected) + by;
-    this.select(order[Math.min(order.length - 1, Math.max(0, place))], focus);
+    this.choose(order[Math.min(order.length - 1, Math.max(0, place))], focus);
   }
 
   pressed(event) {
@@ -135,7 +143,7 @@ export class Batch {
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       const at = [...this.rows.children].indexOf(document.activeElement);
-      if (at >= 0) this.select(this.sorted()[at], true);
+      if (at >= 0) this.choose(this.sorted()[at], true);
     }
   }
 }

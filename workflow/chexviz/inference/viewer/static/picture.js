@@ -83,6 +83,7 @@ export class Pane {
     const rgba = paint(image, data, heat, colours, look);
     this.canvas.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
     this.canvas.style.setProperty("--zoom", look.zoom);
+    this.frame.style.aspectRatio = `${width} / ${height}`;
     this.canvas.setAttribute("aria-label", `${image.name}. ${words}`);
     this.frame.setAttribute("aria-label", `Picture${this.title ? ` of ${this.title}` : ""}`);
     this.caption.textContent = words && [this.title, words].filter(Boolean).join(": ");
