@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import ALL, SUBGROUPS, read_metrics
 from chexviz.base.tables.models import MEAN, SHARED
 from chexviz.base.tables.study import LEAKAGE, PARTICIPANTS
@@ -113,8 +114,11 @@ def write(bundle: Bundle, tables: Tables, sites: list[dict]) -> Card:
 
 
 def model_title(bundle: Bundle) -> str:
-    """What readers call the model: 'DenseNet121, FedAvg'."""
-    return f"{architecture_title(bundle.architecture)}, {method_title(bundle.method)}"
+    """What readers call the model: 'DenseNet121, FedAvg', 'Standard, baseline of RSNA'."""
+    method = method_title(bundle.method)
+    if bundle.method == BASELINE:
+        method = f"baseline of {listed(one.title for one in bundle.sites if one.trains)}"
+    return f"{architecture_title(bundle.architecture)}, {method}"
 
 
 # --- what it says --------------------------------------------------------------------------------
@@ -152,9 +156,14 @@ def what(bundle: Bundle, heads: Mapping[str, str]) -> list[Block]:
     known = [f"{finding_title(one.name)}: {said_by(one, heads)}" for one in bundle.findings]
     size = bundle.preprocessing.size
     fit = "padded to a square" if bundle.preprocessing.fit == "pad" else "cut to a square"
+    how = (
+        "one site has trained alone"
+        if bundle.method == BASELINE
+        else ("several sites have trained together")
+    )
     return [
-        f"A network ({architecture_title(bundle.architecture)}) that several sites have trained "
-        f"together ({method_title(bundle.method)}, seed {bundle.seed}), for research on what "
+        f"A network ({architecture_title(bundle.architecture)}) that {how} "
+        f"({method_title(bundle.method)}, seed {bundle.seed}), for research on what "
         "federated training does. A frontal chest radiograph, "
         f"{fit}, goes in as {size} x {size} pixels; a score between 0 and 1 comes out for each "
         "finding, and a map of the places that raise it.",
@@ -178,6 +187,7 @@ def data(bundle: Bundle, participants: pd.DataFrame, sites: list[dict]) -> list[
         for site in sites
     ]
     rows = participants[participants["protocol"].isin(["", bundle.protocol])]
+    rows = rows[rows["site"].isin([site["name"] for site in sites])]
     layout = characteristics.layout(rows, place_titles(sites))
     return [places, layout._replace(group_head="Site")]
 
@@ -204,6 +214,7 @@ def of_model(table: pd.DataFrame, bundle: Bundle, sites: list[dict]) -> pd.DataF
     """
     mine = (table["architecture"] == bundle.architecture) & (table["method"] == bundle.method)
     rows = table[mine & (table["seed"] == bundle.seed)]
+    rows = rows[rows["site"].isin([site["name"] for site in sites])]
     external = [site["name"] for site in sites if site["role"] == "external"]
     answers = {one.name: one.answer for one in bundle.findings}
     return rows[~rows["site"].isin(external) | (rows["head"] == rows["finding"].map(answers))]

@@ -35,8 +35,10 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--beside",
         type=Path,
+        action="append",
+        default=[],
         metavar="BUNDLE",
-        help="a second bundle, whose answers stand beside those of the first",
+        help="a further bundle, whose answers stand beside those of the first; may be repeated",
     )
     parser.add_argument(
         "--port", type=port, default=ANY, help="of this machine; without it one that is free"
@@ -142,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     add_options(parser)
     arguments = parser.parse_args(argv)
-    folders = [one for one in (arguments.bundle, arguments.beside) if one]
+    folders = [arguments.bundle, *arguments.beside]
     try:
         serve(folders, arguments.port, has_screen() and not arguments.no_browser)
     except InputError as error:
