@@ -489,6 +489,8 @@ def test_two_models_stand_beside_each_other(tab, bundles, files):
         expect(page.locator("figure").nth(1)).to_be_visible()
         expect(page.locator("figcaption").nth(1)).to_contain_text("map of Pneumothorax")
         assert brightness(page, 0) != brightness(page, 1)
+        page.get_by_role("button", name="Show where Pneumonia is seen").click()
+        expect(page.locator("figure").nth(1)).to_be_hidden()  # whose model does not know it
         page.get_by_role("button", name="Model card").click()
         page.locator("#card-tabs button").nth(1).click()
         expect(page.locator("#card-tabs button").nth(1)).to_have_attribute("aria-pressed", "true")

@@ -398,7 +398,9 @@ def test_tabs_and_memory_have_bounds(viewer, clock):
     with TestClient(app, base_url=f"{HERE}/{TOKEN}/") as client:
         session = begun(client)
         assert not sent(client, session, PNG)[0]["reason"]
-        (said,) = sent(client, session, PNG)
+        archive = zipped(*((f"{number}.png", PNG) for number in range(3)))
+        (said,) = sent(client, session, archive, "a.zip")  # of which the rest is not read
+        assert said["name"] == "a.zip:0.png"
         assert said["reason"].startswith("the radiographs that are shown take all of ")
         client.post(f"sessions/{session}/forget")
         for _ in range(16):

@@ -19,7 +19,7 @@ from chexviz.inference.viewer.sessions import FILES, Full, Gone, Sessions
 from chexviz.inference.viewer.uploads import begins_as_archive, radiographs
 
 ARCHIVE = 2**29  # bytes of a zip archive
-AT_ONCE = 2  # uploads that are in memory
+AT_ONCE = 2  # uploads that are received
 SWEEP = 60  # seconds between looks for sessions that are idle
 BEGINNING = 4  # bytes that tell an archive
 BYTES = "application/octet-stream"
@@ -167,7 +167,10 @@ async def received(request: Request, most: int) -> bytes:
 def seen(
     viewer: Viewer, sessions: Sessions, session: str, name: str, data: bytes
 ) -> Iterator[bytes]:
-    """A line of JSON for each radiograph that was sent, as soon as it is known."""
+    """A line of JSON for each radiograph that was sent, as soon as it is known.
+
+    The first one that there is no room for is the last: what follows in an archive is not read.
+    """
     for upload in radiographs(name, data, viewer.most):
         shown = viewer.see(upload)
         said = shown.said
@@ -177,5 +180,6 @@ def seen(
             except Gone:
                 return
             except Full as error:
-                said = viewer.without(said["name"], str(error)).said
+                yield msgspec.json.encode(viewer.without(said["name"], str(error)).said) + b"\n"
+                return
         yield msgspec.json.encode(said) + b"\n"

@@ -197,7 +197,7 @@ function paint() {
   const look = { ...state, opacity: state.map ? state.opacity(state.map) : 0 };
   panes.forEach((pane, index) => {
     pane.show(image, grey, heats[index], about.colours, look, mapWords(heats[index], index));
-    pane.element.hidden = index > 0 && !state.map;
+    pane.element.hidden = index > 0 && !heats[index];
   });
   byId("viewing").dataset.shown = image.id;
 }
