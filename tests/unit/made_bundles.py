@@ -22,6 +22,7 @@ from chexviz.inference.bundle import (
     Place,
     Point,
     Preprocessing,
+    Tested,
     seal,
 )
 from chexviz.models import files
@@ -32,6 +33,26 @@ from made_dicoms import chest
 SIZE = 32
 HEADS = {"north": ["pneumonia"], "south": ["pneumothorax", "pneumonia"]}
 MARK = "DEMO: random weights"
+
+
+TESTED = [
+    Tested(
+        site="north",
+        finding="pneumonia",
+        attribute=attribute,
+        group=group,
+        images=images,
+        positives=20,
+        measures={"auroc": (value, value - 0.05, value + 0.05)},
+    )
+    for attribute, group, images, value in (
+        ("all", "all", 100, 0.8),
+        ("view", "PA", 60, 0.75),
+        ("sex", "F", 50, 0.85),
+        ("age", "40-59", 30, 0.9),
+        ("age", "60+", 20, 0.7),
+    )
+]
 
 
 def model_of(heads=HEADS, architecture: str = "standard", size: int = SIZE) -> Model:
@@ -96,6 +117,7 @@ def about(model: Model, architecture: str = "standard", size: int = SIZE, **chan
         likeness=quality.learn(chests(20, size)),
         made_from={"model": "0" * 64},
         made_with={"torch": "2"},
+        tested=TESTED,
     )
     return msgspec.structs.replace(whole, **changes)
 

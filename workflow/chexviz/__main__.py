@@ -35,6 +35,9 @@ COMMANDS = {
     "predict": Command(
         "inference.predict", "score radiographs with a trained model, as a bundle has it", "predict"
     ),
+    "view": Command(
+        "inference.viewer.view", "look at radiographs beside what a model says of them", "view"
+    ),
     "report": Command(
         "tools.report_page", "make one page of all results of a run", "workflow", True
     ),

@@ -57,3 +57,35 @@ rule bundle:
             --folder {params.folder:q} \
             2>&1 | tee {log:q}
         """
+
+
+# A baseline of one site, to be seen beside the federated model: made when it is asked for.
+use rule bundle as bundle_baseline with:
+    input:
+        model=lambda wildcards: paths.bundled_baseline(config, wildcards),
+        predictions=lambda wildcards: paths.bundled_baseline_predictions(config, wildcards),
+        images="<results>/sites.csv",
+        split="<results>/splits/{protocol}.csv",
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+        subgroups="<results>/evaluation/{protocol}/subgroups.csv",
+        participants="<results>/tables/participants.csv",
+        audit="<results>/audit/{protocol}.csv",
+    output:
+        bundle="<results>/bundles/{protocol}/{architecture}/baseline/{site}/bundle.json",
+        graph="<results>/bundles/{protocol}/{architecture}/baseline/{site}/model.onnx",
+        weights="<results>/bundles/{protocol}/{architecture}/baseline/{site}/model.safetensors",
+        card="<results>/bundles/{protocol}/{architecture}/baseline/{site}/card.md",
+        page="<results>/bundles/{protocol}/{architecture}/baseline/{site}/card.html",
+    log:
+        "<logs>/bundle/{protocol}/{architecture}/baseline/{site}.log",
+    benchmark:
+        "<benchmarks>/bundle/{protocol}/{architecture}/baseline/{site}.tsv"
+    params:
+        code=code("inference.export"),
+        folder=subpath(output.bundle, parent=True),
+        method="baseline",
+        seed=config["run"]["seeds"][0],
+        findings=arguments.findings(config),
+        titles=TITLES,
+        settings=literal(settings.bundle(config)),
+        mark=MARK,

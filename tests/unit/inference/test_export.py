@@ -187,6 +187,44 @@ def test_the_card_says_what_the_tables_say(bundle):
     assert "paper: training" not in text
 
 
+def test_programs_are_told_the_numbers_of_the_card(bundle):
+    found = open_bundle(bundle).tested
+    whole = [one for one in found if one.attribute == "all"]
+    assert [one.finding for one in whole] == list(FINDINGS.values())
+    assert [one.measures["auroc"] for one in whole] == [(0.842, 0.801, 0.883)] * 2
+    assert {*whole[0].measures} == {"auroc", "aupr", "sensitivity", "specificity"}
+    (group,) = [one for one in found if one.attribute == "view" and one.finding == "pneumonia"]
+    assert (group.site, group.group) == (whole[0].site, "AP")
+    assert group.measures == {"auroc": (0.777, None, None)}
+
+
+def test_a_baseline_is_of_its_own_site_alone(trained, tmp_path):
+    for site in SITES:
+        train.main(arguments(trained, [site], site, rounds=1))
+    findings = [word for name in SITES for word in ("--findings", name, "train", FINDINGS[name])]
+    models = ["--model", *(str(trained / f"{site}.safetensors") for site in SITES)]
+    out = [f"--predictions={tmp_path / 'p.csv'}", f"--gradcam={tmp_path / 'p.npz'}"]
+    settings = '--settings={"threads": 1}'
+    predict.main([*findings, *files(trained, SITES), *models, settings, *out])
+    words = line(trained, tmp_path / "bundle")
+    for option, value in (
+        ("--model", trained / "north.safetensors"),
+        ("--predictions", tmp_path / "p.csv"),
+        ("--method", "baseline"),
+    ):
+        words[words.index(option) + 1] = str(value)
+    export.main(words)
+    about = open_bundle(tmp_path / "bundle")
+    assert about.outputs == [("pneumonia", "north")]
+    assert [(one.title, one.trains) for one in about.sites] == [("North", True)]
+    assert [one.site for one in about.tested if one.attribute == "all"] == ["North"]
+    assert about.findings[0].learned.images == 60
+    text = (tmp_path / "bundle" / "card.md").read_text()
+    assert text.startswith("# Model card: Standard, baseline of North\n")
+    assert "that one site has trained alone (Baseline, seed 1)" in text
+    assert "pneumothorax" not in text
+
+
 def test_no_text_of_the_config_is_markup_in_a_card(bundle):
     page, text = (bundle / "card.html").read_text(), (bundle / "card.md").read_text()
     assert html.escape(MARK) in page

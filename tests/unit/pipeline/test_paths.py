@@ -119,6 +119,15 @@ def test_a_bundle_is_made_of_one_model_and_its_scores(config):
     assert predictions == f"<results>/predictions/{folder}.csv"
 
 
+def test_a_baselines_bundle_is_of_one_sites_model_and_the_scores_of_all(config):
+    wildcards = SimpleNamespace(protocol="patient", architecture="standard", site="siim")
+    seed = config["run"]["seeds"][0]
+    name = f"patient/standard/baseline/seed{seed}"
+    assert paths.bundled_baseline(config, wildcards) == f"<results>/models/{name}/siim.safetensors"
+    found = paths.bundled_baseline_predictions(config, wildcards)
+    assert found == f"<results>/predictions/{name}.csv"
+
+
 def test_a_run_ends_with_how_to_try_its_first_bundle(config, monkeypatch, repository):
     monkeypatch.chdir(repository)
     said = paths.how_to_predict(config)

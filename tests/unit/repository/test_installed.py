@@ -31,7 +31,7 @@ UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.envi
 ROOMS = {
     **dict.fromkeys(("base", "images", "evaluation", "reporting"), ""),
     **{"data": "data", "cohort": "data", "models": "train", "federation": "train"},
-    **{"inference": "predict", "export.py": "export"},
+    **{"inference": "predict", "viewer": "view", "export.py": "export"},
     **{"figures": "figures", "paper": "figures", "pipeline": "workflow", "tools": "workflow"},
     **dict.fromkeys(("network", "server", "site"), "federation"),
 }
@@ -132,6 +132,7 @@ def test_the_wheel_holds_the_package_alone(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert "chexviz/reporting/figures/style.mplstyle" in package
+    assert "chexviz/inference/viewer/static/index.html" in package
     about = {name for name in held if ".dist-info/" in name}
     assert held - about == package
     assert any(name.endswith("licenses/LICENSE") for name in about)
@@ -296,9 +297,10 @@ def test_every_import_of_a_room_is_in_its_extra(project):
         assert {FROM_IMPORT.get(name, name) for name in imported - ours} <= known, path
 
 
-def test_a_federation_needs_what_trains(project):
+def test_an_extra_holds_those_that_its_rooms_rest_on(project):
     extras = project["optional-dependencies"]
     assert {*extras["train"]} < {*extras["federation"]}
+    assert {*extras["predict"]} < {*extras["view"]}
 
 
 def test_the_ranges_hold_what_the_lock_pins(project, repository):

@@ -67,8 +67,9 @@ def test_what_runs_at_a_users_imports_nothing_that_trains():
         if TRAINING & (others | {one.partition(".")[0] for one in froms}):
             importing.add(name)
     assert importing == {"inference.export"}
-    reached = {path.parent.name for path in source_code.files("inference.predict")}
-    assert not {"models", "architectures", "federation", "pipeline"} & reached
+    for entry in ("inference.predict", "inference.viewer.view"):
+        reached = {path.parent.name for path in source_code.files(entry)}
+        assert not {"models", "architectures", "federation", "pipeline"} & reached
 
 
 def test_imports_for_types_alone_and_in_functions_count(tmp_path, monkeypatch):

@@ -102,6 +102,22 @@ class Place(Settings, frozen=True):
     findings: list[str]
 
 
+class Tested(Settings, frozen=True):
+    """How good the model was at a finding, on a group of a site's evaluation images.
+
+    site: its title. attribute, group: such as view and AP; all, all: of all images. measures: value
+    and 95 % interval of each, in [0, 1]; None where too few cases have none.
+    """
+
+    site: str
+    finding: str
+    attribute: str
+    group: str
+    images: int
+    positives: int
+    measures: dict[str, tuple[float | None, float | None, float | None]]
+
+
 class Bundle(Settings, frozen=True):
     """What `bundle.json` holds.
 
@@ -123,6 +139,7 @@ class Bundle(Settings, frozen=True):
     likeness: Likeness
     made_from: dict[str, str]
     made_with: dict[str, str]
+    tested: list[Tested]
     files: dict[str, Hash] = msgspec.field(default_factory=dict)
     digest: str = ""
 

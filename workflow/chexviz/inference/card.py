@@ -4,16 +4,18 @@ Every number is read from a table of the results (Mitchell et al. 2019).
 """
 
 import html
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import ALL, SUBGROUPS, read_metrics
 from chexviz.base.tables.models import MEAN, SHARED
 from chexviz.base.tables.study import LEAKAGE, PARTICIPANTS
-from chexviz.inference.bundle import RESEARCH, Bundle, Finding
+from chexviz.inference.bundle import RESEARCH, Bundle, Finding, Tested
 from chexviz.reporting.tables import characteristics
 from chexviz.reporting.tables.typesetting import Layout, escape_markdown, to_markdown
 from chexviz.reporting.titles import (
@@ -112,8 +114,11 @@ def write(bundle: Bundle, tables: Tables, sites: list[dict]) -> Card:
 
 
 def model_title(bundle: Bundle) -> str:
-    """What readers call the model: 'DenseNet121, FedAvg'."""
-    return f"{architecture_title(bundle.architecture)}, {method_title(bundle.method)}"
+    """What readers call the model: 'DenseNet121, FedAvg', 'Standard, baseline of RSNA'."""
+    method = method_title(bundle.method)
+    if bundle.method == BASELINE:
+        method = f"baseline of {listed(one.title for one in bundle.sites if one.trains)}"
+    return f"{architecture_title(bundle.architecture)}, {method}"
 
 
 # --- what it says --------------------------------------------------------------------------------
@@ -126,9 +131,7 @@ def written(bundle: Bundle, tables: Tables, sites: list[dict]) -> Iterator[Secti
     yield Section("Split", split(bundle, tables.audit, sites))
     roles = {site["name"]: site["role"] for site in sites}
     own = of_model(tables.metrics, bundle, sites)
-    groups = tables.subgroups[tables.subgroups["measure"] == "auroc"]
-    groups = groups[(groups["attribute"] != ALL) & (groups["images"] > 0)]
-    groups = of_model(groups, bundle, sites)
+    groups = groups_of(tables, bundle, sites)
     for role, title, note in (
         (
             "train",
@@ -153,9 +156,14 @@ def what(bundle: Bundle, heads: Mapping[str, str]) -> list[Block]:
     known = [f"{finding_title(one.name)}: {said_by(one, heads)}" for one in bundle.findings]
     size = bundle.preprocessing.size
     fit = "padded to a square" if bundle.preprocessing.fit == "pad" else "cut to a square"
+    how = (
+        "one site has trained alone"
+        if bundle.method == BASELINE
+        else ("several sites have trained together")
+    )
     return [
-        f"A network ({architecture_title(bundle.architecture)}) that several sites have trained "
-        f"together ({method_title(bundle.method)}, seed {bundle.seed}), for research on what "
+        f"A network ({architecture_title(bundle.architecture)}) that {how} "
+        f"({method_title(bundle.method)}, seed {bundle.seed}), for research on what "
         "federated training does. A frontal chest radiograph, "
         f"{fit}, goes in as {size} x {size} pixels; a score between 0 and 1 comes out for each "
         "finding, and a map of the places that raise it.",
@@ -179,6 +187,7 @@ def data(bundle: Bundle, participants: pd.DataFrame, sites: list[dict]) -> list[
         for site in sites
     ]
     rows = participants[participants["protocol"].isin(["", bundle.protocol])]
+    rows = rows[rows["site"].isin([site["name"] for site in sites])]
     layout = characteristics.layout(rows, place_titles(sites))
     return [places, layout._replace(group_head="Site")]
 
@@ -205,9 +214,49 @@ def of_model(table: pd.DataFrame, bundle: Bundle, sites: list[dict]) -> pd.DataF
     """
     mine = (table["architecture"] == bundle.architecture) & (table["method"] == bundle.method)
     rows = table[mine & (table["seed"] == bundle.seed)]
+    rows = rows[rows["site"].isin([site["name"] for site in sites])]
     external = [site["name"] for site in sites if site["role"] == "external"]
     answers = {one.name: one.answer for one in bundle.findings}
     return rows[~rows["site"].isin(external) | (rows["head"] == rows["finding"].map(answers))]
+
+
+def groups_of(tables: Tables, bundle: Bundle, sites: list[dict]) -> pd.DataFrame:
+    """The rows of AUROC by view, sex and age of the bundle's model, of groups that have images."""
+    groups = tables.subgroups[tables.subgroups["measure"] == "auroc"]
+    groups = groups[(groups["attribute"] != ALL) & (groups["images"] > 0)]
+    return of_model(groups, bundle, sites)
+
+
+def tested(bundle: Bundle, tables: Tables, sites: list[dict]) -> list[Tested]:
+    """The same numbers as the card's for programs: all images of a site, then its groups."""
+    titles = {site["name"]: site["title"] for site in sites}
+    whole = of_model(tables.metrics, bundle, sites).assign(attribute=ALL, group=ALL)
+    groups = groups_of(tables, bundle, sites)
+    groups = groups.rename(columns={"value": "auroc", "low": "auroc_low", "high": "auroc_high"})
+    return [
+        Tested(
+            site=titles[row["site"]],
+            finding=row["finding"],
+            attribute=row["attribute"],
+            group=row["group"],
+            images=int(row["images"]),
+            positives=int(row["positives"]),
+            measures={name: with_bounds(row, name) for name in SHOWN if name in row},
+        )
+        for table in (whole, groups)
+        for row in table.to_dict("records")
+    ]
+
+
+def with_bounds(row: dict, name: str) -> tuple[float | None, float | None, float | None]:
+    """A measure and its interval; None is not known."""
+    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return known(value), known(low), known(high)
+
+
+def known(value: float) -> float | None:
+    """A number; None if it is none."""
+    return None if math.isnan(value) else value
 
 
 def measured(rows: pd.DataFrame, sites: list[dict], note: str) -> Layout:

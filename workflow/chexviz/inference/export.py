@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pandas as pd
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all, sha256
+from chexviz.base.methods import BASELINE
 from chexviz.base.settings import read as read_settings
 from chexviz.base.sites import Site, add_findings, sites_of
 from chexviz.base.tables.study import SPLIT
@@ -139,10 +141,9 @@ def study_images(images: Path, rows: pd.DataFrame, most: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-def of_training(split: pd.DataFrame, sites: Mapping[str, Site]) -> pd.DataFrame:
-    """The rows of the split whose images have trained the model."""
-    training = [name for name, site in sites.items() if site.trains]
-    return split[split["site"].isin(training) & (split["subset"] == "train")]
+def of_training(split: pd.DataFrame, trained: Sequence[str]) -> pd.DataFrame:
+    """The rows of the split whose images have trained the model. trained: its sites."""
+    return split[split["site"].isin(trained) & (split["subset"] == "train")]
 
 
 # --- equal to PyTorch ----------------------------------------------------------------------------
@@ -192,6 +193,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | found
 
 
+def trained_by(model: Model, method: str, sites: Mapping[str, Site]) -> list[str]:
+    """The sites that have trained a model: all that train, or the one whose baseline it is."""
+    training = [name for name, site in sites.items() if site.trains]
+    return [name for name in training if method != BASELINE or name in model.heads]
+
+
 def places(titles: Sequence[Mapping]) -> list[Place]:
     """The sites of the study. titles: see reporting.titles."""
     return [
@@ -202,7 +209,7 @@ def places(titles: Sequence[Mapping]) -> list[Place]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument("--model", required=True, type=Path, help="of all sites")
+    parser.add_argument("--model", required=True, type=Path, help="of all sites, or a baseline")
     parser.add_argument("--predictions", required=True, type=Path, help="the model's scores")
     parser.add_argument("--images", required=True, type=Path, help="the list of all sites' arrays")
     parser.add_argument("--split", required=True, type=Path, help="of all sites")
@@ -222,6 +229,9 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)  # the same bytes on every machine
     model = files.load_model(arguments.model, NOBODY).eval()
     outputs = known_by(model)
+    trained = trained_by(model, arguments.method, sites)
+    # A baseline knows nothing of the other sites that train, nor is it evaluated there.
+    titles = [one for one in arguments.titles if one["role"] != "train" or one["name"] in trained]
     split = SPLIT.read(arguments.split, "site", "subset", "position")
     named = ("model", "predictions", "split", "metrics", "subgroups", "participants", "audit")
     made_from = {name: sha256(getattr(arguments, name)) for name in named}
@@ -233,18 +243,22 @@ def main(argv: list[str] | None = None) -> None:
         architecture=about["architecture"],
         method=arguments.method,
         seed=arguments.seed,
-        sites=places(arguments.titles),
+        sites=places(titles),
         preprocessing=settings.preprocessing,
         outputs=outputs,
         findings=learn(str(arguments.predictions), outputs, sites, settings),
-        likeness=quality.learn(study_images(arguments.images, of_training(split, sites), TYPICAL)),
+        likeness=quality.learn(
+            study_images(arguments.images, of_training(split, trained), TYPICAL)
+        ),
         made_from=made_from,
         made_with=versions(),
+        tested=[],
     )
     tables = card.read(
         arguments.metrics, arguments.subgroups, arguments.participants, arguments.audit
     )
-    written = card.write(bundle, tables, arguments.titles)
+    bundle = msgspec.structs.replace(bundle, tested=card.tested(bundle, tables, titles))
+    written = card.write(bundle, tables, titles)
     compared = study_images(arguments.images, split[split["subset"] != "train"], COMPARED)
     with replacing_all({name: arguments.folder / name for name in (*PARTS, ABOUT)}) as paths:
         write_graph(model, settings.preprocessing.size, paths[GRAPH], mark=arguments.mark)

@@ -99,6 +99,19 @@ def bundled_predictions(config: Config, wildcards: Any) -> str:
     return prediction_files([model], model.pop("protocol"))[0]
 
 
+def bundled_baseline(config: Config, wildcards: Any) -> str:
+    """The file of a site's baseline, of the seed whose models are given away."""
+    model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
+    return f"{model_folder(**model | {'method': BASELINE})}/{wildcards.site}.safetensors"
+
+
+def bundled_baseline_predictions(config: Config, wildcards: Any) -> str:
+    """The file of the scores of all sites' baselines."""
+    model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
+    protocol = model.pop("protocol")
+    return prediction_files([model | {"method": BASELINE}], protocol)[0]
+
+
 def how_to_predict(config: Config) -> str:
     """The sentence that says how to try the first bundle on a radiograph, from where a run is."""
     architecture = config["run"]["architectures"][0]
