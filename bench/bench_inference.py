@@ -135,6 +135,7 @@ def bundle(folder: Path) -> Path:
         likeness=quality.learn(images),
         made_from={},
         made_with={},
+        tested=[],
     )
     (folder / ABOUT).write_bytes(seal(about, paths))
     assert msgspec.json.decode((folder / ABOUT).read_bytes(), type=Bundle).digest
