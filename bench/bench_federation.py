@@ -94,8 +94,8 @@ def bench_arrays() -> None:
             assert not replies[0].has_error()
             return time.monotonic() - began
 
-        one = statistics.median(travel([flat]) for _ in range(REPEATS))
-        many = travel(tensors)
+        one = statistics.median(travel([flat + number]) for number in range(REPEATS))
+        many = travel([one + REPEATS for one in tensors])
     print(f"| one array | {one:.1f} | |")
     print(f"| {len(tensors)} arrays | {many:.1f} | {many / one:.1f}x |")
 

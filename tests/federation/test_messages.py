@@ -12,10 +12,11 @@ from flwr.app import Message
 from flwr.common.serde import message_from_proto
 from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.proto.message_pb2 import PullObjectRequest, PullObjectResponse, PushObjectRequest
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
 from chexviz.federation import checkpoint
 from chexviz.federation.network.content import opened
-from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START
+from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, Content, record
 from chexviz.federation.network.superlink import DATABASE
 from chexviz.models.dataset import to_unit
 from chexviz.models.files import load
@@ -159,9 +160,14 @@ def test_the_superlink_keeps_nothing_of_a_site_s_own(recorded, study, three_site
     assert found(private(kept(recorded, study)), stored) == []
 
 
-def messages(requests: list[Request]) -> Iterator[Message]:
-    """What the site has answered. What the SuperLink has already, a site does not send again."""
-    objects = {}
+def messages(requests: list[Request], rounds: int) -> Iterator[Message]:
+    """What the site has answered.
+
+    What the SuperLink has already, a site does not send again: so it is with the end of a study,
+    which all sites say in the same words.
+    """
+    end = get_all_nested_objects(record(Content({"round": rounds})))
+    objects = {name: one.deflate() for name, one in end.items()}
     for request in requests:
         if request.path.endswith("push-object"):
             pushed = PushObjectRequest.FromString(request.body)
@@ -174,11 +180,12 @@ def messages(requests: list[Request]) -> Iterator[Message]:
         if request.path.endswith("push-messages"):
             pushed = PushMessagesRequest.FromString(request.body)
             for proto, tree in zip(pushed.messages_list, pushed.message_object_trees, strict=True):
-                yield opened(message_from_proto(proto), tree, objects)
+                yield opened(message_from_proto(proto), tree, dict(objects))
 
 
 def test_every_message_of_a_site_says_what_it_may_and_no_more(requests, study, recorded):
-    said, rounds = [*messages(requests)], study.settings["rounds"]
+    rounds = study.settings["rounds"]
+    said = [*messages(requests, rounds)]
     kinds = [message.metadata.message_type for message in said]
     assert kinds == [START, *[ROUND] * rounds, FINISH]
     length = len(checkpoint.read(kept(recorded, study) / f"round{rounds}.state")["reply"][0][0])
