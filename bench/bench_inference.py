@@ -15,30 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
+import made_bundles
 from chexviz.data.phantom import site
-from chexviz.inference import export, quality
-from chexviz.inference.bundle import (
-    ABOUT,
-    CARD,
-    FORMAT,
-    GRAPH,
-    PAGE,
-    PARTS,
-    WEIGHTS,
-    Bundle,
-    Finding,
-    Learned,
-    Place,
-    Preprocessing,
-    seal,
-)
-from chexviz.models import files
+from chexviz.inference.bundle import Preprocessing
 from chexviz.models.model import build
-from chexviz.models.scoring import known_by
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("CHEXVIZ_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -110,35 +94,10 @@ def radiographs(folder: Path) -> tuple[Path, str]:
 
 def bundle(folder: Path) -> Path:
     """A bundle of DenseNet121 with random weights."""
-    folder.mkdir()
     model = build("densenet121", HEADS, seed=1).eval()
-    paths = {name: folder / name for name in PARTS}
-    export.write_graph(model, SIZE, paths[GRAPH])
-    files.save(paths[WEIGHTS], model.state_dict())
-    for name in (CARD, PAGE):
-        paths[name].write_text("none")
-    nothing = Learned(points=[], temperature=None, images=0, patients=0, positives=0, note="random")
-    images = np.random.default_rng(0).integers(256, size=(8, SIZE, SIZE), dtype=np.uint8)
-    about = Bundle(
-        format=FORMAT,
-        mark="",
-        protocol="patient",
-        architecture="densenet121",
-        method="fedavg",
-        seed=1,
-        sites=[Place(title=head, trains=True, findings=own) for head, own in HEADS.items()],
-        preprocessing=Preprocessing(size=SIZE, fit="pad", max_pixels=36_000_000),
-        outputs=known_by(model),
-        findings=[
-            Finding(name=own[0], heads=[head], learned=nothing) for head, own in HEADS.items()
-        ],
-        likeness=quality.learn(images),
-        made_from={},
-        made_with={},
-        tested=[],
-    )
-    (folder / ABOUT).write_bytes(seal(about, paths))
-    assert msgspec.json.decode((folder / ABOUT).read_bytes(), type=Bundle).digest
+    made = Preprocessing(size=SIZE, fit="pad", max_pixels=36_000_000)
+    about = made_bundles.about(model, "densenet121", SIZE, preprocessing=made)
+    made_bundles.write(folder, model, about)
     return folder
 
 

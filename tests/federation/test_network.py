@@ -41,6 +41,7 @@ def test_a_site_whose_network_is_cut_goes_on_once_it_is_back(
     time.sleep(seconds)
     assert wired.rounds("south", study) == 2  # it trains on, and keeps what it cannot send
     assert not coordinator.ended
+    assert south.said[before:].count("no connection to") <= 1  # however often it tries
     cable.heal()
     wired.succeed(coordinator)
     assert not south.ended

@@ -107,6 +107,18 @@ def test_receive_gives_whole_messages_or_none(access, keys, grid):
         assert (values_of(grid.pull_messages([identifier])[0]) == CHUNKS).all()
 
 
+def test_of_messages_that_wait_the_newest_is_answered(access, keys, grid, caplog):
+    with connect(access, keys["north"]) as north:
+        node = numbers(access)["north"]
+        old, new = grid.push_messages([letter(node, CHUNKS[:9]), letter(node, CHUNKS[9:12])])
+        waiting = north.newest()
+        assert waiting.message.metadata.message_id == new
+        north.reply(echo(north.open(waiting)))
+        [reply] = grid.pull_messages([old, new])
+    assert (values_of(reply) == CHUNKS[9:12]).all()
+    assert caplog.text.count("a message was overtaken by a newer one") == 1
+
+
 def test_a_run_of_an_app_that_nobody_approved_gets_no_answer(
     access, keys, grid, monkeypatch, caplog
 ):
