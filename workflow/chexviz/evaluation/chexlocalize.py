@@ -45,9 +45,8 @@ from chexviz.images.annotated import masks, read_maps, upsample
 
 GRID = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of CheXlocalize
 VALIDATION, FIXED = "validation", "fixed"
-LUNG_MEASURES = {"lung_energy": energy_inside, "lung_pointing": pointing_game}
-
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of maps and masks (n, S, S), (n,)
+LUNG_MEASURES: dict[str, Measure] = {"lung_energy": energy_inside, "lung_pointing": pointing_game}
 
 
 class Cut(NamedTuple):
@@ -107,7 +106,7 @@ def tune(model: Model, gradcam: str, annotations: pd.DataFrame, settings: Settin
     rows = rows[rows["image"].isin(annotations["image"])]
     if note := too_few({"validation positive": resampled(rows, settings)}, settings.minimum_cases):
         return Cut(settings.threshold, FIXED, note)
-    measures = {str(part): partial(iou, threshold=part) for part in GRID}
+    measures: dict[str, Measure] = {str(part): partial(iou, threshold=part) for part in GRID}
     table = measured(model, gradcam, rows, annotations, settings.size, measures).table
     return Cut(GRID[int(table[[*measures]].mean().argmax())], VALIDATION)
 
@@ -142,12 +141,12 @@ def summarise(
     for over in (POSITIVES, TRUE_POSITIVES):
         least = threshold if over == TRUE_POSITIVES else 0
         table, others = (rows[rows["score"] >= least] for rows in scored)
-        row = dict(zip(MODEL, model.name, strict=True)) | {"measure": one, "over": over}
+        row: dict = dict(zip(MODEL, model.name, strict=True)) | {"measure": one, "over": over}
         row |= {"images": len(table), "patients": table["patient"].nunique()}
         row |= {"unannotated": len(others), "empty": int(table["empty"].sum())}
         if len(table):
-            row |= {"value": table[one].mean(), "chance": table["chance"].mean()}
-            row["difference"] = row["value"] - row["chance"]
+            value, chance = table[[one, "chance"]].mean()
+            row |= {"value": value, "chance": chance, "difference": value - chance}
         cases = {over.removesuffix("s"): resampled(table, settings)}
         row["note"] = too_few(cases, settings.minimum_cases)
         if not row["note"] and 0 in (np.ptp(table[one]), np.ptp(table[one] - table["chance"])):
@@ -169,7 +168,10 @@ def judge(
     own = annotations[annotations["finding"].isin(["", model.finding])]
     lungs = annotations[annotations["finding"] == LUNGS]
     cut = tune(model, gradcam, own, settings)
-    measures = {"iou": partial(iou, threshold=cut.threshold), "pointing": pointing_game}
+    measures: dict[str, Measure] = {
+        "iou": partial(iou, threshold=cut.threshold),
+        "pointing": pointing_game,
+    }
     scored = measured(model, gradcam, rows, own, settings.size, measures)
     found = [row for one in measures for row in summarise(model, scored, one, threshold, settings)]
     for row in found:
