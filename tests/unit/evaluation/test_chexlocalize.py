@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from chexviz.evaluation import chexlocalize, localise
-from chexviz.evaluation.chexlocalize import Cut, judge, tune
+from chexviz.evaluation.chexlocalize import Cut, judge, summarise, tune
 from chexviz.evaluation.localise import Settings
 from chexviz.evaluation.predictions import Model
 from chexviz.evaluation.resamples import Bootstrap
@@ -52,6 +52,11 @@ def case(tmp_path):
     return make
 
 
+def rows_of(model, path, called, drawn) -> list[dict]:
+    """The rows of a model that calls an image positive from a score on."""
+    return [*summarise(judge(model, path, called, drawn, SETTINGS), [], SETTINGS)]
+
+
 def values(rows: list[dict], *names: str) -> dict[tuple[str, str], tuple]:
     return {(row["measure"], row["over"]): tuple(map(row.get, names)) for row in rows}
 
@@ -61,7 +66,7 @@ def test_all_positives_and_true_positives_by_hand(case):
     maps = [hill(1, 1), hill(1, 1), hill(1), hill()]
     found = {f"i{n}": ("evaluation", 0.9 - 0.2 * n, heat) for n, heat in enumerate(maps)}
     model, path, drawn = case(found)
-    rows = values(judge(model, path, 0.6, drawn, SETTINGS), "value", "images", "empty", "chance")
+    rows = values(rows_of(model, path, 0.6, drawn), "value", "images", "empty", "chance")
     assert rows == {
         ("iou", "positives"): (pytest.approx(2.5 / 4), 4, 1, 0.25),
         ("iou", "true positives"): (1, 2, 0, 0.25),
@@ -72,7 +77,7 @@ def test_all_positives_and_true_positives_by_hand(case):
 
 def test_a_perfect_map_scores_1_and_has_no_interval(case):
     model, path, drawn = case({f"i{n}": ("evaluation", 0.9, hill(1, 1)) for n in range(6)})
-    for row in judge(model, path, 0.5, drawn, SETTINGS):
+    for row in rows_of(model, path, 0.5, drawn):
         assert row["value"] == 1
         assert "low" not in row
         assert row["note"].startswith("all alike, no interval")
@@ -85,11 +90,11 @@ def test_the_threshold_with_the_largest_miou_of_the_validation_images_is_taken(c
     images |= {f"e{n}": ("evaluation", 0.9, shown) for n in range(6)}
     model, path, drawn = case(images)
     assert tune(model, path, drawn, SETTINGS) == Cut(0.6, "validation")
-    found = judge(model, path, 0.5, drawn, SETTINGS)
+    found = rows_of(model, path, 0.5, drawn)
     rows = values(found, "value", "threshold", "tuned_on", "images")
     assert rows["iou", "positives"] == (1, 0.6, "validation", 6)
     assert "threshold" not in found[2]
-    fixed = judge(model._replace(table=model.evaluated), path, 0.5, drawn, SETTINGS)
+    fixed = rows_of(model._replace(table=model.evaluated), path, 0.5, drawn)
     rows = values(fixed, "value", "threshold", "tuned_on")
     assert rows["iou", "positives"] == (pytest.approx(2 / 3), 0.5, "fixed")
 
@@ -98,9 +103,10 @@ def test_of_too_few_validation_images_the_threshold_is_fixed_and_the_note_says_s
     images = {f"v{n}": ("validation", 0.1, hill(1, 0.75, 0.55)) for n in range(4)}
     model, path, drawn = case(images | {"e": ("evaluation", 0.9, hill(1, 1))})
     cut = tune(model, path, drawn, SETTINGS)
-    assert cut == Cut(0.5, "fixed", "too few cases: 4 validation positive of at least 5")
-    first = judge(model, path, 0.5, drawn, SETTINGS)[0]
-    assert first["note"] == f"too few cases: 1 positive of at least 5; {cut.note}"
+    note = "threshold fixed: too few cases: 4 validation positive of at least 5"
+    assert cut == Cut(0.5, "fixed", note)
+    first = rows_of(model, path, 0.5, drawn)[0]
+    assert first["note"] == f"too few cases: 1 positive of at least 5; {note}"
     assert tune(model, path, drawn.iloc[:3], SETTINGS).tuned_on == "fixed"
 
 
@@ -116,8 +122,8 @@ def test_the_share_within_the_lungs(case):
     ]
     model, path, drawn = case({f"i{n}": ("evaluation", 0.9, heat) for n, heat in enumerate(maps)})
     lungs = pd.DataFrame([annotation(f"i{n}", "lungs", 0, 0, 3, SIDE) for n in range(6)])
-    without = judge(model, path, 0.5, drawn, SETTINGS)
-    found = judge(model, path, 0.5, pd.concat([drawn, lungs]), SETTINGS)
+    without = rows_of(model, path, 0.5, drawn)
+    found = rows_of(model, path, 0.5, pd.concat([drawn, lungs]))
     assert found[: len(without)] == without  # a lung mask is of no finding
     rows = values(found, "value", "chance", "empty")
     energy, hits = (0.75 + 1 + 0 + 1 + 0.25 + 0) / 6, (0.75 + 1 + 0 + 1 + 0 + 0) / 6
@@ -125,12 +131,33 @@ def test_the_share_within_the_lungs(case):
         assert rows["lung_energy", over] == (pytest.approx(energy), 3 / 8, 1)
         assert rows["lung_pointing", over] == (pytest.approx(hits), 3 / 8, 1)
     row = next(row for row in found if row["measure"] == "lung_energy")
-    assert row["difference"] == pytest.approx(energy - 3 / 8)
     assert row["low"] < row["value"] < row["high"]
-    assert row["difference_low"] < row["difference"] < row["difference_high"]
     # As SciPy's paired t-test, up to the error of 200 resamples.
     shares = np.array([0.75, 1, 0, 1, 0.25, 0])
-    assert row["p"] == pytest.approx(ttest_1samp(shares - 3 / 8, 0).pvalue, abs=0.08)
+    assert row["p_chance"] == pytest.approx(ttest_1samp(shares - 3 / 8, 0).pvalue, abs=0.08)
+
+
+def test_a_model_is_compared_with_its_baseline_on_what_both_have(case):
+    """True positives of both: the last three. Maps of the baseline are off, and one is empty."""
+    scores = {f"i{n}": 0.1 * n for n in range(9)}
+    model, path, drawn = case({n: ("evaluation", s, hill(1, 1, s)) for n, s in scores.items()})
+    own = judge(model, path, 0.15, drawn, SETTINGS)
+    model, path, _ = case({n: ("evaluation", s, hill(1 - s, 0, s)) for n, s in scores.items()})
+    other = judge(model._replace(method="baseline"), path, 0.25, drawn, SETTINGS)
+    rows = [*summarise(own, [other], SETTINGS)]
+    found = values(rows, "paired_images", "images", "note")
+    assert found["iou", "positives"][:2] == (9, 9)
+    assert found["iou", "true positives"][:2] == (6, 7)
+    before, after = (
+        {(row["measure"], row["over"]): row for row in found}
+        for found in (rows, summarise(other, [], SETTINGS))
+    )
+    key = ("iou", "positives")
+    assert before[key]["difference"] == pytest.approx(before[key]["value"] - after[key]["value"])
+    assert before[key]["difference_low"] < before[key]["difference"]
+    assert "difference" not in after[key]
+    several = [*summarise(own, [other, other], SETTINGS)]
+    assert several[0]["note"].endswith("no difference: 2 baselines know the finding")
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +233,11 @@ def test_the_table_has_every_model_and_agrees_with_localisation(made):
 
 def test_too_few_cases_have_values_alone(made):
     table = judged(made, minimum_cases=500)
-    assert table[["low", "high", "difference_low", "standard_error", "p"]].isna().all(axis=None)
-    assert table[["value", "chance", "difference"]].notna().all(axis=None)
+    assert (
+        table[["low", "high", "p_chance", "difference_low", "standard_error", "p"]]
+        .isna()
+        .all(axis=None)
+    )
+    assert table[["value", "chance"]].notna().all(axis=None)
+    assert table.query("method == 'fedavg'")["difference"].notna().all()
     assert table["note"].str.match("too few cases: [0-9]+ (true )?positive of at least 500").all()

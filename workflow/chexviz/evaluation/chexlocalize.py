@@ -39,7 +39,7 @@ from chexviz.evaluation.localise import (
 )
 from chexviz.evaluation.overlap import area, energy_inside, iou, pointing_game
 from chexviz.evaluation.paired_tests import compare_means
-from chexviz.evaluation.predictions import Model, labelled
+from chexviz.evaluation.predictions import Model, find_baselines, labelled
 from chexviz.evaluation.resamples import units
 from chexviz.images.annotated import masks, read_maps, upsample
 
@@ -70,6 +70,23 @@ class Scored(NamedTuple):
     unannotated: pd.DataFrame
 
 
+class Judged(NamedTuple):
+    """A model and its maps. called: the score from which it calls an image positive.
+
+    scored: by measure; of the lungs where its site has masks of them.
+    """
+
+    model: Model
+    called: float
+    cut: Cut
+    scored: dict[str, Scored]
+
+    def chosen(self, one: str, over: str) -> Scored:
+        """What is averaged of a measure. over: POSITIVES or TRUE_POSITIVES."""
+        least = self.called if over == TRUE_POSITIVES else 0
+        return Scored(*(rows[rows["score"] >= least] for rows in self.scored[one]))
+
+
 def positives(rows: pd.DataFrame) -> pd.DataFrame:
     """Image, patient and score of the images with the finding."""
     return rows.loc[rows["label"] == 1, ["image", "patient", "score"]].reset_index(drop=True)
@@ -87,14 +104,15 @@ def measured(
     annotated = rows["image"].isin(annotations["image"])
     table, others = rows[annotated].reset_index(drop=True), rows[~annotated]
     images = table["image"].tolist()
-    maps = read_maps(gradcam, model.site, model.finding, model.head, images) if images else None
-    parts = [pd.DataFrame(columns=[*measures, "chance", "empty"], dtype=float)]
+    if not images:
+        return Scored(table.assign(**dict.fromkeys([*measures, "chance", "empty"], 0.0)), others)
+    maps = read_maps(gradcam, model.site, model.finding, model.head, images)
+    parts = []
     for part in slices(len(images), size):
         inside, heat = masks(annotations, images[part], size), upsample(maps[part], size)
-        found = {name: of(heat, inside) for name, of in measures.items()}
-        found |= {"chance": area(inside), "empty": ~heat.any(axis=(1, 2))}
-        parts.append(pd.DataFrame(found))
-    return Scored(table.join(pd.concat(parts[1:] or parts, ignore_index=True)), others)
+        found = pd.DataFrame({name: of(heat, inside) for name, of in measures.items()})
+        parts.append(found.assign(chance=area(inside), empty=~heat.any(axis=(1, 2))))
+    return Scored(table.join(pd.concat(parts, ignore_index=True)), others)
 
 
 def tune(model: Model, gradcam: str, annotations: pd.DataFrame, settings: Settings) -> Cut:
@@ -105,84 +123,108 @@ def tune(model: Model, gradcam: str, annotations: pd.DataFrame, settings: Settin
     rows = positives(model.validation)
     rows = rows[rows["image"].isin(annotations["image"])]
     if note := too_few({"validation positive": resampled(rows, settings)}, settings.minimum_cases):
-        return Cut(settings.threshold, FIXED, note)
+        return Cut(settings.threshold, FIXED, f"threshold fixed: {note}")
     measures: dict[str, Measure] = {str(part): partial(iou, threshold=part) for part in GRID}
     table = measured(model, gradcam, rows, annotations, settings.size, measures).table
     return Cut(GRID[int(table[[*measures]].mean().argmax())], VALIDATION)
 
 
-def how_sure(table: pd.DataFrame, one: str, settings: Settings, *key: str | int) -> dict:
-    """The interval of the mean of a measure, and the test of its difference from chance.
-
-    key: of the resamples, the same for all that is measured of the same images.
-    """
-    confidence = settings.bootstrap.confidence
-    values = np.column_stack([table[one], table[one] - table["chance"]])
-    value, difference = values.mean(axis=0)
-    generator = np.random.default_rng(stream(settings.bootstrap.seed, "chexlocalize", *key))
-    unit, count = units(table, settings.bootstrap.unit), resampled(table, settings)
-    drawn = resampled_means(values, unit, settings.bootstrap.replicates, generator)
-    low, high = mean_interval(value, drawn[:, 0], count, confidence)
-    found = compare_means(difference, drawn[:, 1], count, confidence)
-    return {
-        **{"low": low, "high": high, "difference_low": found.low, "difference_high": found.high},
-        **{"standard_error": found.standard_error, "p": found.p},
-    }
-
-
-def summarise(
-    model: Model, scored: Scored, one: str, threshold: float, settings: Settings
-) -> Iterator[dict]:
-    """The rows of a measure, over all images with the finding and over true positives.
-
-    threshold: the score from which the model calls an image positive. With too few cases, or where
-    all score alike, there is neither an interval nor p, and the note says so.
-    """
-    for over in (POSITIVES, TRUE_POSITIVES):
-        least = threshold if over == TRUE_POSITIVES else 0
-        table, others = (rows[rows["score"] >= least] for rows in scored)
-        row: dict = dict(zip(MODEL, model.name, strict=True)) | {"measure": one, "over": over}
-        row |= {"images": len(table), "patients": table["patient"].nunique()}
-        row |= {"unannotated": len(others), "empty": int(table["empty"].sum())}
-        if len(table):
-            value, chance = table[[one, "chance"]].mean()
-            row |= {"value": value, "chance": chance, "difference": value - chance}
-        cases = {over.removesuffix("s"): resampled(table, settings)}
-        row["note"] = too_few(cases, settings.minimum_cases)
-        if not row["note"] and 0 in (np.ptp(table[one]), np.ptp(table[one] - table["chance"])):
-            row["note"] = "all alike, no interval"
-        if not row["note"]:
-            key = (*model.name[:2], *model.name[3:], over)
-            row |= how_sure(table, one, settings, *key)
-        yield row
-
-
 def judge(
-    model: Model, gradcam: str, threshold: float, annotations: pd.DataFrame, settings: Settings
-) -> list[dict]:
-    """The rows of one model, see CHEXLOCALIZE; of the lungs where its site has masks of them.
-
-    annotations: of the site. threshold: the score from which it calls an image positive.
-    """
+    model: Model, gradcam: str, called: float, annotations: pd.DataFrame, settings: Settings
+) -> Judged:
+    """All measures of a model's maps. annotations: of its site."""
     rows = positives(model.evaluated)
     own = annotations[annotations["finding"].isin(["", model.finding])]
     lungs = annotations[annotations["finding"] == LUNGS]
     cut = tune(model, gradcam, own, settings)
-    measures: dict[str, Measure] = {
-        "iou": partial(iou, threshold=cut.threshold),
-        "pointing": pointing_game,
-    }
-    scored = measured(model, gradcam, rows, own, settings.size, measures)
-    found = [row for one in measures for row in summarise(model, scored, one, threshold, settings)]
-    for row in found:
-        if row["measure"] == "iou":
-            row |= {"threshold": cut.threshold, "tuned_on": cut.tuned_on}
-            row["note"] = "; ".join(filter(None, [row["note"], cut.note]))
+    measures: dict[str, Measure]
+    measures = {"iou": partial(iou, threshold=cut.threshold), "pointing": pointing_game}
+    scored = dict.fromkeys(measures, measured(model, gradcam, rows, own, settings.size, measures))
     if len(lungs):
-        scored = measured(model, gradcam, rows, lungs, settings.size, LUNG_MEASURES)
-        for one in LUNG_MEASURES:
-            found += summarise(model, scored, one, threshold, settings)
-    return found
+        within = measured(model, gradcam, rows, lungs, settings.size, LUNG_MEASURES)
+        scored |= dict.fromkeys(LUNG_MEASURES, within)
+    return Judged(model, called, cut, scored)
+
+
+def why_none(values: pd.Series, count: int, over: str, settings: Settings) -> str:
+    """Why these values have no interval, '' if they have one. count: of what is resampled."""
+    if note := too_few({over.removesuffix("s"): count}, settings.minimum_cases):
+        return note
+    return "" if np.ptp(values) else "all alike, no interval"
+
+
+def replicates(
+    table: pd.DataFrame, columns: list[str], settings: Settings, *key: str | int
+) -> np.ndarray:
+    """The means of columns on resamples of patients (B, columns)."""
+    generator = np.random.default_rng(stream(settings.bootstrap.seed, "chexlocalize", *key))
+    unit = units(table, settings.bootstrap.unit)
+    values = table[columns].to_numpy(dtype=float)
+    return resampled_means(values, unit, settings.bootstrap.replicates, generator)
+
+
+def average(table: pd.DataFrame, one: str, over: str, settings: Settings, *key: str | int) -> dict:
+    """The mean of a measure, its interval, and whether it is more or less than chance."""
+    value, chance = table[[one, "chance"]].mean()
+    found = {"value": value, "chance": chance}
+    table = table.assign(excess=table[one] - table["chance"])
+    count, confidence = resampled(table, settings), settings.bootstrap.confidence
+    if note := why_none(table[one], count, over, settings):
+        return found | {"note": note}
+    drawn = replicates(table, [one, "excess"], settings, "value", over, *key)
+    low, high = mean_interval(value, drawn[:, 0], count, confidence)
+    tested = compare_means(value - chance, drawn[:, 1], count, confidence)
+    return found | {"low": low, "high": high, "p_chance": tested.p, "note": ""}
+
+
+def difference(
+    table: pd.DataFrame,
+    baseline: pd.DataFrame,
+    one: str,
+    over: str,
+    settings: Settings,
+    *key: str | int,
+) -> dict:
+    """A measure of a model minus that of its baseline, on the images that both have."""
+    both = table.merge(baseline, on=["image", "patient"], suffixes=("", "_baseline"))
+    both["difference"] = both[one] - both[f"{one}_baseline"]
+    found = {"paired_images": len(both), "paired_patients": both["patient"].nunique()}
+    found["difference"] = both["difference"].mean()
+    count = resampled(both, settings)
+    if note := why_none(both["difference"], count, over, settings):
+        return found | {"note": f"{note} (differences)"}
+    drawn = replicates(both, ["difference"], settings, "difference", over, *key)[:, 0]
+    tested = compare_means(found["difference"], drawn, count, settings.bootstrap.confidence)
+    found |= {"difference_low": tested.low, "difference_high": tested.high}
+    return found | {"standard_error": tested.standard_error, "p": tested.p, "note": ""}
+
+
+def summarise(judged: Judged, baselines: list[Judged], settings: Settings) -> Iterator[dict]:
+    """The rows of a model, see CHEXLOCALIZE. baselines: only a single one is compared with.
+
+    With too few cases, or where all score alike, there is neither an interval nor p; the note says
+    so.
+    """
+    model, cut = judged.model, judged.cut
+    key = (*model.name[:2], *model.name[3:])  # the draws of a site and finding, whatever the head
+    for one in judged.scored:
+        for over in (POSITIVES, TRUE_POSITIVES):
+            table, others = judged.chosen(one, over)
+            row: dict = dict(zip(MODEL, model.name, strict=True)) | {"measure": one, "over": over}
+            row |= {"images": len(table), "patients": table["patient"].nunique()}
+            row |= {"unannotated": len(others), "empty": int(table["empty"].sum())}
+            row |= average(table, one, over, settings, *key)
+            notes = [row["note"]]
+            if one == "iou":
+                row |= {"threshold": cut.threshold, "tuned_on": cut.tuned_on}
+                notes.append(cut.note)
+            if len(baselines) == 1:
+                baseline = baselines[0].chosen(one, over).table
+                row |= difference(table, baseline, one, over, settings, *key)
+                notes.append(row["note"])
+            elif baselines:
+                notes.append(f"no difference: {len(baselines)} baselines know the finding")
+            yield row | {"note": "; ".join(filter(None, notes))}
 
 
 def compare(
@@ -196,16 +238,21 @@ def compare(
     cuts: threshold of the score by MODEL.
     """
     names = [name for name in mapped(cuts) if name[0] in annotations]
-    found: dict[tuple, list[dict]] = {}
+    judged: dict[tuple, Judged] = {}
     with Progress("judge maps", total=len(predictions), unit="model") as progress:
         for architecture, method, seed, file, gradcam in predictions:
             own = [name for name in names if name[3:] == (architecture, method, int(seed))]
             for model in map(labelled, read_heads(file, own, [*annotations])):
                 drawn = annotations[model.site]
-                found[model.name] = judge(model, gradcam, cuts[model.name], drawn, settings)
+                judged[model.name] = judge(model, gradcam, cuts[model.name], drawn, settings)
             progress.step()
     # Endpoint by endpoint, whatever the order of the files.
-    return CHEXLOCALIZE.frame(row for name in names for row in found.get(name, []))
+    found = [judged[name] for name in names if name in judged]
+    baselines = find_baselines([one.model for one in found])
+    rows: list[dict] = []
+    for place, one in enumerate(found):
+        rows += summarise(one, [found[other] for other in baselines.get(place, [])], settings)
+    return CHEXLOCALIZE.frame(rows).astype({"paired_images": "Int64", "paired_patients": "Int64"})
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -60,11 +60,12 @@ def within_limits(height: int, width: int) -> tuple[int, int]:
     return height, width
 
 
-def to_counts(mask: np.ndarray) -> list[int]:
-    """A mask (height, width) as COCO's plain counts."""
+def to_coco(mask: np.ndarray) -> dict:
+    """A mask (height, width) as COCO has it, with plain counts."""
     flat = np.asarray(mask, dtype=bool).T.ravel()
     edges = np.flatnonzero(np.diff(flat, prepend=False))
-    return np.diff(edges, prepend=0, append=flat.size).tolist()
+    counts = np.diff(edges, prepend=0, append=flat.size)
+    return {"size": [*mask.shape], "counts": counts.tolist()}
 
 
 def unpacked(letters: str) -> list[int]:

@@ -252,10 +252,13 @@ CHEXLOCALIZE = Table(
     empty=whole("maps that are all zero"),
     **INTERVAL,
     chance=number("a uniform map"),
-    **bounds("difference", "from chance, on the same images"),
+    p_chance=number("of the difference from it"),
+    paired_images=number(),
+    paired_patients=number("that the baseline has too: among its true positives"),
+    **bounds("difference", "from the baseline, on those"),
     standard_error=number("of it"),
     p=number(),
-    note=note("why an interval and p are missing, and the threshold is fixed"),
+    note=note("why an interval and p are missing, and why the threshold is fixed"),
 )
 CONFUSION = Table(
     "confusion.csv",

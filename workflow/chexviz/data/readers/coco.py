@@ -128,7 +128,7 @@ def segmentation_of(outline: Rle | list[list[float]], image: Image) -> str:
         if len(polygon) % 2:
             raise ValueError("a polygon has an odd number of coordinates")
         mask |= fill(np.reshape(polygon, (-1, 2)), shape)
-    return json.dumps({"size": shape, "counts": run_lengths.to_counts(mask)})
+    return json.dumps(run_lengths.to_coco(mask))
 
 
 def chexlocalize_rows(
