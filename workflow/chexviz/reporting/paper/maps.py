@@ -27,6 +27,7 @@ from chexviz.reporting.wording import (
     counted,
     in_words,
     interval,
+    listed,
     p_phrase,
     part_of,
     percent_between,
@@ -128,7 +129,7 @@ def lungs_sentences(path: Path, titles: dict[Endpoint, str], method: str, confid
     tested = table[table["p_chance"].notna()]
     if tested.empty:
         return "there were too few images with lung masks to test whether maps look within them."
-    shares = "; ".join(
+    shares = listed(
         f"{percent_between(rows['value'].tolist())} for {name} (a uniform map: "
         f"{percent_between(rows['chance'].tolist())})"
         for name, rows in by_task(tested, titles).items()
@@ -203,8 +204,8 @@ def focus(rows: Sequence[Focus], where: str = ANNOTATED) -> str:
     total = counted(len(tested), "comparison")
     found = f"{' and '.join(filter(None, sides))} of {total}"
     if not (more or less):
-        where = total if len(tested) == 1 else f"any of {total}"
-        found = f"not significantly different from that of the baseline in {where}"
+        any_of = total if len(tested) == 1 else f"any of {total}"
+        found = f"not significantly different from that of the baseline in {any_of}"
     return (
         f"the share of the federated map’s energy {where} and without correction for several "
         f"tests, was {found}: "
