@@ -76,6 +76,12 @@ def prediction_arguments(results: Results, protocol: str, methods) -> list[str]:
 
 def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
     """The command line of `localise` for these results, without its outputs."""
+    split = ["--split", str(results.split(protocol))]
+    return split + chexlocalize_arguments(results, protocol, **changes)
+
+
+def chexlocalize_arguments(results: Results, protocol: str, **changes) -> list[str]:
+    """The command line of `chexlocalize` for these results, without its output."""
     bootstrap = {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 1}
     settings = {
         "bootstrap": bootstrap,
@@ -84,7 +90,6 @@ def localise_arguments(results: Results, protocol: str, **changes) -> list[str]:
         "size": SIZE,
     } | changes
     arguments = ["--metrics", str(results.evaluation(protocol, "metrics"))]
-    arguments += ["--split", str(results.split(protocol))]
     arguments += ["--settings", json.dumps(settings)]
     for site in results.sites:
         name = site["name"]

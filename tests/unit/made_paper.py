@@ -8,7 +8,15 @@ from unittest.mock import patch
 import yaml
 from pypdf import PdfWriter
 
-from chexviz.evaluation import calibrate, coverage, crosstask, localise, simulation, subgroups
+from chexviz.evaluation import (
+    calibrate,
+    chexlocalize,
+    coverage,
+    crosstask,
+    localise,
+    simulation,
+    subgroups,
+)
 from chexviz.reporting.figures import failures, framework, style
 from chexviz.reporting.paper import inventory
 from chexviz.reporting.tables import (
@@ -22,6 +30,7 @@ from chexviz.reporting.tables import (
     tests,
 )
 from made_arguments import (
+    chexlocalize_arguments,
     failures_arguments,
     findings_arguments,
     history_arguments,
@@ -106,6 +115,8 @@ def make_evaluation(made: Results, protocol: str) -> None:
     crosstask.main([*predictions, *settings(), output("output", "crosstask")])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
+    judged = output("output", "chexlocalize")
+    chexlocalize.main([*chexlocalize_arguments(made, protocol), judged])
     outputs = [output("confusion", "confusion"), output("failures", "failures")]
     arguments = [*failures_arguments(made, protocol), *outputs]
     tabulate(failures.main, [*arguments, *pictures(made.root, "failures")])

@@ -46,6 +46,7 @@ HOSPITAL = {
     "reader": "table",
     "source": ["phantom"],
     "labels": "labels.csv",
+    "annotations": "annotations.json",
 }
 SITES = ["rsna", "siim", "hospital"]
 THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL | {"shards": 2}}}

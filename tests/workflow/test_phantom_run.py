@@ -24,6 +24,7 @@ from running import FORECAST, SITES, THREE, TINY, Workflow
 def test_every_artifact_comes_out(done):
     for protocol in ("paper", "patient"):
         names = ["figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"]
+        names += ["chexlocalize"]
         for name in [*names, "calibration", "decision", "subgroups", "crosstask", "failures"]:
             for suffix in ("pdf", "png"):
                 (path,) = done.results(f"figures/{protocol}/{name}.{suffix}")
@@ -64,6 +65,19 @@ def test_a_head_is_evaluated_on_the_hospitals_other_finding(done):
     assert table["images"]["hospital"] == 18  # a fifth of 90
     assert "no labels" in table["note"]["siim"]
     assert "no labels" not in table["note"]["hospital"]
+
+
+def test_maps_are_compared_with_the_hospitals_lungs(done):
+    for protocol in ("paper", "patient"):
+        (path,) = done.results(f"evaluation/{protocol}/chexlocalize.csv")
+        table = pd.read_csv(path)
+        assert set(table.loc[table["measure"] == "lung_energy", "site"]) == {"hospital"}
+        lungs = table.query("measure == 'lung_energy' and over == 'positives'")
+        assert lungs["value"].between(0, 1).all()
+        assert lungs["chance"].between(0.1, 0.6).all()
+        outlined = table.query("site == 'hospital' and measure == 'iou' and over == 'positives'")
+        assert (outlined["unannotated"] == 0).all()
+        assert outlined["images"].tolist() == lungs["images"].tolist()
 
 
 def test_nothing_but_results_is_left(done):
@@ -245,7 +259,7 @@ CATEGORIES = {
     "Calibration": 2 * 4,
     "Cross-task": 2 * 2,
     "Evaluation": 2 * 6 + 4,
-    "Localisation": 2 * 3,
+    "Localisation": 2 * 5,
     "Paper": 1 + 2 * 3 + 1,
     "Published and reproduced": 3,
     "Subgroups": 2 * 2,

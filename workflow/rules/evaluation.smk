@@ -229,3 +229,46 @@ rule localise:
             --summary {output.summary:q} \
             2>&1 | tee {log:q}
         """
+
+
+rule chexlocalize:
+    """Score the maps of all images with a finding, as CheXlocalize does, under {wildcards.protocol}."""
+    input:
+        annotations=expand("<results>/sites/{site}/annotations.csv", site=SITES),
+        predictions=lambda wildcards: paths.prediction_files(MODELS, wildcards.protocol),
+        gradcam=lambda wildcards: paths.prediction_files(MODELS, wildcards.protocol, ".gradcam.npz"),
+        metrics="<results>/evaluation/{protocol}/metrics.csv",
+    output:
+        table=report(
+            "<results>/evaluation/{protocol}/chexlocalize.csv",
+            caption="../report/chexlocalize.rst",
+            category="Localisation",
+            labels={"shows": "mIoU, hit rate, lungs", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/chexlocalize/{protocol}.log",
+    benchmark:
+        "<benchmarks>/chexlocalize/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        code=code("evaluation.chexlocalize"),
+        order=study.names(MODELS),
+        sites=lambda wildcards, input: arguments.sites(config, input.annotations),
+        predictions=lambda wildcards, input: arguments.models(
+            "--prediction", MODELS, input.predictions, input.gradcam
+        ),
+        settings=literal(settings.localise(config)),
+    shell:
+        """
+        python -m chexviz.evaluation.chexlocalize \
+            {params.sites} \
+            {params.predictions} \
+            --metrics {input.metrics:q} \
+            --settings {params.settings:q} \
+            --output {output.table:q} \
+            2>&1 | tee {log:q}
+        """

@@ -223,6 +223,40 @@ rule figure_localisation:
         """
 
 
+rule figure_chexlocalize:
+    """Draw mIoU, hit rate and energy within the lungs of all models."""
+    input:
+        chexlocalize="<results>/evaluation/{protocol}/chexlocalize.csv",
+    output:
+        pdf="<results>/figures/{protocol}/chexlocalize.pdf",
+        png=report("<results>/figures/{protocol}/chexlocalize.png", **reported("chexlocalize")),
+    log:
+        "<logs>/figure_chexlocalize/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_chexlocalize/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.chexlocalize"),
+        titles=TITLES,
+        mark=MARK,
+        caption=caption("chexlocalize"),
+    shell:
+        """
+        python -m chexviz.reporting.figures.chexlocalize \
+            --chexlocalize {input.chexlocalize:q} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
 rule figure_external:
     """Draw AUROC at external sites, of the first method and of the baseline of every site."""
     input:

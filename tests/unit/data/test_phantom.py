@@ -27,6 +27,7 @@ from chexviz.data.phantom.population import COPIES, plan
 from chexviz.data.phantom.radiograph import devices, render
 from chexviz.data.readers.listing import Columns, Listing, Options
 from chexviz.data.readers.registry import read
+from chexviz.images.run_lengths import to_mask
 from made_phantoms import planted
 from made_workers import Here
 
@@ -62,16 +63,22 @@ def tree(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
-def listing(folder: Path, reader: str, finding: str, patients: str | None = None) -> Listing:
+def listing(
+    folder: Path,
+    reader: str,
+    *findings: str,
+    patients: str | None = None,
+    annotations: str | None = None,
+) -> Listing:
     files = pd.DataFrame(
         [(file, (folder / file).stat().st_size, digest) for file, digest in tree(folder).items()],
         columns=["file", "bytes", "sha256"],
     )
     options = Options(
-        findings=[finding],
+        findings=[*findings],
         labels=None,
         patients=patients,
-        annotations=None,
+        annotations=annotations,
         columns=Columns(),
         given_split=False,
         uncertain=None,
@@ -162,7 +169,7 @@ def test_hospital_table_lists_every_file(sites):
 
 
 def test_readers_read_all_layouts(sites):
-    rsna = listing(sites["rsna"], "rsna", "pneumonia", "match.csv")
+    rsna = listing(sites["rsna"], "rsna", "pneumonia", patients="match.csv")
     assert len(rsna.records) == IMAGES
     assert len(rsna.boxes) == len(text(sites["rsna"] / "stage_2_train_labels.csv").query("x != ''"))
     truth = planted("rsna", **SIDE).set_index("image")["patient"]
@@ -174,6 +181,37 @@ def test_readers_read_all_layouts(sites):
     table = listing(sites["table"], "table", "pneumonia")
     assert len(table.records) == 20
     assert table.rejected.empty
+
+
+def test_a_hospital_outlines_what_is_seen_and_the_lungs(sites):
+    """As a reader reads it: air is dark, and findings of the lungs are in them."""
+    findings = ["pneumonia", "pneumothorax"]
+    listed = listing(sites["table"], "table", *findings, annotations="annotations.json")
+    labels = listed.records.set_index("image")
+    drawn = {
+        finding: {*listed.boxes.query("finding == @finding")["image"]}
+        | {*listed.runs.query("finding == @finding")["image"]}
+        for finding in (*findings, "lungs")
+    }
+    for finding in findings:
+        assert drawn[finding] == {*labels.index[labels[f"label_{finding}"] == "1"]}
+    assert drawn["lungs"] == drawn["pneumonia"] | drawn["pneumothorax"]
+    masks = listed.runs.set_index(["finding", "image"])["runs"]
+    for image, runs in masks["lungs"].items():
+        lungs = to_mask(runs, (SIZE, SIZE))
+        pixels = pydicom.dcmread(sites["table"] / labels.loc[image, "file"]).pixel_array
+        middle = pixels[SIZE // 4 : 3 * SIZE // 4, SIZE // 4 : 3 * SIZE // 4]
+        assert 0.1 < lungs.mean() < 0.6
+        assert pixels[lungs].mean() < middle.mean()
+        if ("pneumothorax", image) in masks:
+            free = to_mask(masks["pneumothorax", image], (SIZE, SIZE))
+            assert (free & lungs).sum() > 0.9 * free.sum()
+    for box in listed.boxes.itertuples():
+        lungs = to_mask(masks["lungs", box.image], (SIZE, SIZE))
+        rows, columns = (
+            slice(int(a), int(a + b)) for a, b in ((box.y, box.height), (box.x, box.width))
+        )
+        assert lungs[rows, columns].mean() > 0.4
 
 
 def test_dicom_files_carry_the_challenges_tags(sites):
@@ -204,7 +242,7 @@ def test_writing_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for item in plan("siim", 20, 1)[:3]:
-            write_item(item, LAYOUTS["siim"].save, tmp_path, 64)
+            write_item(item, LAYOUTS["siim"].save, tmp_path, 64, lungs=True)
 
 
 # --- pixels --------------------------------------------------------------------------------------

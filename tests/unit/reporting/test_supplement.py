@@ -18,6 +18,7 @@ from chexviz.reporting.paper import (
 
 FINDINGS = {"rsna": "pneumonia", "siim": "pneumothorax"}
 TITLES = {(site, finding): finding for site, finding in FINDINGS.items()}
+SIIM = {"site": "siim", "finding": "pneumothorax"}
 FEW = {"note": "too few cases: 3 positive of at least 20"}
 SITES = [
     {"name": site, "title": site.upper(), "role": "train", "findings": [finding]}
@@ -309,3 +310,66 @@ def test_what_a_run_cannot_tell_is_not_read(protocols, tables):
     assert [name for name in files if name.endswith("external.csv")] == [
         f"tables/{protocol}/external.csv" for protocol in protocols
     ]
+
+
+def judged(measure, value, over="positives", **changes):
+    test = {"difference": 0.1, "difference_low": 0.05, "difference_high": 0.15, "p": 0.001}
+    row = {"over": over, "tuned_on": "", "chance": 0.3, "p_chance": 0.001, "standard_error": 0.02}
+    return model() | test | row | {"measure": measure, "value": value} | changes
+
+
+def test_lungs_are_compared_with_a_uniform_map_and_with_the_baselines(write):
+    path = write(
+        judged("lung_energy", 0.6),
+        judged("lung_energy", 0.2, method="baseline", difference=np.nan, p=np.nan),
+        judged("lung_energy", 0.9, over="true positives", difference=-0.5),
+        judged("lung_pointing", 0.9, difference=-0.5),
+        note="",
+    )
+    assert maps.lungs_sentences(path, TITLES, "fedavg", 0.95) == (
+        "of all images with the finding, the share of the maps’ energy within the lungs was 20 to "
+        "60\u00a0% for pneumonia (a uniform map: 30\u00a0%), significantly more than that of a "
+        "uniform map in one of the two comparisons and less in one of the two comparisons. The "
+        "share of the federated map’s energy within the lungs, on all images with the finding and "
+        "without correction for several tests, was larger than that of the baseline in one "
+        "(pneumonia with Standard, 0.100 (0.050 to 0.150), p = 0.001) of one comparison: that "
+        "agrees with the original."
+    )
+
+
+def test_lungs_that_are_not_told_apart(write):
+    path = write(judged("lung_energy", 0.6, p=0.5), note="")
+    said = maps.lungs_sentences(path, TITLES, "fedavg", 0.95)
+    assert "energy within the lungs, on all images with the finding and without" in said
+    assert "was not significantly different from that of the baseline in one comparison" in said
+
+
+def test_without_lung_masks_or_with_too_few_nothing_is_tested(write):
+    path = write(judged("iou", 0.6), note="")
+    said = maps.lungs_sentences(path, TITLES, "fedavg", 0.95)
+    assert said.startswith("no site has lung masks")
+    path = write(judged("lung_energy", 0.6, p=np.nan, p_chance=np.nan), note="")
+    said = maps.lungs_sentences(path, TITLES, "fedavg", 0.95)
+    assert said.startswith("there were too few images with lung masks")
+
+
+def test_miou_and_hit_rate_over_all_positives_and_true_positives(write):
+    path = write(
+        judged("iou", 0.1, tuned_on="validation"),
+        judged("iou", 0.2, tuned_on="validation", method="baseline"),
+        judged("pointing", 0.5),
+        judged("iou", 0.3, over="true positives", tuned_on="validation"),
+        judged("pointing", 0.6, over="true positives"),
+        judged("pointing", 0.9, over="true positives") | FEW,
+        judged("iou", 0.3, **SIIM, tuned_on="fixed", note="threshold fixed: few"),
+        judged("pointing", 0.4, **SIIM),
+        note="",
+    )
+    assert maps.chexlocalize_sentence(path, {**TITLES}) == (
+        "mIoU (at thresholds that the validation images chose or at a fixed threshold) and hit "
+        "rate were 0.100 to 0.200 and 50\u00a0% for pneumonia, 0.300 and 40\u00a0% for "
+        "pneumothorax over all images with the finding; 0.300 and 60\u00a0% for pneumonia over "
+        "true positives."
+    )
+    path = write(judged("iou", 0.6) | FEW, judged("pointing", np.nan), note="")
+    assert "too few annotated images" in maps.chexlocalize_sentence(path, TITLES)

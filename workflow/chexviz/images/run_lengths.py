@@ -9,6 +9,8 @@ import numpy as np
 
 FIRST, BITS = ord("0"), 5  # of COCO's letters: the first one, and the bits of a number in each
 MORE, NEGATIVE = 1 << BITS, 1 << BITS - 1  # another letter follows; the last one says below zero
+LETTERS = 7  # of a number at most: 35 bits
+LARGEST = 1 << 28  # pixels of a mask: more than any detector has
 
 
 def parse(text: str) -> np.ndarray:
@@ -41,6 +43,7 @@ def from_coco(mask: object) -> tuple[str, tuple[int, int]]:
             counts = unpacked(counts) if isinstance(counts, str) else counts
         case _:
             raise ValueError("it is not {'size': [height, width], 'counts': ...}")
+    within_limits(height, width)
     if not all(isinstance(count, int) and count >= 0 for count in counts):
         raise ValueError("its counts are not all whole numbers from zero")
     if sum(counts) != height * width:
@@ -48,6 +51,21 @@ def from_coco(mask: object) -> tuple[str, tuple[int, int]]:
     stops = np.cumsum(counts, dtype=np.int64)[1::2]
     lengths = np.array(counts[1::2], dtype=np.int64)
     return text(np.column_stack([stops - lengths, lengths])), (height, width)
+
+
+def within_limits(height: int, width: int) -> tuple[int, int]:
+    """The size of a mask. Raises ValueError unless a radiograph may have it."""
+    if min(height, width) < 1 or height * width > LARGEST:
+        raise ValueError(f"its size is {height} x {width}")
+    return height, width
+
+
+def to_coco(mask: np.ndarray) -> dict:
+    """A mask (height, width) as COCO has it, with plain counts."""
+    flat = np.asarray(mask, dtype=bool).T.ravel()
+    edges = np.flatnonzero(np.diff(flat, prepend=False))
+    counts = np.diff(edges, prepend=0, append=flat.size)
+    return {"size": [*mask.shape], "counts": counts.tolist()}
 
 
 def unpacked(letters: str) -> list[int]:
@@ -64,6 +82,8 @@ def unpacked(letters: str) -> list[int]:
             raise ValueError(f"its counts hold {letter!r}")
         value |= (code % MORE) << shift
         shift += BITS
+        if shift > LETTERS * BITS:
+            raise ValueError(f"its counts hold a number of more than {LETTERS} letters")
         if code & MORE:
             continue
         if code & NEGATIVE:

@@ -101,10 +101,12 @@ def joined(parts: Mapping[Known, Sequence[Tensor]]) -> dict[Known, np.ndarray]:
 
 
 def is_mapped(rows: pd.DataFrame, finding: str) -> np.ndarray:
-    """Whether an image gets a Grad-CAM map of a finding, bool (n,): evaluation images with it do.
+    """Whether an image gets a Grad-CAM map of a finding, bool (n,): those that are labelled with it
+    do.
 
-    Of a finding that the site does not label no image does.
+    Validation images too: they choose at which part of its maximum a map is binarised. Of a finding
+    that the site does not label no image does.
     """
     if f"{LABEL}{finding}" not in rows:
         return np.zeros(len(rows), dtype=bool)
-    return ((rows["subset"] == "evaluation") & (rows[f"{LABEL}{finding}"] == 1)).to_numpy()
+    return (rows[f"{LABEL}{finding}"] == 1).to_numpy()

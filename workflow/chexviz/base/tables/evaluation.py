@@ -233,6 +233,33 @@ LOCALISATION_IMAGES = Table(
     },
     empty=flag("the map is all zero"),
 )
+POSITIVES, TRUE_POSITIVES = "positives", "true positives"  # what chexlocalize.csv averages over
+CHEXLOCALIZE = Table(
+    "chexlocalize.csv",
+    "a row for each model, measure and group of images with the finding "
+    "([localisation.md](localisation.md))",
+    **MODEL,
+    measure=text(
+        "iou: its mean is mIoU; pointing: its mean is the hit rate; lung_energy, lung_pointing: "
+        "of the lungs in the place of the annotation, where a lung mask is given"
+    ),
+    over=text(f"{POSITIVES}: all images with the finding; {TRUE_POSITIVES}"),
+    threshold=number("of iou: the part of a map's maximum that it begins at"),
+    tuned_on=note("where that was chosen: validation, or fixed: in the config"),
+    images=whole(),
+    patients=whole(),
+    unannotated=whole("such images that could not be scored"),
+    empty=whole("maps that are all zero"),
+    **INTERVAL,
+    chance=number("a uniform map"),
+    p_chance=number("of the difference from it"),
+    paired_images=number(),
+    paired_patients=number("that the baseline has too: among its true positives"),
+    **bounds("difference", "from the baseline, on those"),
+    standard_error=number("of it"),
+    p=number(),
+    note=note("why an interval and p are missing, and why the threshold is fixed"),
+)
 CONFUSION = Table(
     "confusion.csv",
     "a row for each model: its evaluation images; a score at the threshold is positive",

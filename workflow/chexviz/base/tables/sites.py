@@ -45,11 +45,12 @@ SAMPLES = Table(
         f"{LABELS}"
     ),
 )
+LUNGS = "lungs"  # what annotations call a lung mask, which is of no finding
 ANNOTATIONS = Table(
     "annotations.csv",
     "a row for each box or mask",
     image=text(),
-    finding=note("whose; empty: of the site's only one"),
+    finding=note(f"whose; empty: of the site's only one; {LUNGS}: a lung mask, of no finding"),
     x=number("of a box or the mask's bounding box, as the next three"),
     y=number(),
     width=number(),

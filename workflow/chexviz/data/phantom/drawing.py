@@ -6,13 +6,18 @@ import numpy as np
 
 from chexviz.data.phantom.item import Finding, Item
 from chexviz.data.phantom.layout import Save
-from chexviz.data.phantom.radiograph import Box, render
+from chexviz.data.phantom.radiograph import Box, lung_mask, render
 from chexviz.images import run_lengths
 
 
-def write_item(item: Item, save: Save, folder: Path, size: int) -> Finding:
-    """Draw one radiograph of `size` pixels a side, write its file, and say what is on it."""
+def write_item(item: Item, save: Save, folder: Path, size: int, lungs: bool) -> Finding:
+    """Draw one radiograph of `size` pixels a side, write its file, and say what is on it.
+
+    lungs: whether the lungs are outlined too, where there is a pneumonia or a pneumothorax.
+    """
     pixels, boxes, masks = render(item.exam, size)
+    shows = item.exam.pneumonia or item.exam.pneumothorax
+    air = lung_mask(item.exam, size) if lungs and shows else None
     quality = int(item.exam.draws("quality").integers(90, 96))
     right = down = 0
     if item.edition is not None:
@@ -21,13 +26,15 @@ def write_item(item: Item, save: Save, folder: Path, size: int) -> Finding:
         quality = int(draws.integers(80, 90))
         pixels = touched_up(shifted(pixels, right, down), draws)
         masks = [shifted(mask, right, down) for mask in masks]
+        air = None if air is None else shifted(air, right, down)
     path = folder / item.file
     path.parent.mkdir(parents=True, exist_ok=True)
     save(item, pixels, quality, path)
     found = {name: [moved(box, right, down, size) for box in some] for name, some in boxes.items()}
     if masks:
         found["pneumothorax"] = [around(mask) for mask in masks if mask.any()]
-    return Finding(found, [relative_runs(mask) for mask in masks])
+    outlines = [relative_runs(mask) for mask in masks]
+    return Finding(found, outlines, None if air is None else run_lengths.to_coco(air))
 
 
 def shifted(pixels: np.ndarray, right: int, down: int) -> np.ndarray:

@@ -55,11 +55,12 @@ class Finding:
     """What was drawn on the pixels of an item.
 
     boxes: x, y, width, height in pixels, by finding. masks: of pneumothorax, SIIM-ACR's relative
-    run lengths.
+    run lengths. lungs: a mask as COCO has it; None where the layout has none.
     """
 
     boxes: dict[str, list[Box]]
     masks: list[str]
+    lungs: dict | None = None
 
 
 def patient_id(exam: Exam) -> str:

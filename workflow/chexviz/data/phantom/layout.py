@@ -36,7 +36,8 @@ class Layout:
     items and the findings of each; labelled ones come first. labels: findings that the tables
     label, of those that a number of positives can be asked for. save: writes one file. size: its
     pixels a side, if no number is asked for. unlabelled: radiographs without labels, likewise.
-    parts: how many radiographs are in train and test, labelled ones and others.
+    parts: how many radiographs are in train and test, labelled ones and others. lungs: whether it
+    has masks of the lungs.
     """
 
     prevalence: Prevalence
@@ -50,6 +51,7 @@ class Layout:
     size: int = 1024
     unlabelled: int = 6
     parts: tuple[tuple[int, int], tuple[int, int]] = ((1, 0), (0, 1))
+    lungs: bool = False
 
 
 def write_csv(rows: list[tuple], columns: list[str], path: Path) -> None:

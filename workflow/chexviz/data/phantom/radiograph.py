@@ -63,6 +63,15 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, dict[str, list[Box]], lis
     return pixels, boxes, masks
 
 
+def lung_mask(exam: Exam, size: int) -> np.ndarray:
+    """Where the air of both lungs is on a radiograph of an even size, bool (size, size).
+
+    A pneumothorax is air within them.
+    """
+    air = find_lungs(anatomy(exam.seed, exam.patient), exam).air
+    return (place(air, posed(exam), size // 2) > 0.5).repeat(2, axis=0).repeat(2, axis=1)
+
+
 def uneven(exam: Exam) -> np.ndarray:
     """What the patient and the beam do to one exposure: soft tissue folds, the heel effect."""
     draws = exam.draws("uneven")

@@ -10,7 +10,7 @@ from chexviz.base.options import SEED, whole
 from chexviz.base.progress import Progress
 from chexviz.data.phantom.drawing import write_item
 from chexviz.data.phantom.item import Finding, Item
-from chexviz.data.phantom.layout import Save
+from chexviz.data.phantom.layout import Layout, Save
 from chexviz.data.phantom.layouts import LAYOUTS
 from chexviz.data.phantom.population import plan
 from chexviz.data.workers import Workers, how_ended
@@ -39,18 +39,18 @@ def generate(
     chosen = LAYOUTS[layout]
     folder.mkdir(parents=True, exist_ok=True)
     with Progress(f"draw {layout} phantoms", total=len(items), unit="image") as progress:
-        findings = draw(items, chosen.save, folder, size or chosen.size, workers, progress)
+        findings = draw(items, chosen, folder, size or chosen.size, workers, progress)
     chosen.write_tables(items, findings, folder, seed)
 
 
 def draw(
-    items: list[Item], save: Save, folder: Path, size: int, workers: int, progress: Progress
+    items: list[Item], layout: Layout, folder: Path, size: int, workers: int, progress: Progress
 ) -> list[Finding]:
     """Write all items on `workers` processes; what was drawn on each."""
     # Exams of one patient follow one another, and share what they have in common (anatomy.once).
     order = sorted(range(len(items)), key=lambda number: items[number].exam.patient)
     chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
-    work = partial(write_items, save=save, folder=folder, size=size)
+    work = partial(write_items, save=layout.save, folder=folder, size=size, lungs=layout.lungs)
     findings: dict[int, Finding] = {}
     with Workers(workers) as pool:
         drawn = pool.in_order(work, [[items[n] for n in chunk] for chunk in chunks], crashed)
@@ -60,9 +60,11 @@ def draw(
     return [findings[number] for number in range(len(items))]
 
 
-def write_items(items: list[Item], save: Save, folder: Path, size: int) -> list[Finding]:
+def write_items(
+    items: list[Item], save: Save, folder: Path, size: int, lungs: bool
+) -> list[Finding]:
     """The work of a process on some of the items."""
-    return [write_item(item, save, folder, size) for item in items]
+    return [write_item(item, save, folder, size, lungs) for item in items]
 
 
 def crashed(item: Item, exitcode: int) -> Finding:

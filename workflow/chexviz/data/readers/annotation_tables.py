@@ -8,6 +8,8 @@ import pandas as pd
 
 from chexviz.base import user_tables
 from chexviz.base.errors import InputError
+from chexviz.base.tables.sites import LUNGS
+from chexviz.data.readers import coco
 from chexviz.data.readers.files import spelling, stem
 from chexviz.data.readers.label_tables import letters
 from chexviz.data.readers.listing import BOX, Options, no_boxes, no_runs
@@ -22,12 +24,12 @@ Size = tuple[int, int]
 def read_annotations(
     path: Path, folder: Path, records: pd.DataFrame, options: Options
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Size]]:
-    """A hospital's table of annotations to boxes, runs and sizes: see Listing.
+    """A hospital's annotations, a table or COCO's JSON, to boxes, runs and sizes: see Listing.
 
     A row has a box, a mask, both or none. Raises InputError if the table says neither, names none
     of the images or not of which finding a row is, or has a row that is no box or mask.
     """
-    table = user_tables.read(path, [])
+    table = coco.read(path) if coco.is_json(path) else user_tables.read(path, [])
     file = next((name for name in (options.columns.file, "file", "image") if name in table), None)
     form = next((form for form in (BOX, CORNERS) if set(form) <= set(table)), [])
     masks = [column for column in MASKS if column in table][:1]
@@ -55,12 +57,15 @@ def read_annotations(
 def images_named(path: Path, names: pd.Series, folder: Path, records: pd.DataFrame) -> list[str]:
     """The image of each row, named by its file, as in the label table, or by its id; '' if lost.
 
-    Raises InputError if none is found, and says it if some are not.
+    Or as CheXlocalize names files of CheXpert. Raises InputError if none is found, and says it if
+    some are not.
     """
     different = names.drop_duplicates()
     files = meanings(path, different, folder, records["file"])
     by_file = dict(zip(records["file"], records["image"], strict=True))
     by_id = dict(zip(records["image"].map(spelling), records["image"], strict=True))
+    by_parts = records["image"].set_axis(records["file"].map(coco.joined).map(spelling))
+    by_id = by_parts[~by_parts.index.duplicated(keep=False)].to_dict() | by_id
     found = {
         name: by_file.get(file) or by_id.get(spelling(stem(name)), "")
         for name, file in zip(different, files, strict=True)
@@ -85,10 +90,11 @@ def images_named(path: Path, names: pd.Series, folder: Path, records: pd.DataFra
 def findings_named(path: Path, table: pd.DataFrame, options: Options) -> pd.Series:
     """The finding of each row, by any spelling of its name or of its column; '' if not the site's.
 
-    One that a row does not say is the site's only one. Raises InputError if it has several.
+    That of a lung mask is LUNGS. One that a row does not say is the site's only one. Raises
+    InputError if it has several.
     """
     said = user_tables.known(table.get("finding", pd.Series("", table.index))).map(letters)
-    ours = {letters(name): name for name in options.findings}
+    ours = {letters(name): name for name in [*options.findings, LUNGS]}
     ours |= {letters(options.columns.findings.get(name, name)): name for name in options.findings}
     if len(options.findings) == 1:
         ours[""] = options.findings[0]
@@ -141,7 +147,7 @@ def masks_of(path: Path, table: pd.DataFrame, column: str) -> tuple[pd.DataFrame
             runs, size = parse(cell)
             if size and sizes.setdefault(image, size) != size:
                 raise ValueError(f"masks of {sizes[image]} and {size} pixels on {image}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path}, row {row}",
                 expected=f"{column}: {expected}",

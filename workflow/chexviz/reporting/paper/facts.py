@@ -196,7 +196,9 @@ def protocol_facts(
         "leakage": patients.leakage(leaks, title),
         "optimism": patients.optimism(leaks),
     }
-    supplemented = supplement.protocol_facts(results, protocol, titles, method, confidence, title)
+    supplemented = supplement.protocol_facts(
+        results, protocol, titles, method, confidence, title, endpoint_titles(settings["sites"])
+    )
     supplemented |= checklists.protocol_facts(results, protocol, settings["sites"], method)
     return facts | supplemented, rows
 

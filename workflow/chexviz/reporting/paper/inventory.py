@@ -15,7 +15,7 @@ TABLES = ("published", "grim", "inflation")
 BY_PROTOCOL = {
     "evaluation/{protocol}/{name}.csv": (
         *("metrics", "comparisons", "calibration", "operating_points", "decision"),
-        *("localisation", "subgroups", "crosstask", "confusion"),
+        *("localisation", "chexlocalize", "subgroups", "crosstask", "confusion"),
     ),
     "{name}/{protocol}.csv": ("splits", "audit"),
 }
@@ -72,19 +72,23 @@ def counts(sites: list[dict]) -> dict[str, int]:
     """What the pages of a figure can be of, and how many of these a run of these sites has.
 
     sites: role and findings of each. An endpoint is a site with one of its findings; sites and
-    endpoints are those that train, and of external ones those that a model can answer.
+    endpoints are those that train, and of external ones those that a model can answer; answered
+    are both.
     """
     training, external = (
         [site["findings"] for site in sites if site["role"] == role]
         for role in ("train", "external")
     )
     learned = {finding for findings in training for finding in findings}
+    trained = sum(map(len, training))
+    answered = sum(len(learned.intersection(findings)) for findings in external)
     return {
         "run": 1,
         "sites": len(training),
-        "endpoints": sum(map(len, training)),
+        "endpoints": trained,
         "all endpoints": sum(map(len, training + external)),
-        "external endpoints": sum(len(learned.intersection(findings)) for findings in external),
+        "external endpoints": answered,
+        "answered endpoints": trained + answered,
     }
 
 

@@ -56,20 +56,24 @@ def protocol_facts(
     method: str,
     confidence: float,
     title: str,
+    everywhere: dict[Endpoint, str],
 ) -> dict:
     """What is said of one protocol.
 
     titles: of the endpoints that are trained for. method: the one that the paper compares with the
-    baselines. confidence: of intervals. title: of the protocol.
+    baselines. confidence: of intervals. title: of the protocol. everywhere: titles of the external
+    sites' endpoints too.
     """
     tables, evaluation = (results / name / protocol for name in ("tables", "evaluation"))
     points, localisation = evaluation / "operating_points.csv", evaluation / "localisation.csv"
     tests = paired_tests.tests_facts(tables / "tests.csv", titles)
-    compared = titles, method
+    judged, compared = evaluation / "chexlocalize.csv", (titles, method)
     sentences = {
         "calibration": calibration.calibration_sentence(evaluation / "calibration.csv", titles),
         "energy": maps.energy_sentence(localisation, titles),
         "focus": maps.focus_sentence(localisation, *compared, confidence),
+        "chexlocalize": maps.chexlocalize_sentence(judged, everywhere),
+        "lungs": maps.lungs_sentences(judged, everywhere, method, confidence),
         "subgroups": subgroups.subgroups_sentence(evaluation / "subgroups.csv", *compared),
         "heads": heads.heads_sentence(evaluation / "crosstask.csv", *compared),
     }
