@@ -71,6 +71,7 @@ def listing(folder: Path, reader: str, finding: str, patients: str | None = None
         findings=[finding],
         labels=None,
         patients=patients,
+        attributes={},
         annotations=None,
         columns=Columns(),
         given_split=False,

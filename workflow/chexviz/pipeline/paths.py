@@ -144,7 +144,7 @@ def local_weights(config: Config, architecture: str) -> list[str]:
 
 
 def local_tables(config: Config, site: str) -> list[str]:
-    """A site's tables of labels, patients and annotations that lie outside of its own files."""
+    """A site's tables (of labels, patients and more) that lie outside of its own files."""
     return [name for name in named_tables(config, site) if Path(name).is_file()]
 
 
@@ -158,7 +158,10 @@ def shipped_tables(config: Config, site: str) -> list[str]:
 def named_tables(config: Config, site: str) -> list[str]:
     """The tables that the config names for a site beside its files, wherever they lie."""
     about = config["sites"][site]
-    return [about[kind] for kind in ("labels", "patients", "annotations") if about[kind]]
+    named = [about[kind] for kind in ("labels", "patients", "annotations") if about[kind]]
+    return list(
+        dict.fromkeys([*named, *(one["table"] for one in study.attributes(config, site).values())])
+    )
 
 
 def tables_checksum(config: Config, site: str) -> str:
