@@ -8,7 +8,15 @@ from unittest.mock import patch
 import yaml
 from pypdf import PdfWriter
 
-from chexviz.evaluation import calibrate, coverage, crosstask, localise, simulation, subgroups
+from chexviz.evaluation import (
+    calibrate,
+    coverage,
+    crosstask,
+    localise,
+    shortcuts,
+    simulation,
+    subgroups,
+)
 from chexviz.reporting.figures import failures, framework, style
 from chexviz.reporting.paper import inventory
 from chexviz.reporting.tables import (
@@ -101,8 +109,9 @@ def make_evaluation(made: Results, protocol: str) -> None:
     tables = ("calibration", "reliability", "distribution", "operating_points", "decision")
     outputs = [output(name.replace("_", "-"), name) for name in tables]
     calibrate.main([*predictions, *settings(sensitivities=[0.9, 0.95]), *outputs])
-    grouped = [*settings(subgroups={"ages": [40, 60]}), output("output", "subgroups")]
-    subgroups.main([*predictions, *samples, *grouped])
+    grouped = settings(subgroups={"ages": [40, 60]})
+    for module, name in ((subgroups, "subgroups"), (shortcuts, "shortcuts")):
+        module.main([*predictions, *samples, *grouped, output("output", name)])
     crosstask.main([*predictions, *settings(), output("output", "crosstask")])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
