@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 
 from chexviz.reporting.paper import calibration, heads, labels, maps, shortcuts, subgroups
@@ -220,4 +221,23 @@ def test_in_which_group_most_are_missed():
         "One of 2 false negative rates differed from that of the largest group, with an interval "
         "without 0. The largest difference was 0.300 (0.200 to 0.400) for pneumothorax, Standard, "
         "chest tube no against yes."
+    )
+
+
+def test_what_representations_carry():
+    columns = ["method", "attribute", "auroc"]
+    rows = [
+        ("fedavg", "view", 0.8),
+        ("fedavg", "view", 0.9),
+        ("untrained", "view", 0.6),
+        ("baseline", "view", 0.99),
+        ("fedavg", "chest_tube", 0.7),
+        ("untrained", "chest_tube", 0.55),
+        ("fedavg", "sex", 0.7),
+        ("untrained", "sex", float("nan")),
+    ]
+    assert shortcuts.carried(pd.DataFrame(rows[:1], columns=columns), "fedavg") == ""
+    assert shortcuts.carried(pd.DataFrame(rows, columns=columns), "fedavg") == (
+        "From the representation block a linear model reached an AUROC of 0.800 to 0.900 for view "
+        "(untrained: 0.600) and 0.700 for chest tube (untrained: 0.550)."
     )

@@ -80,7 +80,7 @@ def history_files(config: Config, protocol: str) -> list[str]:
 
 
 def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") -> list[str]:
-    """Where the scores (.csv) or Grad-CAM maps (.gradcam.npz) of models are."""
+    """Where the scores (.csv), maps (.gradcam.npz) or features (.features.npz) of models are."""
     return [
         model_folder(protocol, **one).replace("/models/", "/predictions/") + suffix
         for one in models

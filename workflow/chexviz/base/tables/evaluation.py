@@ -201,6 +201,20 @@ SHORTCUTS = Table(
     verdict=note("what the interval says; empty: there is none"),
     note=note("why there is no interval"),
 )
+REPRESENTATION = Table(
+    "representation.csv",
+    "a row for each model and group of images that a linear model tells from its representation",
+    site=text("whose images"),
+    architecture=text(),
+    method=text("untrained: random weights, a control"),
+    seed=whole(),
+    attribute=text("as in subgroups.csv"),
+    group=text("told from all others; of two groups one"),
+    **COUNTS,
+    **bounds("auroc"),
+    **bounds("difference", "from the untrained representation"),
+    note=note("why there is no number"),
+)
 CROSSTASK = Table(
     "crosstask.csv",
     "a row for each head of a model and measure, on the images of `site`",

@@ -15,7 +15,7 @@ TABLES = ("published", "grim", "inflation")
 BY_PROTOCOL = {
     "evaluation/{protocol}/{name}.csv": (
         *("metrics", "comparisons", "calibration", "operating_points", "decision"),
-        *("localisation", "subgroups", "shortcuts", "crosstask", "confusion"),
+        *("localisation", "subgroups", "shortcuts", "representation", "crosstask", "confusion"),
     ),
     "{name}/{protocol}.csv": ("splits", "audit"),
 }

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
 from chexviz.base.methods import BASELINE
-from chexviz.base.tables.evaluation import SHORTCUTS, SUBGROUPS
+from chexviz.base.tables.evaluation import REPRESENTATION, SHORTCUTS, SUBGROUPS
+from chexviz.base.tables.models import UNTRAINED
 from chexviz.reporting.paper.subgroups import Gap
 from chexviz.reporting.selection import ENDPOINT, of_endpoints
 from chexviz.reporting.titles import Endpoint, model_title
-from chexviz.reporting.wording import attribute_title, in_words, interval, joined
+from chexviz.reporting.wording import attribute_title, between, in_words, interval, joined, listed
 
 FEWER = "without against with"  # positives without the tag against negatives with it
 
@@ -31,14 +34,13 @@ class Measured(NamedTuple):
         return f"{size} for {self.task}, {self.model}, {self.attribute}"
 
 
-def shortcuts_sentence(
-    shortcuts: Path, subgroups: Path, titles: dict[Endpoint, str], method: str
-) -> str:
-    """What matched pairs leave, what the tags turn round, and in which group most are missed.
+def shortcuts_sentence(evaluation: Path, titles: dict[Endpoint, str], method: str) -> str:
+    """What matched pairs leave, what the tags turn round, in which group most are missed, and what
+    the representations know.
 
     titles: of the endpoints that are told.
     """
-    table = of_endpoints(SHORTCUTS.read(shortcuts), titles)
+    table = of_endpoints(SHORTCUTS.read(evaluation / "shortcuts.csv"), titles)
     table = table[table["method"].isin([BASELINE, method])].dropna(subset=["value", "low"])
 
     def found(measure: str) -> list[Measured]:
@@ -54,7 +56,10 @@ def shortcuts_sentence(
         ]
 
     gained, turned = gained_by(found("all minus matched")), turned_round(found(FEWER))
-    return joined([gained, turned, missed(missed_gaps(subgroups, titles, method))])
+    gaps = missed_gaps(evaluation / "subgroups.csv", titles, method)
+    known = REPRESENTATION.read(evaluation / "representation.csv")
+    known = known[known["site"].isin([site for site, _ in titles])]
+    return joined([gained, turned, missed(gaps), carried(known, method)])
 
 
 def gained_by(found: Sequence[Measured]) -> str:
@@ -125,3 +130,20 @@ def missed(found: Sequence[Gap]) -> str:
             f"{most.task}, {most.model}, {most.attribute} {most.group} against {most.reference}."
         )
     return said
+
+
+def carried(table: pd.DataFrame, method: str) -> str:
+    """What linear models tell from the representations of a method, and from untrained ones.
+
+    table: of REPRESENTATION. Of an attribute the range over sites, architectures and seeds.
+    """
+    table = table.dropna(subset=["auroc"])
+    parts = []
+    for attribute, rows in table.groupby("attribute", sort=False):
+        trained, control = (rows.loc[rows["method"] == one, "auroc"] for one in (method, UNTRAINED))
+        if len(trained) and len(control):
+            reached = f"{between(trained.tolist())} for {attribute_title(str(attribute))}"
+            parts.append(f"{reached} (untrained: {between(control.tolist())})")
+    if not parts:
+        return ""
+    return f"From the representation block a linear model reached an AUROC of {listed(parts)}."

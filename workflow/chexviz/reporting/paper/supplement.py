@@ -64,7 +64,6 @@ def protocol_facts(
     baselines. confidence: of intervals. title: of the protocol.
     """
     tables, evaluation = (results / name / protocol for name in ("tables", "evaluation"))
-    groups = evaluation / "subgroups.csv"
     points, localisation = evaluation / "operating_points.csv", evaluation / "localisation.csv"
     tests = paired_tests.tests_facts(tables / "tests.csv", titles)
     compared = titles, method
@@ -72,8 +71,8 @@ def protocol_facts(
         "calibration": calibration.calibration_sentence(evaluation / "calibration.csv", titles),
         "energy": maps.energy_sentence(localisation, titles),
         "focus": maps.focus_sentence(localisation, *compared, confidence),
-        "subgroups": subgroups.subgroups_sentence(groups, *compared),
-        "shortcuts": shortcuts.shortcuts_sentence(evaluation / "shortcuts.csv", groups, *compared),
+        "subgroups": subgroups.subgroups_sentence(evaluation / "subgroups.csv", *compared),
+        "shortcuts": shortcuts.shortcuts_sentence(evaluation, *compared),
         "heads": heads.heads_sentence(evaluation / "crosstask.csv", *compared),
     }
     models = grouped(METHODS.read(tables / "methods.csv"), titles)
