@@ -38,7 +38,7 @@ def write_tables(items: list[Item], findings: list[Finding], folder: Path, seed:
     write_csv(rows, ["ImageId", " EncodedPixels"], folder / TABLE)
     tubes = [(item.image, int(has_tube(item.exam))) for item in items if item.labelled]
     write_csv(tubes, ["ImageId", "chest_tube"], folder / TUBES)
-    mirror([TABLE, *(item.file for item in items)], folder)
+    mirror([TABLE, TUBES, *(item.file for item in items)], folder)
 
 
 def mirror(files: list[str], folder: Path) -> None:
