@@ -22,8 +22,9 @@ OVERLAY = TINY | {"architectures": ARCHITECTURES}
 CAUGHT = "rule_train_federated_wildcards_paper_standard_fedavg_2022"
 SECONDS = 900  # to wait for one thing at most, on a busy machine; it takes a fraction of that
 ON_GPU = {"warmup", "train_baseline", "train_federated", "predict"}
-ON_CPU = {"preprocess", "duplicates", "evaluate", "calibrate", "subgroups", "crosstask"}
-ON_CPU |= {"localise", "chexlocalize", "simulation", "coverage", "bundle"}
+ON_CPU = {"preprocess", "duplicates", "evaluate", "calibrate", "subgroups", "shortcuts"}
+ON_CPU |= {"representation", "crosstask", "localise", "chexlocalize", "simulation", "coverage"}
+ON_CPU |= {"bundle"}
 pytestmark = pytest.mark.timeout(2400)  # the first test waits for the run, on a busy machine too
 
 

@@ -5,9 +5,11 @@ import json
 import pandas as pd
 import pytest
 
+from chexviz.base.source_code import HOME
 from chexviz.data.download import main as download
 from chexviz.data.preprocess import main as preprocess
 from chexviz.data.readers import rsna, siim
+from chexviz.data.readers.attributes import values
 from chexviz.data.readers.patients import patients
 from chexviz.images.run_lengths import to_mask
 
@@ -40,6 +42,21 @@ def test_all_rsna_patients(real_data):
     assert len(known) == 26_586
     assert known.nunique() == 11_410
     assert known.str.fullmatch(r"nih-\d{5}").all()
+
+
+def test_the_shipped_chest_tubes_are_those_of_siim(real_data, repository):
+    """Known: pneumothorax and tube 333, pneumothorax alone 120, tube alone 192, neither 1,306."""
+    labels, _ = siim.read_labels(real_data / "tables" / "siim-train-rle.csv.gz")
+    shipped = HOME / "config" / "attributes" / "siim_chest_tubes.csv.gz"
+    tube = values(shipped, "chest_tube", "chest_tube")
+    assert tube.index.isin(labels["image"]).all()
+    positive = labels.set_index("image")["label_pneumothorax"][tube.index] == "1"
+    counts = pd.crosstab(positive, tube)
+    assert counts.to_dict() == {"no": {False: 1306, True: 120}, "yes": {False: 192, True: 333}}
+    assert shipped.read_bytes()[3:8] == bytes(5)  # gzip: no name, no time
+    readme = (repository / "config" / "attributes" / "README.md").read_text()
+    for number in ("1,951", "333", "120", "192", "1,306"):
+        assert number in readme
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +93,7 @@ def samples(real_data, tmp_path_factory):
         settings = {
             **settings,
             "labels": None,
+            "attributes": {},
             "annotations": None,
             "columns": {},
             "given_split": False,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.tables.sites import SAMPLES
-from chexviz.evaluation import subgroups
+from chexviz.evaluation import shortcuts, subgroups
 
 SETTINGS = {
     "bootstrap": {"replicates": 200, "unit": "patient", "confidence": 0.95, "seed": 2022},
@@ -95,7 +95,7 @@ class Federation:
         return samples.reindex(index=images, columns=[f"label_{finding}"]).to_numpy().ravel()
 
     def arguments(self, *, samples: bool = True, **settings) -> list[str]:
-        """The command line of subgroups, or of crosstask (which has no samples), but the output."""
+        """The command line of subgroups, shortcuts or crosstask (without samples), but output."""
         words = []
         for (site, *model), table in self.tables.items():
             file = self.folder / f"{'-'.join(map(str, (site, *model)))}.csv"
@@ -112,8 +112,8 @@ class Federation:
         return [*words, "--settings", json.dumps(changed)]
 
     def run(self, main, **settings) -> pd.DataFrame:
-        """The table of subgroups or crosstask, whichever `main` is."""
+        """The table of subgroups, shortcuts or crosstask, whichever `main` is."""
         output = self.folder / "output.csv"
-        words = self.arguments(samples=main is subgroups.main, **settings)
+        words = self.arguments(samples=main in (subgroups.main, shortcuts.main), **settings)
         main([*words, "--output", str(output)])
         return pd.read_csv(output, float_precision="round_trip", keep_default_na=False)

@@ -7,4 +7,5 @@ NOTHING = {
     "columns": {},
     "given_split": False,
     "uncertain": None,
+    "attributes": {},
 }

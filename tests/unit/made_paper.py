@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
+import pandas as pd
 import yaml
 from pypdf import PdfWriter
 
@@ -14,6 +16,8 @@ from chexviz.evaluation import (
     coverage,
     crosstask,
     localise,
+    representation,
+    shortcuts,
     simulation,
     subgroups,
 )
@@ -110,8 +114,11 @@ def make_evaluation(made: Results, protocol: str) -> None:
     tables = ("calibration", "reliability", "distribution", "operating_points", "decision")
     outputs = [output(name.replace("_", "-"), name) for name in tables]
     calibrate.main([*predictions, *settings(sensitivities=[0.9, 0.95]), *outputs])
-    grouped = [*settings(subgroups={"ages": [40, 60]}), output("output", "subgroups")]
-    subgroups.main([*predictions, *samples, *grouped])
+    grouped = settings(subgroups={"ages": [40, 60]})
+    for module, name in ((subgroups, "subgroups"), (shortcuts, "shortcuts")):
+        module.main([*predictions, *samples, *grouped, output("output", name)])
+    features = made_features(made, protocol)
+    representation.main([*features, *samples, *grouped, output("output", "representation")])
     crosstask.main([*predictions, *settings(), output("output", "crosstask")])
     outputs = [output("images", "localisation_images"), output("summary", "localisation")]
     localise.main([*localise_arguments(made, protocol), *outputs])
@@ -120,6 +127,25 @@ def make_evaluation(made: Results, protocol: str) -> None:
     outputs = [output("confusion", "confusion"), output("failures", "failures")]
     arguments = [*failures_arguments(made, protocol), *outputs]
     tabulate(failures.main, [*arguments, *pictures(made.root, "failures")])
+
+
+def made_features(made: Results, protocol: str) -> list[str]:
+    """Features of all models, which hold nothing; of each baseline also untrained ones."""
+    words, draws = [], np.random.default_rng(0)
+    for model in made.models:
+        for seed in made.seeds:
+            predictions = made.predictions(protocol, model, seed)
+            found = {}
+            for site, rows in pd.read_csv(predictions, dtype=str).groupby("site"):
+                images = rows["image"].drop_duplicates().to_numpy(dtype=str)
+                found[f"image_{site}"] = images
+                kinds = ("features", "untrained") if model[1] == "baseline" else ("features",)
+                for kind in kinds:
+                    found[f"{kind}_{site}"] = draws.standard_normal((len(images), 4))
+            file = predictions.with_suffix(".features.npz")
+            np.savez(file, **found)
+            words += ["--features", *model, str(seed), str(file)]
+    return words
 
 
 def tabulate(main: Callable[[list[str]], None], arguments: list[str]) -> None:

@@ -17,7 +17,7 @@ SMALL = TINY | {
     },  # which share one radiograph, of a patient whom the split of NIH tests
     "sites": {
         "rsna": DRAWN | {"patients": "match.csv"},
-        "siim": DRAWN | {"patients": None},
+        "siim": DRAWN | {"patients": None, "attributes": None},
         "nih": DRAWN | {"findings": FINDINGS, "shards": 2},
         "chexpert": DRAWN | {"findings": FINDINGS, "shards": 1},
         "vindr": DRAWN | {"findings": ["cardiomegaly", "pneumothorax"], "shards": 1},

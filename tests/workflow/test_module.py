@@ -38,7 +38,7 @@ chexviz:
   phantom: {images: 40}
   sites:
     rsna: {title: Another title, source: [phantom], patients: match.csv, contract: null}
-    siim: {source: [phantom], patients: null, contract: null}
+    siim: {source: [phantom], patients: null, attributes: null, contract: null}
 """
 
 
@@ -92,7 +92,7 @@ def test_another_workflow_overrides_settings_and_has_a_rule_that_rests_on_ours(o
         ("mark:", "marc:", "marc"),
         ("size: 32", "size: 33", "33"),
         (
-            "{source: [phantom], patients: null, contract: null}",
+            "{source: [phantom], patients: null, attributes: null, contract: null}",
             "{source: [local:nowhere/at/all]}",
             "nowhere/at",
         ),

@@ -24,8 +24,8 @@ from running import FORECAST, SITES, THREE, TINY, Workflow
 def test_every_artifact_comes_out(done):
     for protocol in ("paper", "patient"):
         names = ["figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"]
-        names += ["chexlocalize"]
-        for name in [*names, "calibration", "decision", "subgroups", "crosstask", "failures"]:
+        names += ["chexlocalize", "calibration", "decision", "subgroups", "shortcuts", "crosstask"]
+        for name in [*names, "failures"]:
             for suffix in ("pdf", "png"):
                 (path,) = done.results(f"figures/{protocol}/{name}.{suffix}")
                 assert path.stat().st_size > 10_000, path
@@ -54,6 +54,20 @@ def test_the_tour_follows_an_image_to_its_number(done, repository):
     (computed,) = re.findall(r"^(0\.\d{3}|1\.000)$", shell.stdout, re.M)
     (row,) = re.findall(r"^\| .* \| Standard \|.*$", shell.stdout, re.M)
     assert row.split(" | ")[6].startswith(computed)
+
+
+def test_chest_tubes_go_from_the_phantoms_table_to_what_is_said_of_them(done):
+    (path,) = done.results("sites/siim/samples.csv")
+    tubes = pd.read_csv(path).groupby("label_pneumothorax")["attribute_chest_tube"]
+    shares = tubes.value_counts(normalize=True).unstack()["yes"]
+    assert shares[0] < 0.3 < 0.5 < shares[1]
+    (path,) = done.results("evaluation/patient/shortcuts.csv")
+    table = pd.read_csv(path)
+    assert set(table["site"][table["attribute"] == "chest_tube"]) == {"siim"}
+    (path,) = done.results("evaluation/patient/subgroups.csv")
+    assert "chest_tube" in set(pd.read_csv(path)["attribute"])
+    (path,) = done.results("evaluation/patient/representation.csv")
+    assert set(pd.read_csv(path)["method"]) == {"baseline", "fedavg", "untrained"}
 
 
 def test_a_head_is_evaluated_on_the_hospitals_other_finding(done):

@@ -58,7 +58,7 @@ def test_another_title(done):
     jobs = planned(done, replaced("sites", "hospital", "title", value="Another hospital"))
     assert {"figure1", "figure2", "table1", "published", "paper"} <= set(jobs)
     evaluated = {"evaluate", "calibrate", "subgroups", "crosstask", "localise", "simulation"}
-    evaluated |= {"chexlocalize"}
+    evaluated |= {"chexlocalize", "shortcuts"}
     assert not set(jobs) & (DATA | TRAINING | evaluated)
 
 
@@ -72,7 +72,7 @@ def test_other_rounds_of_federations(done):
 def test_another_margin(done):
     jobs = planned(done, replaced("evaluation", "margin", value=0.06))
     assert {"evaluate", "table1", "table_tests", "published", "paper"} <= set(jobs)
-    assert not set(jobs) & (DATA | TRAINING | {"calibrate", "subgroups", "crosstask"})
+    assert not set(jobs) & (DATA | TRAINING | {"calibrate", "subgroups", "shortcuts", "crosstask"})
 
 
 def test_another_seed_more(done):

@@ -145,6 +145,88 @@ rule subgroups:
         """
 
 
+rule shortcuts:
+    """Measure what all models owe to attributes under protocol {wildcards.protocol}."""
+    input:
+        predictions=lambda wildcards: paths.prediction_files(MODELS, wildcards.protocol),
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+    output:
+        table=report(
+            "<results>/evaluation/{protocol}/shortcuts.csv",
+            caption="../report/shortcuts.rst",
+            category="Subgroups",
+            labels={"shows": "shortcuts, table", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/shortcuts/{protocol}.log",
+    benchmark:
+        "<benchmarks>/shortcuts/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        code=code("evaluation.shortcuts"),
+        order=study.names(MODELS),
+        predictions=lambda wildcards, input: arguments.models(
+            "--prediction", MODELS, input.predictions
+        ),
+        findings=arguments.findings(config),
+        samples=lambda wildcards, input: arguments.samples(config, input.samples),
+        settings=literal(settings.evaluation(config, "subgroups")),
+    shell:
+        """
+        python -m chexviz.evaluation.shortcuts \
+            {params.predictions} \
+            {params.findings} \
+            {params.samples} \
+            --settings {params.settings:q} \
+            --output {output.table:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule representation:
+    """Tell view, sex and attributes from all representations under {wildcards.protocol}."""
+    input:
+        features=lambda wildcards: paths.prediction_files(
+            MODELS, wildcards.protocol, ".features.npz"
+        ),
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+    output:
+        table=report(
+            "<results>/evaluation/{protocol}/representation.csv",
+            caption="../report/representation.rst",
+            category="Subgroups",
+            labels={"shows": "representation, table", "protocol": "{protocol}"},
+        ),
+    log:
+        "<logs>/representation/{protocol}.log",
+    benchmark:
+        "<benchmarks>/representation/{protocol}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code("evaluation.representation"),
+        order=study.names(MODELS),
+        features=lambda wildcards, input: arguments.models("--features", MODELS, input.features),
+        samples=lambda wildcards, input: arguments.samples(config, input.samples),
+        settings=literal(settings.evaluation(config, "subgroups")),
+    shell:
+        """
+        python -m chexviz.evaluation.representation \
+            {params.features} \
+            {params.samples} \
+            --settings {params.settings:q} \
+            --output {output.table:q} \
+            2>&1 | tee {log:q}
+        """
+
+
 rule crosstask:
     """Compare all heads of every model on the same images under protocol {wildcards.protocol}."""
     input:

@@ -118,7 +118,7 @@ rule figure_decision:
 
 
 rule figure_subgroups:
-    """Draw AUROC by view, sex and age, baseline beside the first method."""
+    """Draw AUROC by view, sex, age and attributes, baseline beside the first method."""
     input:
         table="<results>/evaluation/{protocol}/subgroups.csv",
     output:
@@ -144,6 +144,42 @@ rule figure_subgroups:
         """
         python -m chexviz.reporting.figures.subgroups \
             --subgroups {input.table:q} \
+            --method {params.method} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule figure_shortcuts:
+    """Draw AUROC within groups and across them, baseline beside the first method."""
+    input:
+        table="<results>/evaluation/{protocol}/shortcuts.csv",
+    output:
+        pdf="<results>/figures/{protocol}/shortcuts.pdf",
+        png=report("<results>/figures/{protocol}/shortcuts.png", **reported("shortcuts")),
+    log:
+        "<logs>/figure_shortcuts/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_shortcuts/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.shortcuts"),
+        method=FIRST_METHOD,
+        titles=TITLES,
+        mark=MARK,
+        caption=caption("shortcuts"),
+    shell:
+        """
+        python -m chexviz.reporting.figures.shortcuts \
+            --shortcuts {input.table:q} \
             --method {params.method} \
             --titles {params.titles:q} \
             --mark={params.mark:q} \

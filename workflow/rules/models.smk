@@ -43,6 +43,7 @@ rule predict:
     output:
         predictions="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.csv",
         gradcam="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.gradcam.npz",
+        features="<results>/predictions/{protocol}/{architecture}/{method}/seed{seed}.features.npz",
     log:
         "<logs>/predict/{protocol}/{architecture}/{method}/seed{seed}.log",
     benchmark:
@@ -58,6 +59,7 @@ rule predict:
         code=code("models.predict"),
         findings=arguments.findings(config),
         ensemble=lambda wildcards: "--ensemble" * study.is_ensemble(config, wildcards.method),
+        untrained=arguments.untrained,
         settings=literal({"threads": config["training"]["threads"]}),
     shell:
         """
@@ -70,5 +72,7 @@ rule predict:
             --settings {params.settings:q} \
             --predictions {output.predictions:q} \
             --gradcam {output.gradcam:q} \
+            --features {output.features:q} \
+            {params.untrained} \
             2>&1 | tee {log:q}
         """

@@ -20,11 +20,12 @@ from chexviz.cohort import duplicates
 from chexviz.data.convert import perceptual_hashes
 from chexviz.data.phantom import site
 from chexviz.data.phantom.anatomy import ABNORMALITIES, Exam, anatomy
+from chexviz.data.phantom.chest_tube import has_tube
 from chexviz.data.phantom.drawing import write_item
 from chexviz.data.phantom.item import radiograph_id
 from chexviz.data.phantom.layouts import LAYOUTS
 from chexviz.data.phantom.population import COPIES, plan
-from chexviz.data.phantom.radiograph import devices, render
+from chexviz.data.phantom.radiograph import render
 from chexviz.data.readers.listing import Columns, Listing, Options
 from chexviz.data.readers.registry import read
 from chexviz.images.run_lengths import to_mask
@@ -78,6 +79,7 @@ def listing(
         findings=[*findings],
         labels=None,
         patients=patients,
+        attributes={},
         annotations=annotations,
         columns=Columns(),
         given_split=False,
@@ -150,6 +152,26 @@ def test_siim_layout_is_the_mirrors(sites):
     assert own == {Path(*file.parts[1:]) for file in files if file not in own}
     for file in own:
         assert (folder / file).read_bytes() == (folder / "pneumothorax" / file).read_bytes()
+
+
+def test_a_table_says_which_images_show_a_chest_tube(sites):
+    table = text(sites["siim"] / "chest_tubes.csv").set_index("ImageId")["chest_tube"]
+    items = [item for item in plan("siim", IMAGES, SEED) if item.labelled]
+    assert table.to_dict() == {item.image: str(int(has_tube(item.exam))) for item in items}
+
+
+def test_chest_tubes_go_with_pneumothorax_and_can_be_asked_for():
+    exams = [item.exam for item in plan("siim", 2000, SEED)]
+    for ill, share in ((True, 0.75), (False, 0.125)):
+        found = [has_tube(exam) for exam in exams if (exam.pneumothorax > 0) == ill]
+        assert np.mean(found) == pytest.approx(share, abs=0.05)
+    exam = next(exam for exam in exams if exam.pneumothorax and has_tube(exam))
+    shown, bare, usual = (render(exam, 128, tubed=tubed) for tubed in (True, False, None))
+    np.testing.assert_array_equal(shown[0], usual[0])
+    np.testing.assert_array_equal(shown[2], bare[2])  # the masks
+    changed = (shown[0] != bare[0]).mean()
+    assert 0.005 < changed < 0.15
+    assert shown[0].astype(int).sum() > bare[0].astype(int).sum()
 
 
 def test_an_image_may_have_several_masks_but_never_a_mask_and_none(sites):
@@ -296,12 +318,10 @@ def test_a_pneumothorax_is_dark_and_changes_nothing_elsewhere():
     compared = 0
     for exam in exams(pneumothorax=1):
         healthy = replace(exam, pneumothorax=0)
-        collapsed, _, masks = render(exam, SIZE)
-        assert len(masks) == 1
         # A drain, which other exams have less often, would change pixels outside of the mask.
-        if not np.array_equal(devices(exam), devices(healthy)):
-            continue
-        change = collapsed.astype(float) - render(healthy, SIZE)[0]
+        collapsed, _, masks = render(exam, SIZE, tubed=False)
+        assert len(masks) == 1
+        change = collapsed.astype(float) - render(healthy, SIZE, tubed=False)[0]
         assert change[masks[0]].mean() < -2
         around = ndimage.binary_dilation(masks[0], iterations=6)
         assert np.abs(change[~around]).mean() < 0.1

@@ -1,6 +1,7 @@
 """Raw layouts to listings: what is taken, what is rejected and why, what stops a run."""
 
 import gzip
+import re
 import shutil
 import unicodedata
 from pathlib import Path
@@ -746,3 +747,50 @@ def test_the_schema_takes_the_registered_readers_alone(repository):
     schema = yaml.safe_load((repository / "workflow/schemas/config.schema.yaml").read_text())
     site = schema["properties"]["sites"]["additionalProperties"]
     assert site["properties"]["reader"]["enum"] == list(READERS)
+
+
+# --- attributes ---
+
+
+def tubes(data, text: str, column: str = "tube", table: str = "tubes.csv") -> list[str]:
+    """What a table says of three images of SIIM-ACR."""
+    site(data, "a/1.2.3.dcm", "a/1.2.4.dcm", "b/1.2.5.dcm")
+    (data / "train-rle.csv").write_text(SIIM)
+    (data / "tubes.csv").write_text(text)
+    about = {"tube": {"table": table, "column": column}}
+    found = listing("siim", data, attributes=about)
+    assert found.others == []
+    return found.records.set_index("image")["attribute_tube"].to_dict()
+
+
+def test_an_attribute_is_a_column_of_a_table_and_unknown_of_others(data):
+    text = "image,tube,Ward\n1.2.3,1,A\nb/1.2.5.dcm,0.0,NA\n9.9,1,B\n"
+    assert tubes(data, text) == {"1.2.3": "yes", "1.2.4": "", "1.2.5": "no"}
+    assert tubes(data, text, "Ward") == {"1.2.3": "A", "1.2.4": "", "1.2.5": ""}
+
+
+def test_values_that_are_more_than_yes_and_no_stay_as_they_are(data):
+    text = "ImageId,tube\n1.2.3,1\n1.2.4,0\n1.2.5,2\n"
+    assert tubes(data, text) == {"1.2.3": "1", "1.2.4": "0", "1.2.5": "2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image,ward\n1.2.3,1\n", "no column tube"),
+        ("file,tube\n1.2.3,1\n", "a column patientId, ImageId, image"),
+        ("image,tube\n1.2.3,1\n1.2.3.dcm,0\n", "the first is 1.2.3"),
+        ("image,tube\n9.9,1\n", "none of them: it names '9.9'"),
+        ("image,tube\n9.9,\n", "none of them: it names none"),
+        ("image,tube\n" + "".join(f"{n},{n}\n" for n in range(13)), "12 different values"),
+    ],
+)
+def test_a_table_that_tells_no_groups_apart_is_refused(data, text, said):
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
+        tubes(data, text)
+    assert "tubes.csv" in str(caught.value.where)
+
+
+def test_a_table_of_attributes_that_is_not_there_is_refused(data):
+    with pytest.raises(InputError, match="attributes"):
+        tubes(data, "image,tube\n1.2.3,1\n", table="none.csv")

@@ -12,6 +12,8 @@ from chexviz.base.errors import InputError
 from chexviz.base.randomness import stream
 from chexviz.base.tables.evaluation import SUBGROUPS
 from chexviz.evaluation import evaluate
+from chexviz.evaluation.intervals import rate_interval
+from chexviz.evaluation.metrics import youden_threshold
 from chexviz.evaluation.resamples import Bootstrap, resamples
 from chexviz.evaluation.subgroups import Bands, Settings, age_bands, group_images, main, prevalences
 from made_heads import Federation, draw_site
@@ -146,6 +148,43 @@ def test_the_view_alone_reaches_an_auroc_of_0_71_on_rsna():
     sensitivity, fall_out = positives[0] / positives.sum(), (sizes - positives)[0] / 20672
     assert roc_auc_score(labels, scores) == pytest.approx((1 + sensitivity - fall_out) / 2)
     assert roc_auc_score(labels, scores) == pytest.approx(0.706, abs=5e-4)
+
+
+def test_errors_are_those_at_the_models_threshold(study):
+    """Rates by counting; their intervals and gaps by the resamples of whole patients."""
+    table, rows = run(study), study.tables[STANDARD]
+    labels, scores = rows["label"].to_numpy(), rows["score"].to_numpy()
+    called = scores >= youden_threshold(labels, scores)
+    portable = (study.samples["north"]["view"] == "AP").to_numpy()
+    generator = np.random.default_rng(stream(2022, "bootstrap", "north"))
+    drawn = np.hstack([np.ones((150, 1)), *resamples(labels[::2] == 1, 200, generator)])
+    weights = np.repeat(drawn, 2, axis=0)
+    for error, label in (("false negative rate", 1), ("false positive rate", 0)):
+        wrong, found = (called != label) & (labels == label), {}
+        for group, chosen in (("AP", portable), ("PA", ~portable)):
+            chosen = chosen & (labels == label)
+            found[group] = weights[wrong & chosen].sum(axis=0) / weights[chosen].sum(axis=0)
+            row, values = one(table, error, group), found[group]
+            patients = rows["patient"][chosen].nunique()
+            limits = rate_interval(values[0], values[1:], patients, 0.95)
+            np.testing.assert_allclose(numbers(row), [values[0], *limits], rtol=0, atol=1e-12)
+        gap = found["AP"] - found["PA"]
+        half = 1.959963984540054 * gap[1:].std(ddof=1)
+        row = one(table, f"{error} gap", "AP")
+        expected = [gap[0], gap[0] - half, gap[0] + half]
+        np.testing.assert_allclose(numbers(row), expected, rtol=0, atol=1e-12)
+        assert row["reference"] == "PA"
+
+
+def test_attributes_of_a_site_come_after_the_tags(study):
+    study.samples["north"]["attribute_scanner"] = np.where(np.arange(300) % 4 < 2, "07", None)
+    table = run(study)
+    found = rows_of(table, measure="auroc", site="north", architecture="standard")
+    assert found["attribute"].unique().tolist() == ["all", "view", "sex", "age", "scanner"]
+    images = rows_of(found, attribute="scanner", method="baseline").set_index("group")["images"]
+    assert images.to_dict() == {"07": 150, "unknown": 150}
+    south = rows_of(table, measure="auroc", site="south")
+    assert "scanner" not in set(south["attribute"])
 
 
 def test_a_group_with_too_few_patients_has_no_interval_and_says_so(study):

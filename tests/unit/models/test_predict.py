@@ -146,10 +146,10 @@ def test_a_site_without_positives_has_no_maps(federation):
     data = dataset(federation, "north", "evaluation")
     model = build("standard", {"north": ["pneumonia"]}, seed=1).eval()
     wanted = [("pneumonia", "north")]
-    scores, maps = score([model], data, wanted)
+    scores, maps, _ = score([model], data, wanted)
     assert len(maps[wanted[0]]) == is_mapped(data.rows, "pneumonia").sum() > 0
     data.rows["label_pneumonia"] = 0.0
-    scores, maps = score([model], data, wanted)
+    scores, maps, _ = score([model], data, wanted)
     assert len(scores[wanted[0]]) == len(data)
     assert maps[wanted[0]].shape == (0, 4, 4)
 
@@ -164,3 +164,30 @@ def test_sites_are_told_with_role_and_findings(words):
     values = [words] if words != ["north", "train"] * 2 else [["a", "train", "x"]] * 2
     with pytest.raises(InputError, match="SITE ROLE FINDING"):
         sites_of(values)
+
+
+def test_features_are_what_task_blocks_see_and_those_of_random_weights_a_control(federation):
+    train.main(arguments(federation, ["north", "south"], "fed", rounds=1))
+    file = federation / "f.npz"
+    words = ["--model", federation / "fed.safetensors", "--features", file]
+    predicted(federation, *words, "--untrained", "standard", "1")
+    with np.load(file) as archive:
+        found = dict(archive)
+    assert set(found) == {
+        f"{kind}_{site}" for kind in ("image", "features", "untrained") for site in BOTH[1::4]
+    }
+    data = dataset(federation, "south", "validation", "evaluation")
+    assert found["image_south"].tolist() == data.rows["image"].tolist()
+    unit = data.images.pixels[:, None] / 255
+    for kind, model in (
+        ("features", load_model(federation / "fed.safetensors", "south")),
+        ("untrained", build("standard", {"other": ["mass"]}, seed=1)),
+    ):
+        with torch.no_grad():
+            expected = model.eval().features(unit)
+        np.testing.assert_allclose(found[f"{kind}_south"], expected, rtol=1e-4, atol=1e-6)
+    # An ensemble has no representation of its own.
+    several = [federation / "fed.safetensors"] * 2
+    predicted(federation, "--model", *several, "--ensemble", "--features", file)
+    with np.load(file) as archive:
+        assert set(archive) == {"image_north", "image_south"}

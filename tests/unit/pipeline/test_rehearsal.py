@@ -57,6 +57,7 @@ def test_it_changes_radiographs_patients_weights_and_epochs_alone(overlay, repos
     where = {("mark",), ("phantom", "images"), ("architectures", "densenet121", "weights")}
     where |= {path for path in paper if path[0] == "pathvars"}
     where |= {("sites", site, part) for site in SITES for part in ("source", "patients")}
+    where |= {("sites", "siim", "attributes", "chest_tube", "table")}
     epochs = {path for path in paper if path[-1] in ("epochs", "rounds")}
     assert different == where | epochs
     assert {changed[path] for path in epochs} == {1}

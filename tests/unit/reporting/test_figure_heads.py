@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from chexviz.base.errors import InputError
-from chexviz.base.tables.evaluation import CROSSTASK, SUBGROUPS
-from chexviz.evaluation import crosstask, subgroups
+from chexviz.base.tables.evaluation import CROSSTASK, SHORTCUTS, SUBGROUPS
+from chexviz.evaluation import crosstask, shortcuts, subgroups
 from chexviz.reporting.figures import crosstask as figure_crosstask
 from chexviz.reporting.figures import head_matrix, style
+from chexviz.reporting.figures import shortcuts as figure_shortcuts
 from chexviz.reporting.figures import subgroups as figure_subgroups
 from drawings import texts
 from made_heads import Federation
@@ -43,7 +44,8 @@ def made(request, tmp_path_factory):
     last["label_pneumonia"] = [index % 3 // 2 for index in range(len(last))]
     study.samples["siim"].loc[:80, "sex"] = None
     ages = {"subgroups": {"ages": [40, 60]}}
-    for module, more in ((subgroups, ages), (crosstask, {})):
+    study.samples["siim"]["attribute_chest_tube"] = ["yes", "no", None, "no"] * 50
+    for module, more in ((subgroups, ages), (shortcuts, ages), (crosstask, {})):
         name = module.__name__.rpartition(".")[2]
         study.run(module.main, bootstrap={"replicates": 50}, **more)
         (study.folder / "output.csv").rename(study.folder / f"{name}-table.csv")
@@ -103,7 +105,7 @@ def test_the_subgroup_figure_shows_the_first_seeds_numbers(made, drawn):
     assert (rows["value"].notna() & rows["low"].isna()).any()
     assert "not known" in shown
     for row in table[table["measure"] == "tag alone"].itertuples():
-        assert f"{row.attribute} alone {row.value:.2f}" in shown
+        assert f"{row.attribute.replace('_', ' ')} alone {row.value:.2f}" in shown
     assert ("CheXViz" in shown, "FedProx" in shown) == (True, False)
     several = [text for text in shown if f"first of {len(made.seeds)} seeds" in text]
     assert bool(several) == (len(made.seeds) > 1)
@@ -116,6 +118,37 @@ def test_other_seeds_are_rings(made, drawn):
     rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert {len(line.get_xdata()) for line in rings} <= {len(made.seeds) - 1}
     assert any(len(line.get_xdata()) for line in rings) == (len(made.seeds) > 1)
+
+
+def test_the_shortcut_figure_shows_every_attribute_of_an_endpoint_on_its_page(made, drawn):
+    pages = drawn(figure_shortcuts.main, words(made, "shortcuts"))
+    assert len(pages) == len(made.tasks)
+    table = SHORTCUTS.read(made.folder / "shortcuts-table.csv")
+    table = table[table["method"].isin(["baseline", "fedavg"])]
+    table = table[(table["seed"] == made.seeds[0]) & (table["measure"] != "all minus matched")]
+    for page, site in zip(pages, made.tasks, strict=True):
+        shown = texts(page)
+        require_on_page(page)
+        for row in table[table["site"] == site].itertuples():
+            few = f"{row.value:.2f} (too few)"
+            value = few if pd.isna(row.low) else f"{row.value:.2f} ({row.low:.2f}–{row.high:.2f})"
+            assert value in shown
+            assert f"{row.positives} of {row.images}" in shown
+        assert ("Chest tube" in shown) == (site == "siim")
+        assert "View: AP" in shown
+        assert "Without against with" in shown
+        assert ("CheXViz" in shown, "FedProx" in shown) == (True, False)
+
+
+def test_a_site_whose_images_are_all_alike_has_a_page_that_says_so(made, drawn):
+    table = SHORTCUTS.read(made.folder / "shortcuts-table.csv")
+    path = made.folder / "nothing.csv"
+    SHORTCUTS.write(table[:0], path)
+    pages = drawn(figure_shortcuts.main, [*words(made, "shortcuts"), "--shortcuts", str(path)])
+    assert len(pages) == len(made.tasks)
+    for page in pages:
+        assert figure_shortcuts.NOTHING in texts(page)
+        require_on_page(page)
 
 
 def test_the_crosstask_figure_shows_every_head_on_every_site(made, drawn):

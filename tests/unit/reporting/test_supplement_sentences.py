@@ -2,13 +2,15 @@
 
 import math
 
+import pandas as pd
 import pytest
 
-from chexviz.reporting.paper import calibration, heads, labels, maps, subgroups
+from chexviz.reporting.paper import calibration, heads, labels, maps, shortcuts, subgroups
 from chexviz.reporting.paper.calibration import Calibration
 from chexviz.reporting.paper.heads import Head
 from chexviz.reporting.paper.labels import View
 from chexviz.reporting.paper.maps import Energy, Focus
+from chexviz.reporting.paper.shortcuts import Measured
 from chexviz.reporting.paper.subgroups import Area, Gap
 
 NAN = math.nan
@@ -173,4 +175,69 @@ def test_the_view_is_tied_to_the_label_only_where_the_interval_says_so():
     )
     assert labels.confounding([unknown]) == (
         "Whether the view (AP or PA) is tied to the label is not known."
+    )
+
+
+def owed(value: float, low: float, high: float, attribute: str = "chest tube") -> Measured:
+    return Measured("pneumothorax", "Standard", attribute, value, low, high)
+
+
+def test_what_attributes_explain():
+    assert shortcuts.gained_by([]) == "no attribute had groups that were large enough to match."
+    none = shortcuts.gained_by([owed(0.01, -0.02, 0.04), owed(-0.05, -0.08, -0.02)])
+    assert none == (
+        "none of 2 pairings of a model and an attribute had a higher AUROC over all images than "
+        "within groups, with an interval without 0, uncorrected for their number."
+    )
+    some = shortcuts.gained_by([owed(0.08, 0.05, 0.11), owed(0.02, 0.01, 0.03, "view: AP")])
+    assert some.startswith("two of 2 pairings")
+    assert some.endswith(
+        "The attribute was worth most, 0.080 (0.050 to 0.110) for pneumothorax, Standard, "
+        "chest tube."
+    )
+
+
+def test_whom_a_tag_turns_round():
+    assert shortcuts.turned_round([]) == ""
+    assert shortcuts.turned_round([owed(0.4, 0.3, 0.52)]).startswith("No model was shown")
+    said = shortcuts.turned_round([owed(0.2, 0.1, 0.3), owed(0.8, 0.7, 0.9)])
+    assert said == (
+        "Negative images with a tag were ranked above positive images without it once in 2: the "
+        "lowest AUROC was 0.200 (0.100 to 0.300) for pneumothorax, Standard, chest tube."
+    )
+
+
+def test_in_which_group_most_are_missed():
+    gaps = [
+        Gap("pneumothorax", "Standard", "chest tube", "no", "yes", 0.3, 0.2, 0.4),
+        Gap("pneumothorax", "Standard", "sex", "F", "M", 0.05, -0.05, 0.15),
+    ]
+    assert shortcuts.missed([]) == ""
+    assert shortcuts.missed(gaps[1:]) == (
+        "None of 1 false negative rates differed from that of the largest group, with an interval "
+        "without 0."
+    )
+    assert shortcuts.missed(gaps) == (
+        "One of 2 false negative rates differed from that of the largest group, with an interval "
+        "without 0. The largest difference was 0.300 (0.200 to 0.400) for pneumothorax, Standard, "
+        "chest tube no against yes."
+    )
+
+
+def test_what_representations_carry():
+    columns = ["method", "attribute", "auroc"]
+    rows = [
+        ("fedavg", "view", 0.8),
+        ("fedavg", "view", 0.9),
+        ("untrained", "view", 0.6),
+        ("baseline", "view", 0.99),
+        ("fedavg", "chest_tube", 0.7),
+        ("untrained", "chest_tube", 0.55),
+        ("fedavg", "sex", 0.7),
+        ("untrained", "sex", float("nan")),
+    ]
+    assert shortcuts.carried(pd.DataFrame(rows[:1], columns=columns), "fedavg") == ""
+    assert shortcuts.carried(pd.DataFrame(rows, columns=columns), "fedavg") == (
+        "From the representation block a linear model reached an AUROC of 0.800 to 0.900 for view "
+        "(untrained: 0.600) and 0.700 for chest tube (untrained: 0.550)."
     )

@@ -42,6 +42,7 @@ from chexviz.data.readers.listing import (
     BOX,
     Listing,
     Options,
+    attribute_columns,
     empty_site,
     kept,
     label_columns,
@@ -233,8 +234,9 @@ def tabulate(
     records = listing.records.assign(reason=[one.reason for one in done], sha256=checksums)
     rows = pd.DataFrame([one.row for one in done], index=records.index)
     samples = pd.concat([records.drop(columns=DESCRIPTIONS, errors="ignore"), rows], axis=1)
-    labels = label_columns(records)
-    samples = samples[samples["reason"] == ""].reindex(columns=[*SAMPLES.names, *labels])
+    labels, attributes = label_columns(records), attribute_columns(records)
+    samples = samples[samples["reason"] == ""]
+    samples = samples.reindex(columns=[*SAMPLES.names, *labels, *attributes])
     samples = completed(samples, records)
     samples[labels] = samples[labels].replace("", None).astype("Int64")
     rejected = pd.concat(

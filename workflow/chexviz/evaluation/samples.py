@@ -1,11 +1,13 @@
 """What is known of the images that are evaluated: their rows of a site's samples.csv."""
 
 import argparse
+from pathlib import Path
 
 import pandas as pd
 
 from chexviz.base.errors import InputError
-from chexviz.base.tables.sites import SAMPLES
+from chexviz.base.tables.sites import ATTRIBUTE, SAMPLES
+from chexviz.base.tables.table import missing
 
 
 def add_samples(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,13 @@ def samples_of(site: str, files: dict[str, str]) -> str:
             fix="give --samples SITE FILE for every site",
         )
     return files[site]
+
+
+def attributes_in(file: str) -> list[str]:
+    """The columns of a site's samples that are its attributes."""
+    if not Path(file).is_file():
+        raise missing(file)
+    return [name for name in pd.read_csv(file, nrows=0) if name.startswith(ATTRIBUTE)]
 
 
 def read_samples(file: str, images: pd.Series, *names: str) -> pd.DataFrame:

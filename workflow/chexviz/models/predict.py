@@ -1,4 +1,4 @@
-"""Score all sites' images with a model, and map where it looked (Grad-CAM)."""
+"""Score all sites' images with a model, map where it looked (Grad-CAM), and keep its features."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ from chexviz.base.errors import run
 from chexviz.base.files import replacing
 from chexviz.base.settings import Positive, Settings, read
 from chexviz.base.sites import Site, add_findings, sites_of
-from chexviz.base.tables.models import MEAN, PREDICTIONS, answer
+from chexviz.base.tables.models import MEAN, PREDICTIONS, UNTRAINED, answer
 from chexviz.base.tables.sites import LABEL
 from chexviz.models import device
 from chexviz.models.dataset import Dataset, load_datasets
 from chexviz.models.files import load_model
-from chexviz.models.model import Model
-from chexviz.models.scoring import Known, is_mapped, known_by, score
+from chexviz.models.model import Model, build
+from chexviz.models.scoring import Known, features_of, is_mapped, known_by, score
 
 
 class Prediction(Settings, frozen=True):
@@ -113,6 +113,16 @@ def table_of(scores: Mapping[Known, np.ndarray], data: Dataset) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).astype({"label": "Int64"})
 
 
+def images_of(data: Dataset) -> np.ndarray:
+    """The ids of a site's images (n,)."""
+    return data.rows["image"].to_numpy(dtype=str)
+
+
+def untrained(architecture: str, seed: str) -> Model:
+    """A model with the random weights that a training of this seed could start from."""
+    return build(architecture, {}, int(seed)).eval()
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
     parser.add_argument(
@@ -127,6 +137,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, help="JSON of a Prediction")
     parser.add_argument("--predictions", required=True, type=Path)
     parser.add_argument("--gradcam", required=True, type=Path)
+    parser.add_argument(
+        "--features", type=Path, help="what the representation block of one model makes of images"
+    )
+    parser.add_argument(
+        "--untrained",
+        nargs=2,
+        metavar=("ARCHITECTURE", "SEED"),
+        help="and the one of random weights, to compare it with",
+    )
     arguments = parser.parse_args(argv)
     where = device.choose(read(arguments.settings, Prediction).threads)
     sites = sites_of(arguments.findings)
@@ -134,22 +153,31 @@ def main(argv: list[str] | None = None) -> None:
     labelled = {name: site.findings for name, site in sites.items()}
     files = (arguments.images, arguments.split, ["validation", "evaluation"])
     tables, maps = [], {}
+    features: dict[str, np.ndarray] = {}
     for data in load_datasets(labelled, *files, [where]):
         models = [device.place(model, where).eval() for model in method.models(data.site)]
         known = (one for model in models for one in known_by(model))
         told = method.heads(by_finding(dict.fromkeys(known)))
         wanted = method.mapped(sites[data.site], told)
-        scores, found = score(models, data, wanted)
+        scores, found, seen = score(models, data, wanted)
+        features[f"image_{data.site}"] = images_of(data)
+        if len(models) == 1:
+            features[f"features_{data.site}"] = seen
+        if arguments.untrained:
+            model = device.place(untrained(*arguments.untrained), where)
+            features[f"{UNTRAINED}_{data.site}"] = features_of(model, data)
         tables.append(table_of(means(scores, told), data))
         for (finding, head), values in found.items():
             name = f"{data.site}_{finding}_{head}"
             maps[f"map_{name}"] = values
-            images = data.rows["image"][is_mapped(data.rows, finding)]
-            maps[f"image_{name}"] = images.to_numpy(dtype=str)
+            maps[f"image_{name}"] = images_of(data)[is_mapped(data.rows, finding)]
     with replacing(arguments.predictions) as temporary:
         PREDICTIONS.write(pd.concat(tables), temporary)
     with replacing(arguments.gradcam) as temporary:
         np.savez(temporary, allow_pickle=False, **maps)
+    if arguments.features:
+        with replacing(arguments.features) as temporary:
+            np.savez(temporary, allow_pickle=False, **features)
 
 
 if __name__ == "__main__":

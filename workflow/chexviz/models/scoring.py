@@ -67,8 +67,10 @@ def explained(models: Sequence[Model], wanted: Known, chosen: Tensor) -> Explain
 
 def score(
     models: Sequence[Model], data: Dataset, wanted: Sequence[Known]
-) -> tuple[dict[Known, np.ndarray], dict[Known, np.ndarray]]:
+) -> tuple[dict[Known, np.ndarray], dict[Known, np.ndarray], np.ndarray]:
     """The probabilities (n,) by each head of each finding, and the Grad-CAM maps (m, h, w).
+
+    And the pooled features (n, C) of the first model.
 
     wanted: findings and heads whose maps are made, of the images that `is_mapped` names.
     In float32 whatever the training precision was: bfloat16 would tie scores that differ.
@@ -79,6 +81,7 @@ def score(
     mappings = {one: explained(models, one, chosen[one]) for one in wanted}
     scores: dict[Known, list[Tensor]] = defaultdict(list)
     maps: dict[Known, list[Tensor]] = {one: [] for one in wanted}
+    features = []
     with (
         torch.no_grad(),
         Progress(f"score {data.site}", total=len(parts), unit="batch") as progress,
@@ -86,13 +89,23 @@ def score(
         for part, images in zip(parts, data.images.batches(parts), strict=True):
             for model in models:
                 seen = model.representation(to_unit(images))
+                if model is models[0]:
+                    features.append(pooled(seen))
                 for one, column in logits(model, pooled(seen)).items():
                     scores[one].append(torch.sigmoid(column))
                 for one, mapping in mappings.items():
                     if mapping.model is model:
                         maps[one].append(mapping.maps(seen, part))
             progress.step()
-    return joined(scores), joined(maps)
+    return joined(scores), joined(maps), torch.cat(features).cpu().numpy()
+
+
+def features_of(model: Model, data: Dataset) -> np.ndarray:
+    """The pooled features (n, C) of a site's images alone."""
+    parts = data.in_order(device.forward_batch(data.labels.device))
+    with torch.no_grad():
+        found = [model.features(to_unit(images)) for images in data.images.batches(parts)]
+    return torch.cat(found).cpu().numpy()
 
 
 def joined(parts: Mapping[Known, Sequence[Tensor]]) -> dict[Known, np.ndarray]:

@@ -2,7 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
+from chexviz.base.methods import BASELINE
 from chexviz.pipeline import study
 from chexviz.pipeline.configuration import Config
 
@@ -48,6 +50,12 @@ def models(option: str, models: list[dict], *files: Files) -> str:
         shlex.join([option, *(str(one[key]) for key in keys), *paths])
         for one, *paths in zip(models, *files, strict=True)
     )
+
+
+def untrained(wildcards: Any) -> str:
+    """--untrained ARCHITECTURE SEED where a control is wanted, once beside the baselines; or ''."""
+    wanted = wildcards.method == BASELINE
+    return f"--untrained {wildcards.architecture} {wildcards.seed}" if wanted else ""
 
 
 def histories(config: Config, files: Files) -> str:

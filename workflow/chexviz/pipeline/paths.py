@@ -80,7 +80,7 @@ def history_files(config: Config, protocol: str) -> list[str]:
 
 
 def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") -> list[str]:
-    """Where the scores (.csv) or Grad-CAM maps (.gradcam.npz) of models are."""
+    """Where the scores (.csv), maps (.gradcam.npz) or features (.features.npz) of models are."""
     return [
         model_folder(protocol, **one).replace("/models/", "/predictions/") + suffix
         for one in models
@@ -144,7 +144,7 @@ def local_weights(config: Config, architecture: str) -> list[str]:
 
 
 def local_tables(config: Config, site: str) -> list[str]:
-    """A site's tables of labels, patients and annotations that lie outside of its own files."""
+    """A site's tables (of labels, patients and more) that lie outside of its own files."""
     return [name for name in named_tables(config, site) if Path(name).is_file()]
 
 
@@ -158,7 +158,10 @@ def shipped_tables(config: Config, site: str) -> list[str]:
 def named_tables(config: Config, site: str) -> list[str]:
     """The tables that the config names for a site beside its files, wherever they lie."""
     about = config["sites"][site]
-    return [about[kind] for kind in ("labels", "patients", "annotations") if about[kind]]
+    named = [about[kind] for kind in ("labels", "patients", "annotations") if about[kind]]
+    return list(
+        dict.fromkeys([*named, *(one["table"] for one in study.attributes(config, site).values())])
+    )
 
 
 def tables_checksum(config: Config, site: str) -> str:

@@ -75,6 +75,7 @@ def preprocess(config: Config, site: str) -> dict:
     """How a site's files become arrays."""
     about = config["sites"][site]
     told = take(about, "reader", "labels", "patients", "columns", "annotations", "uncertain")
+    told |= {"attributes": study.attributes(config, site)}
     told |= {"findings": about["findings"] + about["evaluated_findings"]}
     told |= {"given_split": bool(study.with_given_split(config, [site]))}
     return told | {"contract": contract(config, site)} | config["preprocess"]

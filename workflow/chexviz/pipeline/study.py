@@ -29,6 +29,11 @@ def with_given_split(config: Config, sites: list[str]) -> list[str]:
     return [site for site in sites if config["sites"][site]["split"] == GIVEN]
 
 
+def attributes(config: Config, site: str) -> dict[str, dict]:
+    """What else groups the images of a site: table and column by name of the attribute."""
+    return config["sites"][site]["attributes"] or {}
+
+
 def learned_findings(config: Config, sites: list[str]) -> list[str]:
     """The findings that any of these sites labels, in the order in which they name them."""
     named = (finding for site in sites for finding in config["sites"][site]["findings"])

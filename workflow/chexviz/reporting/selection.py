@@ -15,7 +15,7 @@ ENDPOINT = ["site", "finding"]
 def of_endpoints(table: pd.DataFrame, endpoints: Container[Endpoint]) -> pd.DataFrame:
     """The rows of these endpoints. table: with the columns ENDPOINT."""
     pairs = zip(table["site"], table["finding"], strict=True)
-    return table[[pair in endpoints for pair in pairs]]
+    return table.loc[[pair in endpoints for pair in pairs]]  # of no rows too
 
 
 def compared(table: pd.DataFrame, method: str, path: str | Path) -> pd.DataFrame:

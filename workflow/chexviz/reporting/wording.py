@@ -58,6 +58,11 @@ def fixed(value: float, digits: int = 3) -> str:
     return f"−{text[1:]}" if float(text) < 0 else text.removeprefix("-")
 
 
+def attribute_title(name: str, tag: str = "") -> str:
+    """What readers call an attribute and its tag: 'chest tube', 'view: AP'; of yes the first."""
+    return name.replace("_", " ") + f": {tag}" * (tag not in ("", "yes"))
+
+
 def percent(share: float, digits: int = 1) -> str:
     """A fraction of 1 in percent, without zeros at its end: '22.5 %', '60 %'."""
     text = fixed(100 * share, digits)

@@ -164,15 +164,18 @@ DECISION = Table(
     note=note(),
 )
 ALL, UNKNOWN = "all", "unknown"  # groups of subgroups.csv
+# Its errors at the model's threshold, each a share of the images with this label.
+ERRORS = {"false negative rate": 1, "false positive rate": 0}
 SUBGROUPS = Table(
     "subgroups.csv",
     "a row for each group of images and measure of a model",
     **MODEL | {"seed": number(), "head": note(), "architecture": note(), "method": note()},
-    attribute=text("all, view, sex, age"),
+    attribute=text("all, view, sex, age, or one of the site's `attributes`"),
     group=text("its value, or unknown"),
     measure=text(
         "auroc; difference: from the reference method in the same group; gap: from the reference "
-        "group, the largest one; tag alone: no model, see [subgroups.md](subgroups.md)"
+        "group, the largest one; false negative rate, false positive rate, and a `gap` of each; "
+        "tag alone: no model, see [subgroups.md](subgroups.md)"
     ),
     reference=note(
         "baseline, at an external site with the site that it was trained at; or the reference group"
@@ -181,6 +184,36 @@ SUBGROUPS = Table(
     prevalence=number(),
     **INTERVAL,
     note=note("why there is no value or no interval"),
+)
+SHORTCUTS = Table(
+    "shortcuts.csv",
+    "a row for each model, attribute and measure: what is left of an AUROC without the attribute",
+    **MODEL,
+    attribute=text("as in subgroups.csv, with at least two groups"),
+    tag=note("of an attribute of two groups: the one that is called `with`, as in with a tube"),
+    measure=text(
+        "all: images whose group is known; matched: pairs of images of one group; all minus "
+        "matched; without against all, without, with, and with against without: positive images "
+        "of a group against negative ones, see [subgroups.md](subgroups.md)"
+    ),
+    **COUNTS,
+    **INTERVAL,
+    verdict=note("what the interval says; empty: there is none"),
+    note=note("why there is no interval"),
+)
+REPRESENTATION = Table(
+    "representation.csv",
+    "a row for each model and group of images that a linear model tells from its representation",
+    site=text("whose images"),
+    architecture=text(),
+    method=text("untrained: random weights, a control"),
+    seed=whole(),
+    attribute=text("as in subgroups.csv"),
+    group=text("told from all others; of two groups one"),
+    **COUNTS,
+    **bounds("auroc"),
+    **bounds("difference", "from the untrained representation"),
+    note=note("why there is no number"),
 )
 CROSSTASK = Table(
     "crosstask.csv",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 SHARED, MEAN = "shared", "mean"  # heads that are of no single site
+UNTRAINED = "untrained"  # a representation block with the random weights of a seed: a control
 HEAD = (
     f"the site whose task block it is; `{SHARED}`: of all sites that label the finding; `{MEAN}`: "
     "the mean probability of several such"

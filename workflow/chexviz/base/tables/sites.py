@@ -20,6 +20,7 @@ FETCHED = Table(
 )
 LABEL = "label_"  # and the name of a finding: the column of its labels
 LABELS = "1, 0, empty = unknown"
+ATTRIBUTE = "attribute_"  # and the name of one: the column of its values
 SAMPLES = Table(
     "samples.csv",
     "a row for each image, in the order of the arrays, sorted by image",
@@ -43,6 +44,9 @@ SAMPLES = Table(
     label_=number(
         f"and the name of a finding, for each of the site's `findings` and `evaluated_findings`: "
         f"{LABELS}"
+    ),
+    attribute_=text(
+        "and the name of an attribute, for each of the site's `attributes`: its value, empty"
     ),
 )
 LUNGS = "lungs"  # what annotations call a lung mask, which is of no finding

@@ -90,7 +90,8 @@ class Table:
         import pandas as pd
 
         wanted = list(names) or self.names
-        texts = [name for name, column in self.columns.items() if column.type in (str, None)]
+        columns = {name: self.column(name) for name in wanted}
+        texts = [name for name, one in columns.items() if one and one.type in (str, None)]
         try:
             with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
                 table = pd.read_csv(

@@ -49,6 +49,13 @@ def clouds(draws: np.random.Generator, cells: int) -> np.ndarray:
     return 1.3 * np.asarray(coarse.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
 
 
+def curve(points: np.ndarray) -> np.ndarray:
+    """A smooth line through four points, by their cubic polynomial: (24, 2)."""
+    knots = np.linspace(0, 1, 4)
+    weights = np.linalg.solve(np.vander(knots), points)
+    return np.vander(np.linspace(0, 1, 24), 4) @ weights
+
+
 class Pen:
     """Strokes on a layer of the canvas.
 

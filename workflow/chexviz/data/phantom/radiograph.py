@@ -22,17 +22,20 @@ from chexviz.data.phantom.anatomy import (
     soft_tissue,
     vessels,
 )
-from chexviz.data.phantom.canvas import CANVAS, EXTENT, Pen, X, Y, clouds, ramp, spot
+from chexviz.data.phantom.canvas import CANVAS, EXTENT, Pen, X, Y, clouds, curve, ramp, spot
+from chexviz.data.phantom.chest_tube import has_tube, tube
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 
-def render(exam: Exam, size: int) -> tuple[np.ndarray, dict[str, list[Box]], list[np.ndarray]]:
+def render(
+    exam: Exam, size: int, *, tubed: bool | None = None
+) -> tuple[np.ndarray, dict[str, list[Box]], list[np.ndarray]]:
     """One radiograph: pixels uint8 (size, size), boxes by finding, masks of pneumothorax.
 
     boxes: of all findings but pneumothorax; x, y, width, height in pixels, whole numbers. masks:
     bool (size, size), not empty. Of pneumonia and pneumothorax there are as many as the exam says,
-    and one of each other finding.
+    and one of each other finding. tubed: whether there is a chest tube; None: as `has_tube` says.
     """
     body = anatomy(exam.seed, exam.patient)
     lungs = find_lungs(body, exam)
@@ -50,6 +53,8 @@ def render(exam: Exam, size: int) -> tuple[np.ndarray, dict[str, list[Box]], lis
     for _, lesion in lesions:
         attenuation += lesion
     attenuation += devices(exam)
+    if has_tube(exam) if tubed is None else tubed:
+        attenuation += tube(exam)
     pose = posed(exam)
     # Half the size shows all that the canvas holds; enlarging is cheaper than posing.
     film = Image.fromarray(place(develop(exam, attenuation), pose, size // 2))
@@ -182,16 +187,10 @@ def abnormality(body: Anatomy, exam: Exam, air: np.ndarray) -> np.ndarray:
 
 
 def devices(exam: Exam) -> np.ndarray:
-    """Lines and tubes. A drain follows a pneumothorax, which makes it a confounder."""
+    """Lines and tubes but the chest tube, most of them where the unit is portable."""
     draws = exam.draws("devices")
     portable = exam.view == "AP"
     pen = Pen()
-    if draws.random() < (0.35 if exam.pneumothorax else 0.03 + 0.05 * portable):
-        side = SIDES[int(draws.integers(2))]
-        y = draws.uniform(-0.2, 0.4)
-        points = [(0.95, y + 0.12), (0.7, y), (0.5, y - 0.25), (0.38, y - 0.5)]
-        pen.line(curve(np.array(points) * (side, 1)), 0.034, 0.75)
-        pen.line(curve(np.array(points) * (side, 1)), 0.020, 0.42)
     if draws.random() < 0.35 * portable:
         points = [(0.42, -1.0), (0.30, -0.62), (0.11, -0.42), (0.09, draws.uniform(-0.2, 0.1))]
         pen.line(curve(np.array(points) * (-1, 1)), 0.012, 0.8)
@@ -204,13 +203,6 @@ def devices(exam: Exam) -> np.ndarray:
             x, y = lead[-1]
             pen.area([(x - 0.03, y), (x, y - 0.03), (x + 0.03, y), (x, y + 0.03)], 0.8)
     return 0.30 * pen.result(blur=0.5)
-
-
-def curve(points: np.ndarray) -> np.ndarray:
-    """A smooth line through four points, by their cubic polynomial: (24, 2)."""
-    knots = np.linspace(0, 1, 4)
-    weights = np.linalg.solve(np.vander(knots), points)
-    return np.vander(np.linspace(0, 1, 24), 4) @ weights
 
 
 def posed(exam: Exam) -> np.ndarray:

@@ -4,11 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
+from chexviz.data.phantom.chest_tube import has_tube
 from chexviz.data.phantom.dicom_file import save_challenge
 from chexviz.data.phantom.item import Finding, Identity, Item
 from chexviz.data.phantom.layout import Layout, Prevalence, write_csv
 
 TABLE = "train-rle.csv"
+TUBES = "chest_tubes.csv"  # the challenge has none: who looked for them published such a table
 
 
 def image(identity: Identity) -> str:
@@ -23,7 +25,10 @@ def file(identity: Identity, part: str) -> str:
 
 
 def write_tables(items: list[Item], findings: list[Finding], folder: Path, seed: int) -> None:
-    """A row a mask, -1 without pneumothorax; the space before EncodedPixels is the original's."""
+    """A row a mask, -1 without pneumothorax; the space before EncodedPixels is the original's.
+
+    And a row an image in a table of chest tubes.
+    """
     rows = [
         (item.image, runs)
         for item, finding in zip(items, findings, strict=True)
@@ -31,7 +36,9 @@ def write_tables(items: list[Item], findings: list[Finding], folder: Path, seed:
         for runs in (finding.masks if item.exam.pneumothorax else ["-1"])
     ]
     write_csv(rows, ["ImageId", " EncodedPixels"], folder / TABLE)
-    mirror([TABLE, *(item.file for item in items)], folder)
+    tubes = [(item.image, int(has_tube(item.exam))) for item in items if item.labelled]
+    write_csv(tubes, ["ImageId", "chest_tube"], folder / TUBES)
+    mirror([TABLE, TUBES, *(item.file for item in items)], folder)
 
 
 def mirror(files: list[str], folder: Path) -> None:

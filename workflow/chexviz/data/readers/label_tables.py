@@ -46,7 +46,7 @@ def locate(folder: Path, name: str) -> Path:
         name,
         expected=f"a file in {folder}, in the working directory or in {HOME}",
         found="no such file",
-        fix="correct `labels`, `patients` or `annotations` of the site in the config",
+        fix="correct `labels`, `patients`, `attributes` or `annotations` of the site in the config",
     )
 
 

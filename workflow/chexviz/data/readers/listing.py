@@ -9,7 +9,7 @@ import pandas as pd
 
 from chexviz.base.errors import InputError
 from chexviz.base.settings import Settings
-from chexviz.base.tables.sites import LABEL
+from chexviz.base.tables.sites import ATTRIBUTE, LABEL
 
 BOX = ["x", "y", "width", "height"]
 
@@ -26,11 +26,19 @@ class Columns(Settings, frozen=True):
     findings: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class Attribute(Settings, frozen=True):
+    """Where more is known of the images: a column of a table that names them as `patients` does."""
+
+    table: str
+    column: str
+
+
 class Options(Settings, frozen=True):
     """What of a site's settings is for its reader.
 
     findings: whose labels are read. labels: the label table; None: under its usual name. patients:
-    a table that says who is on the images; None: none. annotations: a table of boxes or masks
+    a table that says who is on the images; None: none. attributes: by name, what else groups images
+    (docs/subgroups.md). annotations: a table of boxes or masks
     beside a hospital's table. Paths are relative to the data folder if they exist there, else to
     the working directory. columns: what a hospital's table calls its columns. given_split: whether
     the dataset's own split is asked for. uncertain: what the label -1 means; None: nobody said.
@@ -39,6 +47,7 @@ class Options(Settings, frozen=True):
     findings: list[str]
     labels: str | None
     patients: str | None
+    attributes: dict[str, Attribute]
     annotations: str | None
     columns: Columns
     given_split: bool
@@ -75,7 +84,8 @@ class Listing:
     then label_<finding> ('1', '0' or '' for unknown) for each finding of the site's options, which
     a reader that has no labels of it refuses. Where the dataset's tables have them also subset
     (train, validation, evaluation or ''; with given_split alone), view, sex and age (text, as they
-    would be in a DICOM header), which count where the file itself says nothing. boxes: image,
+    would be in a DICOM header), which count where the file itself says nothing; and
+    attribute_<name> ('' for unknown) for each attribute of the options. boxes: image,
     finding, x, y, width, height. runs: image, finding, runs (absolute, column-major, see
     `run_lengths`), one row of an image and a finding. side: boxes and runs are in pixels of images
     of so many pixels a side; None: of the file. sizes: by image, height and width of what its masks
@@ -113,6 +123,11 @@ def findings_of(table: pd.DataFrame) -> list[str]:
 def label_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a table that are labels."""
     return [f"{LABEL}{finding}" for finding in findings_of(table)]
+
+
+def attribute_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a table that are attributes."""
+    return [name for name in table if name.startswith(ATTRIBUTE)]
 
 
 def positives(table: pd.DataFrame) -> dict[str, int]:

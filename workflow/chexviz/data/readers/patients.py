@@ -18,19 +18,44 @@ def identified(records: pd.DataFrame, path: Path) -> pd.DataFrame:
     Raises InputError if it knows none of them.
     """
     known = patients(path)
-    who = records["image"].map(spelling).map(known)
-    who = who.fillna(records["file"].map(spelling).map(known))
+    who = known_of(records, known)
     if who.isna().all():
-        named = f"it names {known.index[0]!r}" if len(known) else "it names none"
-        raise InputError(
-            path,
-            expected=f"the patients of the site's {len(records)} images, or of some of them",
-            found=f"none of them: {named}, and the first image is {records['image'].iloc[0]!r}",
-            fix="check `patients` of the site in the config, and how the table names images",
-        )
+        raise knows_none(records, known, path, "`patients`", "the patients of ")
     return records.assign(
         patient=who.fillna(records["patient"]), patient_known=records["patient_known"] | who.notna()
     )
+
+
+def known_of(records: pd.DataFrame, known: pd.Series) -> pd.Series:
+    """What is known of each record by its image or its file; NaN where nothing is.
+
+    known: by the `spelling` of an image.
+    """
+    found = records["image"].map(spelling).map(known)
+    return found.fillna(records["file"].map(spelling).map(known))
+
+
+def knows_none(
+    records: pd.DataFrame, known: pd.Series, path: Path, key: str, what: str = ""
+) -> InputError:
+    """The error of a table that knows none of the images. key: of the site's settings."""
+    named = f"it names {known.index[0]!r}" if len(known) else "it names none"
+    return InputError(
+        path,
+        expected=f"{what}the site's {len(records)} images, or of some of them",
+        found=f"none of them: {named}, and the first image is {records['image'].iloc[0]!r}",
+        fix=f"check {key} of the site in the config, and how the table names images",
+    )
+
+
+def id_column(path: Path, table: pd.DataFrame, fix: str) -> str:
+    """The column of a table that names images. Raises InputError if it has none."""
+    found = next((name for name in IDS if name in table), None)
+    if found is None:
+        raise InputError(
+            path, expected=f"a column {', '.join(IDS)}", found=", ".join(table.columns), fix=fix
+        )
+    return found
 
 
 def patients(path: Path) -> pd.Series:

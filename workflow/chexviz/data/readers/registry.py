@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from chexviz.base.errors import InputError
+from chexviz.base.tables.sites import ATTRIBUTE
 from chexviz.data.decoding.signature import is_radiograph
 from chexviz.data.readers import chexpert, mimic, nih, padchest, rsna, siim, table, vindr
+from chexviz.data.readers.attributes import attribute
 from chexviz.data.readers.label_tables import locate
 from chexviz.data.readers.listing import Listing, Options, empty_site, label_columns
 from chexviz.data.readers.patients import identified
@@ -55,6 +57,11 @@ def read(reader: str, folder: Path, files: pd.DataFrame, options: Options) -> Li
     if options.patients:
         path = locate(folder, options.patients)
         listing.records = identified(listing.records, path)
+        read_tables.add(path)
+    for name, one in options.attributes.items():
+        path = locate(folder, one.table)
+        column = attribute(listing.records, path, name, one.column)
+        listing.records = listing.records.assign(**{f"{ATTRIBUTE}{name}": column})
         read_tables.add(path)
     if options.annotations:
         read_tables.add(locate(folder, options.annotations))

@@ -106,7 +106,7 @@ def at(table: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
 def at_any(table: pd.DataFrame, shown: Collection[Endpoint]) -> pd.DataFrame:
     """The rows of some endpoints."""
     pairs = zip(table["site"], table["finding"], strict=True)
-    return table[[pair in shown for pair in pairs]]
+    return table.loc[[pair in shown for pair in pairs]]  # of no rows too
 
 
 def lay_out(

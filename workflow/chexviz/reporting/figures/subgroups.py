@@ -1,4 +1,4 @@
-"""Subgroup figure: AUROC by view, sex and age, of the baselines and of one method."""
+"""Subgroup figure: AUROC by view, sex, age and attributes, of the baselines and of one method."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,24 +22,25 @@ from chexviz.reporting.titles import (
     curve_title,
     endpoints,
 )
-from chexviz.reporting.wording import bracketed, capitalised
+from chexviz.reporting.wording import attribute_title, bracketed, capitalised
 
 FIGURE = {
     "name": "subgroups",
     "caption": (
-        "*AUROC by view, sex and age*, with #level intervals. Diamonds: what ranking by the tag "
-        "alone reaches. A model that is better over all than within its groups may have learnt the "
-        "tag. #known.counting #capital(protocol.title)."
+        "*AUROC by view, sex, age* and attributes of a site, with #level intervals. Diamonds: what "
+        "ranking by the tag alone reaches. A model that is better over all than within its groups "
+        "may have learnt the tag. #known.counting #capital(protocol.title)."
     ),
-    "alt": "AUROC by view, sex and age",
+    "alt": "AUROC by view, sex, age and attributes of a site",
     "of": "endpoints",
     "per_page": 2,
     "category": "Subgroups",
     "shows": "figure",
     "report": (
-        "AUROC by view, sex and age of the baselines and of {method}, protocol ``{protocol}``, "
-        "with 95 % intervals. Diamonds are what the tag alone reaches: a model that is no better "
-        "within its groups than 0.5, but better over all, may have learnt the tag."
+        "AUROC by view, sex, age and attributes of the baselines and of {method}, protocol "
+        "``{protocol}``, with 95 % intervals. Diamonds are what the tag alone reaches: a model "
+        "that is no better within its groups than 0.5, but better over all, may have learnt the "
+        "tag."
     ),
 }
 # mm on the printed page
@@ -122,7 +123,8 @@ def name_lines(figure: Figure, y: float, lines: list, table: pd.DataFrame) -> No
             count = f"{row['positives']:,} of {row['images']:,}"
             style.text_at(figure, LEFT - 3, at, count, color=style.GREY, ha="right", **look)
         else:
-            heading = f"{capitalised(attribute)}{', years' if attribute == 'age' else ''}"
+            heading = capitalised(attribute_title(attribute))
+            heading += ", years" * (attribute == "age")
             style.text_at(figure, 2.5, at, heading, fontweight="bold", **look)
 
 
@@ -152,11 +154,12 @@ def draw_panel(
 
 def draw_tag(axes: Axes, y: float, row: pd.Series) -> None:
     """The AUROC of ranking by the tag alone, which one group of all images cannot have."""
+    name = attribute_title(row["attribute"])
     if np.isnan(row["value"]):
-        write(axes, 1, y, f"{row['attribute']} alone: one group", style.GREY)
+        write(axes, 1, y, f"{name} alone: one group", style.GREY)
         return
     axes.plot(row["value"], y, "D", color=style.GREY, markersize=2.5, clip_on=False)
-    text = f"{row['attribute']} alone {row['value']:.2f}"
+    text = f"{name} alone {row['value']:.2f}"
     write(axes, 1, y, text, style.GREY)
 
 

@@ -15,7 +15,8 @@ TABLES = ("published", "grim", "inflation")
 BY_PROTOCOL = {
     "evaluation/{protocol}/{name}.csv": (
         *("metrics", "comparisons", "calibration", "operating_points", "decision"),
-        *("localisation", "chexlocalize", "subgroups", "crosstask", "confusion"),
+        *("localisation", "chexlocalize", "subgroups", "shortcuts", "representation"),
+        *("crosstask", "confusion"),
     ),
     "{name}/{protocol}.csv": ("splits", "audit"),
 }

@@ -8,7 +8,15 @@ from chexviz.base.methods import BASELINE
 from chexviz.base.tables.evaluation import SUBGROUPS
 from chexviz.reporting.selection import ENDPOINT, of_endpoints
 from chexviz.reporting.titles import Endpoint, model_title
-from chexviz.reporting.wording import NAMED, between, in_words, interval, joined, listed
+from chexviz.reporting.wording import (
+    NAMED,
+    attribute_title,
+    between,
+    in_words,
+    interval,
+    joined,
+    listed,
+)
 
 
 def subgroups_sentence(path: Path, titles: dict[Endpoint, str], method: str) -> str:
@@ -24,7 +32,8 @@ def subgroups_sentence(path: Path, titles: dict[Endpoint, str], method: str) -> 
         Gap(
             titles[row.site, row.finding],
             model_title(row.architecture, row.method),
-            *(row.attribute, row.group, row.reference, row.value, row.low, row.high),
+            *(attribute_title(row.attribute), row.group, row.reference),
+            *(row.value, row.low, row.high),
         )
         for row in rows.dropna(subset=["value", "low"]).itertuples()
     ]

@@ -10,6 +10,7 @@ from chexviz.reporting.paper import (
     maps,
     original,
     paired_tests,
+    shortcuts,
     simulations,
     subgroups,
 )
@@ -75,6 +76,7 @@ def protocol_facts(
         "chexlocalize": maps.chexlocalize_sentence(judged, everywhere),
         "lungs": maps.lungs_sentences(judged, everywhere, method, confidence),
         "subgroups": subgroups.subgroups_sentence(evaluation / "subgroups.csv", *compared),
+        "shortcuts": shortcuts.shortcuts_sentence(evaluation, *compared),
         "heads": heads.heads_sentence(evaluation / "crosstask.csv", *compared),
     }
     models = grouped(METHODS.read(tables / "methods.csv"), titles)
