@@ -63,7 +63,7 @@ wildcard_constraints:
     site="|".join(config["sites"]),
     protocol="paper|patient",
     architecture="|".join(config["architectures"]),
-    method="[a-z]+",
+    method="[a-z][a-z0-9]*",
     seed="[0-9]+",
     shard="[0-9]+",
 

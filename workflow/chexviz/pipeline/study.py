@@ -55,6 +55,16 @@ def is_ensemble(config: Config, method: str) -> bool:
     return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
 
 
+def is_private(config: Config, method: str) -> bool:
+    """Whether the sites of a method train with differential privacy."""
+    return method != BASELINE and bool(config["methods"][method].get("privacy"))
+
+
+def private_methods(config: Config) -> list[str]:
+    """Those of the run."""
+    return [method for method in config["run"]["methods"] if is_private(config, method)]
+
+
 def has_shared_heads(config: Config, method: str) -> bool:
     """Whether a method has one head for each finding, and none for each site."""
     how = config["methods"][method]

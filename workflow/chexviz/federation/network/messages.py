@@ -28,7 +28,7 @@ NUMBERS = {  # of a message to a site, and of its answer
     START: ({"round"}, {"round", "size", "known"}),
     WARMUP: ({"round"}, {"round", "loss"}),  # of its epochs
     # counted: the last round of each site that counted, in the order of the study; 0: none.
-    ROUND: ({"round", "counted"}, {"round", "learning_rate", "loss", "images"}),
+    ROUND: ({"round", "counted"}, {"round", "learning_rate", "loss", "images", "epsilon"}),
     FINISH: ({"round"}, {"round"}),
 }
 Numbers = Mapping[str, int | float | Sequence[int] | Sequence[float]]
