@@ -92,6 +92,17 @@ class Server:
         mean = {"loss": sum(losses) / len(losses)} if losses else {}
         return {"round": self.round, **mean} if rows else {}
 
+    def privacy(self, noise: str) -> dict:
+        """What the header of a model says of its privacy; nothing without.
+
+        noise: what it was drawn from, the run's `seed` or a `secret` of each site.
+        """
+        how = self.method.settings.privacy
+        if how is None:
+            return {}
+        epsilon = max(row["epsilon"] for row in self.history)
+        return {"privacy": {"epsilon": epsilon, "delta": how.delta, "noise": noise}}
+
     def state(self) -> dict:
         """All that the server needs to go on from where it is."""
         return {

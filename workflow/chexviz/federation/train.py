@@ -130,6 +130,7 @@ def main(argv: list[str] | None = None) -> None:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:
         HISTORY.write(pd.DataFrame(federation.server.history), temporary)
+    about |= federation.server.privacy("seed")
     files.save(arguments.model, federation.tensors(), **about)
     checkpoint.remove()
 

@@ -169,7 +169,8 @@ def paper(config: Config) -> dict:
 
 def figures(config: Config) -> list[dict]:
     """The figures of the run, as the paper's template needs them."""
-    return inventory.shown_figures(titles(config), len(config["run"]["architectures"]))
+    architectures, private = config["run"]["architectures"], study.private_methods(config)
+    return inventory.shown_figures(titles(config), len(architectures), private=bool(private))
 
 
 def origin(config: Config, site: str) -> dict:

@@ -179,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
     layers = batchnorm_names(build(study.architecture, some, 0).representation) if own else []
     with replacing(arguments.history) as temporary:
         HISTORY.write(pd.DataFrame(server.history), temporary)
-    about = train.about_model(arguments, heads)
+    about = train.about_model(arguments, heads) | server.privacy("seed")
     files.save(arguments.model, joined(states, layers), **about)
     remove(folder)
 
