@@ -140,6 +140,12 @@ def test_privacy_gives_the_bits_of_one_process_to_sites_that_draw_as_it(federati
     assert server.privacy("secret")["privacy"]["epsilon"] == max(one["epsilon"] for one in told)
 
 
+def test_a_private_study_with_a_warm_up_without_noise_is_refused(federation):
+    study = study_of(PRIVATE, warmup=warmup_of(PRIVATE))
+    with pytest.raises(InputError, match="no warm-up in a study with `privacy`"):
+        study.head_warmup()
+
+
 def test_a_site_draws_its_noise_from_a_secret_that_it_makes_once(tmp_path):
     """The coordinator knows the seed of a study; with it, it could take the noise away."""
     secret = noise_secret(tmp_path / "one")

@@ -69,7 +69,9 @@ class Study(Settings, frozen=True):
         return self.warmup is not None and self.training().method.heads != "private"
 
     def head_warmup(self) -> Warmup | None:
-        """How heads are warmed up. Raises InputError."""
+        """How heads are warmed up. Raises InputError, also if privacy would not cover it."""
+        if self.warmup is not None and self.training().method.privacy:
+            raise odd("the coordinator", "no warm-up in a study with `privacy`", "one")
         return None if self.warmup is None else read(json.dumps(self.warmup), Warmup)
 
 
