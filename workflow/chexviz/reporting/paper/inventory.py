@@ -38,6 +38,7 @@ class Figure(NamedTuple):
     of: what of the run its pages show, see `counts`; per_page: how many of them a page has.
     columns: panels that stand side by side, one for each architecture; a run of fewer has as many
     more of `of` in a row, and on a page. private: of runs that have methods with privacy alone.
+    radiographs: whether it shows any.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Figure(NamedTuple):
     per_page: int = 1
     columns: int = 1
     private: bool = False
+    radiographs: bool = False
 
     def pages(self, sites: list[dict], architectures: int) -> int:
         """How many pages it has in a run of these; without any it is not made.
