@@ -67,6 +67,7 @@ rule all:
             figure=[
                 *("figure2", "figure3", "training", "exchange", "localisation", "contact_sheet"),
                 *("calibration", "decision", "subgroups", "crosstask", "failures", *EXTERNAL),
+                *PRIVATE,
             ],
         ),
         expand(

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexviz.cohort.grouping import groups, strata
+from chexviz.base.records import groups
+from chexviz.cohort.grouping import strata
 from chexviz.cohort.label_checks import check
 from chexviz.cohort.leakage import audit, person, prove_disjoint
 from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient

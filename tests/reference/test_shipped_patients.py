@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexviz.base.records import groups
 from chexviz.base.source_code import HOME
 from chexviz.base.user_tables import NAMELESS
-from chexviz.cohort.grouping import groups, strata
+from chexviz.cohort.grouping import strata
 from chexviz.cohort.leakage import audit, person, prove_disjoint
 from chexviz.cohort.split import ImageSplit, PatientSplit, by_image, by_patient
 from chexviz.data.readers.patients import patients

@@ -143,11 +143,19 @@ def history_rows(results: Results, model: tuple[str, str], name: str, number: in
             **{"loss": (0.7 + 0.01 * number + 0.1 * position) * 0.8**round, "images": 100},
             "drift": (0.3 + 0.01 * number) * 0.5**round if exchanges else 0.0,
             "sent": BYTES[architecture] * (1 + (method == "scaffold")) if exchanges else 0,
+            "epsilon": private_epsilon(method, round, position),
         }
         for round in range(ROUNDS)
         for position, site in enumerate(sites)
     ]
     return pd.DataFrame(rows)
+
+
+def private_epsilon(method: str, round: int, position: int) -> float | None:
+    """What a patient has spent under a method called dp and its epsilon, such as dp3."""
+    if not method.startswith("dp"):
+        return None
+    return float(method.removeprefix("dp")) * (round + 1) / ROUNDS - 0.01 * position
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

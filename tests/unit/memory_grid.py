@@ -64,7 +64,14 @@ class MemoryGrid:
         return replies
 
 
-def participant(folder: Path, name: str, state: str = "state", tables=lambda _: {}) -> Participant:
+def participant(
+    folder: Path,
+    name: str,
+    state: str = "state",
+    tables=lambda _: {},
+    duplicates: Path | None = None,
+) -> Participant:
     """A site of the fixture `federation`."""
-    prepared = Prepared(folder / name / "images.npy", {"paper": folder / name / "split.csv"})
+    splits = {"paper": folder / name / "split.csv"}
+    prepared = Prepared(folder / name / "images.npy", splits, duplicates)
     return Participant(name, prepared, folder / state / name, tables, threading.Event())

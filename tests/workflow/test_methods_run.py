@@ -5,22 +5,24 @@ import pytest
 
 from running import THREE, Workflow
 
-METHODS = ["scaffold", "pooled", "ensemble"]
+METHODS = ["scaffold", "pooled", "ensemble", "dp8"]
+PRIVACY = {"epsilon": 8, "delta": 1.0e-3, "clip": 1.0}
 SITES = ["siim", "hospital"]  # of one task, so that there is something to ensemble
 SEVERAL = THREE | {
     "run": {
         **{"sites": SITES, "protocols": ["paper"], "architectures": ["standard"]},
         **{"methods": METHODS, "seeds": [2022, 2023]},
     },
+    "methods": {"dp8": {"algorithm": "fedavg", "batchnorm": "frozen", "privacy": PRIVACY}},
 }
 SHOWN = ["tables/paper/methods.csv", "tables/paper/table1.csv"]
-SHOWN += ["figures/paper/training.png", "figures/paper/exchange.png"]
+SHOWN += [f"figures/paper/{name}.png" for name in ("training", "exchange", "epsilon")]
 TARGETS = ["--", *(f"results/demo/{name}" for name in SHOWN)]
 
 
 @pytest.fixture(scope="module")
 def done(finished, tmp_path_factory) -> Workflow:
-    """A finished run of three methods, with data and baselines of an earlier one."""
+    """A finished run of four methods, with data and baselines of an earlier one."""
     others = ("rsna*", "patient", "densenet121", "fedavg", "predictions", "evaluation")
     folder = tmp_path_factory.mktemp("methods") / "run"
     workflow = finished.copy(folder, *others, "tables", "figures")
@@ -43,6 +45,10 @@ def test_every_method_is_in_the_table_with_what_it_sends(done):
     assert sent["scaffold"] > 0
     assert (sent[["baseline", "pooled", "ensemble"]] == 0).all()
     metrics = read(done, "evaluation/paper/metrics.csv")
+    private = table[table["method"] == "dp8"]
+    assert private["epsilon"].between(7.5, 8.0).all()
+    assert set(private["delta"]) == {1e-3}
+    assert table.loc[table["method"] != "dp8", ["epsilon", "delta"]].isna().all(axis=None)
     runs = metrics[(metrics["method"] == "scaffold") & (metrics["site"] == "siim")]
     row = table[(table["method"] == "scaffold") & (table["site"] == "siim")].iloc[0]
     assert row["auroc"] == pytest.approx(runs["auroc"].mean())
@@ -60,7 +66,7 @@ def test_table_1_shows_the_baseline_and_the_first_method(done):
 def test_histories_say_what_was_trained_and_an_ensemble_has_none(done):
     folder = "models/paper/standard"
     assert not done.results(f"{folder}/ensemble")
-    assert len(done.results(f"{folder}/*/seed*/*.history.csv")) == 2 * (len(SITES) + 2)
+    assert len(done.results(f"{folder}/*/seed*/*.history.csv")) == 2 * (len(SITES) + 3)
     scaffold = read(done, f"{folder}/scaffold/seed2022/global.history.csv")
     assert scaffold[["round", "site"]].to_numpy().tolist() == [
         [number, site] for number in (1, 2) for site in SITES
@@ -71,13 +77,13 @@ def test_histories_say_what_was_trained_and_an_ensemble_has_none(done):
 
 
 def test_the_figures_of_the_training_are_in_the_report(done):
-    for name in ("training", "exchange"):
+    for name in ("training", "exchange", "epsilon"):
         for suffix in ("pdf", "png"):
             (path,) = done.results(f"figures/paper/{name}.{suffix}")
             assert path.stat().st_size > 10_000
     done.succeed("--report", "report.html", *TARGETS)
     page = (done.folder / "report.html").read_text()
-    for name in ("training.png", "exchange.png", "methods.csv"):
+    for name in ("training.png", "exchange.png", "epsilon.png", "methods.csv"):
         assert f'"name": "{name}"' in page, name
 
 

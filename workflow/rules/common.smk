@@ -45,6 +45,7 @@ def literal(value):
 SITES = config["run"]["sites"]
 TRAINING_SITES = study.training_sites(config)
 EXTERNAL = ["external"] if study.external_sites(config) else []  # table and figure of such sites
+PRIVATE = ["epsilon"] if study.private_methods(config) else []  # figure of methods with privacy
 PROTOCOLS = config["run"]["protocols"]
 FIRST_METHOD = config["run"]["methods"][0]
 MODELS, EXAMPLES = study.models(config), study.example_models(config)
@@ -63,7 +64,7 @@ wildcard_constraints:
     site="|".join(config["sites"]),
     protocol="paper|patient",
     architecture="|".join(config["architectures"]),
-    method="[a-z]+",
+    method="[a-z][a-z0-9]*",
     seed="[0-9]+",
     shard="[0-9]+",
 

@@ -146,6 +146,7 @@ rule train_federated:
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
         task=lambda wildcards: paths.task_files(config, wildcards),
+        duplicates=lambda wildcards: paths.duplicate_files(config, wildcards.method),
     output:
         model="<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.safetensors",
         history=report(
@@ -187,6 +188,7 @@ rule train_federated:
             --images {input.images:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \
+            --duplicates {input.duplicates:q} \
             --task {input.task:q} \
             --seed {wildcards.seed} \
             --protocol {wildcards.protocol} \

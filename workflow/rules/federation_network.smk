@@ -10,6 +10,7 @@ rule train_over_network:
         images="<results>/sites.csv",
         split="<results>/splits/{protocol}.csv",
         weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
+        duplicates=lambda wildcards: paths.duplicate_files(config, wildcards.method),
     output:
         model="<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.safetensors",
         history=report(
@@ -54,6 +55,7 @@ rule train_over_network:
             --images {input.images:q} \
             --split {input.split:q} \
             --weights {input.weights:q} \
+            --duplicates {input.duplicates:q} \
             --warmup={params.warmup:q} \
             --seed {wildcards.seed} \
             --protocol {wildcards.protocol} \

@@ -329,3 +329,39 @@ rule figure_external:
             --png {output.png:q} \
             2>&1 | tee {log:q}
         """
+
+
+rule figure_epsilon:
+    """Draw AUROC against epsilon, of the methods that train with differential privacy."""
+    input:
+        methods="<results>/tables/{protocol}/methods.csv",
+    output:
+        pdf="<results>/figures/{protocol}/epsilon.pdf",
+        png=report("<results>/figures/{protocol}/epsilon.png", **reported("epsilon")),
+    log:
+        "<logs>/figure_epsilon/{protocol}.log",
+    benchmark:
+        "<benchmarks>/figure_epsilon/{protocol}.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.epsilon"),
+        without=study.without_privacy(config),
+        titles=TITLES,
+        mark=MARK,
+        caption=caption("epsilon"),
+    shell:
+        """
+        python -m chexviz.reporting.figures.epsilon \
+            --methods {input.methods:q} \
+            --without {params.without} \
+            --titles {params.titles:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """

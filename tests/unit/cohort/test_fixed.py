@@ -8,11 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from chexviz.base.errors import InputError
+from chexviz.base.records import groups
 from chexviz.base.sites import Site
 from chexviz.base.tables.study import SUBSETS
 from chexviz.cohort import split
 from chexviz.cohort.fixed import fix, follow, to_validate, torn
-from chexviz.cohort.grouping import groups
 from chexviz.cohort.leakage import audit, prove_disjoint
 from made_splits import made_samples, pairs, run_split
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from chexviz.cohort.grouping import groups, strata
+from chexviz.base.records import groups
+from chexviz.cohort.grouping import strata
 
 PAIR = ["site_a", "image_a", "site_b", "image_b"]
 

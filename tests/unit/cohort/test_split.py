@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chexviz.base.errors import InputError
+from chexviz.base.records import groups
 from chexviz.cohort import split
-from chexviz.cohort.grouping import groups, strata
+from chexviz.cohort.grouping import strata
 from chexviz.cohort.leakage import audit, prove_disjoint, read_samples
 from made_splits import made_samples, pairs, run_split
 

@@ -63,7 +63,7 @@ def test_resident_training_gives_the_bytes_of_streamed_training(federation, monk
     train.main(arguments(federation, ["north", "south"], "streamed"))
     kept = []
 
-    def keep(datasets, *_):
+    def keep(datasets, *_, **__):
         for data in datasets:
             data.images.make_resident()
         kept.extend(resident(datasets))

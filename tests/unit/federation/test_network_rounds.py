@@ -1,20 +1,25 @@
 """A federation over a network against the one in a process: the same bits, whatever is lost."""
 
 import json
+import math
 import threading
 from contextlib import suppress
 
+import pandas as pd
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord
 
 from chexviz.base.errors import InputError
 from chexviz.base.methods import DEFAULTS
+from chexviz.base.tables.study import DUPLICATES
 from chexviz.federation import checkpoint, methods, train, warmup
 from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.exchange import batchnorm_names
 from chexviz.federation.network import post
 from chexviz.federation.network.coordinator import Coordinator, Rules
+from chexviz.federation.network.credentials import create
+from chexviz.federation.network.kept import NOISE, noise_secret
 from chexviz.federation.network.messages import FINISH, NUMBERS, ROUND, START, WARMUP, Study
 from chexviz.federation.rounds import Federation
 from chexviz.federation.server import joined
@@ -109,6 +114,46 @@ def test_every_method_gives_the_bits_of_the_federation_in_a_process(federation, 
     assert torch.equal(server.shared, whole.server.shared)
     assert server.history == whole.server.history
     assert_same(model_of(federation, study), whole.tensors())
+
+
+PRIVATE = {
+    **{"algorithm": "fedavg", "batchnorm": "frozen"},
+    "privacy": {"epsilon": 3.0, "delta": 1e-3, "clip": 1.0},
+}
+
+
+def test_privacy_gives_the_bits_of_one_process_to_sites_that_draw_as_it(federation):
+    pairs = federation / "duplicates.csv"
+    DUPLICATES.write(pd.DataFrame(columns=[*DUPLICATES.names]), pairs)
+    for name in NAMES:
+        create({federation / "state" / name / NOISE: b"1"})  # the seed of the study
+    study = study_of(PRIVATE)
+    grid = grid_of(federation, duplicates=pairs)
+    server = coordinate(federation, study, grid)
+    words = arguments(federation, NAMES, "private", **changes_of(PRIVATE))
+    train.main([*words, f"--duplicates={pairs}"])
+    assert_same(model_of(federation, study), load(federation / "private.safetensors")[0])
+    told = [one.content["numbers"] for one in grid.seen if one.metadata.message_type == ROUND]
+    told = [one for one in told if "loss" in one]
+    assert len(told) == 2 * 3
+    assert all(math.isnan(one["loss"]) for one in told)
+    assert server.privacy("secret")["privacy"]["epsilon"] == max(one["epsilon"] for one in told)
+
+
+def test_a_private_study_with_a_warm_up_without_noise_is_refused(federation):
+    study = study_of(PRIVATE, warmup=warmup_of(PRIVATE))
+    with pytest.raises(InputError, match="no warm-up in a study with `privacy`"):
+        study.head_warmup()
+
+
+def test_a_site_draws_its_noise_from_a_secret_that_it_makes_once(tmp_path):
+    """The coordinator knows the seed of a study; with it, it could take the noise away."""
+    secret = noise_secret(tmp_path / "one")
+    assert secret.bit_length() > 200
+    assert noise_secret(tmp_path / "one") == secret != noise_secret(tmp_path / "other")
+    (tmp_path / "one" / NOISE).chmod(0o644)
+    with pytest.raises(InputError, match=NOISE):
+        noise_secret(tmp_path / "one")
 
 
 def warmed_up_in_a_process(folder, method: dict, heads: list[list[str]], **changes) -> dict:
@@ -230,7 +275,7 @@ def test_what_leaves_a_site(federation):
         if kind == ROUND:
             (array,) = said["vectors"].values()
             assert array.numpy().shape == server.shared.shape
-            assert set(said["numbers"]) == {"round", "learning_rate", "loss", "images"}
+            assert set(said["numbers"]) == {"round", "learning_rate", "loss", "images", "epsilon"}
         if kind == START:
             assert said["numbers"]["size"] in (36, 27)
     assert {one.metadata.message_type for one in grid.seen} == {START, ROUND, FINISH}

@@ -20,7 +20,7 @@ def test_training_learns_and_is_the_same_twice(federation):
     assert once == again
     history = pd.read_csv(federation / "once.history.csv")
     assert list(history.columns) == [
-        *("round", "site", "learning_rate", "loss", "images", "drift", "sent")
+        *("round", "site", "learning_rate", "loss", "images", "drift", "sent", "epsilon")
     ]
     assert history["round"].tolist() == [n for n in range(1, 9) for _ in range(2)]
     assert history["loss"].iloc[-2:].mean() < history["loss"].iloc[:2].mean()

@@ -9,7 +9,12 @@ import torch.nn.functional as F
 import torchvision
 
 from chexviz.models import files
-from chexviz.models.architectures import DenseNet121, Standard, dense_blocks
+from chexviz.models.architectures import (
+    DenseNet121,
+    Standard,
+    StandardGroupNorm,
+    dense_blocks,
+)
 from chexviz.models.architectures.dense_blocks import DenseBlock, DenseLayer, densenet121
 from chexviz.models.architectures.densenet121 import IMAGENET_MEAN, IMAGENET_STD
 
@@ -186,3 +191,17 @@ def test_densenet_sees_a_grey_image_as_torchvision_sees_it_in_colour():
         grey.expand(2, 3, 96, 96), IMAGENET_MEAN, IMAGENET_STD
     )
     assert torch.equal(block(grey), F.relu(reference.features(colour)))
+
+
+def test_with_groupnorm_no_image_has_to_do_with_another():
+    """The maps of an image are the same in any company, in training too."""
+    torch.manual_seed(0)
+    model = StandardGroupNorm().train()
+    assert not any(isinstance(one, torch.nn.BatchNorm2d) for one in model.modules())
+    assert [one.num_groups for one in model.modules() if isinstance(one, torch.nn.GroupNorm)] == [
+        32,
+        32,
+        32,
+    ]
+    images = torch.rand(4, 1, 32, 32)
+    torch.testing.assert_close(model(images)[:1], model(images[:1]))

@@ -3,7 +3,7 @@
 import pytest
 
 from chexviz.base.errors import InputError
-from chexviz.pipeline import configuration
+from chexviz.pipeline import configuration, settings, study
 from made_configs import changed, drawn_by_contract
 
 
@@ -27,6 +27,44 @@ def test_the_paper_compares_a_federation(config, first):
     configuration.check(changed(config, "run", "methods", value=["fedavg", first]))
     with pytest.raises(InputError, match=f"a federated method first[\\s\\S]*{first}"):
         configuration.check(changed(config, "run", "methods", value=[first, "fedavg"]))
+
+
+PRIVATE = {
+    **{"algorithm": "fedavg", "batchnorm": "frozen"},
+    "privacy": {"epsilon": 3, "delta": 1e-5, "clip": 1.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "training", "found"),
+    [
+        ({"algorithm": "fedprox", "mu": 0.1}, {}, "fedprox"),
+        ({"algorithm": "scaffold"}, {}, "scaffold"),
+        ({"algorithm": "pooled"}, {}, "pooled"),
+        ({"algorithm": "ensemble"}, {}, "ensemble"),
+        ({"batchnorm": "average"}, {}, "batchnorm: average"),
+        ({"batchnorm": "local"}, {}, "batchnorm: local"),
+        ({}, {"compile": True}, "compile: true, precision: auto"),
+        ({}, {"precision": "bfloat16"}, "compile: false, precision: bfloat16"),
+    ],
+)
+def test_privacy_that_would_not_hold_is_refused(config, method, training, found):
+    config = changed(config, "methods", value=config["methods"] | {"dp3": PRIVATE})
+    config = changed(config, "run", "methods", value=["fedavg", "dp3"])
+    configuration.check(config)
+    config = changed(config, "methods", value=config["methods"] | {"dp3": PRIVATE | method})
+    config = changed(config, "training", value=config["training"] | training)
+    with pytest.raises(InputError, match=rf"methods: dp3: privacy\n.*\n.*found: +{found}"):
+        configuration.check(config)
+
+
+def test_a_private_method_is_drawn_beside_the_one_that_is_like_it(config):
+    config = changed(config, "methods", value=config["methods"] | {"dp3": PRIVATE})
+    config = changed(config, "run", "methods", value=["fedavg", "fedfbn", "dp3", "fedbn"])
+    assert study.private_methods(config) == ["dp3"]
+    assert study.without_privacy(config) == ["fedfbn"]
+    assert settings.deltas(config) == {"dp3": 1e-5}
+    assert "epsilon" in {figure["name"] for figure in settings.figures(config)}
 
 
 def test_what_needs_all_images_in_one_place_does_not_go_over_a_network(config):

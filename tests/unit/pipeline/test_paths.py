@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chexviz.pipeline import paths, study
+from chexviz.pipeline import paths, settings, study
 from made_configs import changed
 
 
@@ -29,6 +29,19 @@ def test_files_of_weights_and_warmed_up_heads_are_inputs_where_there_are_any(con
         assert found == [f"{folder}/{name}.safetensors" for name in expected]
     wildcards = SimpleNamespace(**about | {"method": "fedavg", "architecture": "standard"})
     assert paths.task_files(config, wildcards) == []
+
+
+def test_a_private_training_starts_from_no_warmed_up_head(config):
+    """The warm-up has no noise. It needs to know which images are of one record."""
+    privacy = {"epsilon": 1, "delta": 1e-5, "clip": 1}
+    method = {"algorithm": "fedavg", "batchnorm": "frozen", "heads": "shared", "privacy": privacy}
+    config = changed(config, "methods", value=config["methods"] | {"dp1": method})
+    about = {"protocol": "paper", "architecture": "densenet121", "seed": "1", "method": "dp1"}
+    assert paths.task_files(config, SimpleNamespace(**about)) == []
+    assert settings.head_warmup(config, "densenet121", "dp1") == ""
+    assert paths.duplicate_files(config, "dp1") == ["<results>/duplicates.csv"]
+    assert paths.duplicate_files(config, "fedavg") == []
+    assert paths.duplicate_files(config, "baseline") == []
 
 
 @pytest.mark.parametrize(

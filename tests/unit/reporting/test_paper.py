@@ -40,13 +40,19 @@ SCHEDULES = [
     },
 ]
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+METHODS = CONFIG["methods"] | {
+    "dp3": {
+        **{"algorithm": "fedavg", "batchnorm": "frozen"},
+        "privacy": {"epsilon": 3, "delta": 1e-5, "clip": 1.0},
+    }
+}
 AUGMENTATION = {"rotation": 10, "zoom": 0.1, "contrast": 0.1, "flip": 0.5}
 
 
 def settings_of(made) -> dict:
     return {
         **{"sites": made.sites, "protocols": made.protocols, "architectures": SCHEDULES},
-        "methods": [{"name": name} | DEFAULTS | CONFIG["methods"][name] for name in made.methods],
+        "methods": [{"name": name} | DEFAULTS | METHODS[name] for name in made.methods],
         "seeds": made.seeds,
         "preprocess": {"size": 224, "fit": "pad", "max_pixels": 36_000_000},
         "split": {
@@ -60,7 +66,9 @@ def settings_of(made) -> dict:
         "software": release.software(REPOSITORY / "envs" / "requirements.lock"),
         "code": release.code(REPOSITORY / "CITATION.cff"),
         "sizes": sizes.facts(),
-        "figures": inventory.shown_figures(made.sites, len(SCHEDULES)),
+        "figures": inventory.shown_figures(
+            made.sites, len(SCHEDULES), private="dp3" in made.methods
+        ),
     }
 
 
@@ -91,7 +99,7 @@ def three(tmp_path_factory):
     """Results of three sites, the paper's protocol alone, two seeds, several methods."""
     folder = tmp_path_factory.mktemp("three")
     sites = (RSNA, SIIM, HOSPITAL)
-    methods = ("fedavg", "scaffold", "pooled", "ensemble")
+    methods = ("fedavg", "scaffold", "pooled", "ensemble", "dp3")
     return make_paper(
         folder, sites=sites, protocols=("paper",), seeds=(1, 2), methods=methods, images=60
     )
@@ -218,6 +226,13 @@ def test_what_the_text_has_no_words_for_is_called_by_its_name(three):
     text = words(facts_of(three, methods=[method], architectures=architectures))
     assert "the algorithm fedavgm as its code defines it, each site weighted" in text
     assert "resnet18 is as configured." in text
+
+
+def test_a_private_method_is_told_with_what_it_promises(two, three):
+    text = words(facts_of(three))
+    assert "each site trains with differential privacy for all images of a patient" in text
+    assert "Privacy of patients" in text
+    assert "differential privacy" not in words(facts_of(two))
 
 
 def test_sections_follow_the_protocols_that_ran(two, three):

@@ -136,3 +136,22 @@ def test_a_history_of_an_older_version_is_named(one_seed, tmp_path):
     path.write_text("round,site,learning_rate,loss,images\n1,rsna,0.1,0.5,10\n")
     with pytest.raises(InputError, match=r"old\.history\.csv[\s\S]*no drift, sent"):
         made(one_seed, tmp_path, "--history", "standard", "fedavg", "1", str(path))
+
+
+def test_what_a_private_method_spends_is_the_largest_of_its_sites(tmp_path):
+    methods_of_run = ("fedavg", "dp3", "dp8")
+    results = make_results(tmp_path, protocols=("paper",), methods=methods_of_run, images=40)
+    formats = made(results, tmp_path, '--deltas={"dp3": 1e-5, "dp8": 1e-4}')
+    table = summaries.METHODS.read(tmp_path / "methods.csv")
+    spent = table.drop_duplicates("method").set_index("method")[["epsilon", "delta"]]
+    assert spent.loc[["dp3", "dp8"]].to_numpy().tolist() == [[3.0, 1e-5], [8.0, 1e-4]]
+    assert spent.loc[["baseline", "fedavg"]].isna().all(axis=None)
+    rows = [line for line in formats["md"].splitlines() if line.startswith("|")]
+    assert rows[0].endswith("| MB | ε |")
+    assert [row.split("|")[-2].strip() for row in rows if "dp3" in row] == ["3.00", "3.00"]
+    assert "at δ = 1e-5 and 1e-4, the largest of the sites" in formats["md"]
+
+
+def test_without_a_private_method_nothing_is_said_of_privacy(one_seed, tmp_path):
+    formats = made(one_seed, tmp_path)
+    assert not any("ε" in text or "privacy" in text for text in (formats["md"], formats["tex"]))

@@ -1,28 +1,12 @@
-"""Groups of images that belong together, and folds of them with sites and findings balanced."""
+"""Folds of groups of images, with sites and findings balanced."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.sites import LABEL
-from chexviz.cohort.leakage import positions
-
-
-def groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Numbers (n,) of the groups: images joined by a patient or by near-identity, and so on.
-
-    images: columns site, image, patient. pairs: near-identical images (duplicates.csv).
-    """
-    patients = pd.factorize(images["patient"])[0]
-    first = pd.Series(range(len(images))).groupby(patients).transform("first").to_numpy()
-    one, two = positions(images, pairs)
-    rows, columns = np.r_[first, one], np.r_[np.arange(len(images)), two]
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(images), len(images)))
-    return connected_components(graph, directed=False)[1]
 
 
 def strata(images: pd.DataFrame, findings: Mapping[str, Sequence[str]]) -> pd.Series:

@@ -11,9 +11,10 @@ from scipy.special import ndtri
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing
+from chexviz.base.records import positions
 from chexviz.base.tables.sites import LABEL
 from chexviz.base.tables.study import DUPLICATES, LABEL_CHECKS, PAIR
-from chexviz.cohort.leakage import known, positions, read_samples, sharing
+from chexviz.cohort.leakage import known, read_samples, sharing
 
 TAGS = ("view", "sex", "age", "spacing")
 VIEWS, SEXES = ("AP", "PA"), ("M", "F")  # of each, the odds of the first against the second

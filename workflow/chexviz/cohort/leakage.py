@@ -10,6 +10,7 @@ import pandas as pd
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
+from chexviz.base.records import positions
 from chexviz.base.tables.sites import LABEL, SAMPLES
 from chexviz.base.tables.study import DUPLICATES, LEAKAGE, PAIR, SPLIT, SUBSETS
 from chexviz.base.user_tables import NAMELESS
@@ -31,18 +32,6 @@ def read_samples(sites: list[str], paths: list[Path], *names: str) -> list[pd.Da
 def as_written(table: pd.DataFrame) -> pd.DataFrame:
     """A table whose labels are whole numbers: 1, 0, or nothing where they are unknown."""
     return table.astype({name: "Int64" for name in table if str(name).startswith(LABEL)})
-
-
-def positions(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in `images` of both sides of the pairs whose two images are both there.
-
-    images: columns site, image. pairs: near-identical images (duplicates.csv).
-    """
-    index = pd.MultiIndex.from_frame(images[["site", "image"]])
-    one = index.get_indexer(pd.MultiIndex.from_frame(pairs[PAIR[:2]]))
-    two = index.get_indexer(pd.MultiIndex.from_frame(pairs[PAIR[2:]]))
-    both = (one >= 0) & (two >= 0)
-    return one[both], two[both]
 
 
 def person(images: pd.DataFrame) -> pd.Series:

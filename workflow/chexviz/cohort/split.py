@@ -12,12 +12,13 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing_all
 from chexviz.base.randomness import stream
+from chexviz.base.records import groups
 from chexviz.base.settings import Settings, Share, read
 from chexviz.base.sites import Site, add_findings, sites_of
 from chexviz.base.tables.sites import LABEL
 from chexviz.base.tables.study import DUPLICATES, PAIR, SPLIT, SUBSETS
 from chexviz.cohort import fixed
-from chexviz.cohort.grouping import fold, groups, strata
+from chexviz.cohort.grouping import fold, strata
 from chexviz.cohort.leakage import as_written, prove_disjoint, read_samples
 
 

@@ -20,17 +20,26 @@ BACKWARD = 1.25
 
 
 def make_room(
-    datasets: Sequence[Dataset], model: Model, batch: int, precision: str, free: int
+    datasets: Sequence[Dataset],
+    model: Model,
+    batch: int,
+    precision: str,
+    free: int,
+    *,
+    private: bool = False,
 ) -> None:
     """Make the images of all parties on one GPU resident there, if they fit beside training.
 
     Else they stay in their files and are streamed. model: that one party trains. free: bytes that
-    the device has. Raises InputError, with the batch size that fits, if training alone does not.
+    the device has. private: each image has gradients of its own, in float32. Raises InputError,
+    with the batch size that fits, if training alone does not.
     """
     device = datasets[0].images.device
     size = datasets[0].images.stacks[0].shape[-1]
     fixed = party_bytes(model) * len(datasets)
-    image = step_bytes(model.to(device), size, precision)
+    image = step_bytes(model.to(device), size, "float32" if private else precision)
+    if private:  # and so has each patient
+        image += 2 * sum(parameter.nbytes for parameter in model.parameters())
     needed = fixed + image * batch
     if needed > free:
         fits = (free - fixed) // image

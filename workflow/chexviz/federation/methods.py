@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from chexviz.base.errors import InputError
 from chexviz.base.settings import Positive, read
 from chexviz.federation.exchange import Combination, Exchange
+from chexviz.federation.privacy_rules import check_private
 from chexviz.federation.settings import Method, Outline, Rate, Training
 from chexviz.federation.site import ALL, REPRESENTATION, TASK, LocalSite
 from chexviz.federation.site_minimum import check_sites
@@ -317,4 +318,13 @@ def read_training(text: str) -> Training:
             found=name,
             fix="correct the configuration; docs/methods.md says what the algorithms are",
         )
-    return read(text, Training[ALGORITHMS[name].Settings])  # type: ignore[misc, arg-type]
+    settings: Training = read(text, Training[ALGORITHMS[name].Settings])  # type: ignore[misc, arg-type]
+    if settings.method.privacy:
+        check_private(
+            "--settings: method.privacy",
+            algorithm=name,
+            batchnorm=settings.method.batchnorm,
+            precision=settings.precision,
+            compiled=settings.compile,
+        )
+    return settings

@@ -94,7 +94,9 @@ class Federation:
 
     def average(self) -> None:
         """End a round: combine what the sites send, and give it back."""
-        self.server.end_round({site.name: reply_of(site, self.method) for site in self.sites})
+        following = self.server.round + 1
+        replies = {site.name: reply_of(site, self.method, following) for site in self.sites}
+        self.server.end_round(replies)
         for site in self.sites:
             self.method.exchange.unpack(self.server.shared, self.method.travelling(site.model))
             site.start_round()

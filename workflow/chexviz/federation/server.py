@@ -1,5 +1,6 @@
 """The server of a federation, wherever its sites are: the average, its rounds and their history."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,13 +14,15 @@ class Reply(NamedTuple):
     """What a site sends after a round.
 
     vectors: the travelling tensors (see exchange.Exchange), and what the method's `report` adds.
-    images: passed in this round. loss: the mean of its epochs. bytes of it: see `sent`.
+    images: passed in this round. loss: the mean of its epochs; NaN if it is not told. epsilon: what
+    a patient of the site has spent since the first round. bytes of it: see `sent`.
     """
 
     vectors: list[Tensor]
     learning_rate: float
     loss: float
     images: int
+    epsilon: float
 
     @property
     def sent(self) -> int:
@@ -27,14 +30,18 @@ class Reply(NamedTuple):
         return sum(vector.nbytes for vector in self.vectors)
 
 
-def reply_of(site: LocalSite, method: FedAvg) -> Reply:
-    """What a site sends after a round that it has trained. Raises InputError, see Exchange.pack."""
+def reply_of(site: LocalSite, method: FedAvg, number: int) -> Reply:
+    """What a site sends after round `number` (from 1), which it has trained.
+
+    Raises InputError, see Exchange.pack.
+    """
     state = method.travelling(site.model).state_dict()
     return Reply(
         [method.exchange.pack(state, site.name), *method.report(site)],
         site.optimizer.param_groups[0]["lr"],
-        sum(site.means) / len(site.means),
+        site.loss,
         len(site.data) * len(site.means),
+        site.epsilon(number),
     )
 
 
@@ -69,18 +76,32 @@ class Server:
                     "round": self.round,
                     "site": one.name,
                     "learning_rate": reply.learning_rate,
-                    "loss": reply.loss,
+                    "loss": None if math.isnan(reply.loss) else reply.loss,
                     "images": reply.images,
                     "drift": relative_distance(update, combined, method.exchange.parameters),
                     "sent": reply.sent if len(self.members) > 1 else 0,
+                    "epsilon": reply.epsilon if math.isfinite(reply.epsilon) else None,
                 }
             )
         self.shared = method.server(self.shared, combined)
 
     def last_losses(self) -> dict[str, float]:
         """The mean loss of the last round, and its number, to be shown."""
-        losses = [row["loss"] for row in self.history if row["round"] == self.round]
-        return {"round": self.round, "loss": sum(losses) / len(losses)} if losses else {}
+        rows = [row for row in self.history if row["round"] == self.round]
+        losses = [row["loss"] for row in rows if row["loss"] is not None]
+        mean = {"loss": sum(losses) / len(losses)} if losses else {}
+        return {"round": self.round, **mean} if rows else {}
+
+    def privacy(self, noise: str) -> dict:
+        """What the header of a model says of its privacy; nothing without.
+
+        noise: what it was drawn from, the run's `seed` or a `secret` of each site.
+        """
+        how = self.method.settings.privacy
+        if how is None:
+            return {}
+        epsilon = max(row["epsilon"] for row in self.history)
+        return {"privacy": {"epsilon": epsilon, "delta": how.delta, "noise": noise}}
 
     def state(self) -> dict:
         """All that the server needs to go on from where it is."""

@@ -6,16 +6,28 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 
-from chexviz.base.settings import Positive, Settings
+from chexviz.base.settings import Positive, Settings, Share
 from chexviz.models.augment import Augmentation
 
 Rate = Annotated[float, msgspec.Meta(gt=0)]
 
 
-class Method(Settings, frozen=True):
+class Privacy(Settings, frozen=True):
+    """How sites train privately: (epsilon, delta) that no patient's record may spend more of.
+
+    clip: the length of a patient's gradient at most (Abadi et al. 2016).
+    """
+
+    epsilon: Rate
+    delta: Share
+    clip: Rate
+
+
+class Method(Settings, frozen=True, kw_only=True):
     """A federated method: its algorithm, and what goes with every one (docs/methods.md).
 
-    An algorithm that needs more has a subclass of its own (see methods.FedAvg.Settings).
+    An algorithm that needs more has a subclass of its own (see methods.FedAvg.Settings). privacy:
+    None: sites train without noise.
     """
 
     algorithm: str
@@ -24,6 +36,7 @@ class Method(Settings, frozen=True):
     heads: Literal["private", "shared"]
     combine: Literal["mean", "median", "trimmed"]
     trim: Annotated[float, msgspec.Meta(ge=0, lt=0.5)]
+    privacy: Privacy | None = None
 
 
 class Named(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -133,6 +134,15 @@ class LocalSite:
             )
         return losses.double().sum().item() / len(self.data)
 
+    @property
+    def loss(self) -> float:
+        """The mean loss of this round's epochs, as the server is told it."""
+        return sum(self.means) / len(self.means)
+
+    def epsilon(self, rounds: int) -> float:
+        """What a patient has spent of its privacy after so many rounds: without noise all of it."""
+        return math.inf
+
     def state(self) -> dict:
         """All that the site needs to go on from where it is."""
         return {
@@ -150,6 +160,37 @@ class LocalSite:
         self.epoch, self.batch = state["position"]
         self.losses.copy_(state["losses"])
         self.means = list(state["means"])
+
+
+def site_of(
+    data: Dataset,
+    model: Model,
+    settings: Training,
+    *,
+    epochs: int,
+    seed: int,
+    duplicates: Path | None,
+    secret: int,
+) -> LocalSite:
+    """A site as the method trains it, see LocalSite; with privacy, see PrivateSite.
+
+    Raises InputError, also of a method with privacy without `duplicates`.
+    """
+    if settings.method.privacy is None:
+        return LocalSite(data, model, settings, epochs=epochs, seed=seed)
+    if duplicates is None:
+        raise InputError(
+            f"training of site {data.site} with `privacy`",
+            expected="--duplicates, which images are nearly identical: they are of one record",
+            found="none",
+            fix="name the duplicates.csv of the site",
+        )
+    # Its library takes seconds to import.
+    from chexviz.federation.private_site import PrivateSite
+
+    return PrivateSite(
+        data, model, settings, epochs=epochs, seed=seed, duplicates=duplicates, secret=secret
+    )
 
 
 def batchnorm_layers(model: nn.Module) -> list[nn.Module]:

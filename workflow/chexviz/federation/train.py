@@ -19,7 +19,7 @@ from chexviz.federation.memory import free_bytes, make_room
 from chexviz.federation.methods import ALGORITHMS, read_training
 from chexviz.federation.rounds import Federation
 from chexviz.federation.settings import Training, add_sites, findings_of
-from chexviz.federation.site import LocalSite
+from chexviz.federation.site import LocalSite, site_of
 from chexviz.models import device, files
 from chexviz.models.architectures import ARCHITECTURES
 from chexviz.models.dataset import Dataset, load_datasets
@@ -48,6 +48,12 @@ def parser_of(main: Callable) -> argparse.ArgumentParser:
     parser.add_argument("--split", required=True, type=Path, help="likewise")
     parser.add_argument(
         "--weights", nargs="?", type=Path, help="initial representation block; else random"
+    )
+    parser.add_argument(
+        "--duplicates",
+        nargs="?",
+        type=Path,
+        help="near-identical images, for a method with `privacy`",
     )
     parser.add_argument("--task", nargs="*", type=Path, help="initial task block of each head")
     parser.add_argument("--protocol", required=True, help="of the split, to be shown")
@@ -84,9 +90,13 @@ def build_sites(
     for where in dict.fromkeys(data.images.device for data in datasets):
         here = [data for data in datasets if data.images.device == where]
         free = free_bytes(where)
-        make_room(here, model_of(here[0]), settings.batch, settings.precision, free)
+        private = settings.method.privacy is not None
+        model = model_of(here[0])
+        make_room(here, model, settings.batch, settings.precision, free, private=private)
+    how = {"epochs": epochs, "seed": arguments.seed, "duplicates": arguments.duplicates}
     return [
-        LocalSite(data, model_of(data), settings, epochs=epochs, seed=arguments.seed)
+        # All sites are in one process: whoever runs it knows what noise is drawn from.
+        site_of(data, model_of(data), settings, **how, secret=arguments.seed)
         for data in datasets
     ]
 
@@ -110,6 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     inputs = [arguments.images, arguments.split]
     inputs += [arguments.weights] if arguments.weights else []
     inputs += arguments.task or []
+    inputs += [arguments.duplicates] if arguments.duplicates else []
     about = about_model(arguments, federation.heads())
     checkpoint = Checkpoint(arguments.checkpoint, fingerprint("federation.train", about, inputs))
     # Several protocols train side by side.
@@ -119,6 +130,7 @@ def main(argv: list[str] | None = None) -> None:
         federation.train(checkpoint, label, stop)
     with replacing(arguments.history) as temporary:
         HISTORY.write(pd.DataFrame(federation.server.history), temporary)
+    about |= federation.server.privacy("seed")
     files.save(arguments.model, federation.tensors(), **about)
     checkpoint.remove()
 

@@ -26,7 +26,7 @@ from chexviz.reporting.titles import (
     method_title,
     place_titles,
 )
-from chexviz.reporting.wording import bracketed, capitalised, fixed, listed, tally
+from chexviz.reporting.wording import bracketed, capitalised, fixed, listed, power, tally
 
 PROTOCOLS = {
     "paper": "A random share of each site's images evaluates, as in the original study. Images of "
@@ -55,6 +55,11 @@ LIMITS = (
     "and each is scaled to its own maximum.",
     "Groups that are few among the images above, or unknown, have not been evaluated.",
 )
+NOISE = {
+    "seed": "Its noise was drawn from the seed of the run, so that the training can be repeated: "
+    "against those who know the seed and most of the images it promises nothing.",
+    "secret": "Its noise was drawn from a secret of each site.",
+}
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -106,9 +111,11 @@ def read(metrics: Path, subgroups: Path, participants: Path, audit: Path) -> Tab
     )
 
 
-def write(bundle: Bundle, tables: Tables, sites: list[dict]) -> Card:
-    """The card of a bundle. sites: see reporting.titles."""
+def write(bundle: Bundle, tables: Tables, sites: list[dict], spent: Mapping | None = None) -> Card:
+    """The card of a bundle. sites: see reporting.titles. spent: see `privacy`; None: without."""
     sections = [*written(bundle, tables, sites)]
+    if spent:
+        sections.insert(-2, Section("Privacy of patients", privacy(spent)))
     title = f"Model card: {model_title(bundle)}"
     return Card(markdown(title, bundle.mark, sections), page(title, bundle.mark, sections))
 
@@ -326,6 +333,26 @@ def learned(findings: Sequence[Finding]) -> list[Block]:
         "largest sum of sensitivity and specificity on the validation images, sensitivity-0.9 "
         "finds 90 % of their positive ones. Nothing was chosen on evaluation images.",
         lines,
+    ]
+
+
+def privacy(spent: Mapping) -> list[Block]:
+    """What differential privacy promises of the model, and what it does not.
+
+    spent: epsilon, delta and noise, as the header of the model says them (Server.privacy).
+    """
+    return [
+        "Each site that trained it did so with differential privacy for every patient: all images "
+        "of a patient, and images nearly identical to them, together have spent an epsilon of at "
+        f"most {fixed(spent['epsilon'], 2)} at a delta of {power(spent['delta'])}, at the site "
+        "where that is largest.",
+        [
+            "It bounds how much better anyone can tell from the model, and from all that the site "
+            "sent, whether a patient took part. A patient of two sites spends the epsilon of both.",
+            NOISE[spent["noise"]],
+            "It covers the weights. Thresholds, calibration and every number of this card come "
+            "from images that are not protected by it.",
+        ],
     ]
 
 

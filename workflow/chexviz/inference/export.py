@@ -258,7 +258,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.metrics, arguments.subgroups, arguments.participants, arguments.audit
     )
     bundle = msgspec.structs.replace(bundle, tested=card.tested(bundle, tables, titles))
-    written = card.write(bundle, tables, titles)
+    written = card.write(bundle, tables, titles, about.get("privacy"))
     compared = study_images(arguments.images, split[split["subset"] != "train"], COMPARED)
     with replacing_all({name: arguments.folder / name for name in (*PARTS, ABOUT)}) as paths:
         write_graph(model, settings.preprocessing.size, paths[GRAPH], mark=arguments.mark)

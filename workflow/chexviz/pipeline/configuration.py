@@ -13,6 +13,7 @@ from chexviz.base.errors import InputError
 from chexviz.base.methods import DEFAULTS, ENSEMBLE, POOLED
 from chexviz.base.tables.models import SHARED
 from chexviz.data.sources.registry import is_drawn
+from chexviz.federation.privacy_rules import check_private
 from chexviz.federation.site_minimum import check_sites
 from chexviz.pipeline import study
 
@@ -145,6 +146,13 @@ def check_methods(config: Config) -> None:
         method = DEFAULTS | config["methods"][name]
         sites = fewest_sites(config, method["heads"])
         check_sites(name, method["combine"], method["trim"], sites)
+        if method.get("privacy"):
+            check_private(
+                f"config: methods: {name}: privacy",
+                **{key: method[key] for key in ("algorithm", "batchnorm")},
+                precision=config["training"]["precision"],
+                compiled=config["training"]["compile"],
+            )
 
 
 def check_engine(config: Config) -> None:

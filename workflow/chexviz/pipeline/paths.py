@@ -49,16 +49,24 @@ def weight_files(config: Config, architecture: str) -> list[str]:
 def task_files(config: Config, wildcards: Any) -> list[str]:
     """The warmed-up task blocks that a training starts from, of each head; none if not warmed up.
 
-    wildcards: of the training, a baseline's `site` or a `method`.
+    wildcards: of the training, a baseline's `site` or a `method`. With privacy none is: the warm-up
+    has no noise.
     """
+    method = getattr(wildcards, "method", None)
     if not study.warmed_up(config, wildcards.architecture):
         return []
+    if method and study.is_private(config, method):
+        return []
     folder = model_folder(wildcards.protocol, wildcards.architecture, "warmup", wildcards.seed)
-    method = getattr(wildcards, "method", None)
     if method and study.has_shared_heads(config, method):
         return [f"{folder}/shared/{method}.safetensors"]
     sites = study.training_sites(config) if method else [wildcards.site]
     return [f"{folder}/{site}.safetensors" for site in sites]
+
+
+def duplicate_files(config: Config, method: str) -> list[str]:
+    """Which images are nearly identical, for a training with privacy: they are of one record."""
+    return ["<results>/duplicates.csv"] if study.is_private(config, method) else []
 
 
 def model_files(config: Config, wildcards: Any) -> list[str]:

@@ -98,7 +98,7 @@ def warmup(config: Config, architecture: str, method: str = BASELINE) -> dict:
 
 def head_warmup(config: Config, architecture: str, method: str) -> str:
     """How sites over a network warm up the heads of a method, as JSON; '' if they do not."""
-    if not study.warmed_up(config, architecture):
+    if not study.warmed_up(config, architecture) or study.is_private(config, method):
         return ""
     together = study.has_shared_heads(config, method)
     return text(warmup(config, architecture, method if together else BASELINE))
@@ -113,6 +113,12 @@ def train(config: Config, architecture: str, method: str) -> dict:
         rounds = {"rounds": chosen["baseline"]["epochs"], "local_epochs": 1}
         return shared | rounds | {"method": {"algorithm": "fedavg"} | DEFAULTS}
     return shared | chosen["federated"] | {"method": DEFAULTS | config["methods"][method]}
+
+
+def deltas(config: Config) -> dict[str, float]:
+    """The delta of each method of the run that trains privately."""
+    methods = config["methods"]
+    return {name: methods[name]["privacy"]["delta"] for name in study.private_methods(config)}
 
 
 def evaluation(config: Config, *keys: str) -> dict:
@@ -164,7 +170,8 @@ def paper(config: Config) -> dict:
 
 def figures(config: Config) -> list[dict]:
     """The figures of the run, as the paper's template needs them."""
-    return inventory.shown_figures(titles(config), len(config["run"]["architectures"]))
+    architectures, private = config["run"]["architectures"], study.private_methods(config)
+    return inventory.shown_figures(titles(config), len(architectures), private=bool(private))
 
 
 def origin(config: Config, site: str) -> dict:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chexviz.base.methods import BASELINE, ENSEMBLE, POOLED
+from chexviz.base.methods import BASELINE, DEFAULTS, ENSEMBLE, POOLED
 from chexviz.base.tables.models import SHARED
 
 Config = Mapping
@@ -58,6 +58,26 @@ def warmed_up(config: Config, architecture: str) -> bool:
 def is_ensemble(config: Config, method: str) -> bool:
     """Whether a method is no model of its own, but all baselines together."""
     return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
+
+
+def is_private(config: Config, method: str) -> bool:
+    """Whether the sites of a method train with differential privacy."""
+    return method != BASELINE and bool(config["methods"][method].get("privacy"))
+
+
+def private_methods(config: Config) -> list[str]:
+    """Those of the run."""
+    return [method for method in config["run"]["methods"] if is_private(config, method)]
+
+
+def without_privacy(config: Config) -> list[str]:
+    """Those of the run that are like a private one, but for its privacy."""
+    methods = {name: DEFAULTS | config["methods"][name] for name in config["run"]["methods"]}
+    alike = [
+        {key: value for key, value in methods[name].items() if key != "privacy"}
+        for name in private_methods(config)
+    ]
+    return [name for name, method in methods.items() if method in alike]
 
 
 def has_shared_heads(config: Config, method: str) -> bool:

@@ -16,6 +16,11 @@ def add_histories(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def spent(histories: pd.DataFrame) -> pd.Series:
+    """Epsilon of any patient of a site at the end, at most, by (architecture, method); or NaN."""
+    return histories.groupby(["architecture", "method"], sort=False)["epsilon"].max()
+
+
 def sent_per_round(histories: pd.DataFrame) -> pd.Series:
     """Bytes that a site sends in a round, mean, by (architecture, method); 0 without exchange."""
     return histories.groupby(["architecture", "method"], sort=False)["sent"].mean()

@@ -13,7 +13,10 @@ from chexviz.base.tables.evaluation import LITERAL, METRICS
 from chexviz.base.tables.models import MEAN, SHARED
 from chexviz.reporting.wording import capitalised
 
-ARCHITECTURES = {"standard": "Standard", "densenet121": "DenseNet121"}
+ARCHITECTURES = {
+    **{"standard": "Standard", "standardgn": "Standard (GroupNorm)"},
+    "densenet121": "DenseNet121",
+}
 METHODS = {
     **{BASELINE: "Baseline", "fedavg": "FedAvg", "uniform": "Uniform FedAvg"},
     **{"fedprox": "FedProx", "fedbn": "FedBN", "fedfbn": "FedFBN", "fedrep": "FedRep"},

@@ -131,6 +131,12 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:#.3g}".rstrip(".") if count else "–"
 
 
+def power(value: float) -> str:
+    """A small number by its power of ten: '1e-5', '2.5e-6'."""
+    digits, exponent = f"{value:e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
+
+
 def joined(sentences: Iterable[str]) -> str:
     """The sentences that say something, one after the other."""
     return " ".join(filter(None, sentences))

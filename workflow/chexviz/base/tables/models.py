@@ -29,7 +29,7 @@ HISTORY = Table(
     round=whole("from 1"),
     site=text("`pooled`: one row a round, of all sites, 'rsna+siim'"),
     learning_rate=number(),
-    loss=number("mean training loss of the local epochs of this round"),
+    loss=number("mean training loss of the local epochs of this round; empty: under `privacy`"),
     images=whole("passed in this round"),
     drift=number(
         "Euclidean distance of the site's parameters from what the sites' updates combine to, "
@@ -38,6 +38,10 @@ HISTORY = Table(
     sent=whole(
         "bytes that the site sends in this round, and it receives as many; 0 for baselines and "
         "`pooled`"
+    ),
+    epsilon=number(
+        "what a patient of the site has spent at most since the first round, at the method's "
+        "delta; empty: without `privacy`"
     ),
 )
 PREDICTIONS = Table(

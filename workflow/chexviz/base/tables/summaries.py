@@ -57,6 +57,11 @@ METHODS = Table(
     **spreads("auroc", "difference"),
     p=number(),
     sent=number("bytes that a site sends in a round, mean"),
+    epsilon=number(
+        "what a patient of any site has spent of its privacy at most (differential privacy, "
+        "with the next column); empty: without `privacy`"
+    ),
+    delta=number(),
     note=note(FEW),
     mark=note(),
 )

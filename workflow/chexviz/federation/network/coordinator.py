@@ -223,9 +223,10 @@ class Coordinator:
         """One round: ask all sites, combine what those sent whose answers can be used."""
         sent, number = server.sent(), server.round + 1
         lengths = [len(vector) for vector in sent]
+        private = self.settings.method.privacy is not None
 
         def check(name: str, answer: Content) -> None:
-            check_numbers(f"site {name}", answer.numbers, number)
+            check_numbers(f"site {name}", answer.numbers, number, private=private)
             check_vectors(f"site {name}", answer.vectors, lengths)
             check_step(f"site {name}", answer.vectors[0], sent[0], self.rules.largest_step)
 
@@ -277,15 +278,19 @@ def last_round(history: Sequence[Mapping], name: str) -> int:
     return max((row["round"] for row in history if row["site"] == name), default=0)
 
 
-def check_numbers(sender: str, numbers: Numbers, number: int) -> None:
-    """Refuse an answer to another round, or of a training that diverged. Raises InputError."""
-    said = [numbers[key] for key in ("round", "images", "learning_rate", "loss")]
+def check_numbers(sender: str, numbers: Numbers, number: int, *, private: bool) -> None:
+    """Refuse an answer to another round, or of a training that diverged. Raises InputError.
+
+    private: the site tells what its patients have spent, and no loss.
+    """
+    told = "epsilon" if private else "loss"
+    said = [numbers[key] for key in ("round", "images", "learning_rate", told)]
     scalars = [one for one in said if isinstance(one, int | float) and math.isfinite(one)]
     if len(scalars) < len(said) or said[0] != number:
         raise InputError(
             f"message of {sender}",
             expected=f"finite numbers of round {number}",
-            found=f"round, images, learning rate, loss: {', '.join(map(str, said))}",
+            found=f"round, images, learning rate, {told}: {', '.join(map(str, said))}",
             fix="ask the site what happened; its training may have diverged",
         )
 
@@ -305,5 +310,6 @@ def check_step(sender: str, update: Tensor, start: Tensor, largest: float) -> No
 
 def reply_in(answer: Content) -> Reply:
     """The reply that an answer to ROUND carries."""
-    rate, loss, images = (answer.numbers[key] for key in ("learning_rate", "loss", "images"))
-    return Reply([*answer.vectors], float(rate), float(loss), int(images))  # type: ignore[arg-type]
+    keys = ("learning_rate", "loss", "images", "epsilon")
+    rate, loss, images, epsilon = (float(answer.numbers[key]) for key in keys)  # type: ignore[arg-type]
+    return Reply([*answer.vectors], rate, loss, int(images), epsilon)

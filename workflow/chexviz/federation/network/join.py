@@ -37,6 +37,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="which images train (repeated)",
     )
     parser.add_argument(
+        "--duplicates", type=Path, help="near-identical images: of a study with `privacy`"
+    )
+    parser.add_argument(
         "--state", required=True, type=Path, help="folder where task block and progress are kept"
     )
     return parser.parse_args(argv)
@@ -81,7 +84,7 @@ def take_part(
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
     splits = {protocol: Path(file) for protocol, file in arguments.split}
-    prepared = Prepared(arguments.images, splits)
+    prepared = Prepared(arguments.images, splits, arguments.duplicates)
     take_part(
         server_of(arguments),
         arguments.approve,

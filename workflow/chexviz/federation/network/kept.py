@@ -1,6 +1,7 @@
 """What a site keeps on its disk of what it has done: it answers the same when asked again."""
 
 import hashlib
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from chexviz.federation import checkpoint
+from chexviz.federation.network import credentials
+
+NOISE = "noise.secret"
 
 
 def read_kept(path: Path) -> dict | None:
@@ -16,6 +20,18 @@ def read_kept(path: Path) -> dict | None:
     if state is None and path.is_file():
         print(f"{path} is damaged and not used", file=sys.stderr, flush=True)
     return state
+
+
+def noise_secret(folder: Path) -> int:
+    """What a site draws the noise of private trainings from: 256 bits that never leave it.
+
+    They are made once, so that a training that was stopped goes on to the same bytes. Raises
+    InputError if others can read the file.
+    """
+    path = folder / NOISE
+    if not path.exists():
+        credentials.create({path: str(secrets.randbits(256)).encode()})
+    return int(credentials.read_secret(path))
 
 
 def digest(vectors: Sequence[Tensor]) -> str:

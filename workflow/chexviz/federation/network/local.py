@@ -28,6 +28,7 @@ from chexviz.federation.network import bundle, credentials, join
 from chexviz.federation.network.conduct import conduct
 from chexviz.federation.network.control import Access, nodes, register
 from chexviz.federation.network.coordinator import Rules
+from chexviz.federation.network.kept import NOISE
 from chexviz.federation.network.link import Link
 from chexviz.federation.network.messages import Study
 from chexviz.federation.network.participant import MODEL
@@ -67,14 +68,18 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def make_credentials(folder: Path, sites: list[str]) -> None:
-    """The coordinator's authority and secret, and a key of each site, once."""
+def make_credentials(folder: Path, sites: list[str], seed: int) -> None:
+    """The coordinator's authority and secret, and a key of each site, once.
+
+    Noise is drawn from the seed, as in one process: all sites are on this machine anyway.
+    """
     if (folder / credentials.SECRET).exists():
         return
     credentials.make_authority(folder)
     credentials.make_server_certificate(folder, [HOST], days=365)
     for name in sites:
         credentials.make_site_key(folder / name / "key")
+        credentials.create({folder / name / NOISE: str(seed).encode()})
     credentials.make_secret(folder / credentials.SECRET)
 
 
@@ -105,6 +110,8 @@ def joined_sites(
             command += [f"--key={own / 'key'}", f"--authority={folder / credentials.AUTHORITY}"]
             command += [f"--approve={bundle.sha256()}", f"--images={arguments.images}"]
             command += ["--split", study.protocol, str(arguments.split), f"--state={own}"]
+            if arguments.duplicates:
+                command += [f"--duplicates={arguments.duplicates}"]
             processes[name] = subprocess.Popen(
                 command,
                 stdout=log,
@@ -143,12 +150,12 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
     study = study_of(arguments)
     inputs = [arguments.images, arguments.split]
-    inputs += [arguments.weights] if arguments.weights else []
+    inputs += [one for one in (arguments.weights, arguments.duplicates) if one]
     mark = fingerprint("federation.network.local", {"study": study.text}, inputs)
     folder = arguments.checkpoint.with_name(f"{arguments.checkpoint.name}.network")
     if (folder / "study").is_file() and (folder / "study").read_text() != mark:
         remove(folder)  # of another study, or of other code
-    make_credentials(folder, [*study.findings])
+    make_credentials(folder, [*study.findings], study.seed)
     with replacing(folder / "study") as temporary:
         temporary.write_text(mark)
     some = dict([*study.findings.items()][:1])
@@ -172,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
     layers = batchnorm_names(build(study.architecture, some, 0).representation) if own else []
     with replacing(arguments.history) as temporary:
         HISTORY.write(pd.DataFrame(server.history), temporary)
-    about = train.about_model(arguments, heads)
+    about = train.about_model(arguments, heads) | server.privacy("seed")
     files.save(arguments.model, joined(states, layers), **about)
     remove(folder)
 

@@ -28,7 +28,7 @@ NUMBERS = {  # of a message to a site, and of its answer
     START: ({"round"}, {"round", "size", "known"}),
     WARMUP: ({"round"}, {"round", "loss"}),  # of its epochs
     # counted: the last round of each site that counted, in the order of the study; 0: none.
-    ROUND: ({"round", "counted"}, {"round", "learning_rate", "loss", "images"}),
+    ROUND: ({"round", "counted"}, {"round", "learning_rate", "loss", "images", "epsilon"}),
     FINISH: ({"round"}, {"round"}),
 }
 Numbers = Mapping[str, int | float | Sequence[int] | Sequence[float]]
@@ -69,7 +69,9 @@ class Study(Settings, frozen=True):
         return self.warmup is not None and self.training().method.heads != "private"
 
     def head_warmup(self) -> Warmup | None:
-        """How heads are warmed up. Raises InputError."""
+        """How heads are warmed up. Raises InputError, also if privacy would not cover it."""
+        if self.warmup is not None and self.training().method.privacy:
+            raise odd("the coordinator", "no warm-up in a study with `privacy`", "one")
         return None if self.warmup is None else read(json.dumps(self.warmup), Warmup)
 
 

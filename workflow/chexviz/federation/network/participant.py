@@ -23,7 +23,7 @@ from chexviz.federation.exchange import Exchange
 from chexviz.federation.memory import free_bytes, make_room
 from chexviz.federation.methods import ALGORITHMS
 from chexviz.federation.network.head_warmup import HeadWarmup
-from chexviz.federation.network.kept import digest, read_kept
+from chexviz.federation.network.kept import digest, noise_secret, read_kept
 from chexviz.federation.network.messages import (
     FINISH,
     ROUND,
@@ -40,7 +40,7 @@ from chexviz.federation.network.messages import (
 from chexviz.federation.network.node import Told
 from chexviz.federation.rounds import STOPPED
 from chexviz.federation.server import Reply, reply_of
-from chexviz.federation.site import LocalSite
+from chexviz.federation.site import site_of
 from chexviz.federation.warmup import Party, warm_up
 from chexviz.models import device, files
 from chexviz.models.dataset import Dataset, load_datasets, with_shared_head
@@ -54,10 +54,12 @@ Tables = Callable[[Path], Mapping[str, str]]  # of a model: what the operator sh
 
 
 class Prepared(NamedTuple):
-    """What a site has made ready: its images, and its split under each protocol."""
+    """What a site has made ready: its images, its split under each protocol, and which images are
+    nearly identical (duplicates.csv; None: it is in no study with `privacy`)."""
 
     images: Path
     splits: Mapping[str, Path]
+    duplicates: Path | None = None
 
 
 class Participant:
@@ -110,7 +112,8 @@ class Participant:
         counted = part.counted(content.numbers["counted"])
         reply = part.train(number, counted, content.vectors, self.stop)
         numbers = {"round": number, "learning_rate": reply.learning_rate}
-        return Content(numbers | {"loss": reply.loss, "images": reply.images}, reply.vectors)
+        numbers |= {"loss": reply.loss, "images": reply.images, "epsilon": reply.epsilon}
+        return Content(numbers, reply.vectors)
 
     def finish(self, study: Study, content: Content) -> Content:
         """Write the model with the last average and the site's own task block."""
@@ -138,8 +141,18 @@ class Part:
         epochs = self.settings.rounds * len(self.phases)
         model = self.model()
         room = free_bytes(self.data.images.device)
-        make_room([self.data], model, self.settings.batch, self.settings.precision, room)
-        self.site = LocalSite(self.data, model, self.settings, epochs=epochs, seed=study.seed)
+        private = self.settings.method.privacy is not None
+        batch, precision = self.settings.batch, self.settings.precision
+        make_room([self.data], model, batch, precision, room, private=private)
+        self.site = site_of(
+            self.data,
+            model,
+            self.settings,
+            epochs=epochs,
+            seed=study.seed,
+            duplicates=prepared.duplicates,
+            secret=noise_secret(folder.parent) if private else study.seed,
+        )
         self.method = algorithm(self.settings, [self.site])
         self.before = deepcopy(self.method.state())  # what the method was at the round's start
         self.round = -1  # what is in memory is of no round yet
@@ -291,7 +304,7 @@ class Part:
                 if stop.is_set():
                     print(f"{label}: stopped; join again to go on", file=sys.stderr, flush=True)
                     sys.exit(STOPPED)
-        reply = reply_of(self.site, self.method)
+        reply = reply_of(self.site, self.method, number)
         self.round = number
         self.keep(received, reply)
         begun.remove()

@@ -22,12 +22,17 @@ class Standard(Representation):
         for inputs, outputs in pairwise((1, *STANDARD)):
             layers += [
                 nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
-                nn.BatchNorm2d(outputs),
+                self.normalisation(outputs),
                 # The maximum commutes with ReLU, which then has a quarter of the work.
                 nn.MaxPool2d(2),
                 nn.ReLU(),
             ]
         self.layers = nn.Sequential(*layers)
+
+    @staticmethod
+    def normalisation(channels: int) -> nn.Module:
+        """What follows a convolution of so many maps."""
+        return nn.BatchNorm2d(channels)
 
     def forward(self, images: Tensor) -> Tensor:
         images = (images - MEAN) / DEVIATION

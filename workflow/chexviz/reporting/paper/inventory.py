@@ -38,7 +38,8 @@ class Figure(NamedTuple):
     reStructuredText, in which {protocol}, {method} (the first) and {config[...]} stand for values.
     of: what of the run its pages show, see `counts`; per_page: how many of them a page has.
     columns: panels that stand side by side, one for each architecture; a run of fewer has as many
-    more of `of` in a row, and on a page. radiographs: whether it shows any.
+    more of `of` in a row, and on a page. private: of runs that have methods with privacy alone.
+    radiographs: whether it shows any.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Figure(NamedTuple):
     of: str = "run"
     per_page: int = 1
     columns: int = 1
+    private: bool = False
     radiographs: bool = False
 
     def pages(self, sites: list[dict], architectures: int) -> int:
@@ -108,12 +110,14 @@ def figures() -> dict[str, Figure]:
     return {figure.name: figure for figure in found if figure}
 
 
-def shown_figures(sites: list[dict], architectures: int) -> list[dict]:
+def shown_figures(sites: list[dict], architectures: int, *, private: bool = False) -> list[dict]:
     """The figures that a run of these has, each as the paper's template needs it.
 
-    sites: name, title, role and findings of each. architectures: how many.
+    sites: name, title, role and findings of each. architectures: how many. private: whether it has
+    methods with privacy.
     """
-    shown = [figure.in_paper(sites, architectures) for figure in figures().values()]
+    made = [figure for figure in figures().values() if private or not figure.private]
+    shown = [figure.in_paper(sites, architectures) for figure in made]
     return [figure for figure in shown if figure["pages"]]
 
 

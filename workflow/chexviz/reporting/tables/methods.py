@@ -1,5 +1,6 @@
 """The table of all methods: AUROC for every finding, the baseline's, and what a site sends."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +8,17 @@ import pandas as pd
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
+from chexviz.base.settings import read
 from chexviz.base.tables.models import read_histories
 from chexviz.base.tables.summaries import METHODS
 from chexviz.evaluation.cases import TOO_FEW
-from chexviz.reporting.histories import add_histories, sent_per_round
+from chexviz.reporting.histories import add_histories, sent_per_round, spent
 from chexviz.reporting.tables.cells import cell, note, p_cell, signed_cell
 from chexviz.reporting.tables.models import read_models
 from chexviz.reporting.tables.outputs import add_outputs, write
 from chexviz.reporting.tables.typesetting import Layout
 from chexviz.reporting.titles import add_titles, architecture_title, method_title
-from chexviz.reporting.wording import megabytes, p_phrase
+from chexviz.reporting.wording import fixed, joined, listed, megabytes, p_phrase, power
 
 BESIDE = 4  # endpoints that have a column each; of more, each has a group of rows
 READING = (
@@ -24,15 +26,22 @@ READING = (
     "paired test, not corrected for the number of methods. MB: megabytes that a site sends in a "
     "round; –: no exchange in rounds."
 )
+PRIVATE = (
+    "ε: differential privacy of each site's training for all images of a patient, at δ = {deltas}, "
+    "the largest of the sites; –: none."
+)
 
 
-def compare(models: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
+def compare(
+    models: pd.DataFrame, histories: pd.DataFrame, deltas: Mapping[str, float]
+) -> pd.DataFrame:
     """A row for each architecture, method and endpoint: `group`, then the columns of METHODS.
 
-    models: see models.summarise.
+    models: see models.summarise. deltas: of the methods with `privacy`.
     """
-    sent = sent_per_round(histories).rename("sent")
-    table = models.merge(sent, how="left", left_on=["architecture", "method"], right_index=True)
+    told = pd.DataFrame({"sent": sent_per_round(histories), "epsilon": spent(histories)})
+    table = models.merge(told, how="left", left_on=["architecture", "method"], right_index=True)
+    table["delta"] = table["method"].map(deltas).astype(float)
     # An ensemble is not trained, and has no history.
     table["sent"] = table["sent"].fillna(0)
     ordered = table.sort_values(
@@ -52,13 +61,23 @@ def layout(table: pd.DataFrame) -> Layout:
     """
     endpoints = list(table["group"].drop_duplicates())
     many = len(endpoints) > BESIDE
+    deltas = table["delta"].dropna().unique()
+    private = [PRIVATE.format(deltas=listed(map(power, deltas)))] if len(deltas) else []
     return Layout(
-        head=["Method", *(["AUROC"] if many else endpoints), "MB"],
+        head=["Method", *(["AUROC"] if many else endpoints), "MB", *(["ε"] if private else [])],
         groups=one_below_the_other(table) if many else beside_each_other(table, endpoints),
         caption="AUROC of all methods on the evaluation sets.",
-        note=f"{note(table)} {READING}",
+        note=joined([note(table), READING, *private]),
         group_head="Task" if many else "Architecture",
     )
+
+
+def last_cells(table: pd.DataFrame, row: Mapping) -> list[str]:
+    """The cells of a model that are of no endpoint: what it sends, and epsilon if any has one."""
+    cells = [megabytes(row["sent"])]
+    if table["delta"].notna().any():
+        cells.append("–" if np.isnan(row["epsilon"]) else fixed(row["epsilon"], 2))
+    return cells
 
 
 def beside_each_other(table: pd.DataFrame, endpoints: list[str]) -> dict[str, list[list[str]]]:
@@ -67,7 +86,7 @@ def beside_each_other(table: pd.DataFrame, endpoints: list[str]) -> dict[str, li
     for (architecture, method), rows in table.groupby(["architecture", "method"], sort=False):
         models = {row["group"]: model_cell(row) for row in rows.to_dict("records")}
         cells = [models.get(endpoint, "–") for endpoint in endpoints]
-        row = [method_title(method), *cells, megabytes(rows["sent"].iloc[0])]
+        row = [method_title(method), *cells, *last_cells(table, rows.iloc[0])]
         groups.setdefault(architecture_title(architecture), []).append(row)
     return groups
 
@@ -77,7 +96,7 @@ def one_below_the_other(table: pd.DataFrame) -> dict[str, list[list[str]]]:
     groups: dict[str, list[list[str]]] = {}
     for row in table.to_dict("records"):
         model = f"{architecture_title(row['architecture'])}, {method_title(row['method'])}"
-        cells = [model, model_cell(row), megabytes(row["sent"])]
+        cells = [model, model_cell(row), *last_cells(table, row)]
         groups.setdefault(row["group"], []).append(cells)
     return groups
 
@@ -96,12 +115,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--comparisons", required=True, type=Path)
     add_histories(parser)
+    parser.add_argument(
+        "--deltas", default="{}", metavar="JSON", help="of the methods with `privacy`"
+    )
     add_titles(parser)
     add_outputs(parser)
     arguments = parser.parse_args(argv)
 
     models = read_models(arguments.metrics, arguments.comparisons, arguments.titles)
-    table = compare(models, read_histories(arguments.history))
+    deltas = read(arguments.deltas, dict[str, float], "--deltas")
+    table = compare(models, read_histories(arguments.history), deltas)
     write(METHODS, table, layout(table), arguments)
 
 

@@ -9,6 +9,7 @@ TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"<": "$<$", ">": "$>$", "±": r"$\pm$", "−": "$-$", "–": "--", "ü": r"\"u"},
+    **{"ε": r"$\varepsilon$", "δ": r"$\delta$"},
 }
 
 

@@ -109,6 +109,7 @@ def write_model(server: Server, study: Study, ordered: Ordered) -> None:
         "seed": study.seed,
         "settings": study.settings,
         "left_out": left_out,
+        **server.privacy("secret"),
     }
     if SHARED in model.heads:
         files.save(ordered.path(MODEL), model.state_dict(), heads={**model.heads}, **about)

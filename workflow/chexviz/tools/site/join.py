@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         server_of(arguments),
         arguments.approve,
         home.about.name,
-        Prepared(images, splits),
+        Prepared(images, splits, home.results / "duplicates.csv"),
         home.state,
         Shared(home, arguments.share, arguments.smallest_cell),
     )
