@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from chexviz.base.files import sha256
@@ -85,6 +86,31 @@ def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") ->
         model_folder(protocol, **one).replace("/models/", "/predictions/") + suffix
         for one in models
     ]
+
+
+def leak_files(config: Config, name: str) -> list[str]:
+    """One kind of file of every model whose leaks are measured."""
+    models = study.attacked_models(config)
+    return [f"<results>/privacy/{one['architecture']}/{one['method']}/{name}" for one in models]
+
+
+def shadow_files(config: Config, wildcards: Any) -> list[str]:
+    """The attacker's own models of an architecture and method."""
+    about = wildcards.architecture, wildcards.method, config["run"]["seeds"][0]
+    folders = [model_folder(shadow, *about) for shadow in study.shadows(config)]
+    return [f"{folder}/global.safetensors" for folder in folders]
+
+
+def attacked_model(config: Config, wildcards: Any) -> str:
+    """The model of an architecture and method that is attacked."""
+    about = wildcards.architecture, wildcards.method, config["run"]["seeds"][0]
+    return f"{model_folder(study.bundled_protocol(config), *about)}/global.safetensors"
+
+
+def attacked_tasks(config: Config, wildcards: Any) -> list[str]:
+    """The warmed-up task blocks that its training starts from; none if not warmed up."""
+    about = {"protocol": study.bundled_protocol(config), "seed": config["run"]["seeds"][0]}
+    return task_files(config, SimpleNamespace(**dict(wildcards.items()), **about))
 
 
 def bundled_model(config: Config, wildcards: Any) -> str:

@@ -119,6 +119,17 @@ def evaluation(config: Config, *keys: str) -> dict:
     return take(config["evaluation"], "bootstrap", "minimum_cases", *keys)
 
 
+def inversion(config: Config) -> dict:
+    """How images are reconstructed from what a site sends."""
+    return config["privacy"]["inversion"] | evaluation(config)
+
+
+def membership(config: Config) -> dict:
+    """How it is asked who trained a model."""
+    asked = take(config["privacy"]["membership"], "false_positive_rates")
+    return asked | take(config["training"], "threads") | evaluation(config)
+
+
 def localise(config: Config) -> dict:
     """How Grad-CAM maps are compared with annotations."""
     compared = config["evaluation"]["localisation"] | take(config["preprocess"], "size")
