@@ -91,8 +91,7 @@ rule all:
             protocol=study.bundled_protocol(config),
             architecture=config["run"]["architectures"],
         ),
-        paths.leak_files(config, "inversion.csv"),
-        paths.leak_files(config, "membership.csv"),
+        ["<results>/figures/privacy.png"] if config["run"]["privacy"] else [],
 
 
 onsuccess:

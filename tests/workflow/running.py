@@ -15,6 +15,7 @@ import forking
 
 # As small as a run can be that still passes through every stage.
 TINY = {
+    "run": {"privacy": False},
     "preprocess": {"size": 32},
     "phantom": {"images": 90},
     "architectures": {
@@ -43,7 +44,11 @@ HOSPITAL = {
     "labels": "labels.csv",
 }
 SITES = ["rsna", "siim", "hospital"]
-THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL | {"shards": 2}}}
+THREE = TINY | {
+    "run": {"sites": SITES, "privacy": True},
+    "sites": {"hospital": HOSPITAL | {"shards": 2}},
+    "privacy": {"inversion": {"images": 4, "batch": 2, "steps": 2}},
+}
 
 
 class Workflow:

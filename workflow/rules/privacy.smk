@@ -2,7 +2,6 @@
 
 SHADOWS = study.shadows(config)
 SHADOW = "|".join(SHADOWS)
-LEAKS = study.attacked_models(config)
 ATTACKED_SPLIT = f"<results>/splits/{study.bundled_protocol(config)}.csv"
 FIRST_SEED = config["run"]["seeds"][0]
 

@@ -89,9 +89,8 @@ def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") ->
 
 
 def leak_files(config: Config, name: str) -> list[str]:
-    """One kind of file of every model whose leaks are measured."""
-    models = study.attacked_models(config)
-    return [f"<results>/privacy/{one['architecture']}/{one['method']}/{name}" for one in models]
+    """One table of every model whose leaks are measured."""
+    return [f"<results>/{inventory.leak_file(one, name)}" for one in study.attacked_models(config)]
 
 
 def shadow_files(config: Config, wildcards: Any) -> list[str]:
@@ -156,7 +155,8 @@ def study_tables(config: Config) -> list[str]:
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
     shown = settings.figures(config)
-    files = inventory.files(config["run"]["protocols"], settings.titles(config), shown)
+    attacked = study.attacked_models(config)
+    files = inventory.files(config["run"]["protocols"], settings.titles(config), shown, attacked)
     return [f"<results>/{name}" for name in files]
 
 

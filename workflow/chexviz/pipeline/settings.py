@@ -155,7 +155,8 @@ def published(config: Config) -> dict:
 def paper(config: Config) -> dict:
     """What the paper's text says about the settings."""
     return take(config, "split", "training", "evaluation", "preprocess") | {
-        **config["run"],
+        **take(config["run"], "protocols", "seeds"),
+        "attacked": study.attacked_models(config),
         "sites": [title | origin(config, title["name"]) for title in titles(config)],
         "software": release.software(HOME / "envs" / "requirements.lock"),
         "code": release.code(HOME / "CITATION.cff"),
@@ -174,7 +175,8 @@ def paper(config: Config) -> dict:
 
 def figures(config: Config) -> list[dict]:
     """The figures of the run, as the paper's template needs them."""
-    return inventory.shown_figures(titles(config), len(config["run"]["architectures"]))
+    asked = [key for key in ("privacy",) if config["run"][key]]
+    return inventory.shown_figures(titles(config), len(config["run"]["architectures"]), asked)
 
 
 def origin(config: Config, site: str) -> dict:
