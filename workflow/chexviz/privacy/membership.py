@@ -73,10 +73,11 @@ def compared(target: np.ndarray, shadows: np.ndarray, trained: np.ndarray) -> pd
 def by_patient(images: pd.DataFrame) -> pd.DataFrame:
     """The mean score of each patient's images, wherever they are.
 
-    images: columns patient, label (1: trained the model), and one for each comparison.
+    images: columns patient, label (1: trained the model), and one for each comparison. A patient
+    of whom any image trained is a member.
     """
     patients = images.groupby("patient", sort=True)
-    return patients.mean().astype({"label": int}).reset_index()
+    return patients.mean().assign(label=patients["label"].max()).reset_index()
 
 
 # --- numbers -------------------------------------------------------------------------------------

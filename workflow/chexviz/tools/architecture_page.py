@@ -127,7 +127,9 @@ def module_table() -> str:
 
 def tables() -> list[Table]:
     """All tables, in the order of the stages that write them."""
-    found = [vars(module).values() for module in (sites, study, models, evaluation, privacy, summaries)]
+    found = [
+        vars(module).values() for module in (sites, study, models, evaluation, privacy, summaries)
+    ]
     return [one for values in found for one in values if isinstance(one, Table)]
 
 
