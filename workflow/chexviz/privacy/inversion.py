@@ -156,7 +156,7 @@ def attack(target: Attacked, scenario: str, settings: Inversion, seed: int) -> F
                 )
                 shown = example(images, target) if shown is None else shown
     assert shown is not None
-    return Found(*numbers, shown)
+    return Found._make([*numbers, shown])
 
 
 def size_of(scenario: str, settings: Inversion) -> int:

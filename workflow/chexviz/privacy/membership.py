@@ -101,7 +101,7 @@ def measures(scores: pd.DataFrame, comparison: str, settings: Membership) -> pd.
     for rate in settings.false_positive_rates:
         asked["tpr", rate] = lambda curve, rate=rate: found_at(curve, rate)
     ranking = Ranking(labels, scores["score"].to_numpy(), np.arange(len(labels)))
-    blocks = {one: [] for one in asked}
+    blocks: dict[tuple, list[np.ndarray]] = {one: [] for one in asked}
     for _, weights in draws(scores, f"membership {comparison}", settings.bootstrap, comparison):
         curve = ranking.curve(weights)
         for one, measure in asked.items():
@@ -111,21 +111,16 @@ def measures(scores: pd.DataFrame, comparison: str, settings: Membership) -> pd.
     for (measure, rate), found in blocks.items():
         note = few or too_few_for(rate, others)
         value, replicates = found[0].item(), np.concatenate(found[1:])
-        ends = (None, None)
-        if not note and measure == "auroc":
-            ends = auroc_interval(value, replicates, (members, others), level(settings))
-        elif not note:
-            ends = rate_interval(value, replicates, members, level(settings))
-        told = None if too_few_for(rate, others) else value
-        names = ("value", "value_low", "value_high")
-        numbers = dict(zip(names, (told, *ends), strict=True))
-        rows.append(about | {"measure": measure, "fpr": rate, "note": note} | numbers)
-    return pd.DataFrame(rows)
-
-
-def level(settings: Membership) -> float:
-    """The confidence of intervals."""
-    return settings.bootstrap.confidence
+        told = {"value": np.nan if too_few_for(rate, others) else value}
+        if not note:
+            level = settings.bootstrap.confidence
+            told["value_low"], told["value_high"] = (
+                auroc_interval(value, replicates, (members, others), level)
+                if measure == "auroc"
+                else rate_interval(value, replicates, members, level)
+            )
+        rows.append(about | {"measure": measure, "fpr": rate, "note": note} | told)
+    return pd.DataFrame(rows).reindex(columns=MEMBERSHIP.names)
 
 
 def too_few_for(rate: float | None, others: int) -> str:
@@ -209,9 +204,9 @@ def main(argv: list[str] | None = None) -> None:
     table = pd.concat([measures(one, name, settings) for name, one in scored.items()])
     table = table.assign(**about, shadows=len(arguments.shadows))
     curve = pd.concat([points(one, name) for name, one in scored.items()]).assign(**about)
-    with replacing_all({MEMBERSHIP: arguments.table, MEMBERSHIP_ROC: arguments.roc}) as files:
-        MEMBERSHIP.write(table[MEMBERSHIP.names], files[MEMBERSHIP])
-        MEMBERSHIP_ROC.write(curve[MEMBERSHIP_ROC.names], files[MEMBERSHIP_ROC])
+    with replacing_all({"table": arguments.table, "roc": arguments.roc}) as made:
+        MEMBERSHIP.write(table, made["table"])
+        MEMBERSHIP_ROC.write(curve[MEMBERSHIP_ROC.names], made["roc"])
 
 
 if __name__ == "__main__":

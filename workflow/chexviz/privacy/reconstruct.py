@@ -18,11 +18,15 @@ SLOWER = (3 / 8, 5 / 8, 7 / 8)  # of the steps: where the rate falls to a tenth,
 
 
 def gradient(
-    model: Model, parameters: Sequence[Tensor], images: Tensor, labels: Tensor, **how: bool
+    model: Model,
+    parameters: Sequence[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    create_graph: bool = False,
 ) -> tuple[Tensor, ...]:
-    """The gradients of a batch's loss by some parameters. how: see torch.autograd.grad."""
+    """The gradients of a batch's loss by some parameters. create_graph: to be derived once more."""
     loss = masked_loss(model(images, [*model.heads]), labels)
-    return torch.autograd.grad(loss, list(parameters), **how)
+    return torch.autograd.grad(loss, list(parameters), create_graph=create_graph)
 
 
 def reconstruct(

@@ -62,10 +62,10 @@ def main(argv: list[str] | None = None) -> None:
     pairs = DUPLICATES.read(arguments.duplicates, *PAIR)
     seed = read(arguments.settings, Shadows).seed
     made = splits(split, pairs, len(arguments.shadows), seed)
-    files = dict(enumerate(arguments.shadows, 1))
+    files = {str(number): path for number, path in enumerate(arguments.shadows, 1)}
     with replacing_all(files) as temporaries:
         for number, temporary in temporaries.items():
-            SPLIT.write(made[number], temporary)
+            SPLIT.write(made[int(number)], temporary)
 
 
 if __name__ == "__main__":
