@@ -53,11 +53,11 @@ NOTE = (
     "ticks: by chance."
 )
 # mm on the printed page
-EDGE, TOP, GAP, BETWEEN, HEAD = 4.0, 5.0, 0.6, 4.0, 7.0
+EDGE, TOP, GAP, BETWEEN, HEAD = 4.0, 5.0, 0.6, 4.0, 1.8
 TILE = (style.DOUBLE_COLUMN - 2 * EDGE - 3 * BETWEEN - 8 * GAP) / 12
-PANELS = TOP + HEAD + TILE + 14  # where they begin
+PANELS = TOP + HEAD + TILE + 12  # where they begin
 HEIGHT, AXIS = 44.0, 12.0
-COLUMNS = ((38.0, 36.0), (80.0, 32.0), (128.0, 49.0))  # left edges and widths
+COLUMNS = ((38.0, 38.0), (83.0, 26.0), (121.0, 55.0))  # left edges and widths
 LEAST = 1e-3  # the smallest rate of the curves
 
 
@@ -105,11 +105,11 @@ def draw_pictures(figure: Figure, pictures: dict[str, np.ndarray]) -> None:
         style.text_at(figure, left + 2 * (column == 0), TOP, capital(TITLES[scenario]), fontsize=7)
         for place, (picture, title) in enumerate(zip(pictures[scenario], SHOWN, strict=True)):
             x = left + place * (TILE + GAP)
-            axes = style.axes_at(figure, x, TOP + HEAD - 2, TILE, TILE)
+            axes = style.axes_at(figure, x, TOP + HEAD, TILE, TILE)
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_axis_off()
             look: style.Look = {"fontsize": 5.5, "color": style.GREY, "ha": "center", "va": "top"}
-            style.text_at(figure, x + TILE / 2, TOP + HEAD + TILE - 1, title, **look)
+            style.text_at(figure, x + TILE / 2, TOP + HEAD + TILE + 1, title, **look)
 
 
 def capital(text: str) -> str:
@@ -195,8 +195,12 @@ def draw_curves(
             )
     axes.plot([LEAST, 1], [LEAST, 1], color=style.LIGHT, linewidth=0.8, zorder=0)
     axes.set(xscale="log", yscale="log", xlim=(LEAST, 1), ylim=(LEAST, 1))
-    axes.set(xlabel="Falsely accused (of all)", ylabel="Found (of those who trained)")
-    axes.legend(title="AUROC", loc="lower right", fontsize=5.5, title_fontsize=6, frameon=False)
+    ticks = [0.001, 0.01, 0.1, 1]
+    axes.set_xticks(ticks, [f"{100 * one:g}" for one in ticks])
+    axes.set_yticks(ticks, [f"{100 * one:g}" for one in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel="Others who are accused (%)", ylabel="Found, of those who trained (%)")
+    axes.legend(title="AUROC", loc="lower right", fontsize=5.5, title_fontsize=6)
 
 
 def main(argv: list[str] | None = None) -> None:
