@@ -117,7 +117,7 @@ def test_no_two_images_are_of_one_patient():
     rows = pd.DataFrame({"patient": ["a", "b", "a", "c", "b", "d"]})
     chosen = inversion.one_each(rows, 3, seed=1)
     assert rows["patient"].iloc[chosen].nunique() == len(chosen) == 3
-    assert len(inversion.one_each(rows, None, seed=1)) == 4
+    assert len(inversion.one_each(rows, 9, seed=1)) == 4
     assert inversion.one_each(rows, 3, seed=1).tolist() == chosen.tolist()
 
 

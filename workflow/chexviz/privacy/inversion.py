@@ -35,6 +35,9 @@ from chexviz.privacy.settings import Inversion
 from chexviz.privacy.similarity import correlation, psnr, ssim
 
 
+STRANGERS = 1000  # images that took no part, at most: they are all in memory
+
+
 @dataclass
 class Attacked:
     """What of a site is attacked.
@@ -104,7 +107,7 @@ def attacked(
     exchanged = method.parameters(model)
     update = method.like(exchanged, -send(federation, site))  # down the gradient
     chosen = torch.tensor(one_each(site.data.rows, settings.images, seed), device=site.device)
-    others = torch.tensor(one_each(strangers.rows, None, seed), device=site.device)
+    others = torch.tensor(one_each(strangers.rows, STRANGERS, seed), device=site.device)
     if len(others) < len(chosen):
         raise InputError(
             "privacy: inversion: images",
@@ -122,8 +125,8 @@ def of(data: Dataset, rows: Tensor) -> Tensor:
     return to_unit(images)
 
 
-def one_each(rows: pd.DataFrame, count: int | None, seed: int) -> np.ndarray:
-    """The positions of one image each of `count` patients (None: of all), drawn at random."""
+def one_each(rows: pd.DataFrame, count: int, seed: int) -> np.ndarray:
+    """The positions of one image each of `count` patients, or of all if fewer, drawn at random."""
     draws = np.random.default_rng(stream(seed, "inversion", "patients"))
     order = draws.permutation(len(rows))
     first = ~rows["patient"].iloc[order].duplicated().to_numpy()

@@ -27,7 +27,7 @@ INVERSION = Table(
     **bounds("ssim_control"),
     **bounds("ssim_leak"),
     **bounds("first", "share of reconstructions that correlate most with the right image"),
-    candidates=whole("among so many images: it, and those of the site that took no part"),
+    candidates=whole("among so many images: it, and some of the site that took no part"),
     chance=number("of `first`: 1 / candidates"),
     note=note(),
 )
