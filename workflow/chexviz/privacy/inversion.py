@@ -34,7 +34,6 @@ from chexviz.privacy.reconstruct import gradient, reconstruct
 from chexviz.privacy.settings import Inversion
 from chexviz.privacy.similarity import correlation, psnr, ssim
 
-
 STRANGERS = 1000  # images that took no part, at most: they are all in memory
 
 
