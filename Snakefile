@@ -37,6 +37,7 @@ if config["training"]["engine"] == "flower":
 
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/evaluation_simulated.smk"
+include: "workflow/rules/privacy.smk"
 include: "workflow/rules/bundle.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/tables_published.smk"
@@ -91,6 +92,7 @@ rule all:
             protocol=study.bundled_protocol(config),
             architecture=config["run"]["architectures"],
         ),
+        ["<results>/figures/privacy.png"] if config["run"]["privacy"] else [],
 
 
 onsuccess:

@@ -20,6 +20,7 @@ import job_server
 
 # As small as a run can be that still passes through every stage.
 TINY = {
+    "run": {"privacy": False},
     "preprocess": {"size": 32},
     "phantom": {"images": 90},
     "architectures": {
@@ -49,7 +50,11 @@ HOSPITAL = {
     "annotations": "annotations.json",
 }
 SITES = ["rsna", "siim", "hospital"]
-THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL | {"shards": 2}}}
+THREE = TINY | {
+    "run": {"sites": SITES, "privacy": True},
+    "sites": {"hospital": HOSPITAL | {"shards": 2}},
+    "privacy": {"inversion": {"images": 4, "batch": 2, "steps": 2}},
+}
 
 
 @functools.cache

@@ -30,7 +30,7 @@ WIDE = {
     "mark": hostile.TEXT,
     "run": {
         **{"sites": ["rsna", "siim", "hospital"], "protocols": ["patient", "paper"]},
-        **{"methods": METHODS, "seeds": [1, 2]},
+        **{"methods": METHODS, "seeds": [1, 2], "privacy": True},
     },
     "sites": {
         "rsna": {"source": [f"local:{hostile.TEXT}", "local:."], "title": hostile.TEXT},
@@ -38,6 +38,7 @@ WIDE = {
         "hospital": HOSPITAL | {"shards": 3, "title": "St. Mary's"},
     },
     "architectures": {"densenet121": {"weights": "my weights.pth", "weights_sha256": "0" * 64}},
+    "privacy": {"architectures": ["densenet121", "standard"]},
 }
 LEAST = {"run": {"sites": ["siim"], "protocols": ["patient"], "architectures": ["standard"]}}
 CONFIG = Path(__file__).parents[2] / "config"

@@ -92,7 +92,7 @@ def test_the_demo_only_shrinks(repository):
                 check(value, base[key], [*path, key])
 
     assert demo["sites"].pop("abroad")["role"] == "external"
-    assert demo.pop("run") == {"sites": [*paper["run"]["sites"], "abroad"]}
+    assert demo.pop("run") == {"sites": [*paper["run"]["sites"], "abroad"], "privacy": True}
     check(demo, paper, [])
     # Its sets are smaller, so that a number needs fewer cases; and of no model in the study:
     assert demo["evaluation"].keys() == {"minimum_cases", "coverage", "simulation"}

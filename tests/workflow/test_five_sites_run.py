@@ -11,7 +11,7 @@ DRAWN = {"source": ["phantom"], "contract": None}
 SMALL = TINY | {
     "pathvars": {"results": "results", "resources": "resources"},
     "mark": "TEST: five small phantoms",
-    "run": {"architectures": ["standard"]},
+    "run": {"architectures": ["standard"], "privacy": False},
     "phantom": {
         "images": 149
     },  # which share one radiograph, of a patient whom the split of NIH tests

@@ -11,7 +11,7 @@ SITES = ["siim", "hospital"]  # of one task, so that there is something to ensem
 SEVERAL = THREE | {
     "run": {
         **{"sites": SITES, "protocols": ["paper"], "architectures": ["standard"]},
-        **{"methods": METHODS, "seeds": [2022, 2023]},
+        **{"methods": METHODS, "seeds": [2022, 2023], "privacy": False},
     },
     "methods": {"dp8": {"algorithm": "fedavg", "batchnorm": "frozen", "privacy": PRIVACY}},
 }

@@ -35,7 +35,7 @@ def test_every_artifact_comes_out(done):
                 assert "DEMO" in path.read_text()
     (paper,) = done.results("paper.pdf")
     assert paper.read_bytes().startswith(b"%PDF")
-    for name in ("figure1", "audit", "flow"):
+    for name in ("figure1", "audit", "flow", "privacy"):
         assert len(done.results(f"figures/{name}.*")) == 2
     assert len(done.results("tables/participants.*")) == 3
 

@@ -21,7 +21,7 @@ def done(tmp_path_factory, repository, real_data) -> Workflow:
     overlay = copy.deepcopy(TINY)
     overlay["architectures"]["standard"] = {"baseline": {"epochs": 1}, "federated": {"rounds": 1}}
     overlay["mark"] = "TEST: a few hundred images, short schedules"
-    overlay["run"] = {"sites": ["rsna", "hospital"], "architectures": ["standard"]}
+    overlay["run"] |= {"sites": ["rsna", "hospital"], "architectures": ["standard"]}
     overlay["preprocess"]["size"] = 64
     overlay["sites"] = {
         "rsna": {

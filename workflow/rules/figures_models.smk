@@ -365,3 +365,42 @@ rule figure_epsilon:
             --png {output.png:q} \
             2>&1 | tee {log:q}
         """
+
+
+rule figure_privacy:
+    """Draw what a curious server sees, and whether models tell who trained them."""
+    input:
+        inversion=paths.leak_files(config, "inversion"),
+        pictures=[f"{path[:-4]}.npz" for path in paths.leak_files(config, "inversion")[:1]],
+        membership=paths.leak_files(config, "membership"),
+        roc=paths.leak_files(config, "membership_roc"),
+    output:
+        pdf="<results>/figures/privacy.pdf",
+        png=report("<results>/figures/privacy.png", **reported("privacy")),
+    log:
+        "<logs>/figure_privacy.log",
+    benchmark:
+        "<benchmarks>/figure_privacy.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.figures.privacy"),
+        order=study.names(study.attacked_models(config)),
+        mark=MARK,
+        caption=caption("privacy"),
+    shell:
+        """
+        python -m chexviz.reporting.figures.privacy \
+            --inversion {input.inversion:q} \
+            --pictures {input.pictures:q} \
+            --membership {input.membership:q} \
+            --roc {input.roc:q} \
+            --mark={params.mark:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            2>&1 | tee {log:q}
+        """

@@ -23,7 +23,8 @@ from chexviz.models import sizes
 from chexviz.pipeline import release
 from chexviz.reporting.paper import inventory, paper
 from chexviz.reporting.paper.facts import collect
-from made_paper import REPOSITORY, make_paper
+from made_leaks import ABOUT, write_leaks
+from made_paper import REPOSITORY, make_figures, make_paper
 from made_results import ABROAD, CLINIC, HOSPITAL, RSNA, SIIM
 
 TEMPLATE = REPOSITORY / "paper" / "paper.typ"
@@ -67,8 +68,9 @@ def settings_of(made) -> dict:
         "code": release.code(REPOSITORY / "CITATION.cff"),
         "sizes": sizes.facts(),
         "figures": inventory.shown_figures(
-            made.sites, len(SCHEDULES), private="dp3" in made.methods
+            made.sites, len(SCHEDULES), ["private methods"] * ("dp3" in made.methods)
         ),
+        "attacked": [],
     }
 
 
@@ -279,6 +281,18 @@ def test_the_paper_says_what_is_concluded(two):
     for sentence in (first["results"], first["summary"], first["correction"]):
         assert squeezed(sentence) in abstract(facts)
     assert squeezed(facts["known"]["disjoint"]) in abstract(facts)
+
+
+def test_what_leaks_is_said_where_it_was_measured(two):
+    text = words(facts_of(two))
+    assert "What the updates of sites and the models give away was not measured" in text
+    write_leaks(two.root)
+    make_figures(two, [two.root / "figures" / "privacy.pdf"], 1)
+    shown = inventory.shown_figures(two.sites, len(SCHEDULES), ["privacy"])
+    text = words(facts_of(two, attacked=[ABOUT], figures=shown))
+    assert "Gradient inversion of Standard w/ FL on 24 images" in text
+    assert "with an AUROC of 0.710 (0.660 to 0.760) (control: 0.510 (0.450 to 0.570))" in text
+    assert "was not measured in this run" not in text
 
 
 def test_where_no_patient_is_known_nothing_goes_by_patients(nobody):

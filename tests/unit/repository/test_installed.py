@@ -31,6 +31,7 @@ UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.envi
 ROOMS = {
     **dict.fromkeys(("base", "images", "evaluation", "reporting"), ""),
     **{"data": "data", "cohort": "data", "models": "train", "federation": "train"},
+    "privacy": "train",
     **{"inference": "predict", "viewer": "view", "export.py": "export"},
     **{"figures": "figures", "paper": "figures", "pipeline": "workflow", "tools": "workflow"},
     **dict.fromkeys(("network", "server", "site"), "federation"),

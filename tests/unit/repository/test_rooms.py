@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "models": COMMON,
     "federation": {*COMMON, "models"},
     "evaluation": COMMON,
+    "privacy": {*COMMON, "cohort", "models", "federation", "evaluation"},
     "reporting": COMMON,
     "inference": {*COMMON, "data", "models", "evaluation", "reporting"},
     "pipeline": COMPUTING,

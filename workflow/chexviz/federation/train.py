@@ -39,9 +39,8 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def parser_of(main: Callable) -> argparse.ArgumentParser:
-    """Takes what trains a model, in this process or over a network."""
-    parser = argument_parser(main)
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what `load_parties` and `build_sites` make: a training at its start."""
     parser.add_argument("--architecture", required=True, choices=ARCHITECTURES)
     add_sites(parser)
     parser.add_argument("--images", required=True, type=Path, help="of the site, or of all sites")
@@ -56,9 +55,15 @@ def parser_of(main: Callable) -> argparse.ArgumentParser:
         help="near-identical images, for a method with `privacy`",
     )
     parser.add_argument("--task", nargs="*", type=Path, help="initial task block of each head")
-    parser.add_argument("--protocol", required=True, help="of the split, to be shown")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--settings", required=True, help="JSON of a Training")
+
+
+def parser_of(main: Callable) -> argparse.ArgumentParser:
+    """Takes what trains a model, in this process or over a network."""
+    parser = argument_parser(main)
+    add_start(parser)
+    parser.add_argument("--protocol", required=True, help="of the split, to be shown")
     parser.add_argument("--checkpoint", required=True, type=Path)
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--history", required=True, type=Path)

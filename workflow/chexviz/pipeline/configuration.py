@@ -67,6 +67,7 @@ def check(config: Config) -> None:
     check_findings(config)
     check_methods(config)
     check_engine(config)
+    check_privacy(config)
     check_titles(config)
     for site in config["run"]["sites"]:
         check_archive(config, site)
@@ -153,6 +154,28 @@ def check_methods(config: Config) -> None:
                 precision=config["training"]["precision"],
                 compiled=config["training"]["compile"],
             )
+
+
+def check_privacy(config: Config) -> None:
+    """Refuse to attack models without patients of whom nothing trained, and of no architecture."""
+    if not config["run"]["privacy"]:
+        return
+    protocols, run = config["run"]["protocols"], config["run"]["architectures"]
+    if "patient" not in protocols:
+        raise InputError(
+            "config: run: privacy",
+            expected="the protocol patient: whether a patient trained a model can only be asked "
+            "where patients are on one side",
+            found=f"protocols: {', '.join(protocols)}",
+            fix="add patient to run: protocols, or set privacy: false",
+        )
+    if not set(config["privacy"]["architectures"]) & set(run):
+        raise InputError(
+            "config: privacy: architectures",
+            expected=f"one of those of the run: {', '.join(run)}",
+            found=", ".join(config["privacy"]["architectures"]),
+            fix="name one that the run trains, or set run: privacy: false",
+        )
 
 
 def check_engine(config: Config) -> None:

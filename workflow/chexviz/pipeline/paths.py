@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from chexviz.base.files import sha256
@@ -95,6 +96,30 @@ def prediction_files(models: list[dict], protocol: str, suffix: str = ".csv") ->
     ]
 
 
+def leak_files(config: Config, name: str) -> list[str]:
+    """One table of every model whose leaks are measured."""
+    return [f"<results>/{inventory.leak_file(one, name)}" for one in study.attacked_models(config)]
+
+
+def shadow_files(config: Config, wildcards: Any) -> list[str]:
+    """The attacker's own models of an architecture and method."""
+    about = wildcards.architecture, wildcards.method, config["run"]["seeds"][0]
+    folders = [model_folder(shadow, *about) for shadow in study.shadows(config)]
+    return [f"{folder}/global.safetensors" for folder in folders]
+
+
+def attacked_model(config: Config, wildcards: Any) -> str:
+    """The model of an architecture and method that is attacked."""
+    about = wildcards.architecture, wildcards.method, config["run"]["seeds"][0]
+    return f"{model_folder(study.bundled_protocol(config), *about)}/global.safetensors"
+
+
+def attacked_tasks(config: Config, wildcards: Any) -> list[str]:
+    """The warmed-up task blocks that its training starts from; none if not warmed up."""
+    about = {"protocol": study.bundled_protocol(config), "seed": config["run"]["seeds"][0]}
+    return task_files(config, SimpleNamespace(**dict(wildcards.items()), **about))
+
+
 def bundled_model(config: Config, wildcards: Any) -> str:
     """The file of the model that is given away."""
     model = study.bundled_model(config, wildcards.protocol, wildcards.architecture)
@@ -138,7 +163,8 @@ def study_tables(config: Config) -> list[str]:
 def paper_files(config: Config) -> list[str]:
     """Result files that the PDF reads."""
     shown = settings.figures(config)
-    files = inventory.files(config["run"]["protocols"], settings.titles(config), shown)
+    attacked = study.attacked_models(config)
+    files = inventory.files(config["run"]["protocols"], settings.titles(config), shown, attacked)
     return [f"<results>/{name}" for name in files]
 
 

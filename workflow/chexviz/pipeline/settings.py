@@ -126,6 +126,17 @@ def evaluation(config: Config, *keys: str) -> dict:
     return take(config["evaluation"], "bootstrap", "minimum_cases", *keys)
 
 
+def inversion(config: Config) -> dict:
+    """How images are reconstructed from what a site sends."""
+    return config["privacy"]["inversion"] | evaluation(config)
+
+
+def membership(config: Config) -> dict:
+    """How it is asked who trained a model."""
+    asked = take(config["privacy"]["membership"], "false_positive_rates")
+    return asked | take(config["training"], "threads") | evaluation(config)
+
+
 def localise(config: Config) -> dict:
     """How Grad-CAM maps are compared with annotations."""
     compared = config["evaluation"]["localisation"] | take(config["preprocess"], "size")
@@ -151,7 +162,8 @@ def published(config: Config) -> dict:
 def paper(config: Config) -> dict:
     """What the paper's text says about the settings."""
     return take(config, "split", "training", "evaluation", "preprocess") | {
-        **config["run"],
+        **take(config["run"], "protocols", "seeds"),
+        "attacked": study.attacked_models(config),
         "sites": [title | origin(config, title["name"]) for title in titles(config)],
         "software": release.software(HOME / "envs" / "requirements.lock"),
         "code": release.code(HOME / "CITATION.cff"),
@@ -170,8 +182,9 @@ def paper(config: Config) -> dict:
 
 def figures(config: Config) -> list[dict]:
     """The figures of the run, as the paper's template needs them."""
-    architectures, private = config["run"]["architectures"], study.private_methods(config)
-    return inventory.shown_figures(titles(config), len(architectures), private=bool(private))
+    run = config["run"]
+    asked = ["privacy"] * run["privacy"] + ["private methods"] * bool(study.private_methods(config))
+    return inventory.shown_figures(titles(config), len(run["architectures"]), asked)
 
 
 def origin(config: Config, site: str) -> dict:

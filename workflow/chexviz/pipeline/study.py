@@ -133,6 +133,28 @@ def bundled_model(config: Config, protocol: str, architecture: str) -> dict:
     return {"protocol": protocol, "architecture": architecture} | first
 
 
+def attacked_models(config: Config) -> list[dict]:
+    """The models whose leaks are measured: of every federated method, the first seed.
+
+    What trains in one place, or is no model of its own, sends nothing.
+    """
+    if not config["run"]["privacy"]:
+        return []
+    seed, methods = config["run"]["seeds"][0], config["methods"]
+    return [
+        {"architecture": architecture, "method": method, "seed": seed}
+        for architecture in config["privacy"]["architectures"]
+        if architecture in config["run"]["architectures"]
+        for method in config["run"]["methods"]
+        if methods[method]["algorithm"] not in (POOLED, ENSEMBLE)
+    ]
+
+
+def shadows(config: Config) -> list[str]:
+    """The names of the splits that the attacker's own models are trained by."""
+    return [f"shadow{number + 1}" for number in range(config["privacy"]["membership"]["shadows"])]
+
+
 def names(models: list[dict]) -> list[str]:
     """Models or trainings in a word each, in order."""
     return ["/".join(map(str, one.values())) for one in models]

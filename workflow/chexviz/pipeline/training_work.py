@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chexviz.base.methods import BASELINE
 from chexviz.pipeline.settings import contract, phantom, text, train
-from chexviz.pipeline.study import training_sites
+from chexviz.pipeline.study import shadows, training_sites
 
 LONG = 1e9  # pixels: four demos, up to half an hour on two cores
 LIMIT = 60  # seconds that measuring may take
@@ -31,6 +31,14 @@ def epochs(settings: Mapping) -> float:
     return settings["rounds"] * (settings["local_epochs"] + heads / 3)
 
 
+def trained_share(config: Mapping, protocol: str) -> float:
+    """The share of images that train; a shadow model has half of those that do not validate."""
+    if protocol in shadows(config):
+        return (1 - config["split"]["patient"]["validation"]) / 2
+    shares = config["split"][protocol]
+    return 1 - shares["evaluation"] - shares.get("validation", 0)
+
+
 def passes(config: Mapping, training: Mapping[str, str]) -> int:
     """Images that one training passes through its network, of the sites that can be counted.
 
@@ -38,8 +46,7 @@ def passes(config: Mapping, training: Mapping[str, str]) -> int:
     A head's warm-up is left out: it passes every image once.
     """
     sites = [training["site"]] if "site" in training else training_sites(config)
-    shares = config["split"][training["protocol"]]
-    trained = 1 - shares["evaluation"] - shares.get("validation", 0)
+    trained = trained_share(config, training["protocol"])
     method = training.get("method", BASELINE)
     settings = train(config, training["architecture"], method)
     return round(sum(images(config, site) or 0 for site in sites) * trained * epochs(settings))

@@ -13,14 +13,14 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import InputError, run
 from chexviz.base.files import replacing
 from chexviz.base.source_code import HOME, PACKAGE
-from chexviz.base.tables import evaluation, models, sites, study, summaries
+from chexviz.base.tables import evaluation, models, privacy, sites, study, summaries
 from chexviz.base.tables.table import Table
 
 PAGE = HOME / "docs" / "architecture.md"
 # In the order of the page: from what all use to what uses all.
 ROOMS = (
     *("base", "images", "data", "cohort", "models", "federation"),
-    *("evaluation", "reporting", "inference", "pipeline", "tools"),
+    *("evaluation", "privacy", "reporting", "inference", "pipeline", "tools"),
 )
 BOUNDS = ("low", "high", "sd")
 Arrows = dict[str, set[str]]
@@ -127,7 +127,9 @@ def module_table() -> str:
 
 def tables() -> list[Table]:
     """All tables, in the order of the stages that write them."""
-    found = [vars(module).values() for module in (sites, study, models, evaluation, summaries)]
+    found = [
+        vars(module).values() for module in (sites, study, models, evaluation, privacy, summaries)
+    ]
     return [one for values in found for one in values if isinstance(one, Table)]
 
 

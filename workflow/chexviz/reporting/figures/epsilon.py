@@ -27,7 +27,7 @@ FIGURE = {
     "alt": "AUROC of models trained with and without differential privacy, by epsilon",
     "of": "endpoints",
     "per_page": 6,
-    "private": True,
+    "asked": "private methods",
     "category": "Privacy",
     "shows": "AUROC against epsilon",
     "report": (

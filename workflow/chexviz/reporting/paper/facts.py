@@ -20,6 +20,7 @@ from chexviz.reporting.paper import (
     external,
     inventory,
     patients,
+    privacy,
     supplement,
 )
 from chexviz.reporting.selection import ENDPOINT, compared
@@ -68,6 +69,7 @@ class PaperSettings(Settings, frozen=True):
     code: dict[str, Any]
     sizes: dict[str, Any]
     figures: list[dict[str, Any]]
+    attacked: list[dict[str, Any]]
 
 
 def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dict:
@@ -117,13 +119,15 @@ def collect(results: Path, bibliography: Path, settings: dict, mark: str) -> dic
             settings["evaluation"]["minimum_cases"],
             patients.title("patient", sites),
         ),
+        "privacy": privacy.privacy_facts(results, settings["attacked"]),
         "reporting": checklists.study_facts(results, settings),
     }
 
 
 def require(results: Path, settings: dict) -> None:
     """Raise InputError unless every file is there."""
-    for name in inventory.files(settings["protocols"], settings["sites"], settings["figures"]):
+    told = (settings[key] for key in ("protocols", "sites", "figures", "attacked"))
+    for name in inventory.files(*told):
         if not (results / name).is_file():
             raise missing(results / name)
 

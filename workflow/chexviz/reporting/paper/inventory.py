@@ -5,7 +5,7 @@ what they declare, and not imported.
 """
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -21,6 +21,7 @@ BY_PROTOCOL = {
     "{name}/{protocol}.csv": ("splits", "audit"),
 }
 BY_SITE = ("samples", "rejected")
+BY_ATTACKED = ("inversion", "membership")
 ALONE = (
     *("audit/labels.csv", "audit/flow.csv", "audit/sources.csv", "tables/participants.csv"),
     *("evaluation/simulation.csv", "evaluation/coverage.csv"),
@@ -38,7 +39,7 @@ class Figure(NamedTuple):
     reStructuredText, in which {protocol}, {method} (the first) and {config[...]} stand for values.
     of: what of the run its pages show, see `counts`; per_page: how many of them a page has.
     columns: panels that stand side by side, one for each architecture; a run of fewer has as many
-    more of `of` in a row, and on a page. private: of runs that have methods with privacy alone.
+    more of `of` in a row, and on a page. asked: what a run must have for it, see `shown_figures`.
     radiographs: whether it shows any.
     """
 
@@ -53,7 +54,7 @@ class Figure(NamedTuple):
     of: str = "run"
     per_page: int = 1
     columns: int = 1
-    private: bool = False
+    asked: str = ""
     radiographs: bool = False
 
     def pages(self, sites: list[dict], architectures: int) -> int:
@@ -110,13 +111,13 @@ def figures() -> dict[str, Figure]:
     return {figure.name: figure for figure in found if figure}
 
 
-def shown_figures(sites: list[dict], architectures: int, *, private: bool = False) -> list[dict]:
+def shown_figures(sites: list[dict], architectures: int, asked: Collection[str] = ()) -> list[dict]:
     """The figures that a run of these has, each as the paper's template needs it.
 
-    sites: name, title, role and findings of each. architectures: how many. private: whether it has
-    methods with privacy.
+    sites: name, title, role and findings of each. architectures: how many. asked: what the run has
+    that not every run has: `privacy` (attacks), `private methods`.
     """
-    made = [figure for figure in figures().values() if private or not figure.private]
+    made = [figure for figure in figures().values() if figure.asked in ("", *asked)]
     shown = [figure.in_paper(sites, architectures) for figure in made]
     return [figure for figure in shown if figure["pages"]]
 
@@ -139,10 +140,21 @@ def figure_files(figure: Mapping, protocols: Iterable[str]) -> list[str]:
     return [str(PurePosixPath("figures", folder, f"{figure['name']}.pdf")) for folder in folders]
 
 
-def files(protocols: list[str], sites: list[dict], shown: Iterable[Mapping]) -> list[str]:
+def leak_file(attacked: Mapping, name: str) -> str:
+    """A table of what a model leaks. attacked: its architecture and method."""
+    return f"privacy/{attacked['architecture']}/{attacked['method']}/{name}.csv"
+
+
+def files(
+    protocols: list[str],
+    sites: list[dict],
+    shown: Iterable[Mapping],
+    attacked: Iterable[Mapping] = (),
+) -> list[str]:
     """All of them, as paths below the results, for a run of these protocols and sites.
 
-    sites: see titles. shown: the figures, as `in_paper` gives them.
+    sites: see titles. shown: the figures, as `in_paper` gives them. attacked: the models whose
+    leaks are measured.
     """
     by_protocol = BY_PROTOCOL | {"tables/{protocol}/{name}.csv": protocol_tables(sites)}
     return [
@@ -156,4 +168,5 @@ def files(protocols: list[str], sites: list[dict], shown: Iterable[Mapping]) -> 
             for name in names
         ),
         *(f"sites/{site['name']}/{name}.csv" for site in sites for name in BY_SITE),
+        *(leak_file(one, name) for one in attacked for name in BY_ATTACKED),
     ]

@@ -1,0 +1,1 @@
+"""What a model and its training give away: attacks, and what they get."""

@@ -1,0 +1,90 @@
+"""What attacks on the updates of sites and on the models got."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from chexviz.base.tables.privacy import INVERSION, MEMBERSHIP
+from chexviz.reporting.paper.inventory import leak_file
+from chexviz.reporting.titles import model_title
+from chexviz.reporting.wording import counted, fixed, interval, joined, percent, tally
+
+# What a sentence says the server had.
+SEEN = {
+    "image_all": "the gradient of a single image over the whole model",
+    "image": "that of the exchanged block alone",
+    "batch": "the exchanged gradient of a batch",
+    "round": "the update of a round, as it is sent",
+}
+
+
+def privacy_facts(results: Path, attacked: Sequence[dict]) -> str:
+    """What is said of all models that are attacked; '' of none."""
+    return joined(
+        joined(
+            (
+                inversion(INVERSION.read(results / leak_file(one, "inversion")), title(one)),
+                membership(MEMBERSHIP.read(results / leak_file(one, "membership")), title(one)),
+            )
+        )
+        for one in attacked
+    )
+
+
+def title(attacked: dict) -> str:
+    """What readers call a model that is attacked."""
+    return model_title(attacked["architecture"], attacked["method"])
+
+
+def inversion(table: pd.DataFrame, model: str) -> str:
+    """How much nearer reconstructions are to the right image than to one that took no part."""
+    rows = {row["scenario"]: row for _, row in table.iterrows()}
+    told = "; ".join(f"{leak(rows[name])} from {seen}" for name, seen in SEEN.items())
+    last = rows["round"]
+    found = percent(last["first"])
+    return (
+        f"Gradient inversion of {model} on {counted(last['images'], 'image')} came nearer to the "
+        f"right image than to one that took no part by, in dB of PSNR, {told}. From that update "
+        f"the right image was the first of {tally(last['candidates'], 'candidate')} in {found} of "
+        f"reconstructions (by chance {percent(last['chance'])})."
+    )
+
+
+def leak(row: pd.Series) -> str:
+    """The difference of PSNR, with its interval if there are enough images."""
+    if pd.isna(row["psnr_leak_low"]):
+        return f"{fixed(row['psnr_leak'], 1)} (too few images for an interval)"
+    return interval(row["psnr_leak"], row["psnr_leak_low"], row["psnr_leak_high"], 1)
+
+
+def membership(table: pd.DataFrame, model: str) -> str:
+    """How well members are told from others, beside the control, and how many at few errors."""
+    areas = table[table["measure"] == "auroc"].set_index("comparison")
+    attack, control = (area(areas.loc[one]) for one in ("attack", "control"))
+    counts = areas.loc["attack"]
+    who = (
+        f"{tally(counts['members'], 'patient')} who trained {model} from "
+        f"{tally(counts['others'], 'patient')} who did not"
+    )
+    said = f"Membership inference told {who} with an AUROC of {attack} (control: {control})."
+    rates = table[(table["measure"] == "tpr") & (table["comparison"] == "attack")]
+    return joined([said, *(share(row) for _, row in rates.iterrows())])
+
+
+def area(row: pd.Series) -> str:
+    """An AUROC, with its interval if there are enough patients."""
+    if pd.isna(row["value_low"]):
+        return f"{fixed(row['value'])}, without an interval: {row['note']}"
+    return interval(row["value"], row["value_low"], row["value_high"])
+
+
+def share(row: pd.Series) -> str:
+    """How many members are found while so few others are accused; or why that is not told."""
+    wrongly = f"{100 * row['fpr']:g}\u00a0%"
+    if pd.isna(row["value"]):
+        return f"At {wrongly} false positives nothing can be said: {row['note']}."
+    found = percent(row["value"])
+    if pd.notna(row["value_low"]):
+        found += f" ({percent(row['value_low'])} to {percent(row['value_high'])})"
+    return f"At {wrongly} false positives it found {found} of those who trained."
