@@ -68,6 +68,7 @@ use rule train_federated as train_shadow with:
         split="<results>/privacy/splits/{protocol}.csv",
         weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
         task=lambda wildcards: paths.task_files(config, wildcards),
+        duplicates=lambda wildcards: paths.duplicate_files(config, wildcards.method),
     output:
         model="<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.safetensors",
         history="<results>/models/{protocol}/{architecture}/{method}/seed{seed}/global.history.csv",
@@ -138,6 +139,7 @@ rule inversion:
         split=ATTACKED_SPLIT,
         weights=lambda wildcards: paths.weight_files(config, wildcards.architecture),
         task=lambda wildcards: paths.attacked_tasks(config, wildcards),
+        duplicates=lambda wildcards: paths.duplicate_files(config, wildcards.method),
     output:
         table=report(
             "<results>/privacy/{architecture}/{method}/inversion.csv",
@@ -179,10 +181,47 @@ rule inversion:
             --split {input.split:q} \
             --weights {input.weights:q} \
             --task {input.task:q} \
+            --duplicates {input.duplicates:q} \
             --seed {params.seed} \
             --settings {params.settings:q} \
             --attack {params.attack:q} \
             --table {output.table:q} \
             --pictures {output.pictures:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule hashes:
+    """Attack the perceptual hashes that the audit between sites would exchange."""
+    input:
+        samples=expand("<results>/sites/{site}/samples.csv", site=SITES),
+        images="<results>/sites.csv",
+    output:
+        table=report(
+            "<results>/privacy/hashes.csv",
+            caption="../report/hashes.rst",
+            category="Privacy",
+            labels={"shows": "hashes of the audit", "architecture": "all", "method": "all"},
+        ),
+    log:
+        "<logs>/hashes.log",
+    benchmark:
+        "<benchmarks>/hashes.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        code=code("privacy.hashes"),
+        samples=lambda wildcards, input: arguments.samples(config, input.samples),
+        settings=literal(settings.evaluation(config)),
+    shell:
+        """
+        python -m chexviz.privacy.hashes \
+            {params.samples} \
+            --images {input.images:q} \
+            --settings {params.settings:q} \
+            --output {output.table:q} \
             2>&1 | tee {log:q}
         """

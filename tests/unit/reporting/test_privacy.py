@@ -7,7 +7,7 @@ import pytest
 from chexviz.base.tables.privacy import INVERSION, MEMBERSHIP, MEMBERSHIP_ROC, SCENARIOS
 from chexviz.reporting.figures import privacy as figure
 from chexviz.reporting.paper import inventory, privacy
-from made_leaks import ABOUT, inversion_table, membership_table, write_leaks
+from made_leaks import ABOUT, hashes_table, inversion_table, membership_table, write_leaks
 
 
 def test_the_paper_says_what_attacks_got_beside_their_controls(tmp_path):
@@ -19,6 +19,13 @@ def test_the_paper_says_what_attacks_got_beside_their_controls(tmp_path):
     assert "an AUROC of 0.710 (0.660 to 0.760) (control: 0.510 (0.450 to 0.570))" in said
     assert "At 1\u00a0% false positives it found 8\u00a0% (5\u00a0% to 12\u00a0%)" in said
     assert "At 0.1\u00a0% false positives nothing can be said: too few" in said
+    assert "put 9 to 21 of 64 bits into their place (by chance one)" in said
+    assert "0.59 to 0.61 with its radiograph, and of −0.01 to 0.00 with those of other" in said
+
+
+def test_of_a_site_alone_the_paper_says_that_hashes_were_not_measured():
+    table = hashes_table().assign(value=np.nan)
+    assert privacy.hashes(table).startswith("What perceptual hashes give away was not measured")
 
 
 def test_few_images_have_no_interval():

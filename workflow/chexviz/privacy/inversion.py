@@ -91,7 +91,7 @@ def send(federation: Federation, site: LocalSite) -> Tensor:
     for _ in federation.local(site, shared):
         pass
     count = federation.method.exchange.parameters
-    return (reply_of(site, federation.method).vectors[0] - shared[0])[:count]
+    return (reply_of(site, federation.method, 1).vectors[0] - shared[0])[:count]
 
 
 def attacked(

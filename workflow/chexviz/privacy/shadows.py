@@ -10,9 +10,9 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.files import replacing_all
 from chexviz.base.randomness import stream
+from chexviz.base.records import groups
 from chexviz.base.settings import read
 from chexviz.base.tables.study import DUPLICATES, PAIR, SPLIT
-from chexviz.cohort.grouping import groups
 from chexviz.privacy.settings import Shadows
 
 

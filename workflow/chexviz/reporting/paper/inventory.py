@@ -5,7 +5,7 @@ what they declare, and not imported.
 """
 
 import ast
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -22,6 +22,7 @@ BY_PROTOCOL = {
 }
 BY_SITE = ("samples", "rejected")
 BY_ATTACKED = ("inversion", "membership")
+HASHES = "privacy/hashes.csv"  # where any model is attacked
 ALONE = (
     *("audit/labels.csv", "audit/flow.csv", "audit/sources.csv", "tables/participants.csv"),
     *("evaluation/simulation.csv", "evaluation/coverage.csv"),
@@ -149,7 +150,7 @@ def files(
     protocols: list[str],
     sites: list[dict],
     shown: Iterable[Mapping],
-    attacked: Iterable[Mapping] = (),
+    attacked: Sequence[Mapping] = (),
 ) -> list[str]:
     """All of them, as paths below the results, for a run of these protocols and sites.
 
@@ -169,4 +170,5 @@ def files(
         ),
         *(f"sites/{site['name']}/{name}.csv" for site in sites for name in BY_SITE),
         *(leak_file(one, name) for one in attacked for name in BY_ATTACKED),
+        *([HASHES] if attacked else []),
     ]
