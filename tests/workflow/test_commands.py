@@ -24,7 +24,8 @@ from chexviz.pipeline import provenance
 from running import HOSPITAL, Workflow, successful
 
 COMMAND = re.compile(r"python -m chexviz\.([\w.]+) +(.*?)2>&1 \| tee", re.DOTALL)
-METHODS = ["fedavg", "fedprox", "fedbn", "pooled", "ensemble", "median"]
+METHODS = ["fedavg", "fedprox", "fedbn", "pooled", "ensemble", "median", "dp8"]
+PRIVACY = {"epsilon": 8, "delta": 1.0e-5, "clip": 1.0}
 # Several of everything that a config lists, a site in shards, tables and weights from elsewhere.
 WIDE = {
     "mark": hostile.TEXT,
@@ -39,6 +40,7 @@ WIDE = {
     },
     "architectures": {"densenet121": {"weights": "my weights.pth", "weights_sha256": "0" * 64}},
     "privacy": {"architectures": ["densenet121", "standard"]},
+    "methods": {"dp8": {"algorithm": "fedavg", "batchnorm": "frozen", "privacy": PRIVACY}},
 }
 LEAST = {"run": {"sites": ["siim"], "protocols": ["patient"], "architectures": ["standard"]}}
 CONFIG = Path(__file__).parents[2] / "config"

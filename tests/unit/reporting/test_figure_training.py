@@ -193,3 +193,14 @@ def test_rerun_gives_the_same_bytes_with_the_mark(two_methods, tmp_path, module)
     assert [path.read_bytes() for path in outputs] == first
     assert sorted(tmp_path.iterdir()) == sorted(outputs)
     assert b"CreationDate" not in first[0]
+
+
+def test_a_method_whose_sites_tell_no_loss_has_no_line(tmp_path, drawn):
+    made = Results(tmp_path, [RSNA, SIIM], ["paper"], [1], ["fedavg", "dp3"])
+    make_histories(made, "paper")
+    table = histories(made)
+    table.loc[table["method"] == "dp3", "loss"] = np.nan
+    shown = texts(drawn(training.draw, table, made.sites))
+    assert "FedAvg" in shown
+    assert "dp3" not in shown
+    assert any("their sites tell no loss" in text for text in shown)

@@ -279,13 +279,18 @@ def test_status_says_how_far_a_study_is_and_who_is_missing(config, tmp_path, cap
         for number in (1, 2)
         for name, loss in (("north", 0.51234), ("south", 0.25))
     ]
-    TABLE.write(pd.DataFrame(rows).assign(drift=0.1, sent=8), begun.path(order.HISTORY))
+    told = pd.DataFrame(rows).assign(drift=0.1, sent=8, epsilon=None)
+    TABLE.write(told, begun.path(order.HISTORY))
     lines = status.study_lines(begun, [site("north", True)])
     assert lines == [
         "study paper_standard_fedavg_seed2022: round 2 of 300 is over",
         "  losses of round 2: north 0.5123, south 0.25",
         "  not connected: south (not registered)",
     ]
+    private = pd.DataFrame(rows).assign(loss=None, drift=0.1, sent=8, epsilon=1.25)
+    TABLE.write(private, begun.path(order.HISTORY))
+    private_lines = status.study_lines(begun, [site("north", True)])
+    assert private_lines[1] == "  epsilon of round 2: north 1.25, south 1.25"
     begun.path(order.BLOCK).touch()
     assert status.study_lines(begun, [])[0].endswith("seed2022: over")
     now = datetime.now(UTC)
@@ -299,6 +304,10 @@ def test_a_round_is_one_line_with_what_each_sent_and_who_is_missing():
     rows = {"north": {"loss": 0.51234, "sent": 28_000_000}}
     assert conducting.round_line(3, 9, rows, 61.2, ["north", "south"]) == (
         "round 3 of 9 is over: 1 min 01 s, north loss 0.5123 (28.0 MB); without south"
+    )
+    private = {"north": {"loss": None, "epsilon": 1.2345, "sent": 28_000_000}}
+    assert conducting.round_line(3, 9, private, 61.2, ["north"]) == (
+        "round 3 of 9 is over: 1 min 01 s, north epsilon 1.234 (28.0 MB)"
     )
 
 

@@ -53,8 +53,8 @@ def draw_panel(axes: Axes, histories: pd.DataFrame, value: str, methods: list[st
     """A line a method: the mean over seeds, and a band from the lowest to the highest of them."""
     ends = {}
     for position, method in enumerate(methods):
-        rows = histories[histories["method"] == method]
-        if rows.empty:
+        rows = histories[histories["method"] == method].dropna(subset=[value])
+        if rows.empty:  # also of a method with privacy, whose sites tell no loss
             continue
         runs = rows.groupby("round")[value].agg(["mean", "min", "max"])
         look = line_look(position)

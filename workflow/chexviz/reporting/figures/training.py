@@ -18,6 +18,7 @@ from chexviz.reporting.figures.rounds import (
 )
 from chexviz.reporting.histories import add_histories
 from chexviz.reporting.titles import add_titles
+from chexviz.reporting.wording import joined
 
 FIGURE = {
     "name": "training",
@@ -40,6 +41,7 @@ FIGURE = {
     ),
 }
 POOLED = "Pooled: the mean loss over all sites' images, the same in each panel of an architecture."
+PRIVATE = "Methods with privacy are not shown: their sites tell no loss."
 
 
 def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:
@@ -51,7 +53,8 @@ def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:
     figure = style.new_figure(style.DOUBLE_COLUMN, height)
     draw_grid(figure, histories, sites, "loss", "Training loss", TOP)
     pooled = POOLED if (histories["method"] == "pooled").any() else ""
-    write_note(figure, pooled, histories)
+    private = PRIVATE if histories["epsilon"].notna().any() else ""
+    write_note(figure, joined([pooled, private]), histories)
     return figure
 
 

@@ -52,13 +52,22 @@ class Rounds(Checkpoint):
 def round_line(
     number: int, total: int, rows: Mapping[str, Mapping], seconds: float, sites: list[str]
 ) -> str:
-    """A round that is over: its time, what each site sent, its loss, and who had no part in it."""
+    """A round that is over: its time, what each site sent, its loss, and who had no part in it.
+
+    Under `privacy` there is what its patients have spent instead of the loss.
+    """
     losses = ", ".join(
-        f"{site} loss {row['loss']:.4g} ({bytes_of(row['sent'])})" for site, row in rows.items()
+        f"{site} {told(row)} ({bytes_of(row['sent'])})" for site, row in rows.items()
     )
     missing = [site for site in sites if site not in rows]
     without = f"; without {', '.join(missing)}" if missing else ""
     return f"round {number} of {total} is over: {duration(seconds)}, {losses}{without}"
+
+
+def told(row: Mapping) -> str:
+    """What a site tells of a round: 'loss 0.5123', or under `privacy` 'epsilon 1.23'."""
+    name = "loss" if row["loss"] is not None else "epsilon"
+    return f"{name} {row[name]:.4g}"
 
 
 def write_history(rows: list[dict], path: Path) -> None:

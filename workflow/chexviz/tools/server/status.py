@@ -1,5 +1,6 @@
 """Say which sites are registered and connected, and how far the studies of a folder are."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -51,8 +52,10 @@ def study_lines(ordered: Ordered, sites: Sequence["Site"]) -> list[str]:
     state = "over" if ordered.is_over else f"round {done} of {total} is over"
     lines = [f"study {ordered.folder.name}: {state}"]
     if rows:
-        losses = ", ".join(f"{row['site']} {row['loss']:.4g}" for row in rows)
-        lines.append(f"  losses of round {done}: {losses}")
+        # Under `privacy` sites tell no loss.
+        name, title = ("epsilon", "epsilon") if math.isnan(rows[0]["loss"]) else ("loss", "losses")
+        values = ", ".join(f"{row['site']} {row[name]:.4g}" for row in rows)
+        lines.append(f"  {title} of round {done}: {values}")
     known, online = ({site.name for site in sites if site.online or every} for every in (1, 0))
     missing = [name if name in known else f"{name} (not registered)" for name in names]
     missing = [text for name, text in zip(names, missing, strict=True) if name not in online]
