@@ -83,7 +83,7 @@ def test_a_figure_has_as_many_pages_as_its_declaration_says(figure):
     counts = inventory.counts(SITES)
     assert counts == {
         **{"run": 1, "sites": 3, "endpoints": 4},
-        **{"all endpoints": 6, "external endpoints": 2},
+        **{"all endpoints": 6, "external endpoints": 2, "answered endpoints": 6},
     }
     units = [*range(counts[figure.of])]
     assert figure.columns in (1, panels.COLUMNS)
