@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-STUDY ?= demo# whose results `report` and `verify` take: demo, rehearsal or paper
+STUDY ?= demo# whose results `report`, `verify` and `archive` take: demo, rehearsal or paper
 STUDIES := demo rehearsal paper
 KILLS ?= 20# of `soak`
 SCALE ?= 1# what a rehearsal divides the numbers of images by
@@ -21,7 +21,7 @@ $(error STUDY is one of: $(STUDIES); found: $(STUDY))
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: moved help install demo demo-federation rehearsal test test-paper test-conda test-federation soak test-cluster paper pins report verify lint format docs bench lock clean
+.PHONY: moved help install demo demo-federation rehearsal test test-paper test-conda test-federation soak test-cluster paper pins report verify archive lint format docs bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -87,6 +87,9 @@ report: $(VENV)/requirements.lock ## all results as one page: results/demo/repor
 
 verify: $(VENV)/requirements.lock ## compare the results with the config, code, data and environment that made them; STUDY as for report
 	PYTHONPATH=workflow python -m chexviz verify $(OVERLAY)
+
+archive: $(VENV)/requirements.lock ## pack the results for Zenodo, without images or names of patients: results/demo/archive.zip; STUDY as for report
+	PYTHONPATH=workflow python -m chexviz archive $(RESULTS)/archive.zip $(OVERLAY) $(if $(RADIOGRAPHS),--radiographs)
 
 lint: $(VENV)/requirements.lock ## check style, formatting, types, the workflow and the Dockerfile
 	ruff check .

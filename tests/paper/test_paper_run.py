@@ -30,6 +30,7 @@ def done(tmp_path_factory, repository) -> Workflow:
     assert weights.suffix == ".pth"
     phantom_weights.main(["--seed", "1", "--output", str(weights)])
     workflow = Workflow(folder, repository, overlay, study="paper")
+    workflow.served = False  # every job is a program of its own, as it is for users
     workflow.succeed()
     return workflow
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from job_server import serving
 from opened import STRACE, traced
 from running import THREE, TINY, Workflow
 
@@ -38,11 +39,11 @@ def finished(tmp_path_factory, repository) -> Workflow:
         (base / "finished").mkdir(exist_ok=True)
         workflow = Workflow(base / "finished", repository, THREE)
         if is_new:
-            if STRACE:
-                (base / "traces").mkdir()
-                workflow.before = traced(base / "traces")
-            (base / "said").write_text(workflow.succeed())
-    workflow.before = []
+            before = traced(base / "traces") if STRACE else []
+            with serving(base / "jobs", before) as workflow.programs:
+                workflow.before = before
+                (base / "said").write_text(workflow.succeed())
+    workflow.before, workflow.programs = [], None
     workflow.said = (base / "said").read_text()
     return workflow
 

@@ -1,17 +1,22 @@
 """Runs of the real workflow, in folders of their own."""
 
+import atexit
+import contextlib
+import functools
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 import forking
+import job_server
 
 # As small as a run can be that still passes through every stage.
 TINY = {
@@ -47,6 +52,15 @@ SITES = ["rsna", "siim", "hospital"]
 THREE = TINY | {"run": {"sites": SITES}, "sites": {"hospital": HOSPITAL | {"shards": 2}}}
 
 
+@functools.cache
+def programs() -> Path:
+    """The folder of the program `python` that hands jobs over, for this process of the tests."""
+    started = contextlib.ExitStack()
+    atexit.register(started.close)
+    folder = started.enter_context(tempfile.TemporaryDirectory())
+    return started.enter_context(job_server.serving(Path(folder) / "jobs", []))
+
+
 class Workflow:
     """The workflow in one working directory, with an overlay over the config of a study.
 
@@ -54,11 +68,13 @@ class Workflow:
     """
 
     forked = True  # runs go on from a process that has imported Snakemake
+    served = True  # and their jobs from one that has imported the libraries
 
     def __init__(self, folder: Path, repository: Path, overlay: dict, study: str = "demo"):
         self.folder, self.repository, self.study = folder, repository, study
         self.overlay = folder / "overlay.yaml"
         self.before: list[str] = []  # words before the command line
+        self.programs: Path | None = None  # of a server of jobs of its own
         self.configure(overlay)
 
     def configure(self, overlay: dict) -> None:
@@ -88,6 +104,8 @@ class Workflow:
     def run(self, *options: str, **changes: str) -> subprocess.CompletedProcess:
         """Run snakemake; stdout and stderr come together in stdout. changes: of the environment."""
         environment = self.environment(**changes)
+        if self.served and not changes:
+            environment["PATH"] = f"{self.programs or programs()}:{environment['PATH']}"
         if self.forked and not self.before:
             return forking.snakemake(self.words(*options), self.repository, environment)
         return subprocess.run(

@@ -18,6 +18,7 @@ from chexviz.base import source_code
 from chexviz.base.errors import InputError
 from chexviz.base.files import sha256
 from chexviz.pipeline import provenance
+from chexviz.pipeline.provenance import read_record, record_file
 from chexviz.tools import verify
 
 SNAKEFILE = """
@@ -142,8 +143,8 @@ def verified() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """What does not match of each artifact, and what has changed."""
     source_code.imports.cache_clear()
     source_code.checksum.cache_clear()
-    path, now = verify.present(Path("Snakefile"), [])
-    wrong, changed = verify.compare(json.loads(path.read_text()), now)
+    config, now = verify.present(Path("Snakefile"), [])
+    wrong, changed = verify.compare(read_record(record_file(config)), now)
     return wrong, {kind: sorted(entries) for kind, entries in changed.items() if entries}
 
 

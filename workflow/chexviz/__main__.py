@@ -44,6 +44,9 @@ COMMANDS = {
     "verify": Command(
         "tools.verify", "compare results with what would make them now", "workflow", True
     ),
+    "archive": Command(
+        "tools.archive.archive", "pack the results of a run to be given away", "workflow", True
+    ),
     "site key": Command("tools.site.key", "make the key that a site is known by", FEDERATION),
     "site app": Command("tools.site.app", "say which code a site would run", FEDERATION),
     "site prepare": Command(

@@ -4,6 +4,7 @@ Nothing is run: the hashes of provenance.json are computed anew. Ends with statu
 and says what has changed.
 """
 
+import argparse
 import re
 import sys
 from collections.abc import Mapping
@@ -107,8 +108,8 @@ def report(last: Mapping, now: Mapping) -> str:
     return "\n".join([*lines, ADVICE])
 
 
-def present(snakefile: Path, configfiles: list[Path]) -> tuple[Path, dict]:
-    """Where the record is, and what all jobs rest on now, by a dry run of Snakemake.
+def present(snakefile: Path, configfiles: list[Path]) -> tuple[dict, dict]:
+    """The whole config, and what all jobs rest on now, by a dry run of Snakemake.
 
     Ends with Snakemake's own message and status 1 if the config is at fault.
     """
@@ -124,19 +125,33 @@ def present(snakefile: Path, configfiles: list[Path]) -> tuple[Path, dict]:
             sys.exit(f"ERROR {error}")
         workflow = built._workflow  # the API has no public way to the graph
         config = workflow.config
-        return record_file(config), trace(workflow, config, workflow.dag.jobs, listed)
+        return config, trace(workflow, config, workflow.dag.jobs, listed)
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which run is meant; see `verified`."""
+    parser.add_argument("--snakefile", type=Path, default=source_code.HOME / "Snakefile")
+    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="as of the run")
+
+
+def verified(arguments: argparse.Namespace) -> tuple[dict, dict]:
+    """The config of a run, and the record of its results.
+
+    Ends with status 1, and says what differs, if they are not what would be made now.
+    """
+    config, now = present(arguments.snakefile, arguments.configfile)
+    last = read_record(record_file(config))
+    wrong = report(last, now)
+    if wrong:
+        sys.exit(wrong)
+    return config, last
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument("--snakefile", type=Path, default=source_code.HOME / "Snakefile")
-    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="as of the run")
-    arguments = parser.parse_args(argv)
-    path, now = present(arguments.snakefile, arguments.configfile)
-    last = read_record(path)
-    wrong = report(last, now)
-    if wrong:
-        sys.exit(wrong)
+    add_study(parser)
+    config, last = verified(parser.parse_args(argv))
+    path = record_file(config)
     print(f"All {len(last['artifacts'])} artifacts match {path}.")
 
 

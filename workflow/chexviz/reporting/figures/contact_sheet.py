@@ -28,6 +28,7 @@ FIGURE = {
     ),
     "alt": "Grad-CAM maps of true positives from best to worst",
     "limit": 215,
+    "radiographs": True,
     "of": "endpoints",
     "per_page": 2,
     "category": "Localisation",

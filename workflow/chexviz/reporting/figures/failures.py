@@ -34,6 +34,7 @@ FIGURE = {
     ),
     "alt": "Radiographs that the federated models call wrongly, with their scores",
     "limit": 215,
+    "radiographs": True,
     "of": "endpoints",
     "per_page": 3,
     "category": "Evaluation",

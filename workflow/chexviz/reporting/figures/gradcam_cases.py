@@ -38,6 +38,7 @@ FIGURE = {
     ),
     "alt": "Grad-CAM maps of baselines and federated models",
     "limit": 215,
+    "radiographs": True,
     "of": "endpoints",
     "per_page": 4,
     "category": "Paper",

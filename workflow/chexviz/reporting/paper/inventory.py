@@ -37,7 +37,7 @@ class Figure(NamedTuple):
     reStructuredText, in which {protocol}, {method} (the first) and {config[...]} stand for values.
     of: what of the run its pages show, see `counts`; per_page: how many of them a page has.
     columns: panels that stand side by side, one for each architecture; a run of fewer has as many
-    more of `of` in a row, and on a page.
+    more of `of` in a row, and on a page. radiographs: whether it shows any.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Figure(NamedTuple):
     of: str = "run"
     per_page: int = 1
     columns: int = 1
+    radiographs: bool = False
 
     def pages(self, sites: list[dict], architectures: int) -> int:
         """How many pages it has in a run of these; without any it is not made.
