@@ -8,9 +8,11 @@ from pypdf import PdfReader
 from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import CONFUSION, FAILURES, read_metrics
 from chexviz.base.tables.models import MODEL
+from chexviz.evaluation import chexlocalize as judging
 from chexviz.evaluation import localise
 from chexviz.reporting.figures import (
     audit,
+    chexlocalize,
     contact_sheet,
     failures,
     gradcam_cases,
@@ -23,6 +25,7 @@ from chexviz.reporting.figures.site_files import Site, read_scores
 from chexviz.reporting.paper import inventory
 from drawings import texts
 from made_arguments import (
+    chexlocalize_arguments,
     contact_sheet_arguments,
     failures_arguments,
     figure3_arguments,
@@ -80,7 +83,7 @@ def test_a_figure_has_as_many_pages_as_its_declaration_says(figure):
     counts = inventory.counts(SITES)
     assert counts == {
         **{"run": 1, "sites": 3, "endpoints": 4},
-        **{"all endpoints": 6, "external endpoints": 2},
+        **{"all endpoints": 6, "external endpoints": 2, "answered endpoints": 6},
     }
     units = [*range(counts[figure.of])]
     assert figure.columns in (1, panels.COLUMNS)
@@ -271,6 +274,26 @@ def test_the_contact_sheet_has_two_endpoints_a_page(made, drawn, tmp_path):
     contact_sheet.main([*contact_sheet_arguments(made, "paper"), *outputs(tmp_path)])
     titles = [[title for title in TRAINING if f"{title}, Standard" in texts(one)] for one in drawn]
     assert titles == [TRAINING[:2], TRAINING[2:]]
+    require_on_pages(drawn)
+
+
+def test_maps_of_chexlocalize_have_external_sites_and_say_where_there_are_no_lungs(
+    made, drawn, tmp_path
+):
+    table = tmp_path / "chexlocalize.csv"
+    annotations = made.site("abroad", "annotations.csv")
+    before = annotations.read_text()
+    rows = pd.read_csv(annotations, dtype={"image": str})
+    pd.concat([rows, rows.assign(finding="lungs")]).to_csv(annotations, index=False)
+    judged = [*chexlocalize_arguments(made, "paper", minimum_cases=5), f"--output={table}"]
+    judging.main(judged)
+    annotations.write_text(before)
+    inputs = [f"--chexlocalize={table}", titles_argument(made.sites)]
+    chexlocalize.main([*inputs, *outputs(tmp_path)])
+    first, second = map(texts, drawn)
+    assert [title in first for title in TRAINING] == [True, True, True, False]
+    assert {TRAINING[3], "Pneumonia (Abroad)", "Pneumothorax (Abroad)"} <= set(second)
+    assert (first.count("no lung masks"), second.count("no lung masks")) == (3, 1)
     require_on_pages(drawn)
 
 

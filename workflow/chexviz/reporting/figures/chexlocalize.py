@@ -138,7 +138,9 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, lines: dict[tuple[str, str], int]
         look = {"markersize": 3.2, "markerfacecolor": filled, "markeredgewidth": 0.8}
         axes.plot(row.value, y, "o", color=colour, zorder=4, clip_on=False, **look)
     ends = rows[["high", "value", "chance"]].max()
-    axes.set_xlim(0, min(1.0, 1.06 * float(np.nanmax([0.1, *ends]))))
+    limit = min(1.0, 1.06 * float(np.nanmax([0.1, *ends])))
+    ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= limit]
+    axes.set(xlim=(0, limit), xticks=ticks, xticklabels=[f"{tick:g}" for tick in ticks])
     axes.axvline(0, color=style.LIGHT, linewidth=0.6, zorder=0)
 
 
