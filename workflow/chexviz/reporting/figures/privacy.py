@@ -20,7 +20,6 @@ FIGURE = {
     "name": "privacy",
     "by_protocol": False,
     "asked": "privacy",
-    "radiographs": True,
     "caption": (
         "*What leaks.* a, the first radiograph that is attacked, the reconstruction that is most "
         "like it, and a radiograph of another patient, which took no part. b, how near "
