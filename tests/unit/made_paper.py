@@ -71,7 +71,7 @@ def make_paper(root: Path, **options) -> Results:
     Tables are made by their own stages. For figures, which other tests draw, Figure 1 stands in.
     """
     made = make_results(root, **options)
-    shown = inventory.shown_figures(made.sites, 2, private=bool(deltas(made)))
+    shown = inventory.shown_figures(made.sites, 2, ["private methods"] * bool(deltas(made)))
     for figure in shown:
         names = inventory.figure_files(figure, made.protocols)
         make_figures(made, [made.root / name for name in names], figure["pages"])
