@@ -208,7 +208,7 @@ rule hashes:
     benchmark:
         "<benchmarks>/hashes.tsv"
     conda:
-        "../../envs/evaluate.yaml"
+        "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),

@@ -187,7 +187,9 @@ def test_features_are_what_task_blocks_see_and_those_of_random_weights_a_control
             expected = model.eval().features(unit)
         np.testing.assert_allclose(found[f"{kind}_south"], expected, rtol=1e-4, atol=1e-6)
     # An ensemble has no representation of its own.
-    several = [federation / "fed.safetensors"] * 2
+    several = [federation / f"{site}.safetensors" for site in ("north", "south")]
+    for site in ("north", "south"):
+        train.main(arguments(federation, [site], site, rounds=1))
     predicted(federation, "--model", *several, "--ensemble", "--features", file)
     with np.load(file) as archive:
         assert set(archive) == {"image_north", "image_south"}

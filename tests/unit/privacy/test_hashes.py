@@ -9,6 +9,7 @@ import pytest
 from chexviz.base.tables.privacy import HASHES
 from chexviz.base.tables.sites import SAMPLES
 from chexviz.cohort.duplicates import BITS
+from chexviz.data import convert
 from chexviz.data.convert import perceptual_hashes
 from chexviz.data.list_arrays import main as list_arrays
 from chexviz.privacy import hashes
@@ -50,6 +51,10 @@ def test_what_is_linear_in_the_bits_is_drawn_as_it_is():
     assert np.diag(found).min() > 0.999
     assert (found.argmax(axis=1) == np.arange(50)).all()
     assert abs(found[~np.eye(50, dtype=bool)].mean()) < 0.05
+
+
+def test_images_are_seen_as_the_hash_sees_them():
+    assert hashes.HASHED == convert.HASHED
 
 
 def test_bits_are_the_lowest_first():

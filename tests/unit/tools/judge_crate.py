@@ -1,7 +1,7 @@
 """Judge an RO-Crate by roc-validator, in its own environment and without a network.
 
-Started by test_archive.py: judge_crate.py CONTEXT ZIP PROFILE ... The context of RO-Crate, which
-the validator would fetch from w3id.org, is the file that the package rocrate brings: that of
+Started by test_giving_away.py: judge_crate.py CONTEXT ZIP PROFILE ... The context of RO-Crate,
+which the validator would fetch from w3id.org, is the file that the package rocrate brings: that of
 version 1.3, where one term has moved since 1.1. Prints the issues as JSON, by profile.
 """
 

@@ -27,7 +27,6 @@ from chexviz.base.tables.privacy import HASHES
 from chexviz.base.tables.sites import SAMPLES
 from chexviz.cohort.duplicates import BITS
 from chexviz.cohort.keyed_hashes import scrambled
-from chexviz.data.convert import HASHED
 from chexviz.evaluation.cases import too_few
 from chexviz.evaluation.intervals import mean_spread
 from chexviz.evaluation.localise import resampled_means
@@ -35,6 +34,7 @@ from chexviz.evaluation.resamples import Resampling, units
 from chexviz.evaluation.samples import add_samples
 from chexviz.images.arrays import open_images
 
+HASHED = 32  # side of the image that the perceptual hash looks at
 KEYS = 20  # secrets under which a site's hashes are scrambled, each attacked anew
 RANDOM_STARTS = 3  # of the solver, beside two by the bits' means; the best solution counts
 MEANS = 8.0  # weight of how alike the means of two bits are, against their correlations
