@@ -130,7 +130,7 @@ def test_the_shortcut_figure_shows_every_attribute_of_an_endpoint_on_its_page(ma
         shown = texts(page)
         require_on_page(page)
         for row in table[table["site"] == site].itertuples():
-            few = f"{row.value:.2f} (too few)"
+            few = "too few" if pd.isna(row.value) else f"{row.value:.2f} (too few)"
             value = few if pd.isna(row.low) else f"{row.value:.2f} ({row.low:.2f}–{row.high:.2f})"
             assert value in shown
             assert f"{row.positives} of {row.images}" in shown
@@ -148,6 +148,16 @@ def test_a_site_whose_images_are_all_alike_has_a_page_that_says_so(made, drawn):
     assert len(pages) == len(made.tasks)
     for page in pages:
         assert figure_shortcuts.NOTHING in texts(page)
+
+
+def test_where_there_is_no_pair_no_number_is_written(made, tmp_path, drawn):
+    table = SHORTCUTS.read(made.folder / "shortcuts-table.csv")
+    path = tmp_path / "shortcuts.csv"
+    note = "too few cases: 0 positive of at least 20"
+    SHORTCUTS.write(table.assign(value=float("nan"), low=float("nan"), note=note), path)
+    for page in drawn(figure_shortcuts.main, [*words(made, "shortcuts"), "--shortcuts", str(path)]):
+        assert "too few" in texts(page)
+        assert not [text for text in texts(page) if "nan" in text]
         require_on_page(page)
 
 

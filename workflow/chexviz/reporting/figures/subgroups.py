@@ -176,9 +176,11 @@ def draw_method(axes: Axes, y: float, runs: pd.DataFrame, colour: str, group: st
     axes.plot(
         others, np.full(len(others), y), "o", color=colour, mfc="white", markersize=2, mew=0.5
     )
-    few = is_too_few(first["note"])
     text = bracketed(first["value"], first["low"], first["high"], 2)
-    write(axes, 1, y, f"{first['value']:.2f} ({TOO_FEW})" if few else text, colour)
+    if is_too_few(first["note"]):
+        none = np.isnan(first["value"])  # not even a pair
+        text = TOO_FEW if none else f"{first['value']:.2f} ({TOO_FEW})"
+    write(axes, 1, y, text, colour)
 
 
 def write(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
