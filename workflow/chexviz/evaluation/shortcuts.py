@@ -5,21 +5,17 @@ below them (docs/subgroups.md).
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.base.files import replacing
-from chexviz.base.settings import read as read_settings
 from chexviz.base.tables.evaluation import ALL, SHORTCUTS, UNKNOWN
 from chexviz.evaluation.cases import count_cases, too_few
-from chexviz.evaluation.predictions import Model, add_predictions, comparable, read_models
+from chexviz.evaluation.predictions import Model
 from chexviz.evaluation.resamples import unit_cases, units
-from chexviz.evaluation.samples import add_samples, attributes_in, read_samples, samples_of
+from chexviz.evaluation.samples import attributes_in, read_samples
 from chexviz.evaluation.subgroups import (
     TAGS,
     Group,
@@ -28,6 +24,7 @@ from chexviz.evaluation.subgroups import (
     change,
     group_images,
     measure,
+    tabulate,
 )
 
 MATCHED, GAINED = "matched", "all minus matched"
@@ -175,22 +172,7 @@ def endpoint_rows(models: list[Model], samples: str, settings: Settings) -> list
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argument_parser(main)
-    add_predictions(parser)
-    add_samples(parser)
-    parser.add_argument(
-        "--settings", required=True, metavar="JSON", help="a Resampling with its subgroups"
-    )
-    parser.add_argument("--output", required=True, type=Path, metavar="OUT")
-    arguments = parser.parse_args(argv)
-    settings = read_settings(arguments.settings, Settings)
-    models = read_models(arguments.prediction, arguments.findings)
-    files = dict(arguments.samples)
-    rows = []
-    for (site, _), group in comparable(models, settings.bootstrap.unit).items():
-        rows += endpoint_rows(group, samples_of(site, files), settings)
-    with replacing(arguments.output) as temporary:
-        SHORTCUTS.write(rows, temporary)
+    tabulate(main, argv, SHORTCUTS, endpoint_rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """AUROC and errors by view, sex, age and a site's attributes, what a method changes in each, and
 the gaps (docs/subgroups.md)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from chexviz.base.settings import Settings as Section
 from chexviz.base.settings import read as read_settings
 from chexviz.base.tables.evaluation import ALL, ERRORS, SUBGROUPS, UNKNOWN
 from chexviz.base.tables.sites import ATTRIBUTE
+from chexviz.base.tables.table import Table
 from chexviz.evaluation.cases import count_cases, too_few
 from chexviz.evaluation.intervals import rate_interval
 from chexviz.evaluation.metrics import auroc_interval
@@ -308,7 +309,13 @@ def endpoint_rows(models: list[Model], samples: str, settings: Settings) -> list
     return found
 
 
-def main(argv: list[str] | None = None) -> None:
+def tabulate(
+    main: Callable, argv: list[str] | None, table: Table, rows_of: Callable[..., list[list]]
+) -> None:
+    """What `main` of a module does: a table of what is known of each site and finding.
+
+    rows_of: as `endpoint_rows`.
+    """
     parser = argument_parser(main)
     add_predictions(parser)
     add_samples(parser)
@@ -320,11 +327,15 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(arguments.settings, Settings)
     models = read_models(arguments.prediction, arguments.findings)
     files = dict(arguments.samples)
-    rows = []
+    rows: list[list] = []
     for (site, _), group in comparable(models, settings.bootstrap.unit).items():
-        rows += endpoint_rows(group, samples_of(site, files), settings)
+        rows += rows_of(group, samples_of(site, files), settings)
     with replacing(arguments.output) as temporary:
-        SUBGROUPS.write(rows, temporary)
+        table.write(rows, temporary)
+
+
+def main(argv: list[str] | None = None) -> None:
+    tabulate(main, argv, SUBGROUPS, endpoint_rows)
 
 
 if __name__ == "__main__":
