@@ -261,12 +261,13 @@ def report(done) -> Path:
 
 REPORTED = (
     *("paper.pdf", "figures/**/*.png", "tables/**/*.csv", "evaluation/**/*.csv", "audit/*.csv"),
-    *("sites/*/contract.csv", "models/**/*.history.csv"),
+    *("sites/*/contract.csv", "models/p*/**/*.history.csv", "privacy/**/*.csv"),
 )
 # Data behind a figure, for readers of the files.
 PLOTTED = {
     *("roc.csv", "reliability.csv", "distribution.csv", "decision.csv"),
     *("localisation_images.csv", "failures.csv", "flow.csv", "sources.csv"),
+    *("membership_roc.csv", "shadow1.csv", "shadow2.csv"),
 }
 CATEGORIES = {
     "Audit": 2 + 1 + 1 + 3 + 2,
@@ -275,8 +276,9 @@ CATEGORIES = {
     "Evaluation": 2 * 6 + 4,
     "Localisation": 2 * 5,
     "Paper": 1 + 2 * 3 + 1,
+    "Privacy": 4,
     "Published and reproduced": 3,
-    "Subgroups": 2 * 2,
+    "Subgroups": 2 * 5,
     "Training": 2 * 2 + 2 * 2 * (3 + 1),
 }
 
@@ -334,7 +336,7 @@ def test_every_image_of_the_report_has_a_size(report):
     }"""
     with opened(report) as page:
         sizes = page.evaluate(measure)
-    assert len(sizes) == 5 + 2 * 11
+    assert len(sizes) == 6 + 2 * 13
     assert min(min(size) for size in sizes.values()) > 500
 
 

@@ -91,6 +91,7 @@ rule membership:
             category="Privacy",
             labels={
                 "shows": "membership inference",
+                "protocol": "all",
                 "architecture": "{architecture}",
                 "method": "{method}",
             },
@@ -147,6 +148,7 @@ rule inversion:
             category="Privacy",
             labels={
                 "shows": "gradient inversion",
+                "protocol": "all",
                 "architecture": "{architecture}",
                 "method": "{method}",
             },
@@ -201,7 +203,7 @@ rule hashes:
             "<results>/privacy/hashes.csv",
             caption="../report/hashes.rst",
             category="Privacy",
-            labels={"shows": "hashes of the audit", "architecture": "all", "method": "all"},
+            labels={"shows": "hashes of the audit", "protocol": "all"},
         ),
     log:
         "<logs>/hashes.log",
