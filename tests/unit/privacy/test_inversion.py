@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from chexviz.base.errors import InputError
+from chexviz.base.methods import DEFAULTS
 from chexviz.base.tables.privacy import INVERSION, SCENARIOS
+from chexviz.base.tables.study import DUPLICATES
 from chexviz.federation.methods import ALGORITHMS
 from chexviz.federation.rounds import Federation
 from chexviz.models.model import build
@@ -121,13 +123,14 @@ def test_no_two_images_are_of_one_patient():
     assert inversion.one_each(rows, 3, seed=1).tolist() == chosen.tolist()
 
 
-def run(folder, **changes) -> pd.DataFrame:
+def run(folder, *more: str, settings: dict = SETTINGS, **changes) -> pd.DataFrame:
     inversion.main(
         [
             *learning([*LABELLED][:2]),
             *files(folder, [*LABELLED][:2]),
             *("--architecture=standard", "--seed=1", "--method=fedavg"),
-            f"--settings={json.dumps(SETTINGS)}",
+            f"--settings={json.dumps(settings)}",
+            *more,
             f"--attack={json.dumps(ATTACK | changes)}",
             f"--table={folder / 'inversion.csv'}",
             f"--pictures={folder / 'inversion.npz'}",
@@ -151,6 +154,19 @@ def test_the_table_has_every_scenario_with_its_control(federation):
         assert {one.shape[0] for one in pictures.values()} == {3}
     run(federation)
     assert (federation / "inversion.csv").read_bytes() == once
+
+
+def test_a_site_that_trains_privately_is_attacked_by_what_it_sends(federation):
+    """With noise in the update, and in nothing else that is attacked."""
+    privacy = {"epsilon": 1.0, "delta": 1e-3, "clip": 1.0}
+    method = DEFAULTS | {"algorithm": "fedavg", "batchnorm": "frozen"}
+    near = federation / "duplicates.csv"
+    DUPLICATES.write([], near)
+    plain = run(federation, settings=SETTINGS | {"method": method})
+    told = SETTINGS | {"method": method | {"privacy": privacy}}
+    private = run(federation, f"--duplicates={near}", settings=told)
+    same = plain.equals(private), plain[:-1].equals(private[:-1])
+    assert same == (False, True)  # the last one is the update of a round
 
 
 def test_few_images_have_a_note_and_no_interval(federation):

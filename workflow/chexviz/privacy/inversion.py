@@ -1,7 +1,6 @@
 """A curious server: which images of a site come back from what the site sends."""
 
 import argparse
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,8 @@ from chexviz.federation.settings import Training, findings_of
 from chexviz.federation.site import LocalSite
 from chexviz.federation.train import add_start, build_sites, load_parties
 from chexviz.models.dataset import Dataset, load_datasets, to_unit
-from chexviz.models.model import Model
+from chexviz.models.device import place
+from chexviz.models.model import Model, build
 from chexviz.privacy.reconstruct import gradient, reconstruct
 from chexviz.privacy.settings import Inversion
 from chexviz.privacy.similarity import correlation, psnr, ssim
@@ -95,14 +95,17 @@ def send(federation: Federation, site: LocalSite) -> Tensor:
 
 
 def attacked(
-    federation: Federation, strangers: Dataset, settings: Inversion, seed: int
+    federation: Federation, architecture: str, strangers: Dataset, settings: Inversion, seed: int
 ) -> Attacked:
     """The first site of a federation that is about to start.
 
     strangers: images of the site that do not train.
     """
     site, method = federation.sites[0], federation.method
-    model = copy.deepcopy(site.model).requires_grad_(True).eval()
+    # Not a copy: the layers of a site that trains privately note what goes through them.
+    model = place(build(architecture, site.data.heads, seed), site.device)
+    model.load_state_dict(site.model.state_dict())
+    model.eval()
     exchanged = method.parameters(model)
     update = method.like(exchanged, -send(federation, site))  # down the gradient
     chosen = torch.tensor(one_each(site.data.rows, settings.images, seed), device=site.device)
@@ -250,7 +253,7 @@ def main(argv: list[str] | None = None) -> None:
     known = {site.name: findings_of(arguments.site)[site.name]}
     files = (arguments.images, arguments.split, ["validation", "evaluation"])
     (strangers,) = load_datasets(known, *files, [site.device])
-    target = attacked(federation, strangers, settings, arguments.seed)
+    target = attacked(federation, arguments.architecture, strangers, settings, arguments.seed)
     found = {one: attack(target, one, settings, arguments.seed) for one in SCENARIOS}
     about = {
         **{"architecture": arguments.architecture, "method": arguments.method},
