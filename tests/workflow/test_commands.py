@@ -107,6 +107,25 @@ def test_every_command_suits_its_program(tmp_path, repository, parse, name, caps
         assert set(rsna.get("source", [])) <= sources
 
 
+# What these configs are laid over; the others have tests of their own.
+SHIPPED = {
+    **{"demo_federation": "demo", "privacy": "demo", "poisoning": "paper"},
+    **{"partial_labels": "paper", "partial_labels_bound": "partial_labels"},
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_config_is_planned(tmp_path, repository, name):
+    overlay = yaml.safe_load((repository / "config" / f"{name}.yaml").read_text())
+    workflow = Workflow(tmp_path, repository, overlay, SHIPPED[name])
+    assert "paper" in workflow.planned()
+
+
+def test_no_shipped_config_is_forgotten(repository):
+    tested = {*SHIPPED, "config", "demo", "rehearsal", "five_sites"}
+    assert {path.stem for path in (repository / "config").glob("*.yaml")} == tested
+
+
 def test_every_rule_states_the_code_that_its_command_runs(repository):
     """As the record of a run reads it from the command: module and files of the repository."""
     rules = []

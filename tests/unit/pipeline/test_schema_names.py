@@ -44,7 +44,10 @@ def choices(kind: type, name: str) -> list[str]:
 
 def test_architectures_are_those_that_are_built(schema, config):
     properties = schema["properties"]
-    assert properties["run"]["properties"]["architectures"]["items"]["enum"] == [*ARCHITECTURES]
+    assert schema["$defs"]["built"]["enum"] == [*ARCHITECTURES]
+    for key in ("run", "privacy"):
+        items = properties[key]["properties"]["architectures"]["items"]
+        assert items == {"$ref": "#/$defs/built"}
     assert [*properties["architectures"]["properties"]] == [*ARCHITECTURES]
     assert config["architectures"].keys() <= ARCHITECTURES.keys()
 
