@@ -133,7 +133,7 @@ def light_round(architecture: str, count: int) -> Round:
     with light_sites(count) as link:
         kept = Timed(link.folder / "rounds", study.digest)
         before = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
-        conduct(link.access, study, ALL, block, kept, threading.Event())
+        conduct(link.access, study, ALL, block, kept, threading.Event(), study.seed)
         sent = psutil.net_io_counters(pernic=True)["lo"].bytes_sent - before
     seconds = statistics.median(np.diff(kept.times))
     return Round(seconds, sent / (rounds + 1) / count)  # and the start and the end: a round

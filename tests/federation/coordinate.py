@@ -39,6 +39,7 @@ def main() -> None:
             start.state_dict(),
             Checkpoint(kept / "rounds", asked.digest),
             stop,
+            asked.seed,
         )
     HISTORY.write(pd.DataFrame(server.history), kept / "history.csv")
     np.save(kept / "shared.npy", server.shared.numpy())

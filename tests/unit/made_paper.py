@@ -71,7 +71,7 @@ def make_paper(root: Path, **options) -> Results:
     Tables are made by their own stages. For figures, which other tests draw, Figure 1 stands in.
     """
     made = make_results(root, **options)
-    shown = inventory.shown_figures(made.sites, 2, ["private methods"] * bool(deltas(made)))
+    shown = inventory.shown_figures(made.sites, 2, ["private methods"] * bool(private(made)))
     for figure in shown:
         names = inventory.figure_files(figure, made.protocols)
         make_figures(made, [made.root / name for name in names], figure["pages"])
@@ -82,9 +82,13 @@ def make_paper(root: Path, **options) -> Results:
     return made
 
 
-def deltas(made: Results) -> dict[str, float]:
-    """The delta of each private method, which made results call dp and its epsilon."""
-    return {method: 1e-5 for method in made.methods if method.startswith("dp")}
+def private(made: Results) -> dict[str, dict]:
+    """The private methods: dp and its epsilon, or dpsite where that is of whole sites."""
+    return {
+        method: {"unit": "site" if method.startswith("dpsite") else "patient", "delta": 1e-5}
+        for method in made.methods
+        if method.startswith("dp")
+    }
 
 
 def make_figures(made: Results, paths: list[Path], pages: int) -> None:
@@ -176,7 +180,7 @@ def make_tables(made: Results, protocol: str) -> None:
     if "external" in inventory.protocol_tables(made.sites):
         external.main([*evaluated, *formats(folder, "external")])
     table1.main([*evaluated, *method, *formats(folder, "table1")])
-    told = [*history_arguments(made, protocol), f"--deltas={json.dumps(deltas(made))}"]
+    told = [*history_arguments(made, protocol), f"--private={json.dumps(private(made))}"]
     methods.main([*evaluated, *told, *formats(folder, "methods")])
     tests.main([*evaluated[1:], *method, *formats(folder, "tests")])
 

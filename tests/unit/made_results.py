@@ -152,10 +152,13 @@ def history_rows(results: Results, model: tuple[str, str], name: str, number: in
 
 
 def private_epsilon(method: str, round: int, position: int) -> float | None:
-    """What a patient has spent under a method called dp and its epsilon, such as dp3."""
+    """What is spent under a method called dp, or dpsite, and its epsilon, such as dp3."""
     if not method.startswith("dp"):
         return None
-    return float(method.removeprefix("dp")) * (round + 1) / ROUNDS - 0.01 * position
+    return (
+        float(method.removeprefix("dp").removeprefix("site")) * (round + 1) / ROUNDS
+        - 0.01 * position
+    )
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

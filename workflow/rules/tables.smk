@@ -74,7 +74,7 @@ rule table_methods:
         code=code("reporting.tables.methods"),
         order=study.names(study.trainings(config)),
         histories=lambda wildcards, input: arguments.histories(config, input.histories),
-        deltas=literal(settings.deltas(config)),
+        private=literal(settings.private(config)),
         titles=TITLES,
         mark=MARK,
     shell:
@@ -83,7 +83,7 @@ rule table_methods:
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             {params.histories} \
-            --deltas {params.deltas:q} \
+            --private {params.private:q} \
             --titles {params.titles:q} \
             --mark={params.mark:q} \
             --csv {output.csv:q} \

@@ -86,7 +86,7 @@ def grid_of(folder, state: str = "state", **options) -> MemoryGrid:
 
 
 def coordinate(folder, study: Study, grid: MemoryGrid, rules: Rules = RULES, stop=None):
-    coordinator = Coordinator(study, rules, grid, grid.nodes, stop or threading.Event())
+    coordinator = Coordinator(study, rules, grid, grid.nodes, stop or threading.Event(), study.seed)
     return coordinator.run(block(study), Checkpoint(folder / "server", study.digest))
 
 
@@ -120,6 +120,10 @@ PRIVATE = {
     **{"algorithm": "fedavg", "batchnorm": "frozen"},
     "privacy": {"epsilon": 3.0, "delta": 1e-3, "clip": 1.0},
 }
+SITES_PRIVATE = PRIVATE | {
+    **{"heads": "shared", "weights": "uniform"},
+    "privacy": PRIVATE["privacy"] | {"unit": "site"},
+}
 
 
 def test_privacy_gives_the_bits_of_one_process_to_sites_that_draw_as_it(federation):
@@ -140,8 +144,22 @@ def test_privacy_gives_the_bits_of_one_process_to_sites_that_draw_as_it(federati
     assert server.privacy("secret")["privacy"]["epsilon"] == max(one["epsilon"] for one in told)
 
 
-def test_a_private_study_with_a_warm_up_without_noise_is_refused(federation):
-    study = study_of(PRIVATE, warmup=warmup_of(PRIVATE))
+def test_noise_of_the_server_gives_the_bits_of_one_process_if_it_draws_as_it(federation):
+    study = study_of(SITES_PRIVATE)
+    server = coordinate(federation, study, grid_of(federation))
+    whole = in_process(federation, SITES_PRIVATE)
+    assert_same(model_of(federation, study), whole.tensors())
+    assert server.history == whole.server.history
+    assert server.privacy("secret")["privacy"]["unit"] == "site"
+    grid = grid_of(federation, "other")
+    other = Coordinator(study, RULES, grid, grid.nodes, threading.Event(), secret=2)
+    other = other.run(block(study), Checkpoint(federation / "elsewhere", study.digest))
+    assert not torch.isclose(other.shared, server.shared).any()
+
+
+@pytest.mark.parametrize("method", [PRIVATE, SITES_PRIVATE])
+def test_a_private_study_with_a_warm_up_without_noise_is_refused(federation, method):
+    study = study_of(method, warmup=warmup_of(method))
     with pytest.raises(InputError, match="no warm-up in a study with `privacy`"):
         study.head_warmup()
 
@@ -284,7 +302,7 @@ def test_what_leaves_a_site(federation):
 def test_tables_leave_only_as_the_operator_gives_them(federation):
     study = study_of(METHODS["fedavg"], rounds=1)
     grid = grid_of(federation, tables=lambda model: {"metrics.csv": f"{model.name}\n"})
-    coordinator = Coordinator(study, RULES, grid, grid.nodes, threading.Event())
+    coordinator = Coordinator(study, RULES, grid, grid.nodes, threading.Event(), study.seed)
     coordinator.run(block(study), Checkpoint(federation / "server", study.digest))
     assert coordinator.tables == {name: {"metrics.csv": "model.safetensors\n"} for name in NAMES}
 

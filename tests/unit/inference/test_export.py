@@ -188,12 +188,15 @@ def test_the_card_says_what_the_tables_say(bundle):
 
 
 def test_the_card_says_what_privacy_promises():
-    spent = {"epsilon": 2.9912, "delta": 1e-5, "noise": "seed"}
+    spent = {"unit": "patient", "epsilon": 2.9912, "delta": 1e-5, "noise": "seed"}
     said, (_, noise, covered) = card.privacy(spent)
     assert "epsilon of at most 2.99 at a delta of 1e-5" in said
     assert "seed of the run" in noise
     assert "Thresholds, calibration" in covered
-    assert "secret of each site" in card.privacy(spent | {"noise": "secret"})[1][1]
+    assert "secret of whoever added it" in card.privacy(spent | {"noise": "secret"})[1][1]
+    said, (bounds, *_) = card.privacy(spent | {"unit": "site"})
+    assert "differential privacy for every site" in said
+    assert "the server saw that without noise" in bounds
 
 
 def test_programs_are_told_the_numbers_of_the_card(bundle):

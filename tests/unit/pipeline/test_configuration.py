@@ -3,7 +3,7 @@
 import pytest
 
 from chexviz.base.errors import InputError
-from chexviz.pipeline import configuration, settings, study
+from chexviz.pipeline import configuration, paths, settings, study
 from made_configs import changed, drawn_by_contract
 
 
@@ -33,19 +33,26 @@ PRIVATE = {
     **{"algorithm": "fedavg", "batchnorm": "frozen"},
     "privacy": {"epsilon": 3, "delta": 1e-5, "clip": 1.0},
 }
+OF_SITES = {
+    **{"heads": "shared", "weights": "uniform"},
+    "privacy": PRIVATE["privacy"] | {"unit": "site"},
+}
 
 
 @pytest.mark.parametrize(
     ("method", "training", "found"),
     [
-        ({"algorithm": "fedprox", "mu": 0.1}, {}, "fedprox"),
-        ({"algorithm": "scaffold"}, {}, "scaffold"),
-        ({"algorithm": "pooled"}, {}, "pooled"),
-        ({"algorithm": "ensemble"}, {}, "ensemble"),
+        ({"algorithm": "fedprox", "mu": 0.1}, {}, "algorithm: fedprox"),
+        ({"algorithm": "scaffold"}, {}, "algorithm: scaffold"),
+        ({"algorithm": "pooled"}, {}, "algorithm: pooled"),
+        ({"algorithm": "ensemble"}, {}, "algorithm: ensemble"),
         ({"batchnorm": "average"}, {}, "batchnorm: average"),
         ({"batchnorm": "local"}, {}, "batchnorm: local"),
-        ({}, {"compile": True}, "compile: true, precision: auto"),
-        ({}, {"precision": "bfloat16"}, "compile: false, precision: bfloat16"),
+        ({}, {"compile": True}, "compile: true"),
+        ({}, {"precision": "bfloat16"}, "precision: bfloat16"),
+        (OF_SITES | {"algorithm": "fedrep", "head_epochs": 1}, {}, "algorithm: fedrep"),
+        (OF_SITES | {"heads": "private"}, {}, "heads: private"),
+        (OF_SITES | {"weights": "size"}, {}, "weights: size"),
     ],
 )
 def test_privacy_that_would_not_hold_is_refused(config, method, training, found):
@@ -63,8 +70,20 @@ def test_a_private_method_is_drawn_beside_the_one_that_is_like_it(config):
     config = changed(config, "run", "methods", value=["fedavg", "fedfbn", "dp3", "fedbn"])
     assert study.private_methods(config) == ["dp3"]
     assert study.without_privacy(config) == ["fedfbn"]
-    assert settings.deltas(config) == {"dp3": 1e-5}
+    assert settings.private(config) == {"dp3": {"unit": "patient", "delta": 1e-5}}
+    (pairs,) = paths.duplicate_files(config, "dp3")
+    assert pairs.endswith("duplicates.csv")
+    assert paths.duplicate_files(config, "fedfbn") == []
     assert "epsilon" in {figure["name"] for figure in settings.figures(config)}
+
+
+def test_privacy_of_sites_needs_no_duplicates(config):
+    """An image more or less of a site is nothing to a record that is the whole site."""
+    config = changed(config, "methods", value=config["methods"] | {"dps": PRIVATE | OF_SITES})
+    config = changed(config, "run", "methods", value=["fedavg", "dps"])
+    configuration.check(config | {"training": config["training"] | {"precision": "bfloat16"}})
+    assert settings.private(config) == {"dps": {"unit": "site", "delta": 1e-5}}
+    assert paths.duplicate_files(config, "dps") == []
 
 
 def test_what_needs_all_images_in_one_place_does_not_go_over_a_network(config):

@@ -1,5 +1,6 @@
 """AUROC against epsilon: every point and bar from the table, and the order of the axis."""
 
+import json
 import math
 
 import matplotlib.text
@@ -23,7 +24,8 @@ def table(tmp_path_factory):
     results = make_results(folder, protocols=("paper",), methods=("fedavg", *PRIVATE), images=200)
     words = [*table_arguments(results, "paper"), *history_arguments(results, "paper")]
     words += [f"--{kind}={folder / f'methods.{kind}'}" for kind in ("csv", "tex", "md")]
-    methods.main([*words, '--deltas={"dp8": 1e-5, "dp1": 1e-5, "dp3": 1e-5}'])
+    private = {method: {"unit": "patient", "delta": 1e-5} for method in PRIVATE}
+    methods.main([*words, f"--private={json.dumps(private)}"])
     return folder / "methods.csv"
 
 

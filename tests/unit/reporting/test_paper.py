@@ -45,7 +45,11 @@ METHODS = CONFIG["methods"] | {
     "dp3": {
         **{"algorithm": "fedavg", "batchnorm": "frozen"},
         "privacy": {"epsilon": 3, "delta": 1e-5, "clip": 1.0},
-    }
+    },
+    "dpsite8": {
+        **{"algorithm": "fedavg", "batchnorm": "frozen", "heads": "shared", "weights": "uniform"},
+        "privacy": {"epsilon": 8, "delta": 1e-5, "clip": 0.5, "unit": "site"},
+    },
 }
 AUGMENTATION = {"rotation": 10, "zoom": 0.1, "contrast": 0.1, "flip": 0.5}
 
@@ -101,7 +105,7 @@ def three(tmp_path_factory):
     """Results of three sites, the paper's protocol alone, two seeds, several methods."""
     folder = tmp_path_factory.mktemp("three")
     sites = (RSNA, SIIM, HOSPITAL)
-    methods = ("fedavg", "scaffold", "pooled", "ensemble", "dp3")
+    methods = ("fedavg", "scaffold", "pooled", "ensemble", "dp3", "dpsite8")
     return make_paper(
         folder, sites=sites, protocols=("paper",), seeds=(1, 2), methods=methods, images=60
     )
@@ -233,7 +237,10 @@ def test_what_the_text_has_no_words_for_is_called_by_its_name(three):
 def test_a_private_method_is_told_with_what_it_promises(two, three):
     text = words(facts_of(three))
     assert "each site trains with differential privacy for all images of a patient" in text
-    assert "Privacy of patients" in text
+    assert "Differential privacy" in text
+    assert "A patient is one record at a site" in text
+    assert "Where a whole site is one record" in text
+    assert "it shortens each step to 0.5 and adds noise to their sum" in text
     assert "differential privacy" not in words(facts_of(two))
 
 

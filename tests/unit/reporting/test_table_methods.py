@@ -1,5 +1,6 @@
 """The table of all methods: exact cells from known numbers, its three formats, and bad input."""
 
+import json
 import re
 
 import numpy as np
@@ -139,17 +140,24 @@ def test_a_history_of_an_older_version_is_named(one_seed, tmp_path):
 
 
 def test_what_a_private_method_spends_is_the_largest_of_its_sites(tmp_path):
-    methods_of_run = ("fedavg", "dp3", "dp8")
+    methods_of_run = ("fedavg", "dp3", "dpsite8")
     results = make_results(tmp_path, protocols=("paper",), methods=methods_of_run, images=40)
-    formats = made(results, tmp_path, '--deltas={"dp3": 1e-5, "dp8": 1e-4}')
+    promises = {
+        "dp3": {"unit": "patient", "delta": 1e-5},
+        "dpsite8": {"unit": "site", "delta": 1e-4},
+    }
+    formats = made(results, tmp_path, f"--private={json.dumps(promises)}")
     table = summaries.METHODS.read(tmp_path / "methods.csv")
-    spent = table.drop_duplicates("method").set_index("method")[["epsilon", "delta"]]
-    assert spent.loc[["dp3", "dp8"]].to_numpy().tolist() == [[3.0, 1e-5], [8.0, 1e-4]]
+    spent = table.drop_duplicates("method").set_index("method")[["epsilon", "delta", "unit"]]
+    assert [*spent.loc["dp3"]] == [3.0, 1e-5, "patient"]
+    assert [*spent.loc["dpsite8"]] == [8.0, 1e-4, "site"]
     assert spent.loc[["baseline", "fedavg"]].isna().all(axis=None)
     rows = [line for line in formats["md"].splitlines() if line.startswith("|")]
     assert rows[0].endswith("| MB | ε |")
     assert [row.split("|")[-2].strip() for row in rows if "dp3" in row] == ["3.00", "3.00"]
-    assert "at δ = 1e-5 and 1e-4, the largest of the sites" in formats["md"]
+    assert [row.split("|")[-2].strip() for row in rows if "dpsite8" in row] == ["8.00 (site)"] * 2
+    assert "at δ = 1e-5 and 1e-4, of each site's training for all images" in formats["md"]
+    assert "the largest of the sites; of the federation's average for a site as" in formats["md"]
 
 
 def test_without_a_private_method_nothing_is_said_of_privacy(one_seed, tmp_path):

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from chexviz.base.errors import InputError
 from chexviz.base.tables.models import HISTORY as TABLE
 from chexviz.federation.network import credentials
-from chexviz.federation.network.control import Site
+from chexviz.federation.network.control import Access, Site
+from chexviz.federation.network.kept import NOISE, noise_secret
 from chexviz.federation.network.link import Link
 from chexviz.models import files
 from chexviz.pipeline import loading
@@ -270,6 +272,35 @@ def test_other_code_does_not_go_on_with_a_study(config, tmp_path):
     changed = order.Order(method="fedavg", study=made.study, rules=RULES, app="0" * 64)
     with pytest.raises(InputError, match="one of the app 0000"):
         conducting.check_code(order.Ordered(tmp_path, changed))
+
+
+@pytest.mark.parametrize("unit", ["patient", "site"])
+def test_noise_of_the_server_is_drawn_from_what_the_coordinator_alone_has(
+    config, tmp_path, monkeypatch, unit
+):
+    """Sites know the seed of a study; where they add the noise themselves, none is made here."""
+    privacy = {"epsilon": 3.0, "delta": 1e-3, "clip": 1.0, "unit": unit}
+    config["methods"]["fedavg"] |= {"batchnorm": "frozen", "heads": "shared", "weights": "uniform"}
+    config["methods"]["fedavg"]["privacy"] = privacy
+    begun = orders.begun(tmp_path, config, orders.order(config, CHOICE, RULES))
+    files.save(begun.path(order.START), {"x": torch.zeros(1)})
+    seen = []
+
+    def conduct(access, study, rules, block, kept, stop, secret):
+        seen.append(secret)
+        raise InputError("stop", expected="-", found="-", fix="-")
+
+    monkeypatch.setattr(conducting, "conduct", conduct)
+    for _ in range(2):
+        with pytest.raises(InputError, match="stop"):
+            conducting.conducted(Access.of(tmp_path, "localhost:1"), begun)
+    if unit == "patient":
+        assert seen == [CHOICE["seed"]] * 2
+        assert not (tmp_path / NOISE).exists()
+    else:
+        assert seen == [noise_secret(tmp_path)] * 2
+        assert seen[0].bit_length() > 200
+        assert mode(tmp_path / NOISE) == "600"
 
 
 def test_status_says_how_far_a_study_is_and_who_is_missing(config, tmp_path, capsys):

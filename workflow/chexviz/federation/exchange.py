@@ -1,6 +1,7 @@
 """What travels between a site and the server, and how the server combines it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -101,6 +102,14 @@ def refused(sender: str, name: str, expected: str, found: str) -> InputError:
     )
 
 
+def digest(tensors: Iterable[Tensor]) -> str:
+    """SHA-256 of tensors, one after the other: of the same numbers the same."""
+    made = hashlib.sha256()
+    for tensor in tensors:
+        made.update(tensor.numpy(force=True).tobytes())
+    return made.hexdigest()
+
+
 class Combination:
     """How the server makes one vector of those of all sites.
 
@@ -125,6 +134,13 @@ class Combination:
             if not all(column)
             for part in exchange.rows_of(finding)
         ]
+
+    def counts(self, update: Tensor) -> Tensor:
+        """How many sites have a say in each number of what vectors like this (p,) combine to."""
+        counts = torch.full_like(update, len(self.weights))
+        for part, sites in self.parts:
+            counts[part] = len(sites)
+        return counts
 
     def __call__(self, updates: Sequence[Tensor]) -> Tensor:
         """One vector (p,) from those of all sites, in their order."""

@@ -110,9 +110,12 @@ class FedAvg:
 
     def combine(self, updates: Sequence[Tensor], senders: Sequence[Known] = ()) -> Tensor:
         """One vector (p,) from those of the senders, in their order; of all members if not said."""
-        senders, how = senders or self.members, self.settings
-        weights, labelled = weights_of(how, senders), self.labelled(senders)
-        return Combination(self.exchange, weights, how.combine, how.trim, labelled)(updates)
+        return self.combination(senders or self.members)(updates)
+
+    def combination(self, senders: Sequence[Known]) -> Combination:
+        """How the updates of these sites become one."""
+        how, weights = self.settings, weights_of(self.settings, senders)
+        return Combination(self.exchange, weights, how.combine, how.trim, self.labelled(senders))
 
     def server(self, shared: Tensor, combined: Tensor) -> Tensor:
         """The next average, from the last one and what this round's updates combine to."""
@@ -320,11 +323,6 @@ def read_training(text: str) -> Training:
         )
     settings: Training = read(text, Training[ALGORITHMS[name].Settings])  # type: ignore[misc, arg-type]
     if settings.method.privacy:
-        check_private(
-            "--settings: method.privacy",
-            algorithm=name,
-            batchnorm=settings.method.batchnorm,
-            precision=settings.precision,
-            compiled=settings.compile,
-        )
+        said = msgspec.to_builtins(settings)
+        check_private("--settings: method.privacy", said | said["method"])
     return settings

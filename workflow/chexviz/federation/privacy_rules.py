@@ -1,38 +1,47 @@
 """What a method with `privacy` may not be: the config is refused for it, and so is a study."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from chexviz.base.errors import InputError
+from chexviz.base.methods import private_unit
 
-ALGORITHMS = ("fedavg", "fedadam")  # by which a site does nothing to its gradients
+FROZEN = (["frozen"], "running statistics would be of images, without noise")
+# By unit and setting: what it may be, and what were else.
+ALLOWED: dict[str, dict[str, tuple[list, str]]] = {
+    "patient": {
+        "algorithm": (["fedavg", "fedadam"], "sites would tell or use gradients without noise"),
+        "batchnorm": FROZEN,
+        "compile": ([False], "gradients of each image are taken layer by layer"),
+        "precision": (["auto", "float32"], "what is clipped would not be exact"),
+    },
+    "site": {
+        "algorithm": (["fedavg", "fedprox", "fedadam"], "sites would tell more than their step"),
+        "heads": (["shared"], "each site's own task block would be in the model, without noise"),
+        "batchnorm": FROZEN,
+        "combine": (["mean"], "a site could change more than the length of its step"),
+        "weights": (["uniform"], "a large site could change more than the others"),
+    },
+}
 
 
-def check_private(
-    where: str, *, algorithm: str, batchnorm: str, precision: str, compiled: bool
-) -> None:
-    """Raise InputError if sites would tell more than privacy promises, or could not train so.
+def check_private(where: str, said: Mapping[str, Any]) -> None:
+    """Raise InputError if a training would tell more than privacy promises, or could not be.
 
-    where: of the method. The others: as the config calls them, `compile` too.
+    where: of the method. said: the settings of the method and of the training, by name.
     """
-    fix = "change it, or leave `privacy` out"
-    if algorithm not in ALGORITHMS:
-        raise InputError(
-            where,
-            expected=f"the algorithm {' or '.join(ALGORITHMS)}: by others sites tell or use "
-            "gradients without noise",
-            found=algorithm,
-            fix=fix,
-        )
-    if batchnorm != "frozen":
-        raise InputError(
-            where,
-            expected="`batchnorm: frozen`: its statistics would be of images, without noise",
-            found=f"batchnorm: {batchnorm}",
-            fix="write `batchnorm: frozen`; what has no BatchNorm trains as ever",
-        )
-    if compiled or precision == "bfloat16":
-        raise InputError(
-            where,
-            expected="`compile: false` and no bfloat16: gradients of each image are taken layer by "
-            "layer, and what is clipped is exact",
-            found=f"compile: {str(compiled).lower()}, precision: {precision}",
-            fix=fix,
-        )
+    unit = private_unit(said)
+    for name, (allowed, otherwise) in ALLOWED[unit].items():
+        if said[name] not in allowed:
+            raise InputError(
+                where,
+                expected=f"{name}: {' or '.join(map(word, allowed))}, with `unit: {unit}`: "
+                f"{otherwise}",
+                found=f"{name}: {word(said[name])}",
+                fix="change it, or leave `privacy` out",
+            )
+
+
+def word(value: Any) -> str:
+    """A value as the config writes it."""
+    return str(value).lower()

@@ -4,39 +4,33 @@ Gradients of each image, clipping, noise and accountant are Opacus' (Yousefpour 
 is here makes one record of all images of a patient, and of images nearly identical to them.
 """
 
-import hashlib
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from opacus.accountants import create_accountant
-from opacus.accountants.utils import get_noise_multiplier
 from opacus.grad_sample import GradSampleHooks
 from opacus.optimizers import DPOptimizer
 from torch import Tensor
 
-from chexviz.base.errors import InputError
 from chexviz.base.randomness import generator, stream
 from chexviz.base.records import groups
 from chexviz.base.tables.study import DUPLICATES, PAIR
-from chexviz.federation.settings import Privacy, Training
+from chexviz.federation.accountant import check_delta, noise_multiplier, spent
+from chexviz.federation.exchange import digest
+from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
 from chexviz.models.adam import Adam
 from chexviz.models.augment import augment
 from chexviz.models.dataset import Dataset, to_unit
 from chexviz.models.model import Model
 
-# A convolution of images gets no gradient of them; a bound from the largest order holds as well.
-for known in ("Full backward hook is firing", "Optimal order is the largest alpha"):
-    warnings.filterwarnings("ignore", message=known)
-
-ACCOUNTANT = "rdp"  # Renyi differential privacy: an upper bound that is quick at any sampling rate
+# A convolution of images gets no gradient of them.
+warnings.filterwarnings("ignore", message="Full backward hook is firing")
 
 
 class PrivateOptimizer(DPOptimizer):
@@ -99,7 +93,7 @@ class PrivateSite(LocalSite):
         self.members = np.split(
             np.argsort(self.records, kind="stable"), np.bincount(self.records).cumsum()[:-1]
         )
-        check_delta(self.privacy.delta, self.name, len(self.members))
+        check_delta(self.privacy.delta, f"site {self.name}", len(self.members), "patients")
         self.steps = math.ceil(len(self.members) / settings.batch)  # of an epoch
         self.start = ""  # digest of the model with which the round began
         self.losses = torch.zeros(self.steps, device=self.device)
@@ -107,7 +101,7 @@ class PrivateSite(LocalSite):
         for layer in self.frozen:
             layer.requires_grad_(False)  # BatchNorm has no gradient of a single image
         GradSampleHooks(self.model, loss_reduction="sum")
-        self.sigma = noise_multiplier(self.privacy, self.steps, epochs)
+        self.sigma = noise_multiplier(self.privacy, 1 / self.steps, self.steps * epochs)
         self.optimizer = PrivateOptimizer(
             Adam(self.model.parameters(), lr=settings.learning_rate),
             noise_multiplier=self.sigma,
@@ -226,54 +220,3 @@ class PrivateSite(LocalSite):
         logits = self.model(images, [*self.data.heads])
         losses = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
         return (losses * ~torch.isnan(labels)).sum(dim=1) / sum(self.known)
-
-
-def digest(tensors: Iterable[Tensor]) -> str:
-    """SHA-256 of tensors, one after the other."""
-    made = hashlib.sha256()
-    for tensor in tensors:
-        made.update(tensor.numpy(force=True).tobytes())
-    return made.hexdigest()
-
-
-@cache
-def noise_multiplier(privacy: Privacy, steps: int, epochs: int) -> float:
-    """The noise, in units of `clip`, by which a training of so many epochs spends its epsilon.
-
-    steps: of an epoch, in each of which a patient is with probability 1 / steps. Raises InputError.
-    """
-    try:
-        return get_noise_multiplier(
-            target_epsilon=privacy.epsilon,
-            target_delta=privacy.delta,
-            sample_rate=1 / steps,
-            steps=steps * epochs,
-            accountant=ACCOUNTANT,
-            epsilon_tolerance=min(0.01, privacy.epsilon / 100),
-        )
-    except ValueError as error:
-        raise InputError(
-            "methods: privacy: epsilon",
-            expected="one that some noise gives",
-            found=f"{privacy.epsilon:g}: {error}",
-            fix="raise epsilon or delta, or train fewer rounds",
-        ) from None
-
-
-def spent(sigma: float, rate: float, steps: int, delta: float) -> float:
-    """Epsilon after steps with noise `sigma`, in each of which a record is at this rate."""
-    accountant = create_accountant(ACCOUNTANT)
-    accountant.history = [(sigma, rate, steps)]
-    return accountant.get_epsilon(delta=delta)
-
-
-def check_delta(delta: float, site: str, patients: int) -> None:
-    """Raise InputError unless delta is less than the share that one patient is of a site's."""
-    if delta >= 1 / patients:
-        raise InputError(
-            "methods: privacy: delta",
-            expected=f"less than 1 / {patients}, since site {site} has as many patients that "
-            "train: with more, one of them might be published as a whole",
-            found=f"{delta:g}",
-            fix="lower delta",
-        )

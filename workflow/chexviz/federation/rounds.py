@@ -13,7 +13,7 @@ from chexviz.federation.checkpoint import Checkpoint
 from chexviz.federation.device_threads import Crew
 from chexviz.federation.exchange import batchnorm_names
 from chexviz.federation.methods import FedAvg
-from chexviz.federation.server import Server, joined, reply_of
+from chexviz.federation.server import Server, joined, private_average, reply_of
 from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
 
@@ -32,7 +32,8 @@ class Federation:
         self.sites, self.settings, self.method = sites, settings, method
         self.phases = method.phases(settings)
         start = method.exchange.pack(method.travelling(sites[0].model).state_dict(), sites[0].name)
-        self.server = Server(method, sites, start)
+        private = private_average(settings, len(sites), sites[0].seed)
+        self.server = Server(method, sites, start, private)
         self.devices = list(dict.fromkeys(site.device for site in sites))
 
     def train(self, checkpoint: Checkpoint, label: str, stop: threading.Event) -> None:

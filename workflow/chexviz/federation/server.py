@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
 from chexviz.federation.methods import FedAvg, Member
+from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
+
+if TYPE_CHECKING:
+    from chexviz.federation.private_average import PrivateAverage
 
 
 class Reply(NamedTuple):
@@ -48,12 +52,18 @@ def reply_of(site: LocalSite, method: FedAvg, number: int) -> Reply:
 class Server:
     """The server of a run. `shared` is the average, `round` how many rounds are over.
 
-    members: all sites, in the order of the sums. shared: what they start from. history: a row per
-    round and site.
+    members: all sites, in the order of the sums. shared: what they start from. private: see
+    private_average. history: a row per round and site.
     """
 
-    def __init__(self, method: FedAvg, members: Sequence[Member], shared: Tensor):
-        self.method, self.members, self.shared = method, members, shared
+    def __init__(
+        self,
+        method: FedAvg,
+        members: Sequence[Member],
+        shared: Tensor,
+        private: "PrivateAverage | None" = None,
+    ):
+        self.method, self.members, self.shared, self.private = method, members, shared, private
         self.round = 0
         self.history: list[dict] = []
 
@@ -66,23 +76,30 @@ class Server:
         method, where = self.method, self.shared.device
         senders = [one for one in self.members if one.name in replies]
         updates = [replies[one.name].vectors[0].to(where) for one in senders]
-        combined = method.combine(updates, senders)
-        method.receive({one.name: replies[one.name].vectors[1:] for one in senders})
         self.round += 1
+        if self.private:
+            step = method.combination(senders)
+            combined = self.private(step, self.shared, updates, self.round)
+        else:
+            combined = method.combine(updates, senders)
+        method.receive({one.name: replies[one.name].vectors[1:] for one in senders})
         for one, update in zip(senders, updates, strict=True):
             reply = replies[one.name]
-            self.history.append(
-                {
-                    "round": self.round,
-                    "site": one.name,
-                    "learning_rate": reply.learning_rate,
-                    "loss": None if math.isnan(reply.loss) else reply.loss,
-                    "images": reply.images,
-                    "drift": relative_distance(update, combined, method.exchange.parameters),
-                    "sent": reply.sent if len(self.members) > 1 else 0,
-                    "epsilon": reply.epsilon if math.isfinite(reply.epsilon) else None,
-                }
-            )
+            drift = relative_distance(update, combined, method.exchange.parameters)
+            row: dict[str, str | float] = {
+                "round": self.round,
+                "site": one.name,
+                "learning_rate": reply.learning_rate,
+                "loss": reply.loss,
+                "images": reply.images,
+                "drift": drift,
+                "sent": reply.sent if len(self.members) > 1 else 0,
+                "epsilon": reply.epsilon,
+            }
+            if self.private:  # the history goes where the model goes: nothing without noise
+                row |= {"loss": math.nan, "drift": math.nan}
+                row["epsilon"] = self.private.epsilon(self.round)
+            self.history.append({key: told(value) for key, value in row.items()})
         self.shared = method.server(self.shared, combined)
 
     def last_losses(self) -> dict[str, float]:
@@ -101,7 +118,8 @@ class Server:
         if how is None:
             return {}
         epsilon = max(row["epsilon"] for row in self.history)
-        return {"privacy": {"epsilon": epsilon, "delta": how.delta, "noise": noise}}
+        said = {"unit": how.unit, "epsilon": epsilon, "delta": how.delta, "noise": noise}
+        return {"privacy": said}
 
     def state(self) -> dict:
         """All that the server needs to go on from where it is."""
@@ -117,6 +135,25 @@ class Server:
         self.round, self.history = state["round"], list(state["history"])
         self.shared = state["shared"].to(self.shared.device)
         self.method.load(state["method"])
+
+
+def told(value: str | float) -> str | float | None:
+    """A value of the history; None of what is not told, or not bounded."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def private_average(settings: Training, sites: int, secret: int) -> "PrivateAverage | None":
+    """What the server averages by if it adds the noise of a training; else None.
+
+    sites: how many there are. secret: what noise is drawn from. Raises InputError.
+    """
+    if not settings.method.server_adds_noise:
+        return None
+    # Its library takes seconds to import.
+    from chexviz.federation.private_average import PrivateAverage
+
+    assert settings.method.privacy is not None
+    return PrivateAverage(settings.method.privacy, settings.rounds, sites, secret)
 
 
 def relative_distance(update: Tensor, average: Tensor, count: int) -> float:

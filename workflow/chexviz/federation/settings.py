@@ -13,21 +13,24 @@ Rate = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Privacy(Settings, frozen=True):
-    """How sites train privately: (epsilon, delta) that no patient's record may spend more of.
+    """How a training is private: (epsilon, delta) that no record may spend more of.
 
-    clip: the length of a patient's gradient at most (Abadi et al. 2016).
+    unit: what a record is, a `patient` of a site (DP-SGD at the sites, Abadi et al. 2016) or a
+    whole `site` (noise at the server, McMahan et al. 2018). clip: the length at most of a
+    patient's gradient, or of a site's step of a round.
     """
 
     epsilon: Rate
     delta: Share
     clip: Rate
+    unit: Literal["patient", "site"] = "patient"
 
 
 class Method(Settings, frozen=True, kw_only=True):
     """A federated method: its algorithm, and what goes with every one (docs/methods.md).
 
     An algorithm that needs more has a subclass of its own (see methods.FedAvg.Settings). privacy:
-    None: sites train without noise.
+    None: nobody adds noise.
     """
 
     algorithm: str
@@ -37,6 +40,16 @@ class Method(Settings, frozen=True, kw_only=True):
     combine: Literal["mean", "median", "trimmed"]
     trim: Annotated[float, msgspec.Meta(ge=0, lt=0.5)]
     privacy: Privacy | None = None
+
+    @property
+    def sites_add_noise(self) -> bool:
+        """Whether the training is private for each patient."""
+        return self.privacy is not None and self.privacy.unit == "patient"
+
+    @property
+    def server_adds_noise(self) -> bool:
+        """Whether it is private for each site."""
+        return self.privacy is not None and self.privacy.unit == "site"
 
 
 class Named(msgspec.Struct):

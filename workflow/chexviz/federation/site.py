@@ -176,7 +176,7 @@ def site_of(
 
     Raises InputError, also of a method with privacy without `duplicates`.
     """
-    if settings.method.privacy is None:
+    if not settings.method.sites_add_noise:
         return LocalSite(data, model, settings, epochs=epochs, seed=seed)
     if duplicates is None:
         raise InputError(

@@ -95,7 +95,7 @@ def build_sites(
     for where in dict.fromkeys(data.images.device for data in datasets):
         here = [data for data in datasets if data.images.device == where]
         free = free_bytes(where)
-        private = settings.method.privacy is not None
+        private = settings.method.sites_add_noise
         model = model_of(here[0])
         make_room(here, model, settings.batch, settings.precision, free, private=private)
     how = {"epochs": epochs, "seed": arguments.seed, "duplicates": arguments.duplicates}

@@ -58,7 +58,23 @@ LIMITS = (
 NOISE = {
     "seed": "Its noise was drawn from the seed of the run, so that the training can be repeated: "
     "against those who know the seed and most of the images it promises nothing.",
-    "secret": "Its noise was drawn from a secret of each site.",
+    "secret": "Its noise was drawn from a secret of whoever added it.",
+}
+PRIVATE = {  # by whose privacy it is: what was done, and what that bounds
+    "patient": (
+        "Each site that trained it did so with differential privacy for every patient: all images "
+        "of a patient, and images nearly identical to them, together have spent an epsilon of at "
+        "most {epsilon} at a delta of {delta}, at the site where that is largest.",
+        "It bounds how much better anyone can tell from the model, and from all that the site "
+        "sent, whether a patient took part. A patient of two sites spends the epsilon of both.",
+    ),
+    "site": (
+        "The federation trained it with differential privacy for every site: all that a site sent "
+        "has spent an epsilon of at most {epsilon} at a delta of {delta}.",
+        "It bounds how much better anyone can tell from the model whether a site trained, and so "
+        "whether any of its patients did. Not from what the site sent: the server saw that without "
+        "noise.",
+    ),
 }
 STYLE = """
 :root { color-scheme: light dark; }
@@ -115,7 +131,7 @@ def write(bundle: Bundle, tables: Tables, sites: list[dict], spent: Mapping | No
     """The card of a bundle. sites: see reporting.titles. spent: see `privacy`; None: without."""
     sections = [*written(bundle, tables, sites)]
     if spent:
-        sections.insert(-2, Section("Privacy of patients", privacy(spent)))
+        sections.insert(-2, Section("Differential privacy", privacy(spent)))
     title = f"Model card: {model_title(bundle)}"
     return Card(markdown(title, bundle.mark, sections), page(title, bundle.mark, sections))
 
@@ -339,16 +355,13 @@ def learned(findings: Sequence[Finding]) -> list[Block]:
 def privacy(spent: Mapping) -> list[Block]:
     """What differential privacy promises of the model, and what it does not.
 
-    spent: epsilon, delta and noise, as the header of the model says them (Server.privacy).
+    spent: unit, epsilon, delta and noise, as the header of the model says them (Server.privacy).
     """
+    done, bounds = PRIVATE[spent["unit"]]
     return [
-        "Each site that trained it did so with differential privacy for every patient: all images "
-        "of a patient, and images nearly identical to them, together have spent an epsilon of at "
-        f"most {fixed(spent['epsilon'], 2)} at a delta of {power(spent['delta'])}, at the site "
-        "where that is largest.",
+        done.format(epsilon=fixed(spent["epsilon"], 2), delta=power(spent["delta"])),
         [
-            "It bounds how much better anyone can tell from the model, and from all that the site "
-            "sent, whether a patient took part. A patient of two sites spends the epsilon of both.",
+            bounds,
             NOISE[spent["noise"]],
             "It covers the weights. Thresholds, calibration and every number of this card come "
             "from images that are not protected by it.",

@@ -148,12 +148,7 @@ def check_methods(config: Config) -> None:
         sites = fewest_sites(config, method["heads"])
         check_sites(name, method["combine"], method["trim"], sites)
         if method.get("privacy"):
-            check_private(
-                f"config: methods: {name}: privacy",
-                **{key: method[key] for key in ("algorithm", "batchnorm")},
-                precision=config["training"]["precision"],
-                compiled=config["training"]["compile"],
-            )
+            check_private(f"config: methods: {name}: privacy", config["training"] | method)
 
 
 def check_privacy(config: Config) -> None:

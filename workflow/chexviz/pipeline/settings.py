@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from chexviz.base.methods import BASELINE, DEFAULTS
+from chexviz.base.methods import BASELINE, DEFAULTS, private_unit
 from chexviz.base.source_code import HOME
 from chexviz.models import sizes
 from chexviz.pipeline import release, study
@@ -115,10 +115,13 @@ def train(config: Config, architecture: str, method: str) -> dict:
     return shared | chosen["federated"] | {"method": DEFAULTS | config["methods"][method]}
 
 
-def deltas(config: Config) -> dict[str, float]:
-    """The delta of each method of the run that trains privately."""
+def private(config: Config) -> dict[str, dict]:
+    """What each private method of the run is private for, and its delta."""
     methods = config["methods"]
-    return {name: methods[name]["privacy"]["delta"] for name in study.private_methods(config)}
+    return {
+        name: {"unit": private_unit(methods[name]), "delta": methods[name]["privacy"]["delta"]}
+        for name in study.private_methods(config)
+    }
 
 
 def evaluation(config: Config, *keys: str) -> dict:

@@ -61,7 +61,7 @@ def is_ensemble(config: Config, method: str) -> bool:
 
 
 def is_private(config: Config, method: str) -> bool:
-    """Whether the sites of a method train with differential privacy."""
+    """Whether a method is differentially private, for each patient or for each site."""
     return method != BASELINE and bool(config["methods"][method].get("privacy"))
 
 

@@ -33,15 +33,15 @@ HISTORY = Table(
     images=whole("passed in this round"),
     drift=number(
         "Euclidean distance of the site's parameters from what the sites' updates combine to, "
-        "relative to the length of that"
+        "relative to the length of that; empty: under `privacy` with `unit: site`"
     ),
     sent=whole(
         "bytes that the site sends in this round, and it receives as many; 0 for baselines and "
         "`pooled`"
     ),
     epsilon=number(
-        "what a patient of the site has spent at most since the first round, at the method's "
-        "delta; empty: without `privacy`"
+        "what a patient of the site (with `unit: site` the site as a whole) has spent at most "
+        "since the first round, at the method's delta; empty: without `privacy`"
     ),
 )
 PREDICTIONS = Table(

@@ -58,10 +58,11 @@ METHODS = Table(
     p=number(),
     sent=number("bytes that a site sends in a round, mean"),
     epsilon=number(
-        "what a patient of any site has spent of its privacy at most (differential privacy, "
-        "with the next column); empty: without `privacy`"
+        "what any patient of a site, or any site, has spent of its privacy at most (differential "
+        "privacy, with the next columns); empty: without `privacy`"
     ),
     delta=number(),
+    unit=text("whose privacy it is: patient, site; empty: without"),
     note=note(FEW),
     mark=note(),
 )

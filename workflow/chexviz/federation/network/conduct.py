@@ -32,13 +32,14 @@ def conduct(
     block: Mapping[str, Tensor],
     kept: Checkpoint,
     stop: threading.Event,
+    secret: int,
     watch: Callable[[], None] = lambda: None,
 ) -> tuple[Server, Tables]:
     """Train a study over the sites that are registered; the server at its end, and their tables.
 
     If the SuperLink gives a run up, since it was killed or heard nothing of us, another one goes on
-    from the last round that is kept. See Coordinator.run. watch: called every second or so while it
-    waits for sites. Raises InputError, and what `watch` raises.
+    from the last round that is kept. See Coordinator and its run. watch: called every second or so
+    while it waits for sites. Raises InputError, and what `watch` raises.
     """
     with sole(access):
         check_registered(access, study)
@@ -47,7 +48,8 @@ def conduct(
             try:
                 with serving(access, number) as grid:
                     grid.stop = stop
-                    coordinator = Coordinator(study, rules, grid, present(grid, study, watch), stop)
+                    here = present(grid, study, watch)
+                    coordinator = Coordinator(study, rules, grid, here, stop, secret)
                     return coordinator.run(block, kept), coordinator.tables
             except (RunEnded, Unreachable) as error:
                 print(f"{error}\nanother run goes on", file=sys.stderr, flush=True)

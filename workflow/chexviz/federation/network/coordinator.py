@@ -34,7 +34,7 @@ from chexviz.federation.network.messages import (
     check_vectors,
 )
 from chexviz.federation.network.post import Check, Nodes, Post
-from chexviz.federation.server import Reply, Server
+from chexviz.federation.server import Reply, Server, private_average
 from chexviz.federation.settings import Rate
 from chexviz.federation.warmup import combination
 from chexviz.models.model import Model, build
@@ -70,13 +70,21 @@ class Coordinator:
     """A run of a study over the sites of a grid.
 
     nodes: who is there; a name is bound to a key by whoever makes it, not by what a node says of
-    itself. stop: once set, the program ends with status STOPPED. tables: what the sites share of
-    their results, by site and file, once the run is over. Raises InputError if the method cannot
-    go over a network.
+    itself. stop: once set, the program ends with status STOPPED. secret: what noise is drawn from
+    if the server adds it. tables: what the sites share of their results, by site and file, once
+    the run is over. Raises InputError if the method cannot go over a network.
     """
 
-    def __init__(self, study: Study, rules: Rules, grid: Grid, nodes: Nodes, stop: threading.Event):
-        self.study, self.rules = study, rules
+    def __init__(
+        self,
+        study: Study,
+        rules: Rules,
+        grid: Grid,
+        nodes: Nodes,
+        stop: threading.Event,
+        secret: int,
+    ):
+        self.study, self.rules, self.secret = study, rules, secret
         self.settings = study.training()
         check_study(study)
         self.post = Post(grid, nodes, stop)
@@ -206,7 +214,8 @@ class Coordinator:
                 Remote(name, about["size"], [bool(one) for one in about["known"]], model)
             )
         method = ALGORITHMS[self.settings.method.algorithm](self.settings, members)
-        return Server(method, members, packed(method))
+        private = private_average(self.settings, len(members), self.secret)
+        return Server(method, members, packed(method), private)
 
     def check_round(self, name: str, answer: Content, saved: Mapping | None) -> None:
         """Refuse a site that has lost a round in which it took part."""
@@ -223,7 +232,7 @@ class Coordinator:
         """One round: ask all sites, combine what those sent whose answers can be used."""
         sent, number = server.sent(), server.round + 1
         lengths = [len(vector) for vector in sent]
-        private = self.settings.method.privacy is not None
+        private = self.settings.method.sites_add_noise
 
         def check(name: str, answer: Content) -> None:
             check_numbers(f"site {name}", answer.numbers, number, private=private)

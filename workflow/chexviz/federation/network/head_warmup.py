@@ -7,8 +7,8 @@ from torch import Tensor
 
 from chexviz.base.files import replacing
 from chexviz.federation import checkpoint
-from chexviz.federation.exchange import Exchange
-from chexviz.federation.network.kept import digest, read_kept
+from chexviz.federation.exchange import Exchange, digest
+from chexviz.federation.network.kept import read_kept
 from chexviz.federation.network.messages import check_vectors
 from chexviz.federation.network.node import Told
 from chexviz.federation.warmup import Party

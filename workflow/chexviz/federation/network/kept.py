@@ -1,12 +1,8 @@
 """What a site keeps on its disk of what it has done: it answers the same when asked again."""
 
-import hashlib
 import secrets
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-
-from torch import Tensor
 
 from chexviz.federation import checkpoint
 from chexviz.federation.network import credentials
@@ -32,11 +28,3 @@ def noise_secret(folder: Path) -> int:
     if not path.exists():
         credentials.create({path: str(secrets.randbits(256)).encode()})
     return int(credentials.read_secret(path))
-
-
-def digest(vectors: Sequence[Tensor]) -> str:
-    """SHA-256 of vectors, by which a site knows that it is asked the same again."""
-    made = hashlib.sha256()
-    for vector in vectors:
-        made.update(vector.numpy(force=True).tobytes())
-    return made.hexdigest()

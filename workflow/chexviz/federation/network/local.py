@@ -169,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
     ):
         kept = Checkpoint(folder / "rounds", mark)
         watch = partial(check_running, processes, folder)
-        server, _ = conduct(link.access, study, RULES, block, kept, stop, watch)
+        server, _ = conduct(link.access, study, RULES, block, kept, stop, study.seed, watch)
     states: dict[str, dict] = {}
     heads: dict[str, list[str]] = {}
     for name in study.findings:

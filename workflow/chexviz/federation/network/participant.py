@@ -19,11 +19,11 @@ from chexviz.base.files import replacing
 from chexviz.base.progress import Progress
 from chexviz.federation import checkpoint
 from chexviz.federation.checkpoint import Checkpoint
-from chexviz.federation.exchange import Exchange
+from chexviz.federation.exchange import Exchange, digest
 from chexviz.federation.memory import free_bytes, make_room
 from chexviz.federation.methods import ALGORITHMS
 from chexviz.federation.network.head_warmup import HeadWarmup
-from chexviz.federation.network.kept import digest, noise_secret, read_kept
+from chexviz.federation.network.kept import noise_secret, read_kept
 from chexviz.federation.network.messages import (
     FINISH,
     ROUND,
@@ -141,7 +141,7 @@ class Part:
         epochs = self.settings.rounds * len(self.phases)
         model = self.model()
         room = free_bytes(self.data.images.device)
-        private = self.settings.method.privacy is not None
+        private = self.settings.method.sites_add_noise
         batch, precision = self.settings.batch, self.settings.precision
         make_room([self.data], model, batch, precision, room, private=private)
         self.site = site_of(

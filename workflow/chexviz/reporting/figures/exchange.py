@@ -21,7 +21,7 @@ from chexviz.reporting.figures.rounds import (
 from chexviz.reporting.histories import add_histories, sent_per_round
 from chexviz.reporting.selection import in_order
 from chexviz.reporting.titles import add_titles, architecture_title, method_title
-from chexviz.reporting.wording import megabytes
+from chexviz.reporting.wording import joined, megabytes
 
 FIGURE = {
     "name": "exchange",
@@ -48,6 +48,7 @@ DRIFT = (
     "Drift: distance of a site's parameters from the average of all sites, relative to the "
     "length of the average. Methods without exchange have neither."
 )
+PRIVATE = "Drift is not told of methods with privacy for whole sites."
 
 
 def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:
@@ -78,7 +79,8 @@ def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:
         axes.set_title(title, loc="left")
     for letter, y in (("a", TOP), ("b", below)):
         style.text_at(figure, 2.5, y - 2, letter, fontsize=9, fontweight="bold")
-    write_note(figure, DRIFT, histories)
+    untold = exchanging["drift"].isna().any()
+    write_note(figure, joined([DRIFT, PRIVATE if untold else ""]), histories)
     return figure
 
 

@@ -41,7 +41,7 @@ FIGURE = {
     ),
 }
 POOLED = "Pooled: the mean loss over all sites' images, the same in each panel of an architecture."
-PRIVATE = "Methods with privacy are not shown: their sites tell no loss."
+PRIVATE = "Methods with privacy are not shown: no loss is told of them."
 
 
 def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:

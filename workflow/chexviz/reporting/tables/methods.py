@@ -8,7 +8,7 @@ import pandas as pd
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.base.settings import read
+from chexviz.base.settings import Settings, read
 from chexviz.base.tables.models import read_histories
 from chexviz.base.tables.summaries import METHODS
 from chexviz.evaluation.cases import TOO_FEW
@@ -26,22 +26,31 @@ READING = (
     "paired test, not corrected for the number of methods. MB: megabytes that a site sends in a "
     "round; –: no exchange in rounds."
 )
-PRIVATE = (
-    "ε: differential privacy of each site's training for all images of a patient, at δ = {deltas}, "
-    "the largest of the sites; –: none."
-)
+PRIVATE = {
+    "patient": "of each site's training for all images of a patient, the largest of the sites",
+    "site": "of the federation's average for a site as a whole (site)",
+}
+
+
+class Promise(Settings, frozen=True):
+    """What a method with `privacy` promises: whose privacy (patient, site), and at which delta."""
+
+    unit: str
+    delta: float
 
 
 def compare(
-    models: pd.DataFrame, histories: pd.DataFrame, deltas: Mapping[str, float]
+    models: pd.DataFrame, histories: pd.DataFrame, private: Mapping[str, Promise]
 ) -> pd.DataFrame:
     """A row for each architecture, method and endpoint: `group`, then the columns of METHODS.
 
-    models: see models.summarise. deltas: of the methods with `privacy`.
+    models: see models.summarise. private: the methods with `privacy`.
     """
     told = pd.DataFrame({"sent": sent_per_round(histories), "epsilon": spent(histories)})
     table = models.merge(told, how="left", left_on=["architecture", "method"], right_index=True)
-    table["delta"] = table["method"].map(deltas).astype(float)
+    promises = {name: (one.delta, one.unit) for name, one in private.items()}
+    found = [promises.get(method, (np.nan, "")) for method in table["method"]]
+    table[["delta", "unit"]] = pd.DataFrame(found, index=table.index)
     # An ensemble is not trained, and has no history.
     table["sent"] = table["sent"].fillna(0)
     ordered = table.sort_values(
@@ -61,8 +70,7 @@ def layout(table: pd.DataFrame) -> Layout:
     """
     endpoints = list(table["group"].drop_duplicates())
     many = len(endpoints) > BESIDE
-    deltas = table["delta"].dropna().unique()
-    private = [PRIVATE.format(deltas=listed(map(power, deltas)))] if len(deltas) else []
+    private = [private_note(table)] if table["delta"].notna().any() else []
     return Layout(
         head=["Method", *(["AUROC"] if many else endpoints), "MB", *(["ε"] if private else [])],
         groups=one_below_the_other(table) if many else beside_each_other(table, endpoints),
@@ -72,11 +80,19 @@ def layout(table: pd.DataFrame) -> Layout:
     )
 
 
+def private_note(table: pd.DataFrame) -> str:
+    """What the column of epsilons says, of the methods that have one."""
+    deltas = listed(map(power, table["delta"].dropna().unique()))
+    of = "; ".join(text for unit, text in PRIVATE.items() if (table["unit"] == unit).any())
+    return f"ε: differential privacy at δ = {deltas}, {of}; –: none."
+
+
 def last_cells(table: pd.DataFrame, row: Mapping) -> list[str]:
     """The cells of a model that are of no endpoint: what it sends, and epsilon if any has one."""
     cells = [megabytes(row["sent"])]
     if table["delta"].notna().any():
-        cells.append("–" if np.isnan(row["epsilon"]) else fixed(row["epsilon"], 2))
+        whose = " (site)" if row["unit"] == "site" else ""
+        cells.append("–" if np.isnan(row["epsilon"]) else f"{fixed(row['epsilon'], 2)}{whose}")
     return cells
 
 
@@ -116,15 +132,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--comparisons", required=True, type=Path)
     add_histories(parser)
     parser.add_argument(
-        "--deltas", default="{}", metavar="JSON", help="of the methods with `privacy`"
+        "--private", default="{}", metavar="JSON", help="the methods with `privacy`: see Promise"
     )
     add_titles(parser)
     add_outputs(parser)
     arguments = parser.parse_args(argv)
 
     models = read_models(arguments.metrics, arguments.comparisons, arguments.titles)
-    deltas = read(arguments.deltas, dict[str, float], "--deltas")
-    table = compare(models, read_histories(arguments.history), deltas)
+    private = read(arguments.private, dict[str, Promise], "--private")
+    table = compare(models, read_histories(arguments.history), private)
     write(METHODS, table, layout(table), arguments)
 
 

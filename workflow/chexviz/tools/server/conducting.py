@@ -21,6 +21,7 @@ from chexviz.federation.network.conduct import Tables, conduct
 from chexviz.federation.network.control import Access
 from chexviz.federation.network.coordinator import Rules
 from chexviz.federation.network.diary import account, bytes_of
+from chexviz.federation.network.kept import noise_secret
 from chexviz.federation.network.messages import Study
 from chexviz.federation.server import Server
 from chexviz.federation.train import stop_requests
@@ -81,10 +82,12 @@ def conducted(access: Access, ordered: Ordered) -> None:
     check_code(ordered)
     study, rules = Study(**order.study), Rules(**order.rules)
     block, _ = files.load(ordered.path(START))
+    private = study.training().method.server_adds_noise
+    secret = noise_secret(access.secret.parent) if private else study.seed
     kept = Rounds(ordered.path(ROUNDS), study.digest, ordered.path(HISTORY), study)
     with journal.kept(), stop_requests() as stop:
         LOG.info("%s; in %s", account(study), ordered.folder)
-        server, tables = conduct(access, study, rules, block, kept, stop)
+        server, tables = conduct(access, study, rules, block, kept, stop, secret)
         write_history(server.history, ordered.path(HISTORY))
         share(tables, ordered.path(SHARE), ordered.folder)
         write_model(server, study, ordered)
