@@ -332,9 +332,13 @@ rule figure_external:
 
 
 rule figure_epsilon:
-    """Draw AUROC against epsilon, of the methods that train with differential privacy."""
+    """Draw AUROC and leaks against epsilon, of the methods with differential privacy."""
     input:
         methods="<results>/tables/{protocol}/methods.csv",
+        membership=lambda wildcards: paths.leaks_by_epsilon(
+            config, wildcards.protocol, "membership"
+        ),
+        inversion=lambda wildcards: paths.leaks_by_epsilon(config, wildcards.protocol, "inversion"),
     output:
         pdf="<results>/figures/{protocol}/epsilon.pdf",
         png=report("<results>/figures/{protocol}/epsilon.png", **reported("epsilon")),
@@ -359,6 +363,8 @@ rule figure_epsilon:
         python -m chexviz.reporting.figures.epsilon \
             --methods {input.methods:q} \
             --without {params.without} \
+            --membership {input.membership:q} \
+            --inversion {input.inversion:q} \
             --titles {params.titles:q} \
             --mark={params.mark:q} \
             --pdf {output.pdf:q} \

@@ -44,6 +44,21 @@ def test_a_private_training_starts_from_no_warmed_up_head(config):
     assert paths.duplicate_files(config, "baseline") == []
 
 
+def test_the_figure_of_epsilon_reads_the_leaks_of_its_own_methods(config):
+    """Where they are measured: of the architectures that are attacked, split by patient."""
+    privacy = {"epsilon": 1, "delta": 1e-5, "clip": 1}
+    method = {"algorithm": "fedavg", "batchnorm": "frozen", "privacy": privacy}
+    config = changed(config, "methods", value=config["methods"] | {"dp1": method})
+    config = changed(config, "run", "methods", value=["fedavg", "fedfbn", "dp1", "pooled"])
+    assert paths.leaks_by_epsilon(config, "patient", "membership") == []
+    config = changed(config, "run", "privacy", value=True)
+    assert len(paths.leak_files(config, "membership")) == 3
+    assert paths.leaks_by_epsilon(config, "patient", "membership") == [
+        f"<results>/privacy/standard/{name}/membership.csv" for name in ("fedfbn", "dp1")
+    ]
+    assert paths.leaks_by_epsilon(config, "paper", "membership") == []
+
+
 @pytest.mark.parametrize(
     ("method", "folder", "names"),
     [

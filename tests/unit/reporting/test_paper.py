@@ -302,6 +302,23 @@ def test_what_leaks_is_said_where_it_was_measured(two):
     assert "was not measured in this run" not in text
 
 
+def test_epsilon_is_shown_with_leaks_under_the_protocol_that_is_attacked(two, tmp_path):
+    made = replace(two, root=tmp_path / "made")
+    shutil.copytree(two.root, made.root)
+    write_leaks(made.root)
+    figures = [made.root / "figures" / one / "epsilon.pdf" for one in ("paper", "patient")]
+    make_figures(made, [*figures, made.root / "figures" / "privacy.pdf"], 1)
+    asked = ["private methods"], ["private methods", "privacy"]
+    without, attacked = (inventory.shown_figures(two.sites, len(SCHEDULES), one) for one in asked)
+    text = words(facts_of(made, figures=without))
+    assert text.count("AUROC against differential privacy") == 2
+    assert "Below, what attacks" not in text
+    assert "what attacks on these models get" not in text
+    text = words(facts_of(made, figures=attacked, attacked=[ABOUT]))
+    assert text.count("Less epsilon is more noise. Below, what attacks on the models") == 1
+    assert "what ε costs in AUROC, and what attacks on these models get." in text
+
+
 def test_where_no_patient_is_known_nothing_goes_by_patients(nobody):
     facts = facts_of(nobody)
     text = words(facts).replace("\u00a0", " ")

@@ -102,6 +102,15 @@ def leak_files(config: Config, name: str) -> list[str]:
     return [f"<results>/{inventory.leak_file(one, name)}" for one in study.attacked_models(config)]
 
 
+def leaks_by_epsilon(config: Config, protocol: str, name: str) -> list[str]:
+    """The same of the methods that the figure `epsilon` shows; none under other protocols."""
+    if protocol != study.bundled_protocol(config):
+        return []
+    shown = {*study.private_methods(config), *study.without_privacy(config)}
+    attacked = [one for one in study.attacked_models(config) if one["method"] in shown]
+    return [f"<results>/{inventory.leak_file(one, name)}" for one in attacked]
+
+
 def shadow_files(config: Config, wildcards: Any) -> list[str]:
     """The attacker's own models of an architecture and method."""
     about = wildcards.architecture, wildcards.method, config["run"]["seeds"][0]
