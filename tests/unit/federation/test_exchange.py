@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chexviz.base.errors import InputError
 from chexviz.federation.exchange import Exchange, batchnorm_names, combine
@@ -85,6 +87,22 @@ def test_a_trimmed_mean_forgets_the_extremes_of_each_coordinate():
     assert combine(updates, [1] * 10, "trimmed", 0.1).tolist() == [4.5] * 6
     honest = torch.stack(updates[1:9]).mean(dim=0)
     torch.testing.assert_close(combine(updates, [1] * 10, "trimmed", 0.1), honest)
+
+
+@given(
+    honest=st.lists(st.floats(-100, 100, width=32), min_size=4, max_size=8),
+    lie=st.floats(width=32, allow_nan=False, allow_infinity=False),
+    how=st.sampled_from(["median", "trimmed"]),
+)
+def test_a_lying_site_moves_no_robust_combination_out_of_what_the_others_say(honest, lie, how):
+    updates = [torch.tensor([value]) for value in [*honest, lie]]
+    found = combine(updates, [1] * len(updates), how, 0.2).item()
+    assert min(honest) - 1e-4 <= found <= max(honest) + 1e-4
+
+
+def test_a_lying_site_moves_a_mean_anywhere():
+    updates = [torch.tensor([0.0])] * 4 + [torch.tensor([5000.0])]
+    assert combine(updates, [1] * 5, "mean").item() == 1000
 
 
 @pytest.mark.parametrize(
