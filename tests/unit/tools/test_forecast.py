@@ -1,6 +1,7 @@
 """How much the trainings of a run are, counted by hand, and what is said about it."""
 
 import copy
+import re
 import shlex
 import subprocess
 
@@ -9,7 +10,6 @@ import torch
 import yaml
 
 from chexviz.pipeline import training_work
-from chexviz.pipeline.settings import text, train
 from chexviz.tools import forecast
 
 BASELINE = {"protocol": "paper", "architecture": "standard", "seed": "2022", "site": "rsna"}
@@ -103,12 +103,19 @@ def test_the_sentence():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_speed_is_measured_and_said(config, monkeypatch, capsys):
     monkeypatch.setattr(forecast, "SECONDS", 0.1)
-    settings = {"standard": train(config, "standard", "baseline") | {"threads": 1}}
-    line = ["--work", '[["standard", 1000000000]]', "--settings", text(settings)]
-    forecast.main([*line, "--size", "32", "--side-by-side", "1", "--uncounted"])
+    privacy = {"epsilon": 3.0, "delta": 1e-5, "clip": 1.0}
+    config["methods"]["dp3"] = config["methods"]["fedfbn"] | {"privacy": privacy}
+    config["training"]["threads"] = 1
+    trainings = [BASELINE, FEDAVG | {"method": "dp3"}, FEDAVG]
+    line = shlex.split(training_work.forecast(config, trainings, cores=1))
+    line = line[line.index("chexviz.tools.forecast") + 1 :]
+    line[line.index("--size") + 1] = "32"
+    forecast.main(line[: line.index("||")])
     said = capsys.readouterr().err
     assert said.startswith("No GPU: training will take about ")
-    assert " images/s of 1,000,000,000)" in said
+    # Each image has a gradient of its own with privacy, which has its own speed.
+    speed = r"[\d,.]+ images/s of [\d,]+"
+    assert re.search(rf"measured: standard {speed}, standard with privacy {speed}\)", said)
 
 
 def test_what_takes_too_long_to_measure_fails_nothing(config, monkeypatch):

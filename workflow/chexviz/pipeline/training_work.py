@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chexviz.base.methods import BASELINE
+from chexviz.base.methods import BASELINE, private_unit
 from chexviz.pipeline.settings import contract, phantom, text, train
 from chexviz.pipeline.study import shadows, training_sites
 
@@ -52,16 +52,30 @@ def passes(config: Mapping, training: Mapping[str, str]) -> int:
     return round(sum(images(config, site) or 0 for site in sites) * trained * epochs(settings))
 
 
+def kind(config: Mapping, training: Mapping[str, str]) -> tuple[str, tuple[str, str]]:
+    """Which trainings are equally fast: their name; the architecture, and a method of the kind.
+
+    Gradients of each image, which privacy of patients takes, cost more than those of a batch.
+    """
+    architecture, method = training["architecture"], training.get("method", BASELINE)
+    if method != BASELINE and private_unit(config["methods"][method]) == "patient":
+        return f"{architecture} with privacy", (architecture, method)
+    return architecture, (architecture, BASELINE)
+
+
 def forecast(config: Mapping, trainings: Sequence[Mapping[str, str]], cores: int) -> str | None:
     """The command that says how long these trainings will take here; None if that is not long.
 
     It says so as well if it cannot, and never fails. trainings: see passes.
     """
-    work = [(training["architecture"], passes(config, training)) for training in trainings]
+    work = [(kind(config, training)[0], passes(config, training)) for training in trainings]
     if sum(count for _, count in work) * config["preprocess"]["size"] ** 2 < LONG:
         return None
-    names = sorted({name for name, _ in work})
-    settings = {name: train(config, name, BASELINE) for name in names}
+    kinds = dict(sorted(kind(config, training) for training in trainings))
+    settings = {
+        name: {"architecture": architecture, "training": train(config, architecture, method)}
+        for name, (architecture, method) in kinds.items()
+    }
     uncounted = [site for site in training_sites(config) if images(config, site) is None]
     line = ["timeout", "--foreground", str(LIMIT), "python", "-m", "chexviz.tools.forecast"]
     line += ["--size", str(config["preprocess"]["size"]), "--work", json.dumps(work)]

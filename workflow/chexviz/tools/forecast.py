@@ -1,8 +1,10 @@
 """Say how long trainings will take on a machine without a GPU, from the speed that it has."""
 
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -11,9 +13,10 @@ import torch
 
 from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
-from chexviz.base.settings import read
+from chexviz.base.settings import Settings, read
+from chexviz.base.tables.study import DUPLICATES
 from chexviz.federation.settings import Method, Training
-from chexviz.federation.site import ALL, LocalSite
+from chexviz.federation.site import ALL, LocalSite, site_of
 from chexviz.models import device
 from chexviz.models.dataset import Dataset, Images
 from chexviz.models.model import build
@@ -22,17 +25,25 @@ SECONDS = 2.0  # of measuring, for each architecture
 BATCH = 16  # images at most, so that a slow machine is done in time
 
 
+class Kind(Settings, frozen=True):
+    """Trainings that are equally fast."""
+
+    architecture: str
+    training: Training[Method]
+
+
 def draw(count: int, size: int, where: torch.device, name: str = "site") -> Dataset:
-    """A site of smooth random images, resident on a device."""
+    """A site of smooth random images, each of a patient of its own, resident on a device."""
     generator = torch.Generator().manual_seed(count)
     small = torch.rand(count, 1, size // 8, size // 8, generator=generator)
     large = torch.nn.functional.interpolate(small, size=size, mode="bilinear")
     pixels = (255 * large[:, 0]).to(torch.uint8).numpy()
     index = np.arange(count)
+    rows = pd.DataFrame({"site": name, "image": index.astype(str), "patient": index.astype(str)})
     images = Images([pixels], np.zeros_like(index), index, where)
     images.make_resident()
     labels = (torch.rand(count, 1, generator=generator) < 0.2).float().to(where)
-    return Dataset(name, {name: ["a finding"]}, images, labels, pd.DataFrame(index=index))
+    return Dataset(name, {name: ["a finding"]}, images, labels, rows)
 
 
 def epoch(site: LocalSite) -> None:
@@ -53,7 +64,10 @@ def images_per_second(
     settings = msgspec.structs.replace(settings, batch=batch, compile=False)
     data = draw(batch, size, where)
     model = build(architecture, data.heads, seed=1)
-    site = LocalSite(data, model, settings, epochs=1, seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        near = Path(folder) / "duplicates.csv"
+        DUPLICATES.write(pd.DataFrame(columns=[*DUPLICATES.names]), near)
+        site = site_of(data, model, settings, epochs=1, seed=1, duplicates=near, secret=1)
     epoch(site)
     start, taken, done = time.perf_counter(), 0.0, 0
     while taken < seconds:
@@ -79,7 +93,7 @@ def sentence(
 ) -> str:
     """How long trainings take, so many at a time, and why.
 
-    work: architecture and images of each training. speeds: images/s. uncounted: sites whose
+    work: kind and images of each training. speeds: images/s of a kind. uncounted: sites whose
     images are not in it.
     """
     seconds = [count / speeds[name] for name, count in work]
@@ -101,21 +115,21 @@ def sentence(
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(main)
-    parser.add_argument("--work", required=True, help="JSON of architecture, images: each")
-    parser.add_argument("--settings", required=True, help="JSON of a Training by architecture")
+    parser.add_argument("--work", required=True, help="JSON of kind, images: each")
+    parser.add_argument("--settings", required=True, help="JSON of a Kind by its name")
     parser.add_argument("--size", required=True, type=int, help="side of the images, pixels")
     parser.add_argument("--side-by-side", required=True, type=int, help="trainings at a time")
     parser.add_argument(
         "--uncounted", nargs="*", default=[], help="sites whose images are not known yet"
     )
     arguments = parser.parse_args(argv)
-    settings = read(arguments.settings, dict[str, Training[Method]])
-    where = device.choose(next(iter(settings.values())).threads)
+    kinds = read(arguments.settings, dict[str, Kind])
+    where = device.choose(next(iter(kinds.values())).training.threads)
     if where.type != "cpu":
         return
     speeds = {
-        name: images_per_second(name, arguments.size, training, where, SECONDS)
-        for name, training in settings.items()
+        name: images_per_second(kind.architecture, arguments.size, kind.training, where, SECONDS)
+        for name, kind in kinds.items()
     }
     work = read(arguments.work, list[tuple[str, int]])
     said = sentence(work, speeds, arguments.side_by_side, arguments.uncounted)
