@@ -3,13 +3,14 @@
 import itertools
 import logging
 
+import msgspec
 import pytest
 import torch
 from flwr.app import Message
 from flwr.supercore.task_identity import TaskIdentity
 
 from chexviz.base.errors import InputError
-from chexviz.federation.network.diary import STUDY, Diary, bytes_of
+from chexviz.federation.network.diary import STUDY, Diary, account, bytes_of
 from chexviz.federation.network.messages import (
     FINISH,
     ROUND,
@@ -53,6 +54,26 @@ def diary(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     ticks = itertools.count(0, 10)
     return Diary(answer, tmp_path, clock=lambda: next(ticks))
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("patient", "private for each patient (epsilon 3, delta 0.001): the site adds the noise"),
+        (
+            "site",
+            "private for each site (epsilon 3, delta 0.001): the server adds the noise",
+        ),
+    ],
+)
+def test_the_operator_is_told_whose_privacy_a_study_keeps(unit, said):
+    """And so whether the server sees updates without noise."""
+    privacy = {"epsilon": 3.0, "delta": 1e-3, "clip": 1.0, "unit": unit}
+    how = {"batchnorm": "frozen", "heads": "shared", "weights": "uniform", "privacy": privacy}
+    method = STUDIED.settings["method"] | how
+    study = msgspec.structs.replace(STUDIED, settings=STUDIED.settings | {"method": method})
+    assert said in account(study)
+    assert "private" not in account(STUDIED)
 
 
 def test_a_line_for_each_message_with_bytes_and_time_left(diary, caplog, tmp_path):

@@ -151,6 +151,10 @@ def test_another_secret_round_or_update_draws_other_noise():
         other(mean, start, [start, start], 1),
     ]
     assert torch.equal(drawn[0], average(mean, start, [start, start], 1))
+    # Another study that begins with the same updates: the same noise would leave their mean alone.
+    less, other_study = average_of(2), average_of(2, epsilon=8.0)
+    less_drawn, other_drawn = (one(mean, start, [update] * 2, 1) for one in (less, other_study))
+    drawn += [less_drawn, other_drawn]
     for number, one in enumerate(drawn):
         for two in drawn[number + 1 :]:
             assert abs(np.corrcoef(one, two)[0, 1]) < 4 / math.sqrt(length)

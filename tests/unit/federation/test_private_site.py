@@ -192,7 +192,7 @@ def test_noise_is_as_strong_as_the_accountant_was_told(folder):
     site = private_site(folder, method=method_of(clip=0.5))
     site.optimizer.original_optimizer = Descent(site.model)
     before = torch.cat([one.detach().reshape(-1) for one in site.optimizer.params])
-    site.optimizer.noise = np.random.default_rng(1)
+    site.optimizer.noise = lambda _: np.random.default_rng(1)
     assert site.private_step(np.array([], int), torch.Generator()) == 0
     after = torch.cat([one.detach().reshape(-1) for one in site.optimizer.params])
     deviation = site.sigma * 0.5 / (len(site.data) / site.steps)  # over the images expected
@@ -252,6 +252,18 @@ def test_the_server_is_told_what_is_spent_and_no_loss(folder):
     assert trained(folder, "again")[0] == model
 
 
+def test_noise_is_keyed_by_the_sum_that_it_hides(folder):
+    """Two studies with other settings begin with the same model, and must not share noise."""
+    seen = []
+    for clip in (1.0, 0.5):
+        site = private_site(folder, method=method_of(clip=clip))
+        site.set_up(0, "all")
+        site.optimizer.noise = lambda hidden: seen.append(hidden) or np.random.default_rng(1)
+        for patients in ([0, 1], [0, 1], [0]):
+            site.private_step(np.array(patients), torch.Generator().manual_seed(1))
+    assert len({*seen}) == len(seen) == 6  # a step changes the model, and so the next sum
+
+
 @pytest.mark.parametrize("heads", ["private", "shared"])
 def test_it_goes_on_from_any_batch(folder, heads):
     """The state is put into a new federation after every batch, as a killed run does."""
@@ -285,10 +297,10 @@ def test_it_goes_on_from_any_batch(folder, heads):
     assert all(torch.equal(broken.tensors()[key], one) for key, one in whole.tensors().items())
 
 
-def test_another_secret_or_another_start_draws_other_noise(folder):
+def test_another_secret_start_or_sum_draws_other_noise(folder):
     """From one start the same; else the difference of two answers would be free of noise."""
 
-    def noise(secret: int, shift: float) -> torch.Tensor:
+    def noise(secret: int, shift: float, hidden: str = "a sum") -> torch.Tensor:
         site = private_site(folder, data=dataset(folder, "north", "train"))
         site.secret = secret
         with torch.no_grad():
@@ -296,9 +308,9 @@ def test_another_secret_or_another_start_draws_other_noise(folder):
         site.start_round()
         for _ in site.train(0, ["all"], None):
             break
-        return torch.from_numpy(site.optimizer.noise.standard_normal(1000))
+        return torch.from_numpy(site.optimizer.noise(hidden).standard_normal(1000))
 
     same = noise(1, 0.0)
     assert torch.equal(noise(1, 0.0), same)
-    for other in (noise(2, 0.0), noise(1, 1e-3)):
+    for other in (noise(2, 0.0), noise(1, 1e-3), noise(1, 0.0, "another")):
         assert abs(np.corrcoef(same, other)[0, 1]) < 0.15

@@ -196,7 +196,7 @@ def test_the_card_says_what_privacy_promises():
     assert "secret of whoever added it" in card.privacy(spent | {"noise": "secret"})[1][1]
     said, (bounds, *_) = card.privacy(spent | {"unit": "site"})
     assert "differential privacy for every site" in said
-    assert "the server saw that without noise" in bounds
+    assert "nothing of what the server saw, which was without noise" in bounds
 
 
 def test_programs_are_told_the_numbers_of_the_card(bundle):

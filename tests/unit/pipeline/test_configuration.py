@@ -84,6 +84,10 @@ def test_privacy_of_sites_needs_no_duplicates(config):
     configuration.check(config | {"training": config["training"] | {"precision": "bfloat16"}})
     assert settings.private(config) == {"dps": {"unit": "site", "delta": 1e-5}}
     assert paths.duplicate_files(config, "dps") == []
+    promise = OF_SITES["privacy"] | {"delta": 0.5}
+    many = changed(config, "methods", "dps", "privacy", value=promise)
+    with pytest.raises(InputError, match=r"delta\n.*less than 1 / 2, since the federation"):
+        configuration.check(many)
 
 
 def test_what_needs_all_images_in_one_place_does_not_go_over_a_network(config):

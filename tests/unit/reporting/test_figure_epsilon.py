@@ -200,5 +200,5 @@ def test_privacy_of_sites_is_marked_and_not_joined_with_that_of_patients(drawn, 
         lines = [line for line in axes.lines if line.get_marker() == "None"]
         assert {len(line.get_xdata()) for line in lines} == {1, 2}
     assert "8 site: dpsite8" in note(figure)
-    assert "“site”: of a site as a whole, else of a patient." in note(figure)
+    assert epsilon.WHOSE in note(figure)
     require_readable(figure)

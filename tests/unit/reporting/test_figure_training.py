@@ -153,6 +153,14 @@ def test_a_run_without_exchange_says_so(two_methods, drawn):
     assert texts(figure) == ["In this run no site exchanges anything with another."]
 
 
+def test_drift_that_is_not_told_leaves_what_is_sent(two_methods, drawn):
+    table = histories(two_methods)
+    figure = drawn(exchange.draw, table.assign(drift=np.nan), FOUR[:2])
+    assert not lines(figure.axes[0], 6)
+    assert figure.axes[-1].patches
+    assert exchange.PRIVATE in figure.texts[-1].get_text()
+
+
 def test_one_round_of_training_can_be_seen(two_methods, drawn):
     table = histories(two_methods)
     figure = drawn(training.draw, table[table["round"] == 1], FOUR[:2])
@@ -203,4 +211,4 @@ def test_a_method_whose_sites_tell_no_loss_has_no_line(tmp_path, drawn):
     shown = texts(drawn(training.draw, table, made.sites))
     assert "FedAvg" in shown
     assert "dp3" not in shown
-    assert any("their sites tell no loss" in text for text in shown)
+    assert any("no loss is told of them" in text for text in shown)

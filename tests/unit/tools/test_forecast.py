@@ -105,8 +105,11 @@ def test_a_speed_is_measured_and_said(config, monkeypatch, capsys):
     monkeypatch.setattr(forecast, "SECONDS", 0.1)
     privacy = {"epsilon": 3.0, "delta": 1e-5, "clip": 1.0}
     config["methods"]["dp3"] = config["methods"]["fedfbn"] | {"privacy": privacy}
+    config["methods"]["dp8"] = config["methods"]["fedadam"] | {
+        **{"batchnorm": "frozen", "privacy": privacy | {"epsilon": 8.0}}
+    }
     config["training"]["threads"] = 1
-    trainings = [BASELINE, FEDAVG | {"method": "dp3"}, FEDAVG]
+    trainings = [BASELINE, FEDAVG | {"method": "dp8"}, FEDAVG | {"method": "dp3"}, FEDAVG]
     line = shlex.split(training_work.forecast(config, trainings, cores=1))
     line = line[line.index("chexviz.tools.forecast") + 1 :]
     line[line.index("--size") + 1] = "32"

@@ -45,3 +45,18 @@ def check_private(where: str, said: Mapping[str, Any]) -> None:
 def word(value: Any) -> str:
     """A value as the config writes it."""
     return str(value).lower()
+
+
+def check_delta(delta: float, whose: str, records: int, of: str) -> None:
+    """Raise InputError unless delta is less than the share that one record is of all.
+
+    whose: the records are. of: what they are, in the plural.
+    """
+    if delta >= 1 / records:
+        raise InputError(
+            "methods: privacy: delta",
+            expected=f"less than 1 / {records}, since {whose} has as many {of} that train: with "
+            "more, one of them might be published as a whole",
+            found=f"{delta:g}",
+            fix="lower delta",
+        )

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from chexviz.base.randomness import generator
-from chexviz.federation.accountant import check_delta, noise_multiplier, spent
+from chexviz.federation.accountant import noise_multiplier, spent
 from chexviz.federation.exchange import Combination, digest
+from chexviz.federation.privacy_rules import check_delta
 from chexviz.federation.settings import Privacy
 
 
@@ -35,14 +36,16 @@ class PrivateAverage:
         """What the updates of round `number` combine to (p,), from the average they began with.
 
         combination: their plain mean. Noise is for their sum, so a number that fewer of them have a
-        say in gets more. From other updates other noise is drawn, or two averages of a round that
-        is combined again would cancel it.
+        say in gets more. It is keyed by what it hides: the same noise over two averages, of a round
+        that is combined again or of another study, would be gone from their difference.
         """
         steps = [self.shortened(update - shared) for update in updates]
-        drawn = generator(self.secret, "server noise", number, digest(updates))
-        noise = torch.from_numpy(drawn.standard_normal(len(shared), dtype=np.float32))
-        noise = noise.to(shared.device).mul_(self.sigma * self.privacy.clip)
-        return shared + combination(steps) + noise / combination.counts(noise)
+        mean, counts = shared + combination(steps), combination.counts(shared)
+        hidden = digest([mean, counts, *steps])
+        deviation = self.sigma * self.privacy.clip
+        drawn = generator(self.secret, "server noise", number, str(deviation), hidden)
+        noise = torch.from_numpy(drawn.standard_normal(len(mean), dtype=np.float32))
+        return mean + noise.to(mean.device).mul_(deviation) / counts
 
     def shortened(self, step: Tensor) -> Tensor:
         """A step (p,) of at most the length `clip`."""

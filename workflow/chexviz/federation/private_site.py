@@ -7,6 +7,7 @@ is here makes one record of all images of a patient, and of images nearly identi
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from torch import Tensor
 from chexviz.base.randomness import generator, stream
 from chexviz.base.records import groups
 from chexviz.base.tables.study import DUPLICATES, PAIR
-from chexviz.federation.accountant import check_delta, noise_multiplier, spent
+from chexviz.federation.accountant import noise_multiplier, spent
 from chexviz.federation.exchange import digest
+from chexviz.federation.privacy_rules import check_delta
 from chexviz.federation.settings import Training
 from chexviz.federation.site import LocalSite
 from chexviz.models.adam import Adam
@@ -36,10 +38,10 @@ warnings.filterwarnings("ignore", message="Full backward hook is firing")
 class PrivateOptimizer(DPOptimizer):
     """Opacus' optimiser over the Adam of all sites, which gets the clipped and noisy gradients.
 
-    noise: draws of a step, set before it.
+    noise: draws of a step, set before it, by a key of what they hide.
     """
 
-    noise: np.random.Generator
+    noise: Callable[[str], np.random.Generator]
 
     @property
     def params(self) -> list[Any]:
@@ -49,8 +51,9 @@ class PrivateOptimizer(DPOptimizer):
     def add_noise(self) -> None:
         """The sum of the clipped gradients, with noise for each of its numbers, as gradients."""
         deviation = self.noise_multiplier * self.max_grad_norm
+        draws = self.noise(f"{deviation} {digest(one.summed_grad for one in self.params)}")
         for one in self.params:
-            drawn = self.noise.standard_normal(one.shape, dtype=np.float32)
+            drawn = draws.standard_normal(one.shape, dtype=np.float32)
             noisy = torch.from_numpy(drawn).to(one.device).mul_(deviation).add_(one.summed_grad)
             one.grad = torch.empty_like(one, requires_grad=False).copy_(noisy)
 
@@ -131,7 +134,8 @@ class PrivateSite(LocalSite):
         """Train the batches of an epoch that are left; yields after each.
 
         Noise and the choice of patients are drawn from streams keyed by (secret, site, epoch) and
-        the model at the start of the round; all else by the seed, as without privacy.
+        the model at the start of the round; all else by the seed, as without privacy. Noise is
+        keyed by what it hides, too: over two sums it would be gone from their difference.
         """
         assert correct is None  # by no method that trains privately
         chances = generator(self.secret, "patients", self.name, epoch, self.start)
@@ -141,7 +145,7 @@ class PrivateSite(LocalSite):
             key = (self.name, epoch, self.batch)
             draws.manual_seed(stream(self.seed, "augmentation", *key))
             self.dropout.manual_seed(stream(self.seed, "dropout", *key))
-            self.optimizer.noise = generator(self.secret, "noise", *key, self.start)
+            self.optimizer.noise = partial(generator, self.secret, "noise", *key, self.start)
             patients = np.flatnonzero(chosen[self.batch])
             self.losses[self.batch] = self.private_step(patients, draws)
             self.batch += 1

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
@@ -85,20 +85,21 @@ class Server:
         method.receive({one.name: replies[one.name].vectors[1:] for one in senders})
         for one, update in zip(senders, updates, strict=True):
             reply = replies[one.name]
-            drift = relative_distance(update, combined, method.exchange.parameters)
-            row: dict[str, str | float] = {
+            if self.private:  # the history goes where the model goes: nothing without noise
+                loss, drift, epsilon = math.nan, math.nan, self.private.epsilon(self.round)
+            else:
+                drift = relative_distance(update, combined, method.exchange.parameters)
+                loss, epsilon = reply.loss, reply.epsilon
+            row = {
                 "round": self.round,
                 "site": one.name,
                 "learning_rate": reply.learning_rate,
-                "loss": reply.loss,
+                "loss": loss,
                 "images": reply.images,
                 "drift": drift,
                 "sent": reply.sent if len(self.members) > 1 else 0,
-                "epsilon": reply.epsilon,
+                "epsilon": epsilon,
             }
-            if self.private:  # the history goes where the model goes: nothing without noise
-                row |= {"loss": math.nan, "drift": math.nan}
-                row["epsilon"] = self.private.epsilon(self.round)
             self.history.append({key: told(value) for key, value in row.items()})
         self.shared = method.server(self.shared, combined)
 
@@ -112,7 +113,7 @@ class Server:
     def privacy(self, noise: str) -> dict:
         """What the header of a model says of its privacy; nothing without.
 
-        noise: what it was drawn from, the run's `seed` or a `secret` of each site.
+        noise: what it was drawn from, the run's `seed` or a `secret` of whoever added it.
         """
         how = self.method.settings.privacy
         if how is None:
@@ -137,12 +138,12 @@ class Server:
         self.method.load(state["method"])
 
 
-def told(value: str | float) -> str | float | None:
+def told(value: Any) -> Any:
     """A value of the history; None of what is not told, or not bounded."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def private_average(settings: Training, sites: int, secret: int) -> "PrivateAverage | None":
+def private_average(settings: Training, sites: int, secret: int | None) -> "PrivateAverage | None":
     """What the server averages by if it adds the noise of a training; else None.
 
     sites: how many there are. secret: what noise is drawn from. Raises InputError.
@@ -153,6 +154,7 @@ def private_average(settings: Training, sites: int, secret: int) -> "PrivateAver
     from chexviz.federation.private_average import PrivateAverage
 
     assert settings.method.privacy is not None
+    assert secret is not None
     return PrivateAverage(settings.method.privacy, settings.rounds, sites, secret)
 
 

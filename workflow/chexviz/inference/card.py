@@ -71,9 +71,9 @@ PRIVATE = {  # by whose privacy it is: what was done, and what that bounds
     "site": (
         "The federation trained it with differential privacy for every site: all that a site sent "
         "has spent an epsilon of at most {epsilon} at a delta of {delta}.",
-        "It bounds how much better anyone can tell from the model whether a site trained, and so "
-        "whether any of its patients did. Not from what the site sent: the server saw that without "
-        "noise.",
+        "It bounds how much better anyone can tell from the model whether a site trained. Of a "
+        "single patient it bounds less, as a patient turns one step of a site into another, up to "
+        "twice as far away; and nothing of what the server saw, which was without noise.",
     ),
 }
 STYLE = """

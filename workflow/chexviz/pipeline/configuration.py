@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from chexviz.base.errors import InputError
-from chexviz.base.methods import DEFAULTS, ENSEMBLE, POOLED
+from chexviz.base.methods import DEFAULTS, ENSEMBLE, POOLED, private_unit
 from chexviz.base.tables.models import SHARED
 from chexviz.data.sources.registry import is_drawn
-from chexviz.federation.privacy_rules import check_private
+from chexviz.federation.privacy_rules import check_delta, check_private
 from chexviz.federation.site_minimum import check_sites
 from chexviz.pipeline import study
 
@@ -149,6 +149,9 @@ def check_methods(config: Config) -> None:
         check_sites(name, method["combine"], method["trim"], sites)
         if method.get("privacy"):
             check_private(f"config: methods: {name}: privacy", config["training"] | method)
+        if private_unit(method) == "site":
+            count = len(study.training_sites(config))
+            check_delta(method["privacy"]["delta"], "the federation", count, "sites")
 
 
 def check_privacy(config: Config) -> None:

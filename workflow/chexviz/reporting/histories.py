@@ -17,7 +17,7 @@ def add_histories(parser: argparse.ArgumentParser) -> None:
 
 
 def spent(histories: pd.DataFrame) -> pd.Series:
-    """Epsilon of any patient of a site at the end, at most, by (architecture, method); or NaN."""
+    """Epsilon of any patient, or site, at the end, at most, by (architecture, method); or NaN."""
     return histories.groupby(["architecture", "method"], sort=False)["epsilon"].max()
 
 

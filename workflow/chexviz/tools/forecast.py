@@ -1,10 +1,12 @@
 """Say how long trainings will take on a machine without a GPU, from the speed that it has."""
 
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +17,8 @@ from chexviz.base.command import argument_parser
 from chexviz.base.errors import run
 from chexviz.base.settings import Settings, read
 from chexviz.base.tables.study import DUPLICATES
-from chexviz.federation.settings import Method, Training
+from chexviz.federation.methods import read_training
+from chexviz.federation.settings import Training
 from chexviz.federation.site import ALL, LocalSite, site_of
 from chexviz.models import device
 from chexviz.models.dataset import Dataset, Images
@@ -29,7 +32,7 @@ class Kind(Settings, frozen=True):
     """Trainings that are equally fast."""
 
     architecture: str
-    training: Training[Method]
+    training: dict[str, Any]  # see Training
 
 
 def draw(count: int, size: int, where: torch.device, name: str = "site") -> Dataset:
@@ -124,12 +127,13 @@ def main(argv: list[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     kinds = read(arguments.settings, dict[str, Kind])
-    where = device.choose(next(iter(kinds.values())).training.threads)
+    trainings = [read_training(json.dumps(kind.training)) for kind in kinds.values()]
+    where = device.choose(trainings[0].threads)
     if where.type != "cpu":
         return
     speeds = {
-        name: images_per_second(kind.architecture, arguments.size, kind.training, where, SECONDS)
-        for name, kind in kinds.items()
+        name: images_per_second(kind.architecture, arguments.size, training, where, SECONDS)
+        for (name, kind), training in zip(kinds.items(), trainings, strict=True)
     }
     work = read(arguments.work, list[tuple[str, int]])
     said = sentence(work, speeds, arguments.side_by_side, arguments.uncounted)

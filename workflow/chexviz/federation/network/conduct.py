@@ -32,7 +32,7 @@ def conduct(
     block: Mapping[str, Tensor],
     kept: Checkpoint,
     stop: threading.Event,
-    secret: int,
+    secret: int | None,
     watch: Callable[[], None] = lambda: None,
 ) -> tuple[Server, Tables]:
     """Train a study over the sites that are registered; the server at its end, and their tables.

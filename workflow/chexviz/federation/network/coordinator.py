@@ -71,8 +71,8 @@ class Coordinator:
 
     nodes: who is there; a name is bound to a key by whoever makes it, not by what a node says of
     itself. stop: once set, the program ends with status STOPPED. secret: what noise is drawn from
-    if the server adds it. tables: what the sites share of their results, by site and file, once
-    the run is over. Raises InputError if the method cannot go over a network.
+    if the server adds it, else None. tables: what the sites share of their results, by site and
+    file, once the run is over. Raises InputError if the method cannot go over a network.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Coordinator:
         grid: Grid,
         nodes: Nodes,
         stop: threading.Event,
-        secret: int,
+        secret: int | None,
     ):
         self.study, self.rules, self.secret = study, rules, secret
         self.settings = study.training()
@@ -232,12 +232,14 @@ class Coordinator:
         """One round: ask all sites, combine what those sent whose answers can be used."""
         sent, number = server.sent(), server.round + 1
         lengths = [len(vector) for vector in sent]
-        private = self.settings.method.sites_add_noise
+        method = self.settings.method
 
         def check(name: str, answer: Content) -> None:
+            private = method.sites_add_noise
             check_numbers(f"site {name}", answer.numbers, number, private=private)
             check_vectors(f"site {name}", answer.vectors, lengths)
-            check_step(f"site {name}", answer.vectors[0], sent[0], self.rules.largest_step)
+            if not method.server_adds_noise:  # which shortens it, and tells nobody that it was long
+                check_step(f"site {name}", answer.vectors[0], sent[0], self.rules.largest_step)
 
         counted = [last_round(server.history, name) for name in self.study.findings]
         question = Content({"round": number, "counted": counted}, sent)

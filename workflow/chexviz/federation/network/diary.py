@@ -11,6 +11,7 @@ from chexviz.base.files import replacing
 from chexviz.base.progress import duration
 from chexviz.base.settings import read
 from chexviz.federation.network.messages import FINISH, ROUND, START, WARMUP, Study
+from chexviz.federation.settings import Method
 
 LOG = logging.getLogger(__name__)
 STUDY = "study.json"  # in the folder of a study's state: what the coordinator said of it
@@ -112,5 +113,15 @@ def account(study: Study) -> str:
     method, sites = training.method.algorithm, " + ".join(study.findings)
     return (
         f"study {study.digest[:16]}: {study.architecture} on {sites} by {method}, protocol "
-        f"{study.protocol}, seed {study.seed}, {training.rounds} rounds"
+        f"{study.protocol}, seed {study.seed}, {training.rounds} rounds{promise(training.method)}"
     )
+
+
+def promise(method: Method) -> str:
+    """What a study says of privacy, and of whom it asks trust."""
+    if method.privacy is None:
+        return ""
+    epsilon = f"epsilon {method.privacy.epsilon:g}, delta {method.privacy.delta:g}"
+    if method.sites_add_noise:
+        return f", private for each patient ({epsilon}): the site adds the noise"
+    return f", private for each site ({epsilon}): the server adds the noise to what it is sent"

@@ -37,7 +37,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="which images train (repeated)",
     )
     parser.add_argument(
-        "--duplicates", type=Path, help="near-identical images: of a study with `privacy`"
+        "--duplicates",
+        type=Path,
+        help="near-identical images, for privacy of patients",
     )
     parser.add_argument(
         "--state", required=True, type=Path, help="folder where task block and progress are kept"

@@ -19,10 +19,10 @@ def read_kept(path: Path) -> dict | None:
 
 
 def noise_secret(folder: Path) -> int:
-    """What a site draws the noise of private trainings from: 256 bits that never leave it.
+    """What the noise of a private training is drawn from: 256 bits that never leave the folder.
 
-    They are made once, so that a training that was stopped goes on to the same bytes. Raises
-    InputError if others can read the file.
+    They are made once, so that a training that was stopped goes on to the same bytes; another
+    folder has others. Raises InputError if others can read the file.
     """
     path = folder / NOISE
     if not path.exists():

@@ -68,7 +68,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def make_credentials(folder: Path, sites: list[str], seed: int) -> None:
+def make_credentials(folder: Path, study: Study) -> None:
     """The coordinator's authority and secret, and a key of each site, once.
 
     Noise is drawn from the seed, as in one process: all sites are on this machine anyway.
@@ -77,9 +77,11 @@ def make_credentials(folder: Path, sites: list[str], seed: int) -> None:
         return
     credentials.make_authority(folder)
     credentials.make_server_certificate(folder, [HOST], days=365)
-    for name in sites:
+    for name in study.findings:
         credentials.make_site_key(folder / name / "key")
-        credentials.create({folder / name / NOISE: str(seed).encode()})
+        own = folder / name / study.digest[:16]
+        own.mkdir()
+        credentials.create({own / NOISE: str(study.seed).encode()})
     credentials.make_secret(folder / credentials.SECRET)
 
 
@@ -155,7 +157,7 @@ def main(argv: list[str] | None = None) -> None:
     folder = arguments.checkpoint.with_name(f"{arguments.checkpoint.name}.network")
     if (folder / "study").is_file() and (folder / "study").read_text() != mark:
         remove(folder)  # of another study, or of other code
-    make_credentials(folder, [*study.findings], study.seed)
+    make_credentials(folder, study)
     with replacing(folder / "study") as temporary:
         temporary.write_text(mark)
     some = dict([*study.findings.items()][:1])

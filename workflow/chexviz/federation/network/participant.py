@@ -55,7 +55,7 @@ Tables = Callable[[Path], Mapping[str, str]]  # of a model: what the operator sh
 
 class Prepared(NamedTuple):
     """What a site has made ready: its images, its split under each protocol, and which images are
-    nearly identical (duplicates.csv; None: it is in no study with `privacy`)."""
+    nearly identical (duplicates.csv; None: it is in no study with `privacy` for patients)."""
 
     images: Path
     splits: Mapping[str, Path]
@@ -151,7 +151,7 @@ class Part:
             epochs=epochs,
             seed=study.seed,
             duplicates=prepared.duplicates,
-            secret=noise_secret(folder.parent) if private else study.seed,
+            secret=noise_secret(folder) if private else study.seed,
         )
         self.method = algorithm(self.settings, [self.site])
         self.before = deepcopy(self.method.state())  # what the method was at the round's start

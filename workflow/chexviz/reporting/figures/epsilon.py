@@ -67,6 +67,10 @@ COLUMNS = 2  # panels side by side
 LEFT, PANEL, HEIGHT, BETWEEN, TOP, BELOW, AXIS = 14.0, 68.0, 40.0, 18.0, 8.0, 19.0, 10.0
 RIGHT, LEAK = 3.0, 36.0
 APART = 0.12  # between two architectures at an epsilon
+WHOSE = (
+    f"“{SITE}”: of a site as a whole, else of a patient; what a site sends to the server has no noise "
+    "there."
+)
 FEW = "Points without a bar: too few cases for an interval."
 
 
@@ -148,7 +152,7 @@ def bounds(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def note_of(table: pd.DataFrame, methods: dict[str, Place], leaked: Leaks | None) -> str:
     """What the bars are, which methods the points are of, and what is said of leaks."""
     named = "; ".join(f"{one.text}: {method_title(method)}" for method, one in methods.items())
-    whose = f"“{SITE}”: of a site as a whole, else of a patient." if of_sites(methods) else ""
+    whose = WHOSE if of_sites(methods) else ""
     bars = "Bars: SD over seeds." if table["seeds"].max() > 1 else "Bars: 95 % intervals."
     few = (table["note"] != "").any() or leaks.lacks_bars(leaked)
     said = leaks.note_of(leaked, table)

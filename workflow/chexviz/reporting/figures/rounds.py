@@ -54,7 +54,7 @@ def draw_panel(axes: Axes, histories: pd.DataFrame, value: str, methods: list[st
     ends = {}
     for position, method in enumerate(methods):
         rows = histories[histories["method"] == method].dropna(subset=[value])
-        if rows.empty:  # also of a method with privacy, whose sites tell no loss
+        if rows.empty:  # also of a method with privacy, of which no loss is told
             continue
         runs = rows.groupby("round")[value].agg(["mean", "min", "max"])
         look = line_look(position)
@@ -66,7 +66,8 @@ def draw_panel(axes: Axes, histories: pd.DataFrame, value: str, methods: list[st
         axes.plot(runs.index, runs["mean"], marker=single, markersize=3, **look)
         ends[position] = (runs.index[-1], runs["mean"].iloc[-1])
     set_scales(axes, histories["round"].max())
-    write_labels(axes, ends, methods)
+    if ends:
+        write_labels(axes, ends, methods)
 
 
 def set_scales(axes: Axes, rounds: int) -> None:

@@ -55,7 +55,7 @@ def round_line(
 ) -> str:
     """A round that is over: its time, what each site sent, its loss, and who had no part in it.
 
-    Under `privacy` there is what its patients have spent instead of the loss.
+    Under `privacy` there is what was spent of it instead of the loss.
     """
     losses = ", ".join(
         f"{site} {told(row)} ({bytes_of(row['sent'])})" for site, row in rows.items()
@@ -66,7 +66,7 @@ def round_line(
 
 
 def told(row: Mapping) -> str:
-    """What a site tells of a round: 'loss 0.5123', or under `privacy` 'epsilon 1.23'."""
+    """What is told of a site's round: 'loss 0.5123', or under `privacy` 'epsilon 1.23'."""
     name = "loss" if row["loss"] is not None else "epsilon"
     return f"{name} {row[name]:.4g}"
 
@@ -82,8 +82,8 @@ def conducted(access: Access, ordered: Ordered) -> None:
     check_code(ordered)
     study, rules = Study(**order.study), Rules(**order.rules)
     block, _ = files.load(ordered.path(START))
-    private = study.training().method.server_adds_noise
-    secret = noise_secret(access.secret.parent) if private else study.seed
+    noisy = study.training().method.server_adds_noise
+    secret = noise_secret(access.secret.parent) if noisy else None
     kept = Rounds(ordered.path(ROUNDS), study.digest, ordered.path(HISTORY), study)
     with journal.kept(), stop_requests() as stop:
         LOG.info("%s; in %s", account(study), ordered.folder)

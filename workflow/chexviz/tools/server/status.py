@@ -52,7 +52,7 @@ def study_lines(ordered: Ordered, sites: Sequence["Site"]) -> list[str]:
     state = "over" if ordered.is_over else f"round {done} of {total} is over"
     lines = [f"study {ordered.folder.name}: {state}"]
     if rows:
-        # Under `privacy` sites tell no loss.
+        # Under `privacy` no loss is told.
         name, title = ("epsilon", "epsilon") if math.isnan(rows[0]["loss"]) else ("loss", "losses")
         values = ", ".join(f"{row['site']} {row[name]:.4g}" for row in rows)
         lines.append(f"  {title} of round {done}: {values}")
