@@ -68,8 +68,7 @@ LEFT, PANEL, HEIGHT, BETWEEN, TOP, BELOW, AXIS = 14.0, 68.0, 40.0, 18.0, 8.0, 19
 RIGHT, LEAK = 3.0, 36.0
 APART = 0.12  # between two architectures at an epsilon
 WHOSE = (
-    f"“{SITE}”: of a site as a whole, else of a patient; what a site sends to the server has no noise "
-    "there."
+    f"“{SITE}”: of a site as a whole, else of a patient; what it sends to the server has no noise."
 )
 FEW = "Points without a bar: too few cases for an interval."
 
