@@ -195,7 +195,7 @@ def test_privacy_of_sites_is_marked_and_not_joined_with_that_of_patients(drawn, 
     methods.main([*words, f"--private={json.dumps(private)}"])
     figure = draw(tmp_path / "methods.csv", tmp_path, drawn, "fedavg")
     for axes in figure.axes:
-        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "3", "8 site", "∞"]
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "3", "8\nsite", "∞"]
         assert axes.get_xlabel() == "ε"
         lines = [line for line in axes.lines if line.get_marker() == "None"]
         assert {len(line.get_xdata()) for line in lines} == {1, 2}

@@ -64,7 +64,7 @@ FIGURE = {
 }
 COLUMNS = 2  # panels side by side
 # mm on the printed page
-LEFT, PANEL, HEIGHT, BETWEEN, TOP, BELOW, AXIS = 14.0, 68.0, 40.0, 18.0, 8.0, 19.0, 10.0
+LEFT, PANEL, HEIGHT, BETWEEN, TOP, BELOW, AXIS = 14.0, 68.0, 40.0, 18.0, 8.0, 19.0, 12.0
 RIGHT, LEAK = 3.0, 36.0
 APART = 0.12  # between two architectures at an epsilon
 WHOSE = (

@@ -57,7 +57,8 @@ def epsilon_text(value: float) -> str:
 
 def finish(axes: Axes, methods: dict[str, Place]) -> None:
     """Ticks, limits and title of the axis. methods: see by_epsilon."""
-    axes.set_xticks(range(len(methods)), [place.text for place in methods.values()])
+    texts = [place.text.replace(" ", "\n") for place in methods.values()]  # narrow panels
+    axes.set_xticks(range(len(methods)), texts)
     axes.set_xlim(-0.5, len(methods) - 0.5)
     axes.set_xlabel("ε" if of_sites(methods) else "ε of a patient")
 
