@@ -3,7 +3,6 @@
 import json
 import math
 
-import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from chexviz.base.tables.summaries import METHODS
 from chexviz.reporting.figures import epsilon, epsilon_axis
 from chexviz.reporting.tables import methods
-from drawings import texts
+from drawings import require_on_page, texts
 from made_arguments import history_arguments, table_arguments, titles_argument
 from made_leaks import leak_arguments
 from made_results import RSNA, SIIM, make_results
@@ -36,16 +35,6 @@ def draw(table, folder, drawn, *without, leaks=(), sites=(RSNA, SIIM)):
     epsilon.main([*words, f"--pdf={folder / 'a.pdf'}", f"--png={folder / 'a.png'}"])
     (figure,) = drawn
     return figure
-
-
-def require_readable(figure):
-    """All text lies on the page."""
-    figure.canvas.draw()
-    for text in figure.findobj(matplotlib.text.Text):
-        if text.get_text().strip() and text.get_visible():
-            box = text.get_window_extent()
-            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
-            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
 
 
 def dots(axes):
@@ -81,7 +70,7 @@ def test_every_point_and_bar_is_of_the_table(table, drawn, tmp_path):
             bars(axes), sorted(zip(shown["auroc_low"], shown["auroc_high"], strict=True))
         )
     assert "Leaks were not measured: that takes run: privacy" in note(figure)
-    require_readable(figure)
+    require_on_page(figure)
 
 
 def test_without_a_method_like_them_there_is_no_infinity(table, drawn, tmp_path):
@@ -112,7 +101,7 @@ def test_leaks_stand_below_over_the_same_epsilon(table, drawn, tmp_path):
         [one.get_color() for one in axes.lines if one.get_marker() == "o"] for axes in figure.axes
     ]
     assert colours[0] == colours[1] == colours[4] == [colours[2][0], colours[2][2]]
-    require_readable(figure)
+    require_on_page(figure)
 
 
 def test_the_panel_of_a_single_endpoint_is_as_wide_as_those_of_its_leaks(table, drawn, tmp_path):
@@ -121,7 +110,7 @@ def test_the_panel_of_a_single_endpoint_is_as_wide_as_those_of_its_leaks(table, 
     above, *below = (axes.get_position() for axes in figure.axes)
     assert len(below) == 3
     assert (above.x0, above.x1) == pytest.approx((below[0].x0, below[-1].x1))
-    require_readable(figure)
+    require_on_page(figure)
 
 
 def test_models_without_an_attack_are_named(table, drawn, tmp_path):
@@ -132,7 +121,7 @@ def test_models_without_an_attack_are_named(table, drawn, tmp_path):
     assert len(series) == 3
     (second,) = {line.get_color() for line in figure.axes[4].lines if line.get_marker() == "o"}
     assert second == figure.axes[0].lines[-1].get_color()  # as where both are
-    require_readable(figure)
+    require_on_page(figure)
 
 
 def test_what_too_few_cases_cannot_tell_is_said(table, drawn, tmp_path):
@@ -144,7 +133,7 @@ def test_what_too_few_cases_cannot_tell_is_said(table, drawn, tmp_path):
     said = "No point in “Found at 1 % false positives”: 1 % of 60 patients is less than one."
     assert said in note(figure)
     assert "Points without a bar" not in note(figure)
-    require_readable(figure)
+    require_on_page(figure)
 
 
 def test_a_leak_without_an_interval_is_a_point_alone(table, drawn, tmp_path):
@@ -201,4 +190,4 @@ def test_privacy_of_sites_is_marked_and_not_joined_with_that_of_patients(drawn, 
         assert {len(line.get_xdata()) for line in lines} == {1, 2}
     assert "8 site: dpsite8" in note(figure)
     assert epsilon.WHOSE in note(figure)
-    require_readable(figure)
+    require_on_page(figure)

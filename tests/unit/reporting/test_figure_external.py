@@ -1,6 +1,5 @@
 """The external figure: answers, heads and baselines where nothing trains, and their tests."""
 
-import matplotlib.text
 import numpy as np
 import pytest
 
@@ -8,7 +7,7 @@ from chexviz.base.errors import InputError
 from chexviz.base.tables.evaluation import read_comparisons, read_metrics
 from chexviz.reporting.figures import external
 from chexviz.reporting.wording import p_text
-from drawings import texts
+from drawings import require_on_page, texts
 from made_arguments import titles_argument
 from made_results import ABROAD, CLINIC, RSNA, SIIM, make_results
 
@@ -43,12 +42,7 @@ def test_every_number_is_that_of_the_metrics_of_the_first_seed(made, drawn, tmp_
     row = metrics[(metrics["site"] == "abroad") & (metrics["finding"] == "pneumothorax")].iloc[0]
     assert f"n: {row['positives']} of {row['images']}" in shown
     assert any("First of 2 seeds (5)." in text for text in shown)
-    figure.canvas.draw()
-    for text in figure.findobj(matplotlib.text.Text):
-        if text.get_text().strip() and text.get_visible():
-            box = text.get_window_extent()
-            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
-            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
+    require_on_page(figure)
 
 
 def test_the_answer_comes_first_and_has_a_test_against_each_baseline(made, drawn, tmp_path):

@@ -1,6 +1,5 @@
 """Figures of sites with several findings: a page after the other, each with its own endpoints."""
 
-import matplotlib.text
 import pandas as pd
 import pytest
 from pypdf import PdfReader
@@ -23,7 +22,7 @@ from chexviz.reporting.figures import (
 )
 from chexviz.reporting.figures.site_files import Site, read_scores
 from chexviz.reporting.paper import inventory
-from drawings import texts
+from drawings import require_on_page, texts
 from made_arguments import (
     chexlocalize_arguments,
     contact_sheet_arguments,
@@ -61,13 +60,7 @@ def outputs(folder, *more: str) -> list[str]:
 def require_on_pages(figures) -> None:
     """All text lies on its page and can be read."""
     for figure in figures:
-        figure.canvas.draw()
-        for text in figure.findobj(matplotlib.text.Text):
-            if text.get_text().strip() and text.get_visible():
-                box = text.get_window_extent()
-                assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
-                assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
-                assert text.get_fontsize() >= 4.5
+        require_on_page(figure)
 
 
 def test_pages_keep_the_order_and_leave_nothing_out():
