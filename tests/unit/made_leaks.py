@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from chexviz.base.tables.privacy import HASHES, INVERSION, MEMBERSHIP, SCENARIOS
+from chexviz.reporting.tables import leaks
 
 ABOUT = {"architecture": "standard", "method": "fedavg", "seed": 2022}
 NAMES = ("psnr", "psnr_control", "psnr_leak", "ssim", "ssim_control", "ssim_leak", "first")
@@ -64,10 +65,18 @@ def hashes_table() -> pd.DataFrame:
 def write_leaks(root: Path) -> None:
     """Below the results, as the paper reads them."""
     folder = root / "privacy" / ABOUT["architecture"] / ABOUT["method"]
-    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder, root / "tables"):
+        path.mkdir(parents=True, exist_ok=True)
     INVERSION.write(inversion_table(), folder / "inversion.csv")
     MEMBERSHIP.write(membership_table(), folder / "membership.csv")
     HASHES.write(hashes_table(), root / "privacy" / "hashes.csv")
+    tables = [f"--{name}={folder / name}.csv" for name in ("inversion", "membership")]
+    leaks.main([*tables, *leak_outputs(root / "tables")])
+
+
+def leak_outputs(folder: Path) -> list[str]:
+    """The part of a command line that names the files of the table of leaks."""
+    return [f"--{kind}={folder / f'leaks.{kind}'}" for kind in ("csv", "tex", "md")]
 
 
 def leak_arguments(folder: Path, models: list[tuple[str, str]], **changes: object) -> list[str]:

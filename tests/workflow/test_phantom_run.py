@@ -276,7 +276,7 @@ CATEGORIES = {
     "Evaluation": 2 * 6 + 4,
     "Localisation": 2 * 5,
     "Paper": 1 + 2 * 3 + 1,
-    "Privacy": 4,
+    "Privacy": 5,
     "Published and reproduced": 3,
     "Subgroups": 2 * 5,
     "Training": 2 * 2 + 2 * 2 * (3 + 1),

@@ -93,6 +93,47 @@ rule table_methods:
         """
 
 
+rule table_leaks:
+    """Set the table of what attacks got."""
+    input:
+        inversion=paths.leak_files(config, "inversion"),
+        membership=paths.leak_files(config, "membership"),
+    output:
+        csv=report(
+            "<results>/tables/leaks.csv",
+            caption="../report/leaks.rst",
+            category="Privacy",
+            labels={"shows": "what leaks, all models", "protocol": "all"},
+        ),
+        tex="<results>/tables/leaks.tex",
+        md="<results>/tables/leaks.md",
+    log:
+        "<logs>/table_leaks.log",
+    benchmark:
+        "<benchmarks>/table_leaks.tsv"
+    localrule: True
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code("reporting.tables.leaks"),
+        order=study.names(study.attacked_models(config)),
+        mark=MARK,
+    shell:
+        """
+        python -m chexviz.reporting.tables.leaks \
+            --inversion {input.inversion:q} \
+            --membership {input.membership:q} \
+            --mark={params.mark:q} \
+            --csv {output.csv:q} \
+            --tex {output.tex:q} \
+            --md {output.md:q} \
+            2>&1 | tee {log:q}
+        """
+
+
 rule table_tests:
     """Set the table of all paired tests of the first method."""
     input:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from chexviz.base.errors import InputError
-from chexviz.base.tables import evaluation, models, sites, study, summaries
+from chexviz.base.tables import evaluation, models, privacy, sites, study, summaries
 from chexviz.base.tables.table import Table, bounds, flag, note, number, text, whole
 
 TABLE = Table(
@@ -21,7 +21,7 @@ TABLE = Table(
 HEAD = "image,remark,score,count,known"
 ALL = [
     table
-    for module in (sites, study, models, evaluation, summaries)
+    for module in (sites, study, models, evaluation, privacy, summaries)
     for table in vars(module).values()
     if isinstance(table, Table)
 ]
@@ -107,5 +107,5 @@ def test_a_value_with_its_interval_is_three_columns():
 
 def test_every_table_of_the_workflow_is_declared_once():
     names = [table.name for table in ALL]
-    assert len(names) == len(set(names)) == 46
+    assert len(names) == len(set(names)) == 51
     assert all(table.about and table.names for table in ALL)

@@ -300,6 +300,7 @@ def test_what_leaks_is_said_where_it_was_measured(two):
     assert "Gradient inversion of Standard w/ FL on 24 images" in text
     assert "with an AUROC of 0.710 (0.660 to 0.760) (control: 0.510 (0.450 to 0.570))" in text
     assert "was not measured in this run" not in text
+    assert "What leaks: what attacks on the updates of sites and on the models got." in text
 
 
 def test_epsilon_is_shown_with_leaks_under_the_protocol_that_is_attacked(two, tmp_path):

@@ -7,13 +7,16 @@ import pytest
 from chexviz.base.tables.privacy import INVERSION, MEMBERSHIP, MEMBERSHIP_ROC, SCENARIOS
 from chexviz.reporting.figures import privacy as figure
 from chexviz.reporting.paper import inventory, privacy
+from drawings import require_on_page
 from made_leaks import ABOUT, hashes_table, inversion_table, membership_table, write_leaks
 
 
 def test_the_paper_says_what_attacks_got_beside_their_controls(tmp_path):
     write_leaks(tmp_path)
-    assert privacy.privacy_facts(tmp_path, []) == ""
-    said = privacy.privacy_facts(tmp_path, [ABOUT])
+    assert privacy.privacy_facts(tmp_path, []) is None
+    facts = privacy.privacy_facts(tmp_path, [ABOUT])
+    assert facts["models"] == len(facts["table"]["groups"][0]["rows"]) == 1
+    said = facts["said"]
     assert "1.5 (1.4 to 1.7) from the update of a round, as it is sent." in said
     assert "the first of 50 candidates in 25\u00a0% of reconstructions (by chance 2\u00a0%)" in said
     assert "an AUROC of 0.710 (0.660 to 0.760) (control: 0.510 (0.450 to 0.570))" in said
@@ -40,7 +43,10 @@ def test_the_figure_is_of_runs_that_ask_for_it():
     assert asked - names == {"privacy"}
 
 
-@pytest.mark.parametrize("methods", [["fedavg"], ["fedavg", "fedprox"]])
+@pytest.mark.parametrize(
+    "methods",
+    [["fedavg"], ["fedavg", "fedprox", "fedbn", "fedfbn", "fedrep", "scaffold", "surgical"]],
+)
 def test_the_figure_has_every_model(tmp_path, drawn, methods):
     files = {"inversion": [], "membership": [], "roc": []}
     roc = pd.DataFrame({"fpr": [0, 0.1, 1.0], "tpr": [0.1, 0.5, 1.0]})
@@ -61,7 +67,10 @@ def test_the_figure_has_every_model(tmp_path, drawn, methods):
     outputs = [f"--pdf={tmp_path / 'a.pdf'}", f"--png={tmp_path / 'a.png'}"]
     figure.main([*words, f"--pictures={pictures}", *outputs])
     (page,) = drawn
-    assert len(page.axes) == 3 * len(SCENARIOS) + 3
-    legend = page.axes[-1].get_legend().get_texts()
-    assert len(legend) == 2 * len(methods)
-    assert "0.71 (0.66–0.76)" in legend[0].get_text()
+    assert len(page.axes) == 3 * len(SCENARIOS) + 4
+    legend = [text.get_text() for text in page.axes[-1].texts]
+    assert len(legend) == len(methods)
+    assert all("AUROC in d 0.71 (0.66–0.76), control 0.51 (0.45–0.57)" in text for text in legend)
+    curves = page.axes[-2].lines
+    assert len(curves) == 2 * len(methods) + 1  # and the diagonal
+    require_on_page(page)

@@ -299,6 +299,8 @@ def test_labels_have_a_row_a_check_and_a_cell_a_site(write):
 )
 def test_what_a_run_cannot_tell_is_not_read(protocols, tables):
     assert inventory.study_tables(protocols) == tables
+    attacked = [{"architecture": "standard", "method": "fedavg"}]
+    assert inventory.study_tables(protocols, attacked) == [*tables, "leaks"]
     files = inventory.files(protocols, SITES, inventory.shown_figures(SITES, 2))
     assert len(files) == len(set(files))
     read = {name for name in ("published", "grim", "inflation") if f"tables/{name}.csv" in files}

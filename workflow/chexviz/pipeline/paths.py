@@ -167,7 +167,7 @@ def how_to_predict(config: Config) -> str:
 
 def study_tables(config: Config) -> list[str]:
     """The tables of the whole study, over all protocols."""
-    return inventory.study_tables(config["run"]["protocols"])
+    return inventory.study_tables(config["run"]["protocols"], study.attacked_models(config))
 
 
 def paper_files(config: Config) -> list[str]:

@@ -57,6 +57,26 @@ MEMBERSHIP_ROC = Table(
     fpr=number(),
     tpr=number(),
 )
+LEAKS = Table(
+    "leaks.csv",
+    "a row for each model that is attacked: what attacks on updates and models got",
+    **ATTACKED,
+    images=whole("that are reconstructed, of as many patients"),
+    **{
+        name: column
+        for scenario, title in SCENARIOS.items()
+        for name, column in bounds(scenario, f"psnr_leak, dB, {title}").items()
+    },
+    **bounds("first", "share of reconstructions of `round` that correlate most with the right one"),
+    chance=number("of `first`"),
+    members=whole("patients who trained the model"),
+    others=whole("patients who did not"),
+    **bounds("membership", "AUROC of the attack"),
+    **bounds("control", "AUROC of its control"),
+    fpr=number("the largest false positive rate"),
+    **bounds("found", "share of members that are found at it"),
+    mark=note(),
+)
 HASHES = Table(
     "hashes.csv",
     "a row for each site, attack on its perceptual hashes by one that has the other sites' "

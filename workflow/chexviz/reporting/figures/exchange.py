@@ -21,7 +21,7 @@ from chexviz.reporting.figures.rounds import (
 from chexviz.reporting.histories import add_histories, sent_per_round
 from chexviz.reporting.selection import in_order
 from chexviz.reporting.titles import add_titles, architecture_title, method_title
-from chexviz.reporting.wording import joined, megabytes
+from chexviz.reporting.wording import megabytes
 
 FIGURE = {
     "name": "exchange",
@@ -80,7 +80,7 @@ def draw(histories: pd.DataFrame, sites: list[dict]) -> Figure:
     for letter, y in (("a", TOP), ("b", below)):
         style.text_at(figure, 2.5, y - 2, letter, fontsize=9, fontweight="bold")
     untold = exchanging["drift"].isna().any()
-    write_note(figure, joined([DRIFT, PRIVATE if untold else ""]), histories)
+    write_note(figure, f"{DRIFT}\n{PRIVATE}" if untold else DRIFT, histories)
     return figure
 
 

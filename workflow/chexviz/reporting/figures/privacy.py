@@ -1,5 +1,6 @@
 """Figure of the leaks: what comes back from what a site sends, and who is found in the models."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,17 @@ SHOWN = ("radiograph", "came back", "another")
 NOTE = (
     "Dots and bars: means over patients with 95 % intervals (none: too few patients). Filled: the "
     "right image; open: an image of the same site that took no part. Bars in c: Wilson intervals; "
-    "ticks: by chance."
+    "ticks: by chance. Dashed in d: the control."
 )
 # mm on the printed page
 EDGE, TOP, GAP, BETWEEN, HEAD = 4.0, 5.0, 0.6, 4.0, 1.8
 TILE = (style.DOUBLE_COLUMN - 2 * EDGE - 3 * BETWEEN - 8 * GAP) / 12
 PANELS = TOP + HEAD + TILE + 12  # where they begin
-HEIGHT, AXIS = 44.0, 12.0
+LOW, HIGH, AXIS = 44.0, 110.0, 12.0  # of the panels, by the number of models
+MODEL, LEGEND = 2.6, 3.4  # of a model in a scenario, and in the legend
 COLUMNS = ((38.0, 38.0), (83.0, 26.0), (121.0, 55.0))  # left edges and widths
 LEAST = 1e-3  # the smallest rate of the curves
+FILLED = 0.7  # of a scenario's part of a panel
 
 
 def draw(
@@ -70,14 +73,20 @@ def draw(
 ) -> Figure:
     """The page. Tables: of all models that are attacked. pictures: of the first, by scenario."""
     text = style.wrapped(NOTE, style.DOUBLE_COLUMN - 5)
-    height = PANELS + HEIGHT + AXIS + style.note_height(text)
+    names = models(inversion)
+    tall = min(max(LOW, len(SCENARIOS) * len(names) * MODEL / FILLED), HIGH)
+    below = PANELS + tall + AXIS
+    rows = math.ceil(len(names) / 2)
+    height = below + rows * LEGEND + 2 + style.note_height(text)
     figure = style.new_figure(style.DOUBLE_COLUMN, height)
     draw_pictures(figure, pictures)
-    names = models(inversion)
-    boxes = [style.axes_at(figure, x, PANELS, width, HEIGHT) for x, width in COLUMNS]
+    boxes = [style.axes_at(figure, x, PANELS, width, tall) for x, width in COLUMNS]
     draw_likeness(boxes[0], inversion, names)
     draw_found(boxes[1], inversion, names)
-    draw_curves(boxes[2], membership, roc, names)
+    draw_curves(boxes[2], roc, names)
+    draw_legend(
+        style.axes_at(figure, 0, below, style.DOUBLE_COLUMN, rows * LEGEND), membership, names
+    )
     for axes, letter, dx in zip(boxes, "bcd", (-34, -2, -10), strict=True):
         style.panel_letter(axes, letter, dx, 2)
     style.text_at(figure, 2.5, TOP, "a", fontsize=9, fontweight="bold")
@@ -123,7 +132,7 @@ def capital(text: str) -> str:
 
 def lines(names: Sequence[Any]) -> dict[tuple[int, str], float]:
     """The height of each model (its position) and scenario: scenarios one below the other."""
-    apart = 0.7 / max(len(names), 1)
+    apart = FILLED / max(len(names), 1)
     return {
         (model, scenario): row + apart * (model - (len(names) - 1) / 2)
         for row, scenario in enumerate(SCENARIOS)
@@ -133,12 +142,12 @@ def lines(names: Sequence[Any]) -> dict[tuple[int, str], float]:
 
 def draw_likeness(axes: Axes, table: pd.DataFrame, names: Sequence[tuple[str, str]]) -> None:
     """PSNR with the right image and with others, by scenario and model."""
-    heights = lines(names)
+    heights, shift = lines(names), min(0.08, FILLED / len(names) / 4)
     for number, model in enumerate(names):
         for _, row in of(table, model).iterrows():
             y, colour = heights[number, row["scenario"]], style.accent(number)
-            for name, shift, fill in (("psnr", -0.08, colour), ("psnr_control", 0.08, "white")):
-                draw_bar(axes, row, name, y + shift, colour, fill)
+            draw_bar(axes, row, "psnr", y - shift, colour, colour)
+            draw_bar(axes, row, "psnr_control", y + shift, colour, "white")
     axes.set_xlabel("PSNR (dB)")
     axes.set_yticks(range(len(SCENARIOS)), [capital(TITLES[one]) for one in SCENARIOS])
     axes.tick_params(axis="y", labelsize=6)
@@ -172,19 +181,12 @@ def draw_bar(axes: Axes, row: pd.Series, name: str, y: float, colour: str, fill:
 # --- membership ----------------------------------------------------------------------------------
 
 
-def draw_curves(
-    axes: Axes, membership: pd.DataFrame, roc: pd.DataFrame, names: Sequence[tuple[str, str]]
-) -> None:
+def draw_curves(axes: Axes, roc: pd.DataFrame, names: Sequence[tuple[str, str]]) -> None:
     """A curve for each model, and for its control, on logarithmic axes."""
-    areas = membership[membership["measure"] == "auroc"]
     for number, model in enumerate(names):
         for comparison, dashes in (("attack", "-"), ("control", (0, (3, 1.5)))):
             points = of(roc, model)
             points = points[points["comparison"] == comparison]
-            rows = of(areas, model)
-            (row,) = rows[rows["comparison"] == comparison].itertuples()
-            area = bracketed(row.value, row.value_low, row.value_high, 2)
-            kind = "" if comparison == "attack" else ", control"
             axes.step(
                 [LEAST, *points["fpr"].clip(lower=LEAST), 1],
                 [LEAST, *points["tpr"].clip(lower=LEAST), 1],
@@ -192,7 +194,6 @@ def draw_curves(
                 color=style.accent(number),
                 linestyle=dashes,
                 linewidth=1,
-                label=f"{model_title(*model)}{kind}: {area}",
             )
     axes.plot([LEAST, 1], [LEAST, 1], color=style.LIGHT, linewidth=0.8, zorder=0)
     axes.set(xscale="log", yscale="log", xlim=(LEAST, 1), ylim=(LEAST, 1))
@@ -201,7 +202,28 @@ def draw_curves(
     axes.set_yticks(ticks, [f"{100 * one:g}" for one in ticks])
     axes.minorticks_off()
     axes.set(xlabel="Others who are accused (%)", ylabel="Found, of those who trained (%)")
-    axes.legend(title="AUROC", loc="lower right", fontsize=5.5, title_fontsize=6)
+
+
+def draw_legend(axes: Axes, membership: pd.DataFrame, names: Sequence[tuple[str, str]]) -> None:
+    """The models by their colours, in two columns, with the AUROC of attack and control."""
+    areas = membership[membership["measure"] == "auroc"]
+    half = style.DOUBLE_COLUMN / 2
+    rows = math.ceil(len(names) / 2)
+    axes.set(xlim=(0, style.DOUBLE_COLUMN), ylim=(rows, 0))
+    axes.set_axis_off()
+    for number, model in enumerate(names):
+        x, y = EDGE + half * (number // rows), number % rows + 0.5
+        found = of(areas, model).set_index("comparison")
+        attack, control = (area(found.loc[one]) for one in ("attack", "control"))
+        axes.plot([x, x + 6], [y, y], color=style.accent(number), linewidth=1.2)
+        text = f"{model_title(*model)}: AUROC in d {attack}, control {control}"
+        written = axes.text(x + 7.5, y, text, fontsize=6, va="center")
+        style.shrink_to_fit(written, half - 15)
+
+
+def area(row: pd.Series) -> str:
+    """An AUROC with its interval."""
+    return bracketed(row["value"], row["value_low"], row["value_high"], 2)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,9 +11,10 @@ from chexviz.reporting.selection import in_order
 from chexviz.reporting.titles import architecture_title, method_title, place_title
 
 # mm on the printed page
-LEFT, LABELS, RIGHT = 13.0, 22.0, 1.0
+LEFT, LABELS, RIGHT = 15.0, 22.0, 1.0
 TOP, ROW, BETWEEN_ROWS, BOTTOM = 8.0, 34.0, 12.0, 17.0
 LABEL = 2.5
+LINE, TEXT = (0.5, 2.7), 3.5  # right of a panel: what ties a name to its line, and the name
 LOWEST = -0.15  # of a label, as a part of the panel's height
 
 
@@ -99,13 +100,15 @@ def write_labels(axes: Axes, ends: dict[int, tuple[float, float]], methods: list
     ends: last round and value, by the method's position.
     """
     to_axes = axes.transData + axes.transAxes.inverted()
+    width = axes.bbox.width / axes.figure.dpi * 25.4
     points = [to_axes.transform(point) for point in ends.values()]
     heights = spread([y for _, y in points], LABEL / ROW)
     for position, (x, y), level in zip(ends, points, heights, strict=True):
         look = line_look(position) | {"linewidth": 0.5}
-        axes.plot([x, 1.01, 1.05], [y, y, level], transform=axes.transAxes, clip_on=False, **look)
-        axes.text(
-            1.065,
+        ties = [x, *(1 + right / width for right in LINE)]
+        axes.plot(ties, [y, y, level], transform=axes.transAxes, clip_on=False, **look)
+        name = axes.text(
+            1 + TEXT / width,
             level,
             method_title(methods[position]),
             transform=axes.transAxes,
@@ -113,6 +116,7 @@ def write_labels(axes: Axes, ends: dict[int, tuple[float, float]], methods: list
             fontsize=6,
             va="center_baseline",
         )
+        style.shrink_to_fit(name, LABELS - TEXT)
 
 
 def spread(wanted: list[float], gap: float) -> np.ndarray:

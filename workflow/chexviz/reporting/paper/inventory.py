@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 FIGURES = Path(__file__).parents[1] / "figures"
-TABLES = ("published", "grim", "inflation")
+TABLES = ("published", "grim", "inflation", "leaks")
 BY_PROTOCOL = {
     "evaluation/{protocol}/{name}.csv": (
         *("metrics", "comparisons", "calibration", "operating_points", "decision"),
@@ -123,9 +123,13 @@ def shown_figures(sites: list[dict], architectures: int, asked: Collection[str] 
     return [figure for figure in shown if figure["pages"]]
 
 
-def study_tables(protocols: list[str]) -> list[str]:
-    """The tables of the whole study: what the original reports, and what both protocols tell."""
-    made = {"published": "paper" in protocols, "grim": True, "inflation": len(protocols) == 2}
+def study_tables(protocols: list[str], attacked: Sequence[Mapping] = ()) -> list[str]:
+    """The tables of the whole study: what the original reports, what both protocols tell, and what
+    models leak that are attacked."""
+    made = {
+        **{"published": "paper" in protocols, "grim": True, "inflation": len(protocols) == 2},
+        "leaks": bool(attacked),
+    }
     return [name for name in TABLES if made[name]]
 
 
@@ -161,7 +165,7 @@ def files(
     return [
         *ALONE,
         *(file for figure in shown for file in figure_files(figure, protocols)),
-        *(f"tables/{name}.csv" for name in study_tables(protocols)),
+        *(f"tables/{name}.csv" for name in study_tables(protocols, attacked)),
         *(
             pattern.format(protocol=protocol, name=name)
             for protocol in protocols

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from chexviz.base.tables.privacy import HASHES, INVERSION, MEMBERSHIP
+from chexviz.base.tables.privacy import HASHES, INVERSION, LEAKS, MEMBERSHIP
 from chexviz.reporting.paper.inventory import HASHES as HASHES_FILE
 from chexviz.reporting.paper.inventory import leak_file
+from chexviz.reporting.tables import leaks
+from chexviz.reporting.tables.typesetting import to_json
 from chexviz.reporting.titles import model_title
 from chexviz.reporting.wording import between, counted, fixed, interval, joined, percent, tally
 
@@ -20,22 +22,20 @@ SEEN = {
 }
 
 
-def privacy_facts(results: Path, attacked: Sequence[dict]) -> str:
-    """What is said of all models that are attacked, and of the audit's hashes; '' of none."""
+def privacy_facts(results: Path, attacked: Sequence[dict]) -> dict | None:
+    """What is said of the first model that is attacked and of the audit's hashes, and the table of
+    all such models; None without one."""
+    if not attacked:
+        return None
+    first = attacked[0]
+    title = model_title(first["architecture"], first["method"])
     said = [
-        sentence
-        for one in attacked
-        for sentence in (
-            inversion(INVERSION.read(results / leak_file(one, "inversion")), title(one)),
-            membership(MEMBERSHIP.read(results / leak_file(one, "membership")), title(one)),
-        )
+        inversion(INVERSION.read(results / leak_file(first, "inversion")), title),
+        membership(MEMBERSHIP.read(results / leak_file(first, "membership")), title),
+        hashes(HASHES.read(results / HASHES_FILE)),
     ]
-    return joined([*said, hashes(HASHES.read(results / HASHES_FILE))] if attacked else said)
-
-
-def title(attacked: dict) -> str:
-    """What readers call a model that is attacked."""
-    return model_title(attacked["architecture"], attacked["method"])
+    table = LEAKS.read(results / "tables" / "leaks.csv")
+    return {"said": joined(said), "table": to_json(leaks.layout(table)), "models": len(attacked)}
 
 
 def inversion(table: pd.DataFrame, model: str) -> str:
