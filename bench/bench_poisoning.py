@@ -103,6 +103,14 @@ def area(site: LocalSite, evaluated: list[Dataset]) -> float:
     )
 
 
+def cell(areas: np.ndarray) -> str:
+    """Mean and standard deviation of AUROC, and how many models give no numbers."""
+    known = areas[np.isfinite(areas)]
+    if len(known) < len(areas):
+        return f"no scores from {len(areas) - len(known)} of {len(areas)} models"
+    return f"{known.mean():.3f} ± {known.std(ddof=1):.3f}"
+
+
 def main() -> None:
     config = load_configfile(str(ROOT / "config/config.yaml"))
     update_config(config, load_configfile(str(ROOT / OVERLAY)))
@@ -119,7 +127,7 @@ def main() -> None:
         cells = []
         for how in COMBINED.values():
             areas = [area(trained(config, attack, how, seed), evaluated) for seed in SEEDS]
-            cells.append(f"{np.mean(areas):.3f} ± {np.std(areas, ddof=1):.3f}")
+            cells.append(cell(np.array(areas)))
         print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
 
 
