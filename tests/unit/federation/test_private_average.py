@@ -86,7 +86,8 @@ def test_a_step_is_shortened_to_the_clip_and_no_further():
 def test_no_site_changes_the_sum_by_more_than_the_clip(steps, other, clip):
     """A site with a step, or with none: the record of which epsilon speaks."""
     average = silent(average_of(len(steps), clip=clip))
-    mean = Combination(None, [1] * len(steps), "mean", 0.0)  # type: ignore[arg-type]
+    four = Exchange(torch.nn.Linear(3, 1), "frozen")
+    mean = Combination(four, [1] * len(steps), "mean", 0.0)
     start = torch.zeros(4)
 
     def total(first: list[float]) -> torch.Tensor:
