@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from chexviz.base.files import sha256
-from chexviz.base.methods import BASELINE, private_unit
+from chexviz.base.methods import BASELINE
 from chexviz.base.source_code import HOME
 from chexviz.data.sources import local
 from chexviz.pipeline import settings, study
@@ -67,7 +67,7 @@ def task_files(config: Config, wildcards: Any) -> list[str]:
 
 def duplicate_files(config: Config, method: str) -> list[str]:
     """Which images are nearly identical, where each patient has privacy: they are of one record."""
-    patients = method != BASELINE and private_unit(config["methods"][method]) == "patient"
+    patients = study.unit_of_privacy(config, method) == "patient"
     return ["<results>/duplicates.csv"] if patients else []
 
 

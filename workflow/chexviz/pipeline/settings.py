@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from chexviz.base.methods import BASELINE, DEFAULTS, private_unit
+from chexviz.base.methods import BASELINE, DEFAULTS
 from chexviz.base.source_code import HOME
 from chexviz.models import sizes
 from chexviz.pipeline import release, study
@@ -119,7 +119,10 @@ def private(config: Config) -> dict[str, dict]:
     """What each private method of the run is private for, and its delta."""
     methods = config["methods"]
     return {
-        name: {"unit": private_unit(methods[name]), "delta": methods[name]["privacy"]["delta"]}
+        name: {
+            "unit": study.unit_of_privacy(config, name),
+            "delta": methods[name]["privacy"]["delta"],
+        }
         for name in study.private_methods(config)
     }
 

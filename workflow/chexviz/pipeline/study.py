@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chexviz.base.methods import BASELINE, DEFAULTS, ENSEMBLE, POOLED
+from chexviz.base.methods import BASELINE, DEFAULTS, ENSEMBLE, POOLED, private_unit
 from chexviz.base.tables.models import SHARED
 
 Config = Mapping
@@ -60,9 +60,14 @@ def is_ensemble(config: Config, method: str) -> bool:
     return method != BASELINE and config["methods"][method]["algorithm"] == ENSEMBLE
 
 
+def unit_of_privacy(config: Config, method: str) -> str:
+    """Whom a method is differentially private for: each patient, each site; '' for nobody."""
+    return "" if method == BASELINE else private_unit(config["methods"][method])
+
+
 def is_private(config: Config, method: str) -> bool:
-    """Whether a method is differentially private, for each patient or for each site."""
-    return method != BASELINE and bool(config["methods"][method].get("privacy"))
+    """Whether it is for anybody."""
+    return bool(unit_of_privacy(config, method))
 
 
 def private_methods(config: Config) -> list[str]:

@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chexviz.base.methods import BASELINE, private_unit
+from chexviz.base.methods import BASELINE
 from chexviz.pipeline.settings import contract, phantom, text, train
-from chexviz.pipeline.study import shadows, training_sites
+from chexviz.pipeline.study import shadows, training_sites, unit_of_privacy
 
 LONG = 1e9  # pixels: four demos, up to half an hour on two cores
 LIMIT = 60  # seconds that measuring may take
@@ -58,7 +58,7 @@ def kind(config: Mapping, training: Mapping[str, str]) -> tuple[str, tuple[str, 
     Gradients of each image, which privacy of patients takes, cost more than those of a batch.
     """
     architecture, method = training["architecture"], training.get("method", BASELINE)
-    if method != BASELINE and private_unit(config["methods"][method]) == "patient":
+    if unit_of_privacy(config, method) == "patient":
         return f"{architecture} with privacy", (architecture, method)
     return architecture, (architecture, BASELINE)
 
